@@ -1,0 +1,2 @@
+//! The dray binary.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The connector API: all that the author of a connector reads.

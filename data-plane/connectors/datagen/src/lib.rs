@@ -1,0 +1,1 @@
+//! The datagen source and the blackhole sink.

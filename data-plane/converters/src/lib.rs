@@ -1,0 +1,1 @@
+//! Converters between Kafka's bytes and Connect's values.

@@ -1,0 +1,1 @@
+//! The Kafka port: the only crate that names rdkafka.

@@ -1,0 +1,1 @@
+//! Runs connectors and tasks: life cycle, ack ledger, offsets, errors.

@@ -1,1 +1,5 @@
-//! The plugins an agent has, and the thin driver that runs a standalone worker.
+//! The plugins that an agent has, the files that `dray standalone` reads, and the thin driver that runs them.
+
+pub mod files;
+pub mod plugins;
+pub mod standalone;

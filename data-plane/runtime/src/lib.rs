@@ -1,1 +1,19 @@
-//! Runs connectors and tasks: life cycle, ack ledger, offsets, errors.
+//! Runs connectors and tasks: life cycle, ack ledger, offsets, error handling. Knows Kafka only through the port.
+//!
+//! [`worker`] puts everything together; [`source_task`] and [`sink_task`] are the two loops; [`ledger`] decides what may
+//! be committed.
+
+pub mod client_config;
+pub mod dead_letter;
+pub mod decode;
+pub mod encode;
+pub mod guard;
+pub mod instance;
+pub mod ledger;
+pub mod offsets;
+pub mod policy;
+pub mod sink_task;
+pub mod source_task;
+pub mod status;
+pub mod topics;
+pub mod worker;

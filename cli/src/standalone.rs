@@ -1,0 +1,70 @@
+//! `dray standalone`: the same files as `connect-standalone`, the same behaviour.
+
+use crate::Failure;
+use anyhow::Context as _;
+use dray_agent::{files, plugins, standalone};
+use dray_connect::ConfigMap;
+use dray_kafka::rd::RdKafka;
+use dray_runtime::offsets::file::FileOffsets;
+use dray_runtime::status::StatusBoard;
+use dray_runtime::worker::Worker;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal as unix_signal};
+
+/// Arguments of `dray standalone`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The worker's properties file
+    worker: PathBuf,
+    /// Connector files: Java properties, or JSON
+    connectors: Vec<PathBuf>,
+}
+
+/// Runs until SIGINT or SIGTERM, then drains.
+pub(crate) fn run(args: &Args, runtime: &Runtime) -> Result<(), Failure> {
+    let usage = |error: files::Error| Failure::Usage(error.to_string());
+    let config = files::worker(&args.worker).map_err(usage)?;
+    let connectors: Vec<_> = args
+        .connectors
+        .iter()
+        .map(|path| files::connector(path))
+        .collect::<Result<_, _>>()
+        .map_err(usage)?;
+    runtime.block_on(async {
+        let worker = worker(config, StatusBoard::default())?;
+        let names: Vec<String> = connectors.iter().map(|file| file.name.to_string()).collect();
+        standalone::run(worker, connectors, signal())
+            .await
+            .map_err(|error| Failure::Usage(format!("connectors {}: {error}", names.join(", "))))
+    })
+}
+
+/// A worker on rdkafka with its offsets in a file.
+pub(crate) fn worker(config: ConfigMap, board: StatusBoard) -> Result<Worker, Failure> {
+    let file = config.get("offset.storage.file.filename").cloned().unwrap_or_default();
+    let offsets = FileOffsets::open(Path::new(&file)).context("offsets of source connectors")?;
+    Ok(Worker::new(
+        config,
+        Arc::new(RdKafka::new()),
+        Arc::new(offsets),
+        plugins::all(),
+        board,
+    ))
+}
+
+/// Resolves at SIGINT or SIGTERM.
+pub(crate) async fn signal() {
+    let mut terminate = match unix_signal(SignalKind::terminate()) {
+        Ok(terminate) => terminate,
+        Err(error) => {
+            tracing::error!(%error, "SIGTERM cannot be caught");
+            return;
+        }
+    };
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => drop(interrupted),
+        _ = terminate.recv() => {}
+    }
+}

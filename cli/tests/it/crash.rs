@@ -1,0 +1,62 @@
+//! `kill -9` at random moments: nothing is lost, order holds, and only kills repeat lines.
+
+use crate::harness::{Dray, audit, bootstrap, lines, unique, wait_until};
+use std::fs;
+use std::io::Write as _;
+use std::time::Duration;
+
+/// Kills; `make e2e` asks for more.
+fn kills() -> u64 {
+    std::env::var("DRAY_TEST_KILLS")
+        .ok()
+        .and_then(|kills| kills.parse().ok())
+        .unwrap_or(10)
+}
+
+#[test]
+fn kill_9_loses_nothing() {
+    let mut dray = Dray::new(&bootstrap());
+    let (source, sink) = dray.file_to_file(&unique("kill"));
+    let mut sent = String::new();
+    let seed = u64::from(std::process::id());
+    let size = |path: &std::path::Path| fs::metadata(path).map_or(0, |file| file.len());
+    for round in 0..kills() {
+        let more = lines(round * 20_000..(round + 1) * 20_000);
+        sent.push_str(&more);
+        fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&source)
+            .unwrap()
+            .write_all(more.as_bytes())
+            .unwrap();
+        let before = size(&sink);
+        dray.start();
+        // A different moment each round: from before the first record to after the last one.
+        let share = (seed
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(round * 1_442_695_040_888_963_407)
+            >> 33)
+            % 100;
+        let goal = before + (more.len() as u64) * share / 100;
+        wait_until(Duration::from_secs(60), || size(&sink) >= goal, || dray.tail());
+        dray.kill();
+    }
+    dray.start();
+    let last = sent.lines().last().unwrap().to_owned();
+    let end = format!("{last}\n");
+    wait_until(
+        Duration::from_secs(90),
+        || fs::read_to_string(&sink).is_ok_and(|text| text.ends_with(&end)),
+        || dray.tail(),
+    );
+    assert!(dray.terminate().success(), "{}", dray.tail());
+    // A line that was being written when the process died may stand there twice, once cut short: the sink truncates
+    // it when it opens the file again, so every line here is whole.
+    let repeated = audit(&sent, &fs::read_to_string(&sink).unwrap());
+    println!(
+        "{} kills: {} lines sent, {repeated} repeated",
+        kills(),
+        sent.lines().count()
+    );
+}

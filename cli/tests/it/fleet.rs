@@ -1,0 +1,52 @@
+//! Many connectors in one process.
+
+use crate::harness::{Dray, bootstrap, lines, process_status, unique, wait_until};
+use std::fs;
+use std::time::Duration;
+
+/// Threads and resident kilobytes of a process that runs so many source connectors, all of which have sent their lines.
+fn sources(count: usize) -> (u64, u64) {
+    let mut dray = Dray::new(&bootstrap());
+    let topic = unique("fleet");
+    for number in 0..count {
+        let file = dray.path(&format!("source-{number}.txt"));
+        fs::write(&file, lines(0..10)).unwrap();
+        dray.connector(
+            &format!("{topic}-{number}"),
+            &[
+                ("connector.class", "FileStreamSource"),
+                ("file", &file.display().to_string()),
+                ("topic", &topic),
+                ("topic.creation.default.partitions", "1"),
+                ("topic.creation.default.replication.factor", "1"),
+            ],
+        );
+    }
+    dray.start();
+    // Offsets are committed once the lines are durable: the offsets file names every source then.
+    let offsets = dray.path("connect.offsets");
+    let committed = || {
+        let bytes = fs::read(&offsets).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).matches("\"position\"").count()
+    };
+    wait_until(
+        Duration::from_secs(60),
+        || committed() == count,
+        || format!("{} of {count}\n{}", committed(), dray.tail()),
+    );
+    let seen = (
+        process_status(dray.pid(), "Threads"),
+        process_status(dray.pid(), "VmRSS"),
+    );
+    assert!(dray.terminate().success(), "{}", dray.tail());
+    seen
+}
+
+#[test]
+fn threads_do_not_grow_with_source_tasks() {
+    let (few, few_rss) = sources(10);
+    let (many, many_rss) = sources(200);
+    println!("10 connectors: {few} threads, {few_rss} kB; 200 connectors: {many} threads, {many_rss} kB");
+    // tokio's blocking pool varies a little with what happens to run at the moment of looking.
+    assert!(many <= few + 20, "{few} threads with 10 sources, {many} with 200");
+}

@@ -1,0 +1,282 @@
+//! Worker and connector files, as `connect-standalone` takes them: Java properties, or JSON for connectors (KIP-980).
+
+use dray_connect::ConfigMap;
+use dray_model::{ConnectorName, TargetState};
+use std::path::{Path, PathBuf};
+
+/// What is wrong with a file. One line: which file, which key and value, and what is allowed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It cannot be read.
+    #[error("{}: cannot be read: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It is neither properties nor JSON.
+    #[error("{}: {problem}", path.display())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        problem: String,
+    },
+    /// A key is missing or has a value that is not allowed.
+    #[error("{}: {problem}", path.display())]
+    Value {
+        /// The file.
+        path: PathBuf,
+        /// The key, its value, what is allowed.
+        problem: String,
+    },
+}
+
+/// A connector file.
+#[derive(Clone, Debug)]
+pub struct ConnectorFile {
+    /// Where it came from.
+    pub path: PathBuf,
+    /// The connector's name.
+    pub name: ConnectorName,
+    /// Its configuration, `name` included.
+    pub config: ConfigMap,
+    /// `initial_state`, STARTED unless the file says otherwise.
+    pub initial_state: TargetState,
+}
+
+/// Reads a worker file.
+///
+/// # Errors
+/// When it cannot be read, or lacks a key that a worker needs.
+pub fn worker(path: &Path) -> Result<ConfigMap, Error> {
+    let config = properties(path, &read(path)?)?;
+    for key in ["key.converter", "value.converter", "offset.storage.file.filename"] {
+        if !config.contains_key(key) {
+            let problem = format!("Missing required configuration \"{key}\" which has no default value.");
+            return Err(Error::Value {
+                path: path.to_owned(),
+                problem,
+            });
+        }
+    }
+    for key in config.keys().filter(|key| !is_worker_key(key)) {
+        tracing::warn!(file = %path.display(), key, "unknown worker setting; it is ignored");
+    }
+    Ok(config)
+}
+
+/// Reads a connector file.
+///
+/// # Errors
+/// When it cannot be read, or has no name.
+pub fn connector(path: &Path) -> Result<ConnectorFile, Error> {
+    let bytes = read(path)?;
+    let is_json = bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
+    let (mut config, name, state) = if is_json {
+        json(path, &bytes)?
+    } else {
+        (properties(path, &bytes)?, None, None)
+    };
+    let value = |problem: String| Error::Value {
+        path: path.to_owned(),
+        problem,
+    };
+    let own = config.get("name").cloned();
+    let name = match (name, own) {
+        (Some(name), Some(own)) if name != own => {
+            return Err(value(format!(
+                "Connector name configuration in 'config' doesn't match the one specified in 'name' at '{}'",
+                path.display()
+            )));
+        }
+        (Some(name), _) | (None, Some(name)) => name,
+        (None, None) => {
+            return Err(value(format!(
+                "Connector configuration at '{}' is missing the mandatory 'name' configuration",
+                path.display()
+            )));
+        }
+    };
+    config.insert("name".to_owned(), name.clone());
+    let initial_state = match state.as_deref().unwrap_or("RUNNING").to_ascii_uppercase().as_str() {
+        "RUNNING" => TargetState::Started,
+        "PAUSED" => TargetState::Paused,
+        "STOPPED" => TargetState::Stopped,
+        other => {
+            return Err(value(format!(
+                "initial_state={other}: must be one of RUNNING, PAUSED, STOPPED"
+            )));
+        }
+    };
+    let name = ConnectorName::try_from(name.as_str()).map_err(|error| value(format!("name={name}: {error}")))?;
+    Ok(ConnectorFile {
+        path: path.to_owned(),
+        name,
+        config,
+        initial_state,
+    })
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Error> {
+    std::fs::read(path).map_err(|source| Error::Read {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn properties(path: &Path, bytes: &[u8]) -> Result<ConfigMap, Error> {
+    // Java reads these files as ISO-8859-1; files in UTF-8 are what people write, so those are read as such.
+    let text =
+        String::from_utf8(bytes.to_vec()).unwrap_or_else(|_| bytes.iter().map(|byte| char::from(*byte)).collect());
+    let escaped: String = text
+        .chars()
+        .map(|c| {
+            if c.is_ascii() {
+                c.to_string()
+            } else {
+                c.encode_utf16(&mut [0; 2])
+                    .iter()
+                    .map(|unit| format!("\\u{unit:04x}"))
+                    .collect()
+            }
+        })
+        .collect();
+    let map = java_properties::read(escaped.as_bytes()).map_err(|error| Error::Syntax {
+        path: path.to_owned(),
+        problem: error.to_string(),
+    })?;
+    Ok(map.into_iter().collect())
+}
+
+type Parsed = (ConfigMap, Option<String>, Option<String>);
+
+fn json(path: &Path, bytes: &[u8]) -> Result<Parsed, Error> {
+    let syntax = |problem: String| Error::Syntax {
+        path: path.to_owned(),
+        problem,
+    };
+    let json: serde_json::Value = serde_json::from_slice(bytes).map_err(|error| syntax(error.to_string()))?;
+    let text = |key: &str| json.get(key).and_then(serde_json::Value::as_str).map(str::to_owned);
+    match json.get("config") {
+        Some(config @ serde_json::Value::Object(_)) => Ok((flat(path, config)?, text("name"), text("initial_state"))),
+        _ => Ok((flat(path, &json)?, None, None)),
+    }
+}
+
+fn flat(path: &Path, json: &serde_json::Value) -> Result<ConfigMap, Error> {
+    let object = json.as_object().into_iter().flatten();
+    object
+        .map(|(key, value)| match value {
+            serde_json::Value::String(text) => Ok((key.clone(), text.clone())),
+            serde_json::Value::Number(_) | serde_json::Value::Bool(_) => Ok((key.clone(), value.to_string())),
+            serde_json::Value::Null | serde_json::Value::Array(_) | serde_json::Value::Object(_) => {
+                let problem = format!("{key}={value}: must be a string, a number or a boolean");
+                Err(Error::Value {
+                    path: path.to_owned(),
+                    problem,
+                })
+            }
+        })
+        .collect()
+}
+
+/// Keys and prefixes that a standalone worker file may have in Connect; anything else is likely a typing error.
+fn is_worker_key(key: &str) -> bool {
+    const KEYS: [&str; 22] = [
+        "bootstrap.servers",
+        "client.dns.lookup",
+        "client.id",
+        "group.id",
+        "task.shutdown.graceful.timeout.ms",
+        "offset.flush.interval.ms",
+        "offset.flush.timeout.ms",
+        "offset.storage.file.filename",
+        "plugin.path",
+        "plugin.discovery",
+        "metric.reporters",
+        "metrics.recording.level",
+        "config.providers",
+        "connector.client.config.override.policy",
+        "listeners",
+        "admin.listeners",
+        "rest.extension.classes",
+        "security.protocol",
+        "key.converter",
+        "value.converter",
+        "header.converter",
+        "response.http.headers.config",
+    ];
+    const PREFIXES: [&str; 17] = [
+        "key.converter.",
+        "value.converter.",
+        "header.converter.",
+        "internal.key.converter",
+        "internal.value.converter",
+        "producer.",
+        "consumer.",
+        "admin.",
+        "topic.creation.",
+        "topic.tracking.",
+        "config.providers.",
+        "metrics.",
+        "rest.",
+        "access.control.",
+        "ssl.",
+        "sasl.",
+        "listeners.https.",
+    ];
+    KEYS.contains(&key) || PREFIXES.iter().any(|prefix| key.starts_with(prefix))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(content: &str) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("c.properties");
+        std::fs::write(&path, content).unwrap();
+        (folder, path)
+    }
+
+    #[test]
+    fn properties_keep_their_escapes_and_their_umlauts() {
+        let (_folder, path) = file("name=a\ntopic=t\\u00fc-\u{fc}\nlong=one,\\\n  two\n");
+        let connector = connector(&path).unwrap();
+        assert_eq!(connector.config["topic"], "t\u{fc}-\u{fc}");
+        assert_eq!(connector.config["long"], "one,two");
+    }
+
+    #[test]
+    fn json_comes_flat_or_as_a_create_request() {
+        let (_folder, path) = file(r#"{"name":"a","tasks.max":2}"#);
+        assert_eq!(connector(&path).unwrap().config["tasks.max"], "2");
+        let (_folder, path) = file(r#"{"name":"a","config":{"x":"y"},"initial_state":"PAUSED"}"#);
+        let read = connector(&path).unwrap();
+        assert_eq!((read.name.as_str(), read.initial_state), ("a", TargetState::Paused));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_in_one_line() {
+        let (_folder, path) = file("topic=t\n");
+        let shown = connector(&path).unwrap_err().to_string();
+        assert!(
+            shown.ends_with("is missing the mandatory 'name' configuration"),
+            "{shown}"
+        );
+        let (_folder, path) = file("key.converter=x\n");
+        let shown = worker(&path).unwrap_err().to_string();
+        assert!(
+            shown.contains("Missing required configuration \"value.converter\""),
+            "{shown}"
+        );
+        let (_folder, path) = file(r#"{"name":"a","initial_state":"asleep"}"#);
+        assert_eq!(
+            connector(&path).unwrap().initial_state,
+            TargetState::Started,
+            "a flat map has no initial state"
+        );
+    }
+}

@@ -1,0 +1,186 @@
+//! What a source task fills: records that lie in the batch, with tables for what many of them share.
+
+use crate::backing::{Backing, Span};
+use crate::datum::{Datum, ValueRef};
+use crate::header::Headers;
+use crate::offset::{SourceOffset, SourcePartition};
+use crate::schema::SchemaRef;
+use std::sync::Arc;
+
+/// A topic name in the table of its batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TopicId(u32);
+
+/// A schema in the table of its batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SchemaId(u32);
+
+/// A source partition in the table of its batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SourcePartitionId(u32);
+
+impl SourcePartitionId {
+    /// The place in [`SourceBatch::source_partitions`].
+    #[must_use]
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// A key or value with its schema; no schema means schemaless.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Field {
+    /// The schema, in the batch's table.
+    pub schema: Option<SchemaId>,
+    /// The value.
+    pub datum: Datum,
+}
+
+/// What of a record goes to Kafka.
+#[derive(Clone, Debug)]
+pub enum Body {
+    /// Goes through transforms and converters.
+    Data {
+        /// The key.
+        key: Field,
+        /// The value.
+        value: Field,
+        /// Headers; boxed because most records have none.
+        headers: Option<Box<Headers>>,
+    },
+    /// Bytes as Kafka stores them; they skip transforms and converters (plugin hosts, mirror).
+    Encoded {
+        /// The key's bytes, if there is a key.
+        key: Option<Span>,
+        /// The value's bytes; none is a tombstone.
+        value: Option<Span>,
+        /// Header names and values.
+        headers: Vec<(Span, Option<Span>)>,
+    },
+}
+
+/// One record on its way to Kafka.
+#[derive(Clone, Debug)]
+pub struct SourceRecord {
+    /// Destination topic.
+    pub topic: TopicId,
+    /// Destination partition; none lets the partitioner choose by key.
+    pub kafka_partition: Option<i32>,
+    /// Milliseconds since the epoch; none lets the producer stamp it.
+    pub timestamp: Option<i64>,
+    /// The stream that the record comes from.
+    pub source_partition: SourcePartitionId,
+    /// Where reading goes on once this record is durable.
+    pub source_offset: SourceOffset,
+    /// Key, value and headers.
+    pub body: Body,
+}
+
+/// The records of one `poll`. Owns their bytes; cleared and used again for the next one.
+#[derive(Debug, Default)]
+pub struct SourceBatch {
+    backing: Backing,
+    topics: Vec<Arc<str>>,
+    schemas: Vec<SchemaRef>,
+    partitions: Vec<SourcePartition>,
+    records: Vec<SourceRecord>,
+}
+
+impl SourceBatch {
+    /// An empty batch.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The bytes that the records point into.
+    #[must_use]
+    pub fn backing(&self) -> &Backing {
+        &self.backing
+    }
+
+    /// The bytes, to add some.
+    pub fn backing_mut(&mut self) -> &mut Backing {
+        &mut self.backing
+    }
+
+    /// The topic's place in the table.
+    pub fn topic(&mut self, name: &Arc<str>) -> TopicId {
+        TopicId(intern(&mut self.topics, name, |a, b| Arc::ptr_eq(a, b) || a == b))
+    }
+
+    /// The schema's place in the table.
+    pub fn schema(&mut self, schema: &SchemaRef) -> SchemaId {
+        SchemaId(intern(&mut self.schemas, schema, Arc::ptr_eq))
+    }
+
+    /// The source partition's place in the table.
+    pub fn source_partition(&mut self, partition: &SourcePartition) -> SourcePartitionId {
+        SourcePartitionId(intern(&mut self.partitions, partition, |a, b| Arc::ptr_eq(a, b) || a == b))
+    }
+
+    /// Appends a record. Records of one source partition must come in the order of that partition.
+    pub fn push(&mut self, record: SourceRecord) {
+        self.records.push(record);
+    }
+
+    /// The records in order.
+    #[must_use]
+    pub fn records(&self) -> &[SourceRecord] {
+        &self.records
+    }
+
+    /// The name of a topic of this batch.
+    #[must_use]
+    pub fn topic_name(&self, id: TopicId) -> &Arc<str> {
+        &self.topics[id.0 as usize]
+    }
+
+    /// A schema of this batch.
+    #[must_use]
+    pub fn schema_of(&self, id: SchemaId) -> &SchemaRef {
+        &self.schemas[id.0 as usize]
+    }
+
+    /// The source partitions of this batch, in the order of their ids.
+    #[must_use]
+    pub fn source_partitions(&self) -> &[SourcePartition] {
+        &self.partitions
+    }
+
+    /// The schema and the view of a key or value of this batch.
+    #[must_use]
+    pub fn view<'a>(&'a self, field: &'a Field) -> (Option<&'a SchemaRef>, ValueRef<'a>) {
+        (field.schema.map(|id| self.schema_of(id)), field.datum.view(&self.backing))
+    }
+
+    /// Number of records.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Whether there is no record.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// Forgets records, tables and bytes; allocations are kept for the next `poll`.
+    pub fn clear(&mut self) {
+        self.records.clear();
+        self.topics.clear();
+        self.schemas.clear();
+        self.partitions.clear();
+        self.backing.clear();
+    }
+}
+
+/// Finds `item` from the back, where a batch's latest entries are, or appends it.
+fn intern<T: Clone>(table: &mut Vec<T>, item: &T, same: impl Fn(&T, &T) -> bool) -> u32 {
+    let place = table.iter().rposition(|other| same(other, item)).unwrap_or_else(|| {
+        table.push(item.clone());
+        table.len() - 1
+    });
+    place as u32
+}

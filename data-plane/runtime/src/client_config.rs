@@ -1,0 +1,87 @@
+//! Settings of Kafka clients, layered as Connect does it: what the framework needs, the worker's prefixed keys, the
+//! connector's overrides; later ones win.
+
+use dray_connect::ConfigMap;
+use dray_kafka::port::ClientConfig;
+
+fn base(worker: &ConfigMap) -> ClientConfig {
+    let servers = worker.get("bootstrap.servers").map_or("localhost:9092", String::as_str);
+    ClientConfig::from([("bootstrap.servers".to_owned(), servers.to_owned())])
+}
+
+fn layer(into: &mut ClientConfig, from: &ConfigMap, prefix: &str) {
+    let keys = from
+        .iter()
+        .filter_map(|(key, value)| Some((key.strip_prefix(prefix)?, value)));
+    into.extend(keys.map(|(key, value)| (key.to_owned(), value.clone())));
+}
+
+/// Settings of a producer. Equal for all tasks without overrides, so that they share one.
+#[must_use]
+pub fn producer(worker: &ConfigMap, connector: &ConfigMap) -> ClientConfig {
+    let mut config = base(worker);
+    config.insert("acks".into(), "all".into());
+    config.insert("enable.idempotence".into(), "false".into());
+    config.insert("max.in.flight.requests.per.connection".into(), "1".into());
+    config.insert("delivery.timeout.ms".into(), "2147483647".into());
+    config.insert("client.id".into(), "dray-producer".into());
+    layer(&mut config, worker, "producer.");
+    layer(&mut config, connector, "producer.override.");
+    config
+}
+
+/// Settings of a sink task's consumer.
+#[must_use]
+pub fn consumer(worker: &ConfigMap, connector: &ConfigMap, name: &str, task: u32) -> ClientConfig {
+    let mut config = base(worker);
+    config.insert("group.id".into(), format!("connect-{name}"));
+    config.insert("client.id".into(), format!("connector-consumer-{name}-{task}"));
+    config.insert("enable.auto.commit".into(), "false".into());
+    config.insert("auto.offset.reset".into(), "earliest".into());
+    layer(&mut config, worker, "consumer.");
+    layer(&mut config, connector, "consumer.override.");
+    config
+}
+
+/// Settings of an admin client.
+#[must_use]
+pub fn admin(worker: &ConfigMap, connector: &ConfigMap) -> ClientConfig {
+    let mut config = base(worker);
+    config.insert("client.id".into(), "dray-admin".into());
+    // Connect hands every other worker key to its admin clients; only those that concern a connection mean something.
+    let connection = ["security.", "sasl.", "ssl.", "client.id", "client.dns.lookup"];
+    let keys = worker
+        .iter()
+        .filter(|(key, _)| connection.iter().any(|prefix| key.starts_with(prefix)));
+    config.extend(keys.map(|(key, value)| (key.clone(), value.clone())));
+    layer(&mut config, worker, "admin.");
+    layer(&mut config, connector, "admin.override.");
+    config
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn overrides_win_over_the_worker_and_the_framework() {
+        let map = |pairs: &[(&str, &str)]| -> ConfigMap {
+            pairs
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                .collect()
+        };
+        let worker = map(&[
+            ("bootstrap.servers", "a:1"),
+            ("producer.linger.ms", "1"),
+            ("producer.acks", "1"),
+            ("linger.ms", "9"),
+        ]);
+        let connector = map(&[("producer.override.linger.ms", "2")]);
+        let config = producer(&worker, &connector);
+        assert_eq!(config["linger.ms"], "2");
+        assert_eq!(config["acks"], "1");
+        assert_eq!(config["bootstrap.servers"], "a:1");
+        assert_eq!(consumer(&worker, &connector, "c", 3)["group.id"], "connect-c");
+    }
+}

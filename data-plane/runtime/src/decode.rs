@@ -1,0 +1,96 @@
+//! The way of fetched bytes to a sink batch: converters, in Connect's order (key, value, headers). No bytes are copied:
+//! the sink batch takes the fetched buffer over.
+
+use crate::encode::{Converters, Failure};
+use crate::policy::Stage;
+use dray_connect::Result;
+use dray_connect::backing::{Backing, Span};
+use dray_connect::datum::{Datum, Utf8Span};
+use dray_connect::header::Headers;
+use dray_connect::schema::SchemaRef;
+use dray_connect::sink_batch::{SinkBatch, SinkRecordData};
+use dray_converters::{Converter, Parsed};
+use dray_kafka::port::{FetchBatch, FetchedRecord, Slice};
+
+/// Converts a fetch. A record that cannot be converted is handed to `failed` with its place in the fetch.
+///
+/// # Errors
+/// Whatever `failed` answers.
+pub fn decode(
+    fetch: &FetchBatch,
+    converters: &mut Converters,
+    failed: &mut dyn FnMut(usize, Failure) -> Result<()>,
+) -> Result<SinkBatch> {
+    let mut backing = Backing::default();
+    let block = backing.adopt(fetch.data.clone());
+    let mut batch = SinkBatch::new(backing, fetch.topics.clone());
+    for (place, record) in fetch.records.iter().enumerate() {
+        match decode_one(fetch, place, record, block, converters, batch.backing()) {
+            Ok(data) => batch.push(data),
+            Err(failure) => failed(place, failure)?,
+        }
+    }
+    Ok(batch)
+}
+
+fn decode_one(
+    fetch: &FetchBatch,
+    place: usize,
+    record: &FetchedRecord,
+    block: Span,
+    converters: &mut Converters,
+    backing: &Backing,
+) -> Result<SinkRecordData, Failure> {
+    let topic: &str = &fetch.topics[record.topic as usize];
+    let part = |converter: &mut dyn Converter, slice: &Option<Slice>, stage: Stage| {
+        convert(fetch, topic, slice.as_ref(), block, converter, backing).map_err(|error| Failure { stage, error })
+    };
+    let (key_schema, key) = part(converters.key.as_mut(), &record.key, Stage::KeyConverter)?;
+    let (value_schema, value) = part(converters.value.as_mut(), &record.value, Stage::ValueConverter)?;
+    let mut headers: Option<Box<Headers>> = None;
+    for (name, value) in &fetch.headers[record.headers.start as usize..record.headers.end as usize] {
+        let failure = |error| Failure {
+            stage: Stage::HeaderConverter,
+            error,
+        };
+        let name = String::from_utf8_lossy(fetch.bytes(name)).into_owned();
+        let bytes = value.as_ref().map(|slice| fetch.bytes(slice));
+        let value = converters
+            .header
+            .to_connect_header(topic, &name, bytes)
+            .map_err(failure)?;
+        headers.get_or_insert_default().add(name, value).map_err(failure)?;
+    }
+    Ok(SinkRecordData {
+        topic: record.topic,
+        partition: record.partition,
+        offset: record.offset,
+        timestamp: record.timestamp,
+        timestamp_type: record.timestamp_type,
+        key_schema,
+        key,
+        value_schema,
+        value,
+        headers,
+        fetched: place as u32,
+    })
+}
+
+fn convert(
+    fetch: &FetchBatch,
+    topic: &str,
+    slice: Option<&Slice>,
+    block: Span,
+    converter: &mut dyn Converter,
+    backing: &Backing,
+) -> Result<(Option<SchemaRef>, Datum)> {
+    let (schema, parsed) = converter.to_connect(topic, slice.map(|slice| fetch.bytes(slice)))?;
+    let span = slice.map(|slice| block.slice(slice.start as usize, slice.end as usize));
+    let datum = match (parsed, span) {
+        (Parsed::Text, Some(span)) => Datum::Str(Utf8Span::checked_by_caller(backing, span)),
+        (Parsed::Bytes, Some(span)) => Datum::Bytes(span),
+        (Parsed::Value(value), _) => Datum::from_value(value),
+        (Parsed::Null | Parsed::Text | Parsed::Bytes, _) => Datum::Null,
+    };
+    Ok((schema, datum))
+}

@@ -1,0 +1,58 @@
+//! Calls into connector code: a panic there becomes an error of that connector alone.
+
+use dray_connect::{Error, Result};
+use futures::FutureExt as _;
+use std::any::Any;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+
+/// Runs a call into connector code; a panic becomes [`Error::Connect`] that names the call.
+///
+/// The state behind an unwound call may be half-changed, so the caller must not call that task again, except `stop`.
+pub async fn guarded<T>(call: &str, future: impl Future<Output = Result<T>>) -> Result<T> {
+    match AssertUnwindSafe(future).catch_unwind().await {
+        Ok(result) => result,
+        Err(panic) => Err(panicked(call, panic.as_ref())),
+    }
+}
+
+/// [`guarded`] for calls that do not wait.
+pub fn guarded_now<T>(call: &str, f: impl FnOnce() -> Result<T>) -> Result<T> {
+    match std::panic::catch_unwind(AssertUnwindSafe(f)) {
+        Ok(result) => result,
+        Err(panic) => Err(panicked(call, panic.as_ref())),
+    }
+}
+
+fn panicked(call: &str, panic: &(dyn Any + Send)) -> Error {
+    let text = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message");
+    Error::connect(format!("panic in {call}: {text}"))
+}
+
+/// An error with all its causes, as status traces and logs show it.
+#[must_use]
+pub fn trace(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str("\nCaused by: ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_an_error_of_the_call() {
+        let result: Result<()> = guarded("poll", async { panic!("no {}", "luck") }).await;
+        assert_eq!(result.unwrap_err().to_string(), "panic in poll: no luck");
+    }
+}

@@ -1,0 +1,151 @@
+//! What was read but is not yet durable: decides which source offsets may be committed.
+//!
+//! Pure. A record is entered in the order of its source partition, and finished when it is durable, dropped by a
+//! filter, or tolerated as failed. The committable offset of a partition is that of the last record of its longest
+//! finished prefix, so a stuck record holds up its own source partition only.
+
+use dray_connect::offset::{SourceOffset, SourcePartition};
+use std::collections::{HashMap, VecDeque};
+
+/// Names one entered record until it is finished.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Sequence(u64);
+
+/// Bits of a sequence that count within a source partition; the rest are the partition's number.
+const LOCAL_BITS: u32 = 40;
+const LOCAL_MASK: u64 = (1 << LOCAL_BITS) - 1;
+
+impl Sequence {
+    /// As the number that travels with the record through the producer.
+    #[must_use]
+    pub fn to_u64(self) -> u64 {
+        self.0
+    }
+
+    /// Back from that number.
+    #[must_use]
+    pub fn from_u64(number: u64) -> Self {
+        Self(number)
+    }
+}
+
+/// A source partition's number in one ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartitionNumber(u32);
+
+#[derive(Debug)]
+struct Entry {
+    offset: SourceOffset,
+    finished: bool,
+}
+
+#[derive(Debug)]
+struct Partition {
+    key: SourcePartition,
+    entries: VecDeque<Entry>,
+    /// Local count of the front entry; wraps at 2^40, far more than can be unfinished at once.
+    base: u64,
+    committable: Option<SourceOffset>,
+}
+
+/// The ledger of one source task.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    partitions: Vec<Partition>,
+    by_json: HashMap<String, u32>,
+    unfinished: usize,
+}
+
+impl Ledger {
+    /// An empty ledger.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The number of a source partition; equal maps are one partition, whatever the order of their entries.
+    ///
+    /// # Panics
+    /// Beyond 16 million source partitions in one task.
+    pub fn partition(&mut self, key: &SourcePartition) -> PartitionNumber {
+        let mut entries: Vec<_> = key.iter().map(|(name, value)| format!("{name:?}{value:?}")).collect();
+        entries.sort_unstable();
+        let next = u32::try_from(self.partitions.len()).expect("a task has fewer source partitions");
+        assert!(
+            next < 1 << (64 - LOCAL_BITS),
+            "a task cannot have more than 16 million source partitions"
+        );
+        let number = *self.by_json.entry(entries.concat()).or_insert(next);
+        if number == next {
+            self.partitions.push(Partition {
+                key: key.clone(),
+                entries: VecDeque::new(),
+                base: 0,
+                committable: None,
+            });
+        }
+        PartitionNumber(number)
+    }
+
+    /// Enters a record that is about to be produced.
+    pub fn enter(&mut self, number: PartitionNumber, offset: SourceOffset) -> Sequence {
+        let partition = &mut self.partitions[number.0 as usize];
+        let local = (partition.base + partition.entries.len() as u64) & LOCAL_MASK;
+        partition.entries.push_back(Entry {
+            offset,
+            finished: false,
+        });
+        self.unfinished += 1;
+        Sequence((u64::from(number.0) << LOCAL_BITS) | local)
+    }
+
+    /// Enters a record that is finished already: dropped, or failed and tolerated.
+    pub fn enter_finished(&mut self, number: PartitionNumber, offset: SourceOffset) {
+        let sequence = self.enter(number, offset);
+        self.finish(sequence);
+    }
+
+    /// A record is durable. Finishing one twice changes nothing.
+    pub fn finish(&mut self, sequence: Sequence) {
+        let Some(partition) = self.partitions.get_mut((sequence.0 >> LOCAL_BITS) as usize) else {
+            return;
+        };
+        let place = (sequence.0 & LOCAL_MASK).wrapping_sub(partition.base) & LOCAL_MASK;
+        let Some(entry) = partition.entries.get_mut(place as usize) else {
+            return;
+        };
+        if std::mem::replace(&mut entry.finished, true) {
+            return;
+        }
+        self.unfinished -= 1;
+        while partition.entries.front().is_some_and(|entry| entry.finished) {
+            partition.committable = partition.entries.pop_front().map(|entry| entry.offset);
+            partition.base = (partition.base + 1) & LOCAL_MASK;
+        }
+    }
+
+    /// Takes the offsets that may be committed and were not taken yet, one a source partition.
+    pub fn take_committable(&mut self) -> Vec<(SourcePartition, SourceOffset)> {
+        self.partitions
+            .iter_mut()
+            .filter_map(|partition| Some((partition.key.clone(), partition.committable.take()?)))
+            .collect()
+    }
+
+    /// Gives back offsets whose commit failed; newer ones that became committable meanwhile win.
+    pub fn give_back(&mut self, offsets: Vec<(SourcePartition, SourceOffset)>) {
+        for (key, offset) in offsets {
+            let PartitionNumber(number) = self.partition(&key);
+            self.partitions[number as usize].committable.get_or_insert(offset);
+        }
+    }
+
+    /// Records entered and not finished.
+    #[must_use]
+    pub fn unfinished(&self) -> usize {
+        self.unfinished
+    }
+}
+
+#[cfg(test)]
+mod tests;

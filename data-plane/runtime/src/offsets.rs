@@ -1,0 +1,80 @@
+//! Where source offsets are kept: the [`OffsetStore`] trait and the store in a file.
+
+pub mod file;
+mod java_map;
+
+use async_trait::async_trait;
+use dray_connect::context::OffsetReader;
+use dray_connect::offset::{OffsetMap, SourcePartition};
+use dray_connect::{Error, Result};
+use dray_model::{Generation, TaskId};
+use std::sync::Arc;
+
+/// One offset to store.
+#[derive(Clone, Debug)]
+pub struct OffsetEntry {
+    /// Whose offset it is.
+    pub task: TaskId,
+    /// Under which ownership it was read.
+    pub generation: Generation,
+    /// The source partition.
+    pub partition: SourcePartition,
+    /// The offset; none erases the entry.
+    pub offset: Option<OffsetMap>,
+}
+
+/// Stores source offsets. `commit` returns only when they would survive a crash of the process.
+#[async_trait]
+pub trait OffsetStore: Send + Sync {
+    /// The stored offsets of a connector, in the order asked.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn read(&self, connector: &str, partitions: &[SourcePartition]) -> Result<Vec<Option<OffsetMap>>>;
+
+    /// Stores these offsets, all or none.
+    ///
+    /// # Errors
+    /// Retriable when a later try can succeed. It is then unknown whether they are stored; storing them again is safe.
+    async fn commit(&self, entries: Vec<OffsetEntry>) -> Result<()>;
+}
+
+/// The store as one connector sees it.
+pub struct ConnectorOffsets {
+    store: Arc<dyn OffsetStore>,
+    connector: String,
+}
+
+impl ConnectorOffsets {
+    /// The offsets of `connector` in `store`.
+    #[must_use]
+    pub fn new(store: Arc<dyn OffsetStore>, connector: &str) -> Self {
+        Self {
+            store,
+            connector: connector.to_owned(),
+        }
+    }
+}
+
+#[async_trait]
+impl OffsetReader for ConnectorOffsets {
+    async fn offsets(&self, partitions: &[SourcePartition]) -> Result<Vec<Option<OffsetMap>>> {
+        self.store.read(&self.connector, partitions).await
+    }
+}
+
+/// The key under which Connect stores an offset: `["connector",{partition}]`, compact.
+#[must_use]
+pub fn key_json(connector: &str, partition: &OffsetMap) -> String {
+    format!("[{},{}]", serde_json::Value::from(connector), partition.to_json())
+}
+
+/// Reads a stored offset.
+///
+/// # Errors
+/// When the bytes are not a JSON object of primitives.
+pub fn parse_offset(bytes: &[u8]) -> Result<OffsetMap> {
+    let json: serde_json::Value =
+        serde_json::from_slice(bytes).map_err(|error| Error::data(format!("stored offset is not JSON: {error}")))?;
+    OffsetMap::from_json(&json)
+}

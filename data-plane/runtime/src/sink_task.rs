@@ -1,0 +1,571 @@
+//! One sink task: fetch, convert, put, and commit what the sink says is durable.
+
+use crate::dead_letter::{DeadLetters, Letter};
+use crate::decode::decode;
+use crate::encode::{Converters, Failure};
+use crate::guard::{guarded, trace};
+use crate::policy::{ErrorPolicy, Stage};
+use crate::status::TaskSelf;
+use dray_connect::connector::{SinkOffsets, SinkTask};
+use dray_connect::context::SinkTaskContext;
+use dray_connect::sink_batch::{SinkBatch, TopicPartition};
+use dray_connect::{ConfigMap, Error, Result};
+use dray_kafka::port::{Admin, Consumer, ConsumerEvent, FetchBatch};
+use dray_model::{TargetState, TaskState};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+/// Everything that a sink task is made of.
+pub struct SinkParts {
+    /// Its id, generation and status board.
+    pub me: TaskSelf,
+    /// Connector code.
+    pub task: Box<dyn SinkTask>,
+    /// Its configuration.
+    pub config: ConfigMap,
+    /// Its group member.
+    pub consumer: Box<dyn Consumer>,
+    /// Its converters.
+    pub converters: Converters,
+    /// What happens to bad records.
+    pub policy: ErrorPolicy,
+    /// Where bad records go, if anywhere.
+    pub dead_letters: Option<DeadLetters>,
+    /// For `topics.regex`: matched by us and subscribed as a list, because librdkafka's patterns are not Java's.
+    pub pattern: Option<TopicPattern>,
+    /// Time between two commits.
+    pub commit_interval: Duration,
+    /// How long the last flush and commit may take.
+    pub flush_timeout: Duration,
+    /// What the user wants of the task.
+    pub target: watch::Receiver<TargetState>,
+    /// Cancelled when the task is to end.
+    pub stop: CancellationToken,
+}
+
+/// Records that are converted but that the sink has not taken.
+struct Pending {
+    fetch: FetchBatch,
+    batch: SinkBatch,
+    attempt: u32,
+    not_before: Instant,
+}
+
+struct Runner {
+    task: Box<dyn SinkTask>,
+    consumer: Box<dyn Consumer>,
+    converters: Converters,
+    dead_letters: Option<DeadLetters>,
+    pattern: Option<TopicPattern>,
+    policy: ErrorPolicy,
+    me: TaskSelf,
+    context: SinkTaskContext,
+    /// Next offset after what the sink has taken, for each assigned partition that it has taken something of.
+    taken: SinkOffsets,
+    /// What the group knows.
+    committed: BTreeMap<TopicPartition, Option<i64>>,
+    pending: Option<Pending>,
+    /// Fetched before the pause for a redelivery took effect; bounded by the consumer's prefetch.
+    backlog: VecDeque<FetchBatch>,
+    paused: bool,
+}
+
+/// How often the topics of the cluster are matched again. A Java consumer does it every 5 minutes; users wait for a new
+/// topic, and one listing every 10 s is cheap.
+const PATTERN_INTERVAL: Duration = Duration::from_secs(10);
+/// How long one listing may take.
+const LISTING_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A `topics.regex`.
+pub struct TopicPattern {
+    regex: fancy_regex::Regex,
+    admin: Arc<dyn Admin>,
+    subscribed: Vec<String>,
+}
+
+impl TopicPattern {
+    /// A pattern that must match the whole name.
+    ///
+    /// # Errors
+    /// When it is not a regular expression.
+    pub fn new(pattern: &str, admin: Arc<dyn Admin>) -> Result<Self> {
+        let regex = fancy_regex::Regex::new(&format!("^(?:{pattern})$")).map_err(|error| {
+            Error::config(format!(
+                "Invalid value {pattern} for configuration topics.regex: Invalid regex: {error}"
+            ))
+        })?;
+        Ok(Self {
+            regex,
+            admin,
+            subscribed: Vec::new(),
+        })
+    }
+}
+
+enum Event {
+    Pattern,
+    Consumer(ConsumerEvent),
+    CommitTime,
+    Redeliver,
+    Target,
+    Stop,
+}
+
+/// Runs the task until it is stopped or fails; its status is on the board, its resources are closed afterwards.
+pub async fn run(parts: SinkParts) {
+    let SinkParts {
+        me,
+        task,
+        config,
+        consumer,
+        converters,
+        policy,
+        dead_letters,
+        pattern,
+        ..
+    } = parts;
+    let context = SinkTaskContext::new(dead_letters.is_some() || policy.log);
+    let mut runner = Runner {
+        task,
+        consumer,
+        converters,
+        dead_letters,
+        pattern,
+        policy,
+        me: me.clone(),
+        context,
+        taken: SinkOffsets::new(),
+        committed: BTreeMap::new(),
+        pending: None,
+        backlog: VecDeque::new(),
+        paused: false,
+    };
+    let result = runner
+        .work(&config, parts.commit_interval, parts.target, &parts.stop)
+        .await;
+    let failed = result.is_err();
+    if tokio::time::timeout(parts.flush_timeout, runner.close_all(failed))
+        .await
+        .is_err()
+    {
+        tracing::warn!(connector = %me.id.connector, task = me.id.number, "the last flush took too long; records since the last commit come again");
+    }
+    if let Err(error) = guarded("stop", runner.task.stop()).await {
+        tracing::warn!(connector = %me.id.connector, task = me.id.number, error = %trace(&error), "stop() failed");
+    }
+    runner.consumer.close().await;
+    match result {
+        Ok(()) => me.report(TaskState::Unassigned, None),
+        Err(error) if parts.stop.is_cancelled() => me.report(TaskState::Unassigned, Some(trace(&error))),
+        Err(error) => {
+            tracing::error!(connector = %me.id.connector, task = me.id.number, error = %trace(&error), "task failed");
+            me.report(TaskState::Failed, Some(trace(&error)));
+        }
+    }
+}
+
+impl Runner {
+    async fn work(
+        &mut self,
+        config: &ConfigMap,
+        commit_interval: Duration,
+        mut target: watch::Receiver<TargetState>,
+        stop: &CancellationToken,
+    ) -> Result<()> {
+        let context = self.context.clone();
+        tokio::select! {
+            started = guarded("start", self.task.start(context, config)) => started?,
+            () = stop.cancelled() => return Ok(()),
+        }
+        self.me.report(TaskState::Running, None);
+        tracing::info!(connector = %self.me.id.connector, task = self.me.id.number, "task is running");
+        let mut commit_time = tokio::time::interval_at(Instant::now() + commit_interval, commit_interval);
+        commit_time.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut match_topics = tokio::time::interval(PATTERN_INTERVAL);
+        match_topics.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        target.mark_changed(); // so that an initial PAUSED is seen
+        loop {
+            let redeliver_at = self.pending.as_ref().map(|pending| pending.not_before);
+            let event = tokio::select! {
+                biased;
+                () = stop.cancelled() => Event::Stop,
+                Ok(()) = target.changed() => Event::Target,
+                _ = commit_time.tick() => Event::CommitTime,
+                _ = match_topics.tick(), if self.pattern.is_some() => Event::Pattern,
+                () = async { tokio::time::sleep_until(redeliver_at.unwrap_or_else(Instant::now)).await },
+                    if redeliver_at.is_some() && !self.paused => Event::Redeliver,
+                event = self.consumer.event() => Event::Consumer(event),
+            };
+            match event {
+                Event::Stop => return Ok(()),
+                Event::Target => {
+                    let wanted = *target.borrow_and_update();
+                    self.set_paused(wanted == TargetState::Paused).await?;
+                }
+                Event::CommitTime => self.commit(None).await?,
+                Event::Pattern => self.match_topics().await?,
+                Event::Redeliver => self.put_pending().await?,
+                Event::Consumer(event) => self.on_consumer(event).await?,
+            }
+            self.take_backlog().await?;
+            self.serve_requests().await?;
+        }
+    }
+
+    async fn match_topics(&mut self) -> Result<()> {
+        let Some(pattern) = &mut self.pattern else {
+            return Ok(());
+        };
+        let topics = match pattern.admin.topics(LISTING_TIMEOUT).await {
+            Ok(topics) => topics,
+            Err(error) => {
+                tracing::warn!(connector = %self.me.id.connector, task = self.me.id.number, error = %error, "topics could not be listed");
+                return Ok(());
+            }
+        };
+        let names = topics
+            .into_keys()
+            .filter(|name| pattern.regex.is_match(name).unwrap_or(false));
+        let matching: Vec<String> = names.collect();
+        if matching != pattern.subscribed && !matching.is_empty() {
+            tracing::info!(connector = %self.me.id.connector, task = self.me.id.number, topics = matching.len(), "subscribed to matching topics");
+            self.consumer.subscribe(&matching).await.map_err(kafka)?;
+            pattern.subscribed = matching;
+        }
+        Ok(())
+    }
+
+    async fn on_consumer(&mut self, event: ConsumerEvent) -> Result<()> {
+        match event {
+            ConsumerEvent::Records(fetch) => {
+                self.backlog.push_back(fetch);
+                Ok(())
+            }
+            ConsumerEvent::Assigned(partitions) => self.on_assigned(partitions).await,
+            ConsumerEvent::Revoked(partitions) => {
+                let result = self.give_up(&partitions, true).await;
+                self.consumer.revoked().await;
+                result
+            }
+            ConsumerEvent::Lost(partitions) => self.give_up(&partitions, false).await,
+            ConsumerEvent::Error(error) if error.is_retriable() => {
+                tracing::warn!(connector = %self.me.id.connector, task = self.me.id.number, error = %error, "consumer goes on after an error");
+                Ok(())
+            }
+            ConsumerEvent::Error(error) => {
+                Err(Error::connect("Unrecoverable exception from the consumer").with_source(error))
+            }
+        }
+    }
+
+    async fn on_assigned(&mut self, partitions: Vec<(TopicPartition, Option<i64>)>) -> Result<()> {
+        let names: Vec<TopicPartition> = partitions.iter().map(|(partition, _)| partition.clone()).collect();
+        tracing::info!(connector = %self.me.id.connector, task = self.me.id.number, partitions = names.len(), "partitions assigned");
+        self.committed.extend(partitions);
+        self.context.set_assignment(self.committed.keys().cloned().collect());
+        if self.paused || self.pending.is_some() {
+            self.consumer.pause(&names).await.map_err(kafka)?;
+        }
+        if names.is_empty() {
+            Ok(())
+        } else {
+            guarded("open", self.task.open(&names)).await
+        }
+    }
+
+    /// Ends the ownership of partitions: commits what is safe of them unless they are lost already.
+    async fn give_up(&mut self, partitions: &[TopicPartition], ours: bool) -> Result<()> {
+        tracing::info!(connector = %self.me.id.connector, task = self.me.id.number, partitions = partitions.len(), lost = !ours, "partitions revoked");
+        let committed = if ours {
+            self.commit(Some(partitions)).await
+        } else {
+            Ok(())
+        };
+        let closed = guarded("close", self.task.close(partitions)).await;
+        for partition in partitions {
+            self.committed.remove(partition);
+            self.taken.remove(partition);
+        }
+        let still = &self.committed;
+        let owned = |topic: &Arc<str>, partition: i32| {
+            still.contains_key(&TopicPartition {
+                topic: topic.clone(),
+                partition,
+            })
+        };
+        if let Some(pending) = &mut self.pending {
+            pending.batch.retain(|record| {
+                let fetched = &pending.fetch.records[record.fetched()];
+                owned(&pending.fetch.topics[fetched.topic as usize], fetched.partition)
+            });
+        }
+        for fetch in &mut self.backlog {
+            let topics = &fetch.topics;
+            fetch
+                .records
+                .retain(|record| owned(&topics[record.topic as usize], record.partition));
+        }
+        self.context.set_assignment(self.committed.keys().cloned().collect());
+        committed.and(closed)
+    }
+
+    async fn take_backlog(&mut self) -> Result<()> {
+        while self.pending.is_none() && !self.paused {
+            let Some(fetch) = self.backlog.pop_front() else { break };
+            self.take(fetch).await?;
+        }
+        Ok(())
+    }
+
+    /// Converts a fetch and puts it.
+    async fn take(&mut self, fetch: FetchBatch) -> Result<()> {
+        let mut letters: Vec<Letter> = Vec::new();
+        let mut refused: Option<Error> = None;
+        let classes = (
+            self.converters.key.class(),
+            self.converters.value.class(),
+            self.converters.header.class(),
+        );
+        let (policy, me) = (&self.policy, &self.me);
+        let batch = decode(&fetch, &mut self.converters, &mut |place, failure: Failure| {
+            log_failure(me, policy, &failure, &fetch, place);
+            let class = match failure.stage {
+                Stage::KeyConverter => classes.0,
+                Stage::HeaderConverter => classes.2,
+                Stage::ValueConverter | Stage::KafkaProduce | Stage::TaskPut => classes.1,
+            };
+            letters.push(Letter { place, failure, class });
+            match policy.tolerance {
+                crate::policy::Tolerance::All => Ok(()),
+                crate::policy::Tolerance::None => Err(Error::connect("Tolerance exceeded in error handler")),
+            }
+        });
+        let batch = match batch {
+            Ok(batch) => Some(batch),
+            Err(error) => {
+                refused = Some(error);
+                None
+            }
+        };
+        if let Some(queue) = &mut self.dead_letters {
+            queue.send(&fetch, &letters).await?;
+        }
+        if let Some(error) = refused {
+            return Err(match letters.pop() {
+                Some(letter) => error.with_source(letter.failure.error),
+                None => error,
+            });
+        }
+        let batch = batch.expect("decode either fails or returns a batch");
+        self.pending = Some(Pending {
+            fetch,
+            batch,
+            attempt: 0,
+            not_before: Instant::now(),
+        });
+        self.put_pending().await
+    }
+
+    async fn put_pending(&mut self) -> Result<()> {
+        let Some(mut pending) = self.pending.take() else {
+            return Ok(());
+        };
+        match guarded("put", self.task.put(&pending.batch)).await {
+            Ok(()) => {
+                let requests = self.context.take_requests();
+                self.report_errant(&pending.fetch, requests.errant).await?;
+                self.rewind(requests.rewind).await?;
+                for record in &pending.fetch.records {
+                    let topic = pending.fetch.topics[record.topic as usize].clone();
+                    let partition = TopicPartition {
+                        topic,
+                        partition: record.partition,
+                    };
+                    if self.committed.contains_key(&partition) {
+                        self.taken.insert(partition, record.offset + 1);
+                    }
+                }
+                if pending.attempt > 0 {
+                    self.me.report(TaskState::Running, None);
+                    self.resume_all().await?;
+                }
+                Ok(())
+            }
+            Err(Error::Retriable { message, source }) => {
+                pending.attempt += 1;
+                let asked = self.context.take_timeout();
+                let wait = asked.unwrap_or_else(|| self.policy.delay(pending.attempt));
+                pending.not_before = Instant::now() + wait;
+                let error = Error::Retriable { message, source };
+                tracing::warn!(connector = %self.me.id.connector, task = self.me.id.number, error = %trace(&error), "put failed and is tried again");
+                self.me.report(TaskState::Running, Some(trace(&error)));
+                if pending.attempt == 1 {
+                    let all: Vec<TopicPartition> = self.committed.keys().cloned().collect();
+                    self.consumer.pause(&all).await.map_err(kafka)?;
+                }
+                self.pending = Some(pending);
+                Ok(())
+            }
+            Err(error) => {
+                Err(Error::connect("Exiting WorkerSinkTask due to unrecoverable exception.").with_source(error))
+            }
+        }
+    }
+
+    async fn report_errant(&mut self, fetch: &FetchBatch, errant: Vec<(usize, Error)>) -> Result<()> {
+        if errant.is_empty() {
+            return Ok(());
+        }
+        let letter = |(place, error)| Letter {
+            place,
+            failure: Failure {
+                stage: Stage::TaskPut,
+                error,
+            },
+            class: "org.apache.kafka.connect.sink.SinkTask",
+        };
+        let letters: Vec<Letter> = errant.into_iter().map(letter).collect();
+        for letter in &letters {
+            log_failure(&self.me, &self.policy, &letter.failure, fetch, letter.place);
+        }
+        if let Some(queue) = &mut self.dead_letters {
+            queue.send(fetch, &letters).await?;
+        }
+        letters
+            .into_iter()
+            .try_for_each(|letter| self.policy.judge(letter.failure.error))
+    }
+
+    /// Commits what the sink says is durable: of all partitions, or of some that are about to go.
+    async fn commit(&mut self, only: Option<&[TopicPartition]>) -> Result<()> {
+        let chosen = |partition: &TopicPartition| only.is_none_or(|only| only.contains(partition));
+        let current: SinkOffsets = self
+            .taken
+            .iter()
+            .filter(|(key, _)| chosen(key))
+            .map(|(k, v)| (k.clone(), *v))
+            .collect();
+        if current.is_empty() {
+            return Ok(());
+        }
+        let safe = match guarded("preCommit", self.task.pre_commit(&current)).await {
+            Ok(safe) => safe,
+            Err(error) if only.is_some() => {
+                tracing::warn!(connector = %self.me.id.connector, task = self.me.id.number, error = %trace(&error), "flush failed while partitions were given up; their records come again");
+                return Ok(());
+            }
+            Err(Error::Retriable { message, .. }) => {
+                tracing::warn!(connector = %self.me.id.connector, task = self.me.id.number, error = message, "flush failed; nothing is committed");
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        let offsets: SinkOffsets = safe
+            .into_iter()
+            .filter(|(partition, offset)| current.get(partition).is_some_and(|taken| offset <= taken))
+            .filter(|(partition, offset)| self.committed.get(partition) != Some(&Some(*offset)))
+            .collect();
+        if offsets.is_empty() {
+            return Ok(());
+        }
+        match self.consumer.commit(&offsets).await {
+            Ok(()) => {
+                self.committed
+                    .extend(offsets.into_iter().map(|(partition, offset)| (partition, Some(offset))));
+            }
+            // As in Connect a failed commit does not fail the task: the next one covers it.
+            Err(error) => {
+                tracing::warn!(connector = %self.me.id.connector, task = self.me.id.number, error = %error, "offsets could not be committed");
+            }
+        }
+        Ok(())
+    }
+
+    async fn serve_requests(&mut self) -> Result<()> {
+        let requests = self.context.take_requests();
+        self.rewind(requests.rewind).await?;
+        if requests.commit {
+            self.commit(None).await?;
+        }
+        Ok(())
+    }
+
+    async fn rewind(&mut self, offsets: BTreeMap<TopicPartition, i64>) -> Result<()> {
+        for (partition, offset) in offsets {
+            self.consumer.seek(&partition, offset).await.map_err(kafka)?;
+            self.taken.insert(partition.clone(), offset);
+            for fetch in &mut self.backlog {
+                let topics = &fetch.topics;
+                fetch.records.retain(|record| {
+                    topics[record.topic as usize] != partition.topic || record.partition != partition.partition
+                });
+            }
+        }
+        Ok(())
+    }
+
+    async fn set_paused(&mut self, paused: bool) -> Result<()> {
+        if paused == self.paused {
+            return Ok(());
+        }
+        self.paused = paused;
+        if paused {
+            let all: Vec<TopicPartition> = self.committed.keys().cloned().collect();
+            self.consumer.pause(&all).await.map_err(kafka)?;
+            self.commit(None).await?;
+            self.me.report(TaskState::Paused, None);
+        } else {
+            self.resume_all().await?;
+            self.me.report(TaskState::Running, None);
+        }
+        Ok(())
+    }
+
+    /// Resumes what neither the user, nor a redelivery, nor the task itself keeps paused.
+    async fn resume_all(&mut self) -> Result<()> {
+        if self.paused || self.pending.is_some() {
+            return Ok(());
+        }
+        let kept = self.context.paused();
+        let free: Vec<TopicPartition> = self
+            .committed
+            .keys()
+            .filter(|key| !kept.contains(key))
+            .cloned()
+            .collect();
+        self.consumer.resume(&free).await.map_err(kafka)
+    }
+
+    /// The end of the task: a task that failed commits nothing that was not flushed, so it only closes.
+    async fn close_all(&mut self, failed: bool) {
+        let all: Vec<TopicPartition> = self.committed.keys().cloned().collect();
+        if let Err(error) = self.give_up(&all, !failed).await {
+            tracing::warn!(connector = %self.me.id.connector, task = self.me.id.number, error = %trace(&error), "closing failed");
+        }
+    }
+}
+
+fn kafka(error: dray_kafka::Error) -> Error {
+    Error::connect("the consumer refused a command").with_source(error)
+}
+
+fn log_failure(me: &TaskSelf, policy: &ErrorPolicy, failure: &Failure, fetch: &FetchBatch, place: usize) {
+    if !policy.log {
+        return;
+    }
+    let record = &fetch.records[place];
+    let consumed = if policy.log_messages {
+        format!(
+            ", where consumed record is {{topic='{}', partition={}, offset={}}}",
+            fetch.topics[record.topic as usize], record.partition, record.offset
+        )
+    } else {
+        String::new()
+    };
+    tracing::error!(connector = %me.id.connector, task = me.id.number, error = %trace(&failure.error),
+        "Error encountered in task {}. Executing stage '{}'{consumed}.", me.id, failure.stage.name());
+}

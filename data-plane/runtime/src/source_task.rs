@@ -1,0 +1,403 @@
+//! One source task: poll, encode, produce, and commit what is durable.
+
+use crate::encode::{Converters, Failure, encode};
+use crate::guard::{guarded, trace};
+use crate::ledger::{Ledger, Sequence};
+use crate::offsets::{ConnectorOffsets, OffsetEntry, OffsetStore};
+use crate::policy::{ErrorPolicy, Stage};
+use crate::status::TaskSelf;
+use crate::topics::TopicCreator;
+use dray_connect::connector::SourceTask;
+use dray_connect::context::SourceTaskContext;
+use dray_connect::offset::{SourceOffset, SourcePartition};
+use dray_connect::source_batch::SourceBatch;
+use dray_connect::{ConfigMap, Error, Result};
+use dray_kafka::port::{Ack, ProducerLane};
+use dray_model::{TargetState, TaskState};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+/// Everything that a source task is made of.
+pub struct SourceParts {
+    /// Its id, generation and status board.
+    pub me: TaskSelf,
+    /// Connector code.
+    pub task: Box<dyn SourceTask>,
+    /// Its configuration.
+    pub config: ConfigMap,
+    /// Its share of a producer.
+    pub lane: Box<dyn ProducerLane>,
+    /// Its converters.
+    pub converters: Converters,
+    /// What happens to bad records.
+    pub policy: ErrorPolicy,
+    /// Creates topics, where the configuration asks for it.
+    pub topics: TopicCreator,
+    /// Where offsets are stored.
+    pub offsets: Arc<dyn OffsetStore>,
+    /// Time between two commits.
+    pub commit_interval: Duration,
+    /// How long a stop waits for records in flight and for the last commit.
+    pub flush_timeout: Duration,
+    /// What the user wants of the task.
+    pub target: watch::Receiver<TargetState>,
+    /// Cancelled when the task is to end.
+    pub stop: CancellationToken,
+}
+
+type Committed = (Vec<(SourcePartition, SourceOffset)>, Result<()>);
+
+/// Whether to go on.
+#[derive(PartialEq, Eq)]
+enum Flow {
+    Continue,
+    Stop,
+}
+
+struct Runner {
+    parts: SourceParts,
+    ledger: Ledger,
+    acks: Vec<Ack>,
+    scratch: Vec<u8>,
+    /// At most one commit at a time (KAFKA-5756: overlapping flushes).
+    commits: JoinSet<Committed>,
+    next_commit: tokio::time::Interval,
+}
+
+/// Runs the task until it is stopped or fails; its status is on the board, its resources are closed afterwards.
+pub async fn run(parts: SourceParts) {
+    let me = parts.me.clone();
+    let mut next_commit = tokio::time::interval_at(Instant::now() + parts.commit_interval, parts.commit_interval);
+    next_commit.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut runner = Runner {
+        parts,
+        ledger: Ledger::new(),
+        acks: Vec::new(),
+        scratch: Vec::new(),
+        commits: JoinSet::new(),
+        next_commit,
+    };
+    let result = runner.work().await;
+    let stop_requested = runner.parts.stop.is_cancelled();
+    runner.finish().await;
+    match result {
+        Ok(()) => me.report(TaskState::Unassigned, None),
+        // A stop that was asked for never becomes a failure; its error is kept beside the status.
+        Err(error) if stop_requested => {
+            tracing::warn!(connector = %me.id.connector, task = me.id.number, error = %trace(&error), "task failed while stopping");
+            me.report(TaskState::Unassigned, Some(trace(&error)));
+        }
+        Err(error) => {
+            tracing::error!(connector = %me.id.connector, task = me.id.number, error = %trace(&error), "task failed");
+            me.report(TaskState::Failed, Some(trace(&error)));
+        }
+    }
+}
+
+impl Runner {
+    async fn work(&mut self) -> Result<()> {
+        let me = self.parts.me.clone();
+        let offsets = ConnectorOffsets::new(self.parts.offsets.clone(), me.id.connector.as_str());
+        let context = SourceTaskContext::new(Arc::new(offsets));
+        let stop = self.parts.stop.clone();
+        tokio::select! {
+            started = guarded("start", self.parts.task.start(context, &self.parts.config)) => started?,
+            () = stop.cancelled() => return Ok(()),
+        }
+        me.report(TaskState::Running, None);
+        tracing::info!(connector = %me.id.connector, task = me.id.number, "task is running");
+        let mut batch = SourceBatch::new();
+        while self.fill(&mut batch).await? == Flow::Continue {
+            if self.send(&batch).await? == Flow::Stop {
+                break;
+            }
+            batch.clear();
+        }
+        Ok(())
+    }
+
+    /// Polls until there are records. An empty batch after this means: the task is to stop.
+    async fn fill(&mut self, batch: &mut SourceBatch) -> Result<Flow> {
+        enum Event {
+            Polled(Result<()>),
+            Other(Other),
+        }
+        while batch.is_empty() {
+            if self.wait_while_paused().await? == Flow::Stop {
+                return Ok(Flow::Stop);
+            }
+            let Self {
+                parts,
+                acks,
+                commits,
+                next_commit,
+                ..
+            } = self;
+            let SourceParts {
+                task,
+                lane,
+                stop,
+                target,
+                ..
+            } = parts;
+            let event = tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(Flow::Stop),
+                other = other(lane.as_mut(), acks, commits, next_commit) => Event::Other(other),
+                // A changed target is looked at in the next round; a closed one means that nobody pauses us any more.
+                Ok(()) = target.changed() => continue,
+                polled = guarded("poll", task.poll(batch)) => Event::Polled(polled),
+            };
+            match event {
+                Event::Polled(Ok(())) => {}
+                Event::Polled(Err(Error::Retriable { message, .. })) => {
+                    tracing::warn!(connector = %self.parts.me.id.connector, task = self.parts.me.id.number,
+                        error = message, "poll failed and is tried again");
+                    let wait = self.parts.policy.delay(1);
+                    if self
+                        .parts
+                        .stop
+                        .run_until_cancelled(tokio::time::sleep(wait))
+                        .await
+                        .is_none()
+                    {
+                        return Ok(Flow::Stop);
+                    }
+                }
+                Event::Polled(Err(error)) => return Err(error),
+                Event::Other(event) => self.on_other(event).await?,
+            }
+        }
+        Ok(Flow::Continue)
+    }
+
+    async fn wait_while_paused(&mut self) -> Result<Flow> {
+        if *self.parts.target.borrow_and_update() != TargetState::Paused {
+            return Ok(Flow::Continue);
+        }
+        self.parts.me.report(TaskState::Paused, None);
+        while *self.parts.target.borrow_and_update() == TargetState::Paused {
+            let Self {
+                parts,
+                acks,
+                commits,
+                next_commit,
+                ..
+            } = self;
+            let SourceParts { lane, stop, target, .. } = parts;
+            let event = tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(Flow::Stop),
+                changed = target.changed() => {
+                    if changed.is_err() { return Ok(Flow::Stop); }
+                    continue
+                }
+                other = other(lane.as_mut(), acks, commits, next_commit) => other,
+            };
+            self.on_other(event).await?;
+        }
+        self.parts.me.report(TaskState::Running, None);
+        Ok(Flow::Continue)
+    }
+
+    /// Encodes and produces a batch. Back-pressure: while the lane is full, nothing is polled.
+    async fn send(&mut self, batch: &SourceBatch) -> Result<Flow> {
+        self.parts.topics.ensure(batch, &self.parts.stop).await?;
+        let me = self.parts.me.clone();
+        let policy = self.parts.policy.clone();
+        let scratch = std::mem::take(&mut self.scratch);
+        let mut report = |failure: &Failure| log_failure(&me, &policy, failure.stage, &failure.error);
+        let encoded = encode(
+            batch,
+            &mut self.parts.converters,
+            &mut self.ledger,
+            &self.parts.policy,
+            scratch,
+            &mut report,
+        )?;
+        let flow = {
+            let headers = encoded.headers();
+            let records = encoded.records(&headers);
+            let mut sent = 0;
+            let mut flow = Flow::Continue;
+            while sent < records.len() {
+                match self.parts.lane.produce(&records[sent..]) {
+                    Ok(taken) => sent += taken,
+                    Err(refused) => {
+                        sent += refused.taken;
+                        let sequence = Sequence::from_u64(records[sent].sequence);
+                        sent += 1;
+                        self.on_unproducible(sequence, refused.error)?;
+                    }
+                }
+                if sent < records.len() && self.wait_for_room().await? == Flow::Stop {
+                    flow = Flow::Stop;
+                    break;
+                }
+            }
+            flow
+        };
+        self.scratch = encoded.into_scratch();
+        self.parts.lane.try_acks(&mut self.acks);
+        self.on_acks()?;
+        Ok(flow)
+    }
+
+    async fn wait_for_room(&mut self) -> Result<Flow> {
+        self.parts.lane.try_acks(&mut self.acks);
+        self.on_acks()?;
+        tokio::select! {
+            biased;
+            () = self.parts.stop.cancelled() => return Ok(Flow::Stop),
+            () = self.parts.lane.ready() => {}
+            _ = self.next_commit.tick() => self.begin_commit(),
+            Some(done) = self.commits.join_next() => self.on_committed(done).await?,
+        }
+        Ok(Flow::Continue)
+    }
+
+    async fn on_other(&mut self, event: Other) -> Result<()> {
+        match event {
+            Other::Acks => self.on_acks(),
+            Other::CommitTime => {
+                self.begin_commit();
+                Ok(())
+            }
+            Other::Committed(done) => self.on_committed(done).await,
+        }
+    }
+
+    fn on_acks(&mut self) -> Result<()> {
+        for ack in std::mem::take(&mut self.acks) {
+            let sequence = Sequence::from_u64(ack.sequence);
+            match ack.outcome {
+                Ok(_) => self.ledger.finish(sequence),
+                Err(error) => self.on_unproducible(sequence, error)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn on_unproducible(&mut self, sequence: Sequence, error: dray_kafka::Error) -> Result<()> {
+        let error = Error::connect("Unrecoverable exception from producer send callback").with_source(error);
+        log_failure(&self.parts.me, &self.parts.policy, Stage::KafkaProduce, &error);
+        self.parts.policy.judge(error)?;
+        self.ledger.finish(sequence);
+        Ok(())
+    }
+
+    /// Starts a commit of all that became committable, unless one is running.
+    fn begin_commit(&mut self) {
+        if !self.commits.is_empty() {
+            return;
+        }
+        let offsets = self.ledger.take_committable();
+        if offsets.is_empty() {
+            return;
+        }
+        let me = &self.parts.me;
+        let entry = |(partition, offset): &(SourcePartition, SourceOffset)| OffsetEntry {
+            task: me.id.clone(),
+            generation: me.generation,
+            partition: partition.clone(),
+            offset: Some(offset.to_map()),
+        };
+        let entries: Vec<OffsetEntry> = offsets.iter().map(entry).collect();
+        let store = self.parts.offsets.clone();
+        self.commits.spawn(async move {
+            let result = store.commit(entries).await;
+            (offsets, result)
+        });
+    }
+
+    async fn on_committed(&mut self, done: Result<Committed, tokio::task::JoinError>) -> Result<()> {
+        let me = &self.parts.me;
+        let (offsets, result) =
+            done.map_err(|error| Error::connect(format!("the offset commit ended early: {error}")))?;
+        match result {
+            Ok(()) => {
+                let maps: Vec<_> = offsets
+                    .into_iter()
+                    .map(|(key, offset)| (key, offset.to_map()))
+                    .collect();
+                if let Err(error) = guarded("committed", self.parts.task.committed(&maps)).await {
+                    tracing::warn!(connector = %me.id.connector, task = me.id.number, error = %trace(&error), "committed() failed");
+                }
+            }
+            Err(error) => {
+                tracing::warn!(connector = %me.id.connector, task = me.id.number, error = %trace(&error), "offsets could not be committed; tried again");
+                self.ledger.give_back(offsets);
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for what is in flight, commits, closes the connector's task. Bounded by the flush time-out; a hanging
+    /// `stop` is ended by whoever stops the task.
+    async fn finish(&mut self) {
+        let id = self.parts.me.id.clone();
+        if tokio::time::timeout(self.parts.flush_timeout, self.drain())
+            .await
+            .is_err()
+        {
+            tracing::warn!(connector = %id.connector, task = id.number, in_flight = self.parts.lane.in_flight(),
+                "stopping without the acknowledgement of all records; they may be sent again");
+        }
+        if let Err(error) = guarded("stop", self.parts.task.stop()).await {
+            tracing::warn!(connector = %id.connector, task = id.number, error = %trace(&error), "stop() failed");
+        }
+    }
+
+    async fn drain(&mut self) {
+        while self.parts.lane.in_flight() > 0 {
+            self.parts.lane.acks(&mut self.acks).await;
+            for ack in self.acks.drain(..) {
+                // A record that failed stays unfinished, so its offset is not committed.
+                if ack.outcome.is_ok() {
+                    self.ledger.finish(Sequence::from_u64(ack.sequence));
+                }
+            }
+        }
+        loop {
+            self.begin_commit();
+            let Some(done) = self.commits.join_next().await else {
+                break;
+            };
+            if let Err(error) = self.on_committed(done).await {
+                tracing::warn!(connector = %self.parts.me.id.connector, task = self.parts.me.id.number, error = %trace(&error), "last commit failed");
+                break;
+            }
+        }
+    }
+}
+
+/// What can happen beside the connector's own work.
+enum Other {
+    Acks,
+    CommitTime,
+    Committed(Result<Committed, tokio::task::JoinError>),
+}
+
+async fn other(
+    lane: &mut dyn ProducerLane,
+    acks: &mut Vec<Ack>,
+    commits: &mut JoinSet<Committed>,
+    next_commit: &mut tokio::time::Interval,
+) -> Other {
+    tokio::select! {
+        () = lane.acks(acks) => Other::Acks,
+        _ = next_commit.tick() => Other::CommitTime,
+        Some(done) = commits.join_next() => Other::Committed(done),
+    }
+}
+
+fn log_failure(me: &TaskSelf, policy: &ErrorPolicy, stage: Stage, error: &Error) {
+    if policy.log {
+        tracing::error!(connector = %me.id.connector, task = me.id.number, stage = stage.name(), error = %trace(error),
+            "Error encountered in task {}", me.id);
+    }
+}

@@ -88,7 +88,7 @@ fn a_broker_that_comes_back_finds_nothing_lost() {
         dray.wait_for_size(&sink, sent.len() as u64, Duration::from_secs(90));
     }
     assert!(dray.terminate().success(), "{}", dray.tail());
-    let repeated = audit(&sent, &fs::read_to_string(&sink).unwrap());
+    let repeated = audit(&sent, &fs::read(&sink).unwrap());
     println!(
         "broker stopped for 20 s and killed once: {} lines, {repeated} repeated",
         sent.lines().count()

@@ -152,6 +152,27 @@ mod tests {
     }
 
     #[test]
+    fn what_java_wrote_is_read() {
+        // ObjectOutputStream.writeObject of a HashMap with three entries, by OpenJDK 17.
+        let java: &[u8] = b"\xac\xed\x00\x05sr\x00\x11java.util.HashMap\x05\x07\xda\xc1\xc3\x16\x60\xd1\x03\x00\x02\
+F\x00\x0aloadFactorI\x00\x09thresholdxp?@\x00\x00\x00\x00\x00\x0cw\x08\x00\x00\x00\x10\x00\x00\x00\x03\
+ur\x00\x02[B\xac\xf3\x17\xf8\x06\x08T\xe0\x02\x00\x00xp\x00\x00\x00\x16[\"c\",{\"filename\":\"x\"}]\
+uq\x00~\x00\x02\x00\x00\x00\x0e{\"position\":5}uq\x00~\x00\x02\x00\x00\x00\x02k3\
+uq\x00~\x00\x02\x00\x00\x00\x01vuq\x00~\x00\x02\x00\x00\x00\x02k2px";
+        let map = read(java).unwrap();
+        assert_eq!(
+            map[b"[\"c\",{\"filename\":\"x\"}]".as_slice()].as_deref(),
+            Some(b"{\"position\":5}".as_slice())
+        );
+        assert_eq!(map[b"k2".as_slice()], None);
+        assert_eq!(
+            write(&map).len(),
+            java.len(),
+            "the same entries take the same bytes, in another order"
+        );
+    }
+
+    #[test]
     fn damage_is_named_and_never_a_panic() {
         let good = write(&Map::from([(b"key".to_vec(), Some(b"value".to_vec()))]));
         for end in 1..good.len() {

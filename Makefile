@@ -1,0 +1,46 @@
+# `make` lists what there is. Everything may be run twice, and works without a network once `setup`, `build` and `test` have run.
+SHELL := /usr/bin/env bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup build lint test e2e quickstart clean
+
+# One after the other, also under `make -j`: cargo uses all cores by itself.
+.NOTPARALLEL:
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+setup: ## install what the machine lacks (apt-get; needs root or sudo), nothing when all is there
+	@deploy/setup.sh
+
+build: ## compile everything (dev profile)
+	cargo build --workspace --all-targets --locked
+
+lint: setup ## formatting, clippy, rustdoc, and which crate may depend on which
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+	deploy/lint/arrows.sh
+
+# Compiled before the broker starts, so that a compile error costs no broker.
+test: export DRAY_TEST_ORACLE := $(CURDIR)/deploy/oracle/run.sh
+test: setup ## all tests, against a real Kafka broker started for them and the real Connect as oracle
+	deploy/rig/kafka.sh fetch
+	deploy/oracle/build.sh
+	cargo test --workspace --locked --no-run
+	exec deploy/rig/with-broker.sh cargo test --workspace --locked
+
+e2e: setup ## the tests of the binary again, longer: 50 kills instead of 10
+	deploy/rig/kafka.sh fetch
+	DRAY_TEST_KILLS=50 deploy/rig/with-broker.sh cargo test -p dray --locked -- --nocapture
+
+quickstart: setup ## file to topic to file on a broker in the process; ONCE=1 ends when the lines have arrived (dev profile)
+ifeq ($(ONCE),1)
+	cargo run --locked -p dray -- quickstart --once
+else
+	cargo run --release --locked -p dray -- quickstart
+endif
+
+clean: ## remove what was built; the fetched Kafka jars stay
+	cargo clean
+	rm -rf .rig/oracle .rig/oracle.* .rig/kafka/libs.* .rig/broker-failed.log

@@ -4,7 +4,7 @@ use crate::Failure;
 use anyhow::Context as _;
 use dray_agent::{files, plugins, standalone};
 use dray_connect::ConfigMap;
-use dray_kafka::rd::RdKafka;
+use dray_kafka::RdKafka;
 use dray_runtime::offsets::file::FileOffsets;
 use dray_runtime::status::StatusBoard;
 use dray_runtime::worker::Worker;

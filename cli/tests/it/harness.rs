@@ -207,7 +207,10 @@ pub fn audit(sent: &str, arrived: &[u8]) -> usize {
     for line in arrived.lines() {
         let Some(&place) = places.get(line) else {
             let begun = line.trim_end_matches(char::REPLACEMENT_CHARACTER);
-            assert!(sent.lines().any(|whole| whole.starts_with(begun)), "{line:?} was never sent");
+            assert!(
+                sent.lines().any(|whole| whole.starts_with(begun)),
+                "{line:?} was never sent"
+            );
             repeated += 1;
             continue;
         };

@@ -17,8 +17,16 @@ impl Span {
     /// When the range does not lie within the span.
     #[must_use]
     pub fn slice(self, start: usize, end: usize) -> Self {
-        assert!(start <= end && end <= self.len as usize, "{start}..{end} lies outside of a span of {}", self.len);
-        Self { block: self.block, start: self.start + start as u32, len: (end - start) as u32 }
+        assert!(
+            start <= end && end <= self.len as usize,
+            "{start}..{end} lies outside of a span of {}",
+            self.len
+        );
+        Self {
+            block: self.block,
+            start: self.start + start as u32,
+            len: (end - start) as u32,
+        }
     }
 
     /// Length in bytes.
@@ -54,7 +62,11 @@ impl Backing {
         let len = u32::try_from(block.len()).expect("blocks are shorter than 4 GiB");
         let number = self.blocks.len() as u32;
         self.blocks.push(block);
-        Span { block: number, start: 0, len }
+        Span {
+            block: number,
+            start: 0,
+            len,
+        }
     }
 
     /// Copies bytes into the arena.
@@ -64,13 +76,21 @@ impl Backing {
     pub fn copy(&mut self, bytes: &[u8]) -> Span {
         let start = u32::try_from(self.arena.len()).expect("a batch stays below 4 GiB");
         self.arena.extend_from_slice(bytes);
-        Span { block: ARENA, start, len: bytes.len() as u32 }
+        Span {
+            block: ARENA,
+            start,
+            len: bytes.len() as u32,
+        }
     }
 
     /// The bytes of a span of this backing.
     #[must_use]
     pub fn bytes(&self, span: Span) -> &[u8] {
-        let block: &[u8] = if span.block == ARENA { &self.arena } else { &self.blocks[span.block as usize] };
+        let block: &[u8] = if span.block == ARENA {
+            &self.arena
+        } else {
+            &self.blocks[span.block as usize]
+        };
         &block[span.start as usize..(span.start + span.len) as usize]
     }
 

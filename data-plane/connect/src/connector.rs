@@ -57,11 +57,7 @@ pub trait SourceConnector: Send + Sync {
     }
 
     /// Checks offsets that a user wants to set (KIP-875); none erases an entry. `Ok(true)` means they were checked.
-    fn alter_offsets(
-        &self,
-        _config: &ConfigMap,
-        _offsets: &[(Option<OffsetMap>, Option<OffsetMap>)],
-    ) -> Result<bool> {
+    fn alter_offsets(&self, _config: &ConfigMap, _offsets: &[(Option<OffsetMap>, Option<OffsetMap>)]) -> Result<bool> {
         Ok(false)
     }
 

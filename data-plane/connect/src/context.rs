@@ -110,7 +110,10 @@ impl SinkTaskContext {
     /// A context; `reports_errant_records` says whether a dead letter queue or error log is configured (KIP-610).
     #[must_use]
     pub fn new(reports_errant_records: bool) -> Self {
-        Self { shared: Arc::default(), reports_errant_records }
+        Self {
+            shared: Arc::default(),
+            reports_errant_records,
+        }
     }
 
     /// Reads the partition again from `offset`.
@@ -141,7 +144,9 @@ impl SinkTaskContext {
     pub fn pause(&self, partitions: &[TopicPartition]) -> Result<()> {
         let mut shared = self.lock();
         if !partitions.iter().all(|partition| shared.assignment.contains(partition)) {
-            return Err(Error::connect("SinkTasks may not pause partitions that are not currently assigned to them."));
+            return Err(Error::connect(
+                "SinkTasks may not pause partitions that are not currently assigned to them.",
+            ));
         }
         shared.requests.paused.extend(partitions.iter().cloned());
         Ok(())
@@ -154,7 +159,9 @@ impl SinkTaskContext {
     pub fn resume(&self, partitions: &[TopicPartition]) -> Result<()> {
         let mut shared = self.lock();
         if !partitions.iter().all(|partition| shared.assignment.contains(partition)) {
-            return Err(Error::connect("SinkTasks may not resume partitions that are not currently assigned to them."));
+            return Err(Error::connect(
+                "SinkTasks may not resume partitions that are not currently assigned to them.",
+            ));
         }
         for partition in partitions {
             shared.requests.paused.remove(partition);
@@ -165,7 +172,8 @@ impl SinkTaskContext {
     /// The errant record reporter (KIP-610); none when neither a dead letter queue nor the error log is configured.
     #[must_use]
     pub fn errant_record_reporter(&self) -> Option<ErrantRecordReporter<'_>> {
-        self.reports_errant_records.then_some(ErrantRecordReporter { context: self })
+        self.reports_errant_records
+            .then_some(ErrantRecordReporter { context: self })
     }
 
     /// For the runtime: what was asked since the last call. Paused partitions stay.
@@ -173,7 +181,13 @@ impl SinkTaskContext {
     pub fn take_requests(&self) -> SinkRequests {
         let mut shared = self.lock();
         let paused = shared.requests.paused.clone();
-        std::mem::replace(&mut shared.requests, SinkRequests { paused, ..SinkRequests::default() })
+        std::mem::replace(
+            &mut shared.requests,
+            SinkRequests {
+                paused,
+                ..SinkRequests::default()
+            },
+        )
     }
 
     /// For the runtime: the partitions that the task itself keeps paused.
@@ -191,7 +205,10 @@ impl SinkTaskContext {
     /// For the runtime: the partitions that the task has now.
     pub fn set_assignment(&self, assignment: BTreeSet<TopicPartition>) {
         let mut shared = self.lock();
-        shared.requests.paused.retain(|partition| assignment.contains(partition));
+        shared
+            .requests
+            .paused
+            .retain(|partition| assignment.contains(partition));
         shared.assignment = assignment;
     }
 

@@ -88,12 +88,18 @@ impl Error {
 
     /// A failure that a later try can cure.
     pub fn retriable(message: impl Into<String>) -> Self {
-        Self::Retriable { message: message.into(), source: None }
+        Self::Retriable {
+            message: message.into(),
+            source: None,
+        }
     }
 
     /// A failure that ends the task.
     pub fn connect(message: impl Into<String>) -> Self {
-        Self::Connect { message: message.into(), source: None }
+        Self::Connect {
+            message: message.into(),
+            source: None,
+        }
     }
 
     /// The same error with its cause; a cause that was there before is replaced. `Cancelled` has no cause and stays as it is.
@@ -101,12 +107,19 @@ impl Error {
     pub fn with_source(self, cause: impl Into<BoxError>) -> Self {
         let cause = cause.into();
         match self {
-            Self::Retriable { message, source: _ } => Self::Retriable { message, source: Some(cause) },
-            Self::Connect { message, source: _ } => Self::Connect { message, source: Some(cause) },
+            Self::Retriable { message, source: _ } => Self::Retriable {
+                message,
+                source: Some(cause),
+            },
+            Self::Connect { message, source: _ } => Self::Connect {
+                message,
+                source: Some(cause),
+            },
             Self::Caused { error, source: _ } => Self::Caused { error, source: cause },
-            Self::Data(_) | Self::SchemaBuilder(_) | Self::SchemaProjector(_) | Self::Config(_) => {
-                Self::Caused { error: Box::new(self), source: cause }
-            }
+            Self::Data(_) | Self::SchemaBuilder(_) | Self::SchemaProjector(_) | Self::Config(_) => Self::Caused {
+                error: Box::new(self),
+                source: cause,
+            },
             Self::Cancelled => Self::Cancelled,
         }
     }
@@ -182,7 +195,13 @@ mod tests {
     #[test]
     fn config_messages_name_key_and_value() {
         let error = Error::invalid_config("tasks.max", None, Some("Value must be non-null"));
-        assert_eq!(error.to_string(), "Invalid value null for configuration tasks.max: Value must be non-null");
-        assert_eq!(Error::invalid_config("k", Some("v"), None).to_string(), "Invalid value v for configuration k");
+        assert_eq!(
+            error.to_string(),
+            "Invalid value null for configuration tasks.max: Value must be non-null"
+        );
+        assert_eq!(
+            Error::invalid_config("k", Some("v"), None).to_string(),
+            "Invalid value v for configuration k"
+        );
     }
 }

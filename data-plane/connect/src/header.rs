@@ -23,7 +23,10 @@ impl Header {
     /// The schema; a struct without one stands for its own.
     #[must_use]
     pub fn schema(&self) -> Option<&SchemaRef> {
-        self.value.schema.as_ref().or_else(|| self.value.value.as_struct().map(Struct::schema))
+        self.value
+            .schema
+            .as_ref()
+            .or_else(|| self.value.value.as_struct().map(Struct::schema))
     }
 }
 
@@ -85,19 +88,33 @@ impl Headers {
 
     /// Appends a header with a string; the schema is optional when there is none.
     pub fn add_string(&mut self, key: impl Into<Arc<str>>, value: Option<&str>) {
-        let schema = if value.is_some() { Schema::string() } else { Schema::optional_string() };
+        let schema = if value.is_some() {
+            Schema::string()
+        } else {
+            Schema::optional_string()
+        };
         self.push(key, Some(schema), value.into());
     }
 
     /// Appends a header with bytes; the schema is optional when there are none.
     pub fn add_bytes(&mut self, key: impl Into<Arc<str>>, value: Option<&[u8]>) {
-        let schema = if value.is_some() { Schema::bytes() } else { Schema::optional_bytes() };
+        let schema = if value.is_some() {
+            Schema::bytes()
+        } else {
+            Schema::optional_bytes()
+        };
         self.push(key, Some(schema), value.into());
     }
 
     /// Appends a header with a list, a map or null of that schema, checked as by [`Headers::add`].
     pub fn add_value(&mut self, key: impl Into<Arc<str>>, value: Value, schema: SchemaRef) -> Result<()> {
-        self.add(key, SchemaAndValue { schema: Some(schema), value })
+        self.add(
+            key,
+            SchemaAndValue {
+                schema: Some(schema),
+                value,
+            },
+        )
     }
 
     /// Appends a header with a struct and its schema.
@@ -135,7 +152,11 @@ impl Headers {
 
     /// Appends a header with a Timestamp of milliseconds since the epoch.
     pub fn add_timestamp(&mut self, key: impl Into<Arc<str>>, millis: Option<i64>) {
-        self.push(key, Some(logical::timestamp_schema()), millis.map_or(Value::Null, Value::Date));
+        self.push(
+            key,
+            Some(logical::timestamp_schema()),
+            millis.map_or(Value::Null, Value::Date),
+        );
     }
 
     /// The last header with that key.
@@ -162,7 +183,12 @@ impl Headers {
     /// Keeps of each key only the last header.
     pub fn retain_latest(&mut self) {
         let mut seen = std::collections::HashSet::new();
-        let mut keep: Vec<bool> = self.0.iter().rev().map(|header| seen.insert(Arc::clone(&header.key))).collect();
+        let mut keep: Vec<bool> = self
+            .0
+            .iter()
+            .rev()
+            .map(|header| seen.insert(Arc::clone(&header.key)))
+            .collect();
         keep.reverse();
         self.retain_where(&keep);
     }
@@ -170,8 +196,12 @@ impl Headers {
     /// Keeps of the headers with that key only the last one.
     pub fn retain_latest_of(&mut self, key: &str) {
         let last = self.0.iter().rposition(|header| &*header.key == key);
-        let keep: Vec<bool> =
-            self.0.iter().enumerate().map(|(i, header)| &*header.key != key || Some(i) == last).collect();
+        let keep: Vec<bool> = self
+            .0
+            .iter()
+            .enumerate()
+            .map(|(i, header)| &*header.key != key || Some(i) == last)
+            .collect();
         self.retain_where(&keep);
     }
 
@@ -195,7 +225,10 @@ impl Headers {
     }
 
     fn push(&mut self, key: impl Into<Arc<str>>, schema: Option<SchemaRef>, value: Value) {
-        self.0.push(Header { key: key.into(), value: SchemaAndValue { schema, value } });
+        self.0.push(Header {
+            key: key.into(),
+            value: SchemaAndValue { schema, value },
+        });
     }
 }
 
@@ -224,7 +257,9 @@ fn check_schema_matches(value: &SchemaAndValue) -> Result<()> {
         if schema.optional() {
             return Ok(());
         }
-        return Err(Error::data(format!("A null value requires an optional schema but was {schema}")));
+        return Err(Error::data(format!(
+            "A null value requires an optional schema but was {schema}"
+        )));
     }
     let logical_fits = match (Logical::of(schema), schema.type_(), &value.value) {
         (Some(Logical::Decimal), Type::Bytes, Value::Decimal(_)) => true,
@@ -235,7 +270,10 @@ fn check_schema_matches(value: &SchemaAndValue) -> Result<()> {
     if logical_fits || value.value.schema_type() == Some(schema.type_()) {
         return Ok(());
     }
-    Err(Error::data(format!("The value {} is not compatible with the schema {schema}", value.value)))
+    Err(Error::data(format!(
+        "The value {} is not compatible with the schema {schema}",
+        value.value
+    )))
 }
 
 #[cfg(test)]

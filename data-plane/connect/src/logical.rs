@@ -60,7 +60,10 @@ impl Logical {
 /// A builder of a Decimal schema.
 #[must_use]
 pub fn decimal_builder(scale: i32) -> SchemaBuilder {
-    SchemaBuilder::bytes().name(DECIMAL).parameter(SCALE, scale.to_string()).version(1)
+    SchemaBuilder::bytes()
+        .name(DECIMAL)
+        .parameter(SCALE, scale.to_string())
+        .version(1)
 }
 
 /// A builder of a Date schema.
@@ -145,7 +148,9 @@ pub fn decimal_from_bytes(schema: &Schema, bytes: &[u8]) -> Result<BigDecimal> {
 pub fn date_to_days(schema: &Schema, millis: i64) -> Result<i32> {
     expect_name(schema, DATE, "Date")?;
     if millis.rem_euclid(MILLIS_PER_DAY) != 0 {
-        return Err(Error::data("Kafka Connect Date type should not have any time fields set to non-zero values."));
+        return Err(Error::data(
+            "Kafka Connect Date type should not have any time fields set to non-zero values.",
+        ));
     }
     // Java narrows with a cast as well.
     Ok((millis / MILLIS_PER_DAY) as i32)
@@ -161,7 +166,9 @@ pub fn date_from_days(schema: &Schema, days: i32) -> Result<i64> {
 pub fn time_to_millis(schema: &Schema, millis: i64) -> Result<i32> {
     expect_name(schema, TIME, "Time")?;
     if !(0..=MILLIS_PER_DAY).contains(&millis) {
-        return Err(Error::data("Kafka Connect Time type should not have any date fields set to non-zero values."));
+        return Err(Error::data(
+            "Kafka Connect Time type should not have any date fields set to non-zero values.",
+        ));
     }
     Ok(millis as i32)
 }
@@ -195,7 +202,9 @@ fn expect_name(schema: &Schema, name: &str, what: &str) -> Result<()> {
     if schema.name() == Some(name) {
         Ok(())
     } else {
-        Err(Error::data(format!("Requested conversion of {what} object but the schema does not match.")))
+        Err(Error::data(format!(
+            "Requested conversion of {what} object but the schema does not match."
+        )))
     }
 }
 

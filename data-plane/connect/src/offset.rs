@@ -152,7 +152,11 @@ mod tests {
     fn json_is_connects_own() {
         let partition = OffsetMap::new().with("filename", Primitive::String("a\"b.txt".into()));
         assert_eq!(partition.to_json(), r#"{"filename":"a\"b.txt"}"#);
-        let offset = SourceOffset::Long { field: "position", value: 30 }.to_map();
+        let offset = SourceOffset::Long {
+            field: "position",
+            value: 30,
+        }
+        .to_map();
         assert_eq!(offset.to_json(), r#"{"position":30}"#);
         let read = OffsetMap::from_json(&serde_json::from_str(r#"{"position":30,"x":null}"#).unwrap()).unwrap();
         assert_eq!(read.long("position"), Some(30));
@@ -162,6 +166,9 @@ mod tests {
     #[test]
     fn nested_offsets_are_refused() {
         let error = OffsetMap::from_json(&serde_json::json!({"a": {"b": 1}})).unwrap_err();
-        assert_eq!(error.to_string(), "Offsets may only contain primitive types as values, but field a contains MAP");
+        assert_eq!(
+            error.to_string(),
+            "Offsets may only contain primitive types as values, but field a contains MAP"
+        );
     }
 }

@@ -76,8 +76,13 @@ fn is_promotable(from: Type, to: Type) -> bool {
 }
 
 fn show_parameters(parameters: Option<&IndexMap<String, String>>) -> String {
-    let Some(parameters) = parameters else { return "null".to_owned() };
-    let entries: Vec<String> = parameters.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let Some(parameters) = parameters else {
+        return "null".to_owned();
+    };
+    let entries: Vec<String> = parameters
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
     format!("{{{}}}", entries.join(", "))
 }
 
@@ -90,7 +95,11 @@ fn project_struct(source: &SchemaRef, record: &Value, target: &SchemaRef) -> Res
         if let Some(from) = source.field(name) {
             let value = project(&from.schema, record.get(name)?, schema).map_err(|cause| {
                 let wraps = matches!(cause.kind(), Error::SchemaProjector(_));
-                if wraps { Error::schema_projector(format!("Error projecting {name}")).with_source(cause) } else { cause }
+                if wraps {
+                    Error::schema_projector(format!("Error projecting {name}")).with_source(cause)
+                } else {
+                    cause
+                }
             })?;
             projected.put(name, value)?;
         } else if schema.optional() {
@@ -109,7 +118,11 @@ fn project_struct(source: &SchemaRef, record: &Value, target: &SchemaRef) -> Res
 fn project_array(source: &SchemaRef, record: &Value, target: &SchemaRef) -> Result<Value> {
     let elements = record.as_array().ok_or_else(|| wrong_class(record, source))?;
     let (from, to) = (source.value_schema()?, target.value_schema()?);
-    elements.iter().map(|element| project(from, element, to)).collect::<Result<Vec<_>>>().map(Value::Array)
+    elements
+        .iter()
+        .map(|element| project(from, element, to))
+        .collect::<Result<Vec<_>>>()
+        .map(Value::Array)
 }
 
 fn project_map(source: &SchemaRef, record: &Value, target: &SchemaRef) -> Result<Value> {
@@ -187,15 +200,25 @@ mod tests {
         check(Schema::float32(), 1.5_f32.into(), Schema::float64(), 1.5.into());
         check(Schema::string(), "a".into(), Schema::string(), "a".into());
         let error = project(&Schema::int64(), &1_i64.into(), &Schema::int32()).unwrap_err();
-        assert_eq!(error.to_string(), "Schema type mismatch. source type: INT64 and target type: INT32");
+        assert_eq!(
+            error.to_string(),
+            "Schema type mismatch. source type: INT64 and target type: INT32"
+        );
     }
 
     #[test]
     fn names_and_parameters_must_agree() {
         let named = |name: &str| SchemaBuilder::int32().name(name).build().unwrap();
         let error = project(&named("a"), &1.into(), &Schema::int32()).unwrap_err();
-        assert_eq!(error.to_string(), "Schema name mismatch. source name: a and target name: null");
-        let parameter = SchemaBuilder::int32().parameter("k", "v").parameter("l", "w").build().unwrap();
+        assert_eq!(
+            error.to_string(),
+            "Schema name mismatch. source name: a and target name: null"
+        );
+        let parameter = SchemaBuilder::int32()
+            .parameter("k", "v")
+            .parameter("l", "w")
+            .build()
+            .unwrap();
         let error = project(&parameter, &1.into(), &Schema::int32()).unwrap_err();
         assert_eq!(
             error.to_string(),
@@ -210,13 +233,23 @@ mod tests {
             error.to_string(),
             "Writer schema is optional, however, target schema does not provide a default value."
         );
-        assert_eq!(project(&Schema::optional_int32(), &Value::Null, &default_int(7)).unwrap(), 7.into());
-        assert_eq!(project(&Schema::optional_int32(), &3.into(), &default_int(7)).unwrap(), 3.into());
+        assert_eq!(
+            project(&Schema::optional_int32(), &Value::Null, &default_int(7)).unwrap(),
+            7.into()
+        );
+        assert_eq!(
+            project(&Schema::optional_int32(), &3.into(), &default_int(7)).unwrap(),
+            3.into()
+        );
     }
 
     #[test]
     fn struct_fields_are_matched_by_name() {
-        let source = SchemaBuilder::struct_().field("a", Schema::int32()).field("gone", Schema::string()).build().unwrap();
+        let source = SchemaBuilder::struct_()
+            .field("a", Schema::int32())
+            .field("gone", Schema::string())
+            .build()
+            .unwrap();
         let target = SchemaBuilder::struct_()
             .field("new", default_int(9))
             .field("maybe", Schema::optional_string())
@@ -230,7 +263,10 @@ mod tests {
 
         let strict = SchemaBuilder::struct_().field("b", Schema::string()).build().unwrap();
         let error = project(&source, &record.clone().into(), &strict).unwrap_err();
-        assert_eq!(error.to_string(), "Required field `b` is missing from source schema: Schema{STRUCT}");
+        assert_eq!(
+            error.to_string(),
+            "Required field `b` is missing from source schema: Schema{STRUCT}"
+        );
 
         let narrow = SchemaBuilder::struct_().field("a", Schema::int8()).build().unwrap();
         let error = project(&source, &record.into(), &narrow).unwrap_err();

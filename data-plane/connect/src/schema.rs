@@ -14,8 +14,8 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 pub use self::builder::SchemaBuilder;
-pub use self::validate::validate_value;
 pub(crate) use self::validate::validate_field;
+pub use self::validate::validate_value;
 use crate::error::{Error, Result};
 use crate::value::Value;
 
@@ -212,7 +212,9 @@ impl Schema {
         if self.kind != Type::Map {
             return Err(Error::data("Cannot look up key schema on non-map type"));
         }
-        self.key.as_ref().ok_or_else(|| Error::data("No schema defined for key of map"))
+        self.key
+            .as_ref()
+            .ok_or_else(|| Error::data("No schema defined for key of map"))
     }
 
     /// The schema of a map's values or an array's elements.
@@ -220,7 +222,9 @@ impl Schema {
         if self.kind != Type::Map && self.kind != Type::Array {
             return Err(Error::data("Cannot look up value schema on non-array and non-map type"));
         }
-        self.element.as_ref().ok_or_else(|| Error::data("No schema defined for value of array or map"))
+        self.element
+            .as_ref()
+            .ok_or_else(|| Error::data("No schema defined for value of array or map"))
     }
 
     /// The schema of a map's keys where there is one: text that was parsed may yield a map without it.

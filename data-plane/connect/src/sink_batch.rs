@@ -71,7 +71,11 @@ impl SinkBatch {
     /// A batch over the bytes of a fetch.
     #[must_use]
     pub fn new(backing: Backing, topics: Vec<Arc<str>>) -> Self {
-        Self { backing, topics, records: Vec::new() }
+        Self {
+            backing,
+            topics,
+            records: Vec::new(),
+        }
     }
 
     /// Appends a record.
@@ -111,7 +115,9 @@ impl SinkBatch {
     /// The records in the order of their partitions.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = SinkRecord<'_>> {
         let (backing, topics) = (&self.backing, &self.topics);
-        self.records.iter().map(move |data| SinkRecord { backing, topics, data })
+        self.records
+            .iter()
+            .map(move |data| SinkRecord { backing, topics, data })
     }
 }
 

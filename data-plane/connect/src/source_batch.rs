@@ -116,7 +116,9 @@ impl SourceBatch {
 
     /// The source partition's place in the table.
     pub fn source_partition(&mut self, partition: &SourcePartition) -> SourcePartitionId {
-        SourcePartitionId(intern(&mut self.partitions, partition, |a, b| Arc::ptr_eq(a, b) || a == b))
+        SourcePartitionId(intern(&mut self.partitions, partition, |a, b| {
+            Arc::ptr_eq(a, b) || a == b
+        }))
     }
 
     /// Appends a record. Records of one source partition must come in the order of that partition.
@@ -151,7 +153,10 @@ impl SourceBatch {
     /// The schema and the view of a key or value of this batch.
     #[must_use]
     pub fn view<'a>(&'a self, field: &'a Field) -> (Option<&'a SchemaRef>, ValueRef<'a>) {
-        (field.schema.map(|id| self.schema_of(id)), field.datum.view(&self.backing))
+        (
+            field.schema.map(|id| self.schema_of(id)),
+            field.datum.view(&self.backing),
+        )
     }
 
     /// Number of records.

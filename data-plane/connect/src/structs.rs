@@ -78,6 +78,25 @@ impl Struct {
         Ok(self)
     }
 
+    /// As [`Struct::put`], for a caller that knows the position of the field. Past the last field nothing is set and it is
+    /// an error.
+    pub fn put_at(&mut self, index: usize, value: impl Into<Value>) -> Result<&mut Self> {
+        let value = value.into();
+        let field = self.schema.fields()?.get(index);
+        let (Some(field), Some(slot)) = (field, self.values.get_mut(index)) else {
+            return Err(Error::data(format!("{index} is not the position of a field")));
+        };
+        validate_field(&field.name, &field.schema, &value)?;
+        *slot = value;
+        Ok(self)
+    }
+
+    /// The values in schema order, to be taken apart.
+    #[must_use]
+    pub fn into_values(self) -> Vec<Value> {
+        self.values.into_vec()
+    }
+
     /// Checks every field; null passes where the field is optional or has a default.
     pub fn validate(&self) -> Result<()> {
         for (field, value) in self.iter() {
@@ -91,7 +110,9 @@ impl Struct {
     }
 
     fn lookup(&self, name: &str) -> Result<&Field> {
-        self.schema.field(name).ok_or_else(|| Error::data(format!("{name} is not a valid field name")))
+        self.schema
+            .field(name)
+            .ok_or_else(|| Error::data(format!("{name} is not a valid field name")))
     }
 
     fn raw(&self, field: &Field) -> &Value {

@@ -78,25 +78,41 @@ impl Value {
     /// The text of a string.
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {
-        if let Self::String(text) = self { Some(text) } else { None }
+        if let Self::String(text) = self {
+            Some(text)
+        } else {
+            None
+        }
     }
 
     /// The struct, where this is one.
     #[must_use]
     pub fn as_struct(&self) -> Option<&Struct> {
-        if let Self::Struct(record) = self { Some(record) } else { None }
+        if let Self::Struct(record) = self {
+            Some(record)
+        } else {
+            None
+        }
     }
 
     /// The entries, where this is a map.
     #[must_use]
     pub fn as_map(&self) -> Option<&[(Value, Value)]> {
-        if let Self::Map(entries) = self { Some(entries) } else { None }
+        if let Self::Map(entries) = self {
+            Some(entries)
+        } else {
+            None
+        }
     }
 
     /// The elements, where this is an array.
     #[must_use]
     pub fn as_array(&self) -> Option<&[Value]> {
-        if let Self::Array(elements) = self { Some(elements) } else { None }
+        if let Self::Array(elements) = self {
+            Some(elements)
+        } else {
+            None
+        }
     }
 
     /// The value of the entry with that string as its key, where this is a map.
@@ -203,16 +219,25 @@ pub struct SchemaAndValue {
 
 impl SchemaAndValue {
     /// No schema and no value.
-    pub const NULL: Self = Self { schema: None, value: Value::Null };
+    pub const NULL: Self = Self {
+        schema: None,
+        value: Value::Null,
+    };
 
     /// A value of that schema; it is not checked.
     pub fn new(schema: SchemaRef, value: impl Into<Value>) -> Self {
-        Self { schema: Some(schema), value: value.into() }
+        Self {
+            schema: Some(schema),
+            value: value.into(),
+        }
     }
 
     /// A value without a schema.
     pub fn schemaless(value: impl Into<Value>) -> Self {
-        Self { schema: None, value: value.into() }
+        Self {
+            schema: None,
+            value: value.into(),
+        }
     }
 }
 

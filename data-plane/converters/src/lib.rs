@@ -1,1 +1,114 @@
-//! Converters between Kafka's bytes and Connect's values.
+//! Converters: between Kafka's bytes and Connect's values, to the letter of Kafka Connect's own.
+//!
+//! [`converter`] and [`header_converter`] make one by its Java class name. A converter is owned by one task and called for
+//! one record at a time; it keeps caches and no other state. What happens to a record whose conversion fails is decided
+//! by the runtime.
+
+mod binary;
+mod boolean;
+mod charset;
+mod header;
+mod json;
+mod number;
+mod registry;
+mod settings;
+mod string;
+
+use std::ops::Range;
+
+use dray_connect::Result;
+use dray_connect::datum::ValueRef;
+use dray_connect::schema::SchemaRef;
+use dray_connect::value::{SchemaAndValue, Value};
+
+pub use self::binary::ByteArrayConverter;
+pub use self::boolean::BooleanConverter;
+pub use self::header::{AsHeaderConverter, SimpleHeaderConverter};
+pub use self::json::JsonConverter;
+pub use self::number::{Number, NumberConverter};
+pub use self::registry::{CLASSES, HEADER_CLASSES, converter, header_converter};
+pub use self::string::StringConverter;
+
+/// What a converter made of bytes. The first three let the caller keep the bytes where they are.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Parsed {
+    /// No value.
+    Null,
+    /// The text is the whole input, and the input was checked to be UTF-8.
+    Text,
+    /// The bytes are the whole input.
+    Bytes,
+    /// Anything else.
+    Value(Value),
+}
+
+impl Parsed {
+    /// The value, copied out of the input where it lies there.
+    #[must_use]
+    pub fn into_value(self, input: Option<&[u8]>) -> Value {
+        match (self, input) {
+            (Self::Value(value), _) => value,
+            (Self::Text, Some(input)) => Value::string(String::from_utf8_lossy(input)),
+            (Self::Bytes, Some(input)) => Value::bytes(input),
+            (Self::Null, _) | (Self::Text | Self::Bytes, None) => Value::Null,
+        }
+    }
+}
+
+/// What a converter made of a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Written<'a> {
+    /// No bytes: a tombstone.
+    Null,
+    /// The value's own bytes; nothing was copied.
+    Same(&'a [u8]),
+    /// This range of the scratch buffer given to the call. Ranges of earlier calls stay as they are.
+    Scratch(Range<usize>),
+}
+
+/// Goes between the bytes of a record's key or value and what connectors see. Obligations:
+/// - Bytes are only appended to `scratch`; after an error it is as long as before.
+/// - The same input gives the same output whatever came before: caches never show.
+/// - Any bytes may come in. What cannot be converted is an error of class `DataException`, never a panic.
+pub trait Converter: Send {
+    /// The bytes of a value.
+    fn from_connect<'a>(
+        &mut self,
+        topic: &str,
+        schema: Option<&SchemaRef>,
+        value: ValueRef<'a>,
+        scratch: &mut Vec<u8>,
+    ) -> Result<Written<'a>>;
+
+    /// The schema and value of bytes; `None` are the bytes of a tombstone.
+    fn to_connect(&mut self, topic: &str, bytes: Option<&[u8]>) -> Result<(Option<SchemaRef>, Parsed)>;
+
+    /// The Java class that this one stands for.
+    fn class(&self) -> &'static str;
+}
+
+/// Goes between the bytes of a record's header and what connectors see, with the obligations of [`Converter`].
+pub trait HeaderConverter: Send {
+    /// Appends the bytes of a header's value to `out` and says where they are; `None` is a header without bytes.
+    fn from_connect_header(
+        &mut self,
+        topic: &str,
+        name: &str,
+        value: &SchemaAndValue,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Range<usize>>>;
+
+    /// The schema and value of a header's bytes.
+    fn to_connect_header(&mut self, topic: &str, name: &str, bytes: Option<&[u8]>) -> Result<SchemaAndValue>;
+
+    /// The Java class that this one stands for.
+    fn class(&self) -> &'static str;
+}
+
+/// The Java class of a value, as Connect's messages print it: `class java.lang.Long`.
+fn java_class(value: ValueRef<'_>) -> String {
+    format!("class {}", value.to_value().java_class())
+}
+
+#[cfg(test)]
+mod tests;

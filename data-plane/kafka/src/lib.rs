@@ -1,1 +1,9 @@
-//! The Kafka port: the only crate that names rdkafka.
+//! The Kafka port and its implementations. The only crate that names rdkafka.
+
+pub mod error;
+pub mod murmur2;
+pub mod port;
+mod rd;
+
+pub use error::{Class, Error, Result};
+pub use rd::RdKafka;

@@ -42,7 +42,10 @@ impl TryFrom<&str> for ConnectorName {
             return Err(InvalidConnectorName::Empty);
         }
         match name.chars().find(|character| character.is_control()) {
-            Some(character) => Err(InvalidConnectorName::ControlCharacter { name: name.into(), character }),
+            Some(character) => Err(InvalidConnectorName::ControlCharacter {
+                name: name.into(),
+                character,
+            }),
             None => Ok(Self(name.into())),
         }
     }
@@ -110,7 +113,10 @@ impl FromStr for TaskId {
             return Err(invalid());
         }
         let connector = ConnectorName::try_from(connector).map_err(|_| invalid())?;
-        Ok(Self { connector, number: number.parse().map_err(|_| invalid())? })
+        Ok(Self {
+            connector,
+            number: number.parse().map_err(|_| invalid())?,
+        })
     }
 }
 

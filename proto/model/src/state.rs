@@ -84,8 +84,14 @@ impl ConnectorState {
     /// # Errors
     /// When the table does not allow the change.
     pub fn next(self, to: Self) -> Result<Self, IllegalTransition> {
-        let listed = TRANSITIONS.iter().any(|(from, allowed)| *from == self && allowed.contains(&to));
-        if self == to || listed { Ok(to) } else { Err(IllegalTransition { from: self, to }) }
+        let listed = TRANSITIONS
+            .iter()
+            .any(|(from, allowed)| *from == self && allowed.contains(&to));
+        if self == to || listed {
+            Ok(to)
+        } else {
+            Err(IllegalTransition { from: self, to })
+        }
     }
 }
 
@@ -187,7 +193,13 @@ mod tests {
 
     #[test]
     fn a_failure_does_not_heal_by_itself() {
-        assert_eq!(Failed.next(Running), Err(IllegalTransition { from: Failed, to: Running }));
+        assert_eq!(
+            Failed.next(Running),
+            Err(IllegalTransition {
+                from: Failed,
+                to: Running
+            })
+        );
         assert_eq!(TaskState::Failed.next(TaskState::Restarting), Ok(TaskState::Restarting));
         assert_eq!(
             TaskState::Failed.next(TaskState::Paused).unwrap_err().to_string(),

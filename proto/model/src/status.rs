@@ -28,12 +28,20 @@ impl<S> Status<S> {
     /// A status without a trace.
     #[must_use]
     pub fn new(state: S, worker_id: WorkerId, generation: Generation) -> Self {
-        Self { state, trace: None, worker_id, generation }
+        Self {
+            state,
+            trace: None,
+            worker_id,
+            generation,
+        }
     }
 
     /// The status with a trace.
     #[must_use]
     pub fn with_trace(self, trace: impl Into<String>) -> Self {
-        Self { trace: Some(trace.into()), ..self }
+        Self {
+            trace: Some(trace.into()),
+            ..self
+        }
     }
 }

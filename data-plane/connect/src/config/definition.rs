@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use super::ConfigMap;
 use super::key::ConfigKey;
 use super::parsed::ParsedConfig;
 use super::value::{ConfigType, ConfigValue};
+use super::{ConfigMap, embedded};
 use crate::error::{Error, Result};
 
 /// Finds plugin classes by name or alias.
@@ -83,18 +83,13 @@ impl ConfigDef {
         Ok(())
     }
 
-    /// Adds all keys of another definition: each name gets the prefix, each group the group's name in front.
+    /// Adds all keys of another definition in the order of [`ConfigDef::sorted_keys`], renumbered from `starting_order`:
+    /// each name gets the prefix, each group the given group in front. Validators and recommenders see names without the
+    /// prefix.
     #[must_use]
     pub fn embed(mut self, prefix: &str, group: &str, starting_order: i32, other: &Self) -> Self {
         for (order, key) in (starting_order..).zip(other.sorted_keys()) {
-            let mut key = key.clone();
-            let own_group = key.group.as_deref().map(|own| format!("{group}: {own}"));
-            key.display_name = Some(key.get_display_name().to_owned());
-            key.name = format!("{prefix}{}", key.name);
-            key.group = Some(own_group.unwrap_or_else(|| group.to_owned()));
-            key.order = order;
-            key.dependents = key.dependents.iter().map(|name| format!("{prefix}{name}")).collect();
-            self = self.define(key);
+            self = self.define(embedded::embed(key, prefix, group, order));
         }
         self
     }
@@ -137,7 +132,10 @@ impl ConfigDef {
     pub fn sorted_keys(&self) -> Vec<&ConfigKey> {
         let mut keys: Vec<&ConfigKey> = self.keys.values().collect();
         let place = |key: &ConfigKey| {
-            key.group.as_ref().and_then(|group| self.groups.iter().position(|known| known == group)).map_or(0, |i| i + 1)
+            key.group
+                .as_ref()
+                .and_then(|group| self.groups.iter().position(|known| known == group))
+                .map_or(0, |i| i + 1)
         };
         keys.sort_by(|a, b| {
             let rank = |key: &ConfigKey| (place(key), key.order, !key.is_required(), key.importance);
@@ -180,7 +178,11 @@ impl ConfigDef {
         };
         match classes.resolve(class) {
             Some(full_name) => Ok(ConfigValue::Class(full_name)),
-            None => Err(Error::invalid_config(name, Some(text), Some(&format!("Class {text} could not be found.")))),
+            None => Err(Error::invalid_config(
+                name,
+                Some(text),
+                Some(&format!("Class {text} could not be found.")),
+            )),
         }
     }
 
@@ -190,11 +192,15 @@ impl ConfigDef {
     /// A validator runs also after its value could not be read, on null, as Connect does: such a key has two errors.
     #[must_use]
     pub fn validate_all(&self, config: &BTreeMap<String, Option<String>>) -> Vec<ConfigInfoValue> {
-        let mut infos: IndexMap<String, ConfigInfoValue> =
-            self.keys.keys().map(|name| (name.clone(), ConfigInfoValue::new(name))).collect();
+        let mut infos: IndexMap<String, ConfigInfoValue> = self
+            .keys
+            .keys()
+            .map(|name| (name.clone(), ConfigInfoValue::new(name)))
+            .collect();
         for name in self.undefined_dependents() {
             let mut info = ConfigInfoValue::new(&name);
-            info.errors.push(format!("{name} is referred in the dependents, but not defined."));
+            info.errors
+                .push(format!("{name} is referred in the dependents, but not defined."));
             info.visible = false;
             infos.insert(name, info);
         }
@@ -243,13 +249,22 @@ impl ConfigDef {
 
     fn undefined_dependents(&self) -> BTreeSet<String> {
         let dependents = self.keys.values().flat_map(|key| &key.dependents);
-        dependents.filter(|name| !self.keys.contains_key(*name)).cloned().collect()
+        dependents
+            .filter(|name| !self.keys.contains_key(*name))
+            .cloned()
+            .collect()
     }
 }
 
 impl ConfigInfoValue {
     fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), value: None, recommended_values: Vec::new(), errors: Vec::new(), visible: true }
+        Self {
+            name: name.to_owned(),
+            value: None,
+            recommended_values: Vec::new(),
+            errors: Vec::new(),
+            visible: true,
+        }
     }
 }
 

@@ -189,17 +189,6 @@ impl ConfigKey {
         self.internal = true;
         self
     }
-
-    /// The same key under another name, for a definition that is put inside another one.
-    #[must_use]
-    pub fn renamed(mut self, name: impl Into<String>) -> Self {
-        let name = name.into();
-        if self.display_name.is_none() {
-            self.display_name = Some(std::mem::take(&mut self.name));
-        }
-        self.name = name;
-        self
-    }
 }
 
 /// What was said about the key.

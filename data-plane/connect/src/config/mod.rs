@@ -4,6 +4,7 @@
 //! problem and feeds the REST API. The rules and texts are those of Kafka's `ConfigDef`.
 
 mod definition;
+mod embedded;
 mod key;
 mod parsed;
 mod validators;
@@ -16,8 +17,8 @@ pub use self::definition::{ClassResolver, ConfigDef, ConfigInfoValue};
 pub use self::key::{ConfigKey, Importance, Recommender, Width};
 pub use self::parsed::ParsedConfig;
 pub use self::validators::{
-    CaseInsensitiveValidString, Composite, Lambda, ListSize, NonEmptyString, NonEmptyStringWithoutControlChars, NonNull, Range,
-    Regex, UniqueList, ValidList, ValidString, Validator,
+    CaseInsensitiveValidString, Composite, Lambda, ListSize, NonEmptyString, NonEmptyStringWithoutControlChars,
+    NonNull, Range, Regex, UniqueList, ValidList, ValidString, Validator,
 };
 pub use self::value::{ConfigType, ConfigValue, Password};
 

@@ -43,7 +43,9 @@ impl ParsedConfig {
 
     /// The value of a defined key.
     pub fn get(&self, key: &str) -> Result<&ConfigValue> {
-        self.values.get(key).ok_or_else(|| Error::config(format!("Unknown configuration '{key}'")))
+        self.values
+            .get(key)
+            .ok_or_else(|| Error::config(format!("Unknown configuration '{key}'")))
     }
 
     numbers! {
@@ -57,25 +59,41 @@ impl ParsedConfig {
     /// The text of a key; none when it is null.
     #[must_use]
     pub fn string(&self, key: &str) -> Option<&str> {
-        if let Some(ConfigValue::String(value)) = self.values.get(key) { Some(value) } else { None }
+        if let Some(ConfigValue::String(value)) = self.values.get(key) {
+            Some(value)
+        } else {
+            None
+        }
     }
 
     /// The elements of a list; none when it is null.
     #[must_use]
     pub fn list(&self, key: &str) -> Option<&[String]> {
-        if let Some(ConfigValue::List(values)) = self.values.get(key) { Some(values) } else { None }
+        if let Some(ConfigValue::List(values)) = self.values.get(key) {
+            Some(values)
+        } else {
+            None
+        }
     }
 
     /// The full name of a class; none when it is null.
     #[must_use]
     pub fn class(&self, key: &str) -> Option<&str> {
-        if let Some(ConfigValue::Class(name)) = self.values.get(key) { Some(name) } else { None }
+        if let Some(ConfigValue::Class(name)) = self.values.get(key) {
+            Some(name)
+        } else {
+            None
+        }
     }
 
     /// The secret of a key; none when it is null.
     #[must_use]
     pub fn password(&self, key: &str) -> Option<&Password> {
-        if let Some(ConfigValue::Password(secret)) = self.values.get(key) { Some(secret) } else { None }
+        if let Some(ConfigValue::Password(secret)) = self.values.get(key) {
+            Some(secret)
+        } else {
+            None
+        }
     }
 
     /// All values by key.
@@ -102,5 +120,8 @@ impl ParsedConfig {
 }
 
 fn wrong_kind(key: &str, value: &ConfigValue, expected: &str) -> Error {
-    Error::config(format!("configuration '{key}' is {} where a {expected} was expected", value.java_to_string()))
+    Error::config(format!(
+        "configuration '{key}' is {} where a {expected} was expected",
+        value.java_to_string()
+    ))
 }

@@ -18,7 +18,11 @@ pub trait Validator: fmt::Debug + Send + Sync {
 
 /// Refuses the value.
 fn refuse(name: &str, value: &ConfigValue, problem: &str) -> Result<()> {
-    Err(Error::invalid_config(name, Some(&value.java_to_string()), Some(problem)))
+    Err(Error::invalid_config(
+        name,
+        Some(&value.java_to_string()),
+        Some(problem),
+    ))
 }
 
 /// The text of a value. Null is none; a value of another type is a mistake in the definition.
@@ -64,13 +68,19 @@ impl Range {
     /// No less than `min`.
     #[must_use]
     pub fn at_least(min: impl Into<ConfigValue>) -> Self {
-        Self { min: Some(min.into()), max: None }
+        Self {
+            min: Some(min.into()),
+            max: None,
+        }
     }
 
     /// No less than `min` and no more than `max`.
     #[must_use]
     pub fn between(min: impl Into<ConfigValue>, max: impl Into<ConfigValue>) -> Self {
-        Self { min: Some(min.into()), max: Some(max.into()) }
+        Self {
+            min: Some(min.into()),
+            max: Some(max.into()),
+        }
     }
 }
 
@@ -107,7 +117,11 @@ impl Validator for Range {
         if let Some(max) = &self.max
             && number(max).is_some_and(|max| found > max)
         {
-            return refuse(name, value, &format!("Value must be no more than {}", max.java_to_string()));
+            return refuse(
+                name,
+                value,
+                &format!("Value must be no more than {}", max.java_to_string()),
+            );
         }
         Ok(())
     }
@@ -200,7 +214,9 @@ fn order_as_java_set(texts: &mut Vec<String>) {
         buckets *= 2;
     }
     texts.sort_by_key(|text| {
-        let hash = text.encode_utf16().fold(0_u32, |hash, unit| hash.wrapping_mul(31).wrapping_add(unit.into()));
+        let hash = text
+            .encode_utf16()
+            .fold(0_u32, |hash, unit| hash.wrapping_mul(31).wrapping_add(unit.into()));
         (hash ^ (hash >> 16)) & (buckets - 1)
     });
 }
@@ -211,7 +227,11 @@ impl Validator for CaseInsensitiveValidString {
         if found.is_some_and(|found| self.0.contains(&found)) {
             return Ok(());
         }
-        refuse(name, value, &format!("String must be one of (case insensitive): {}", self.0.join(", ")))
+        refuse(
+            name,
+            value,
+            &format!("String must be one of (case insensitive): {}", self.0.join(", ")),
+        )
     }
 
     fn describe(&self) -> String {
@@ -225,7 +245,11 @@ pub struct NonNull;
 
 impl Validator for NonNull {
     fn ensure_valid(&self, name: &str, value: &ConfigValue) -> Result<()> {
-        if value.is_null() { refuse(name, value, "entry must be non null") } else { Ok(()) }
+        if value.is_null() {
+            refuse(name, value, "entry must be non null")
+        } else {
+            Ok(())
+        }
     }
 
     fn describe(&self) -> String {
@@ -260,8 +284,11 @@ impl Validator for NonEmptyStringWithoutControlChars {
         if found.is_empty() {
             return refuse(name, value, "String may not be empty");
         }
-        let control: Vec<String> =
-            found.chars().filter(|c| c.is_control()).map(|c| u32::from(c).to_string()).collect();
+        let control: Vec<String> = found
+            .chars()
+            .filter(|c| c.is_control())
+            .map(|c| u32::from(c).to_string())
+            .collect();
         if control.is_empty() {
             return Ok(());
         }
@@ -313,7 +340,9 @@ impl UniqueList {
     /// Refuses repetition with that text.
     #[must_use]
     pub fn new(problem: impl Into<String>) -> Self {
-        Self { problem: problem.into() }
+        Self {
+            problem: problem.into(),
+        }
     }
 }
 
@@ -340,7 +369,9 @@ pub struct Regex;
 
 impl Validator for Regex {
     fn ensure_valid(&self, name: &str, value: &ConfigValue) -> Result<()> {
-        let Some(pattern) = text(name, value)? else { return Ok(()) };
+        let Some(pattern) = text(name, value)? else {
+            return Ok(());
+        };
         match fancy_regex::Regex::new(pattern) {
             Ok(_) => Ok(()),
             Err(error) => refuse(name, value, &format!("Invalid regex: {error}")),
@@ -366,7 +397,9 @@ impl Composite {
 
 impl Validator for Composite {
     fn ensure_valid(&self, name: &str, value: &ConfigValue) -> Result<()> {
-        self.0.iter().try_for_each(|validator| validator.ensure_valid(name, value))
+        self.0
+            .iter()
+            .try_for_each(|validator| validator.ensure_valid(name, value))
     }
 
     fn describe(&self) -> String {
@@ -390,7 +423,10 @@ impl Lambda {
         description: impl Into<String>,
         check: impl Fn(&str, &ConfigValue) -> Result<()> + Send + Sync + 'static,
     ) -> Self {
-        Self { check: Box::new(check), description: description.into() }
+        Self {
+            check: Box::new(check),
+            description: description.into(),
+        }
     }
 }
 

@@ -114,9 +114,11 @@ impl ConfigValue {
         match kind {
             ConfigType::Boolean if trimmed.eq_ignore_ascii_case("true") => Ok(Self::Boolean(true)),
             ConfigType::Boolean if trimmed.eq_ignore_ascii_case("false") => Ok(Self::Boolean(false)),
-            ConfigType::Boolean => {
-                Err(Error::invalid_config(name, Some(text), Some("Expected value to be either true or false")))
-            }
+            ConfigType::Boolean => Err(Error::invalid_config(
+                name,
+                Some(text),
+                Some("Expected value to be either true or false"),
+            )),
             ConfigType::String => Ok(Self::String(trimmed.to_owned())),
             ConfigType::Int => trimmed.parse().map(Self::Int).map_err(|_| not_a_number()),
             ConfigType::Short => trimmed.parse().map(Self::Short).map_err(|_| not_a_number()),

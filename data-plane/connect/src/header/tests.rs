@@ -16,7 +16,10 @@ fn numbered(keys: &[&str]) -> Headers {
 }
 
 fn show(headers: &Headers) -> String {
-    let shown: Vec<String> = headers.iter().map(|header| format!("{}={}", header.key, header.value.value)).collect();
+    let shown: Vec<String> = headers
+        .iter()
+        .map(|header| format!("{}={}", header.key, header.value.value))
+        .collect();
     shown.join(" ")
 }
 
@@ -44,7 +47,10 @@ fn apply_replaces_in_place() {
     let mut headers = numbered(&["a", "b", "c"]);
     let result = headers.apply(|header| match &*header.key {
         "a" => None,
-        "b" => Some(Header { key: "x".into(), ..header }),
+        "b" => Some(Header {
+            key: "x".into(),
+            ..header
+        }),
         _ => Some(header),
     });
     result.unwrap();
@@ -55,7 +61,9 @@ fn apply_replaces_in_place() {
 fn values_must_fit_their_schema() {
     let mut headers = Headers::new();
     let mut check = |schema, value: Value, expected: Result<(), &str>| {
-        let added = headers.add("k", SchemaAndValue { schema, value }).map_err(|error| error.to_string());
+        let added = headers
+            .add("k", SchemaAndValue { schema, value })
+            .map_err(|error| error.to_string());
         assert_eq!(added.as_ref().map_err(String::as_str).copied(), expected);
     };
     check(None, 1.into(), Ok(()));
@@ -84,11 +92,17 @@ fn values_must_fit_their_schema() {
 fn typed_adders_choose_the_schema() {
     let mut headers = Headers::new();
     headers.add_string("s", None);
-    assert_eq!(headers.last_with_name("s").unwrap().schema(), Some(&Schema::optional_string()));
+    assert_eq!(
+        headers.last_with_name("s").unwrap().schema(),
+        Some(&Schema::optional_string())
+    );
     headers.add_bytes("b", Some(b"x"));
     assert_eq!(headers.last_with_name("b").unwrap().schema(), Some(&Schema::bytes()));
     headers.add_decimal("d", parse_decimal("1.25").unwrap());
-    assert_eq!(headers.last_with_name("d").unwrap().schema(), Some(&logical::decimal_schema(2)));
+    assert_eq!(
+        headers.last_with_name("d").unwrap().schema(),
+        Some(&logical::decimal_schema(2))
+    );
     headers.add_time("t", None).unwrap();
     assert!(headers.add_time("t", Some(-1)).is_err());
     assert!(headers.add_date("t", Some(1)).is_err());
@@ -99,6 +113,8 @@ fn typed_adders_choose_the_schema() {
 fn a_struct_brings_its_schema() {
     let schema = SchemaBuilder::struct_().build().unwrap();
     let mut headers = Headers::new();
-    headers.add("k", SchemaAndValue::schemaless(Struct::new(schema.clone()).unwrap())).unwrap();
+    headers
+        .add("k", SchemaAndValue::schemaless(Struct::new(schema.clone()).unwrap()))
+        .unwrap();
     assert_eq!(headers.last_with_name("k").unwrap().schema(), Some(&schema));
 }

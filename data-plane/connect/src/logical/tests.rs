@@ -12,7 +12,10 @@ fn schemas_have_name_version_and_base_type() {
         (time_schema(), TIME, Type::Int32),
         (timestamp_schema(), TIMESTAMP, Type::Int64),
     ] {
-        assert_eq!((schema.name(), schema.version(), schema.type_()), (Some(name), Some(1), kind));
+        assert_eq!(
+            (schema.name(), schema.version(), schema.type_()),
+            (Some(name), Some(1), kind)
+        );
     }
     assert_eq!(decimal_schema(-2).parameters().unwrap()[SCALE], "-2");
 }
@@ -45,7 +48,11 @@ fn decimal_errors() {
         decimal_scale(&Schema::bytes()).unwrap_err().to_string(),
         "Invalid Decimal schema: scale parameter not found."
     );
-    let schema = SchemaBuilder::bytes().name(DECIMAL).parameter(SCALE, "x").build().unwrap();
+    let schema = SchemaBuilder::bytes()
+        .name(DECIMAL)
+        .parameter(SCALE, "x")
+        .build()
+        .unwrap();
     assert_eq!(
         decimal_scale(&schema).unwrap_err().to_string(),
         "Invalid scale parameter found in Decimal schema: "

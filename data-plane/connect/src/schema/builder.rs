@@ -52,12 +52,20 @@ impl SchemaBuilder {
             key: None,
             element: None,
         };
-        Self { schema, optional: None, first_error: None }
+        Self {
+            schema,
+            optional: None,
+            first_error: None,
+        }
     }
 
     /// A builder that starts as a copy of `schema`, with everything free to be set again.
     pub(super) fn from_schema(schema: &Schema) -> Self {
-        Self { schema: schema.clone(), optional: None, first_error: None }
+        Self {
+            schema: schema.clone(),
+            optional: None,
+            first_error: None,
+        }
     }
 
     primitive_builders! {
@@ -126,7 +134,11 @@ impl SchemaBuilder {
         if let Err(cause) = validate_value(&self.schema, &value) {
             return self.fail_with(Error::schema_builder("Invalid default value"), Some(cause.into()));
         }
-        self.schema.default = if matches!(value, Value::Null) { None } else { Some(value) };
+        self.schema.default = if matches!(value, Value::Null) {
+            None
+        } else {
+            Some(value)
+        };
         self
     }
 
@@ -165,7 +177,10 @@ impl SchemaBuilder {
     /// Adds one parameter; a second value for a name replaces the first.
     #[must_use]
     pub fn parameter(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.schema.parameters.get_or_insert_default().insert(name.into(), value.into());
+        self.schema
+            .parameters
+            .get_or_insert_default()
+            .insert(name.into(), value.into());
         self
     }
 
@@ -194,10 +209,18 @@ impl SchemaBuilder {
             return self.fail_with(Error::schema_builder(text), None);
         }
         let index = self.schema.fields.len();
-        self.schema.fields.push(Field { name: Arc::clone(&name), index, schema });
+        self.schema.fields.push(Field {
+            name: Arc::clone(&name),
+            index,
+            schema,
+        });
         if index == SCAN_LIMIT {
-            self.schema.by_name =
-                self.schema.fields.iter().map(|field| (Arc::clone(&field.name), field.index)).collect();
+            self.schema.by_name = self
+                .schema
+                .fields
+                .iter()
+                .map(|field| (Arc::clone(&field.name), field.index))
+                .collect();
         } else if index > SCAN_LIMIT {
             self.schema.by_name.insert(name, index);
         }

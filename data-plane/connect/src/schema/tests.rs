@@ -54,15 +54,27 @@ fn equality_compares_every_attribute() {
 #[test]
 fn a_schema_prints_like_connect() {
     assert_eq!(Schema::int8().to_string(), "Schema{INT8}");
-    assert_eq!(logical::date_schema().to_string(), "Schema{org.apache.kafka.connect.data.Date:INT32}");
+    assert_eq!(
+        logical::date_schema().to_string(),
+        "Schema{org.apache.kafka.connect.data.Date:INT32}"
+    );
 }
 
 #[test]
 fn accessors_refuse_the_wrong_type() {
     let int = Schema::int32();
-    assert_eq!(int.fields().unwrap_err().to_string(), "Cannot list fields on non-struct type");
-    assert_eq!(int.lookup_field("f").unwrap_err().to_string(), "Cannot look up fields on non-struct type");
-    assert_eq!(int.key_schema().unwrap_err().to_string(), "Cannot look up key schema on non-map type");
+    assert_eq!(
+        int.fields().unwrap_err().to_string(),
+        "Cannot list fields on non-struct type"
+    );
+    assert_eq!(
+        int.lookup_field("f").unwrap_err().to_string(),
+        "Cannot look up fields on non-struct type"
+    );
+    assert_eq!(
+        int.key_schema().unwrap_err().to_string(),
+        "Cannot look up key schema on non-map type"
+    );
     assert_eq!(
         int.value_schema().unwrap_err().to_string(),
         "Cannot look up value schema on non-array and non-map type"
@@ -73,24 +85,58 @@ fn accessors_refuse_the_wrong_type() {
 fn the_builder_sets_once() {
     let text = |what: &str| format!("Invalid SchemaBuilder call: {what} has already been set.");
     check_builder(SchemaBuilder::int8().optional().required(), &text("optional"));
-    check_builder(SchemaBuilder::int8().default_value(1_i8.into()).default_value(2_i8.into()), &text("default"));
+    check_builder(
+        SchemaBuilder::int8()
+            .default_value(1_i8.into())
+            .default_value(2_i8.into()),
+        &text("default"),
+    );
     check_builder(SchemaBuilder::int8().name("a").name("b"), &text("name"));
     check_builder(SchemaBuilder::int8().version(1).version(2), &text("version"));
     check_builder(SchemaBuilder::int8().doc("a").doc("b"), &text("doc"));
-    assert!(SchemaBuilder::int8().optional().optional().name("a").name("a").build().is_ok());
+    assert!(
+        SchemaBuilder::int8()
+            .optional()
+            .optional()
+            .name("a")
+            .name("a")
+            .build()
+            .is_ok()
+    );
 }
 
 #[test]
 fn the_builder_checks_its_calls() {
-    check_builder(SchemaBuilder::int8().field("f", Schema::int8()), "Cannot create fields on type INT8");
-    check_builder(SchemaBuilder::struct_().field("", Schema::int8()), "fieldName cannot be null.");
     check_builder(
-        SchemaBuilder::struct_().field("f", Schema::int8()).field("f", Schema::int8()),
+        SchemaBuilder::int8().field("f", Schema::int8()),
+        "Cannot create fields on type INT8",
+    );
+    check_builder(
+        SchemaBuilder::struct_().field("", Schema::int8()),
+        "fieldName cannot be null.",
+    );
+    check_builder(
+        SchemaBuilder::struct_()
+            .field("f", Schema::int8())
+            .field("f", Schema::int8()),
         "Cannot create field because of field name duplication f",
     );
-    check_builder(SchemaBuilder::int8().default_value(Value::Null), "Invalid default value");
-    check_builder(SchemaBuilder::int8().default_value("x".into()).name("a").name("b"), "Invalid default value");
-    assert_eq!(SchemaBuilder::int8().optional().default_value(Value::Null).build().unwrap(), Schema::optional_int8());
+    check_builder(
+        SchemaBuilder::int8().default_value(Value::Null),
+        "Invalid default value",
+    );
+    check_builder(
+        SchemaBuilder::int8().default_value("x".into()).name("a").name("b"),
+        "Invalid default value",
+    );
+    assert_eq!(
+        SchemaBuilder::int8()
+            .optional()
+            .default_value(Value::Null)
+            .build()
+            .unwrap(),
+        Schema::optional_int8()
+    );
 }
 
 #[test]
@@ -110,9 +156,17 @@ fn fields_are_found_in_small_and_large_structs() {
 
 #[test]
 fn null_needs_an_optional_schema() {
-    check_invalid(&Schema::int32(), Value::Null, "Invalid value: null used for required value, schema type: INT32");
+    check_invalid(
+        &Schema::int32(),
+        Value::Null,
+        "Invalid value: null used for required value, schema type: INT32",
+    );
     let defaulted = SchemaBuilder::int32().default_value(1.into()).build().unwrap();
-    check_invalid(&defaulted, Value::Null, "Invalid value: null used for required value, schema type: INT32");
+    check_invalid(
+        &defaulted,
+        Value::Null,
+        "Invalid value: null used for required value, schema type: INT32",
+    );
     validate_value(&Schema::optional_int32(), &Value::Null).unwrap();
 }
 
@@ -123,7 +177,11 @@ fn the_class_must_fit_exactly() {
         1,
         "Invalid Java object for schema with type INT64: class java.lang.Integer for value",
     );
-    check_invalid(&Schema::string(), vec![1_u8], "Invalid Java object for schema with type STRING: class [B for value");
+    check_invalid(
+        &Schema::string(),
+        vec![1_u8],
+        "Invalid Java object for schema with type STRING: class [B for value",
+    );
     check_invalid(
         &logical::date_schema(),
         1,
@@ -152,12 +210,22 @@ fn elements_are_checked_with_their_place() {
         "Invalid Java object for schema with type STRING: class java.lang.Integer for key of map value",
     );
     let untyped = SchemaBuilder::of(Type::Array).build().unwrap();
-    check_invalid(&untyped, Vec::<Value>::new(), "No schema defined for element of array value");
+    check_invalid(
+        &untyped,
+        Vec::<Value>::new(),
+        "No schema defined for element of array value",
+    );
 }
 
 #[test]
 fn a_struct_must_have_the_very_schema() {
-    let schema = |name: &str| SchemaBuilder::struct_().name(name).field("a", Schema::int32()).build().unwrap();
+    let schema = |name: &str| {
+        SchemaBuilder::struct_()
+            .name(name)
+            .field("a", Schema::int32())
+            .build()
+            .unwrap()
+    };
     let mut record = Struct::new(schema("x")).unwrap();
     check_invalid(&schema("y"), record.clone(), "Struct schemas do not match.");
     check_invalid(
@@ -173,5 +241,8 @@ fn a_struct_must_have_the_very_schema() {
 fn a_copy_can_be_changed() {
     let schema = SchemaBuilder::int32().name("a").doc("d").build().unwrap();
     let changed = schema.to_builder().name("a").optional().build().unwrap();
-    assert_eq!((changed.name(), changed.doc(), changed.optional()), (Some("a"), Some("d"), true));
+    assert_eq!(
+        (changed.name(), changed.doc(), changed.optional()),
+        (Some("a"), Some("d"), true)
+    );
 }

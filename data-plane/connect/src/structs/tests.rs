@@ -8,7 +8,10 @@ use crate::value::Value;
 fn schema() -> SchemaRef {
     SchemaBuilder::struct_()
         .field("id", Schema::int32())
-        .field("name", SchemaBuilder::string().default_value("none".into()).build().unwrap())
+        .field(
+            "name",
+            SchemaBuilder::string().default_value("none".into()).build().unwrap(),
+        )
         .field("note", Schema::optional_string())
         .field("day", logical::date_builder().optional().build().unwrap())
         .build()
@@ -47,6 +50,19 @@ fn put_checks_the_value() {
 }
 
 #[test]
+fn put_by_position_is_the_same() {
+    let mut record = Struct::new(schema()).unwrap();
+    record.put_at(0, 7).unwrap();
+    assert_eq!(record.get_int32("id").unwrap(), Some(7));
+    assert!(record.put_at(0, "x").is_err());
+    assert_eq!(
+        record.put_at(4, 1).unwrap_err().to_string(),
+        "4 is not the position of a field"
+    );
+    assert_eq!(record.into_values()[0], 7.into());
+}
+
+#[test]
 fn validation_accepts_defaults_for_null() {
     let mut record = Struct::new(schema()).unwrap();
     assert!(record.validate().is_err());
@@ -59,8 +75,14 @@ fn typed_getters_check_the_type() {
     let mut record = Struct::new(schema()).unwrap();
     record.put("id", 7).unwrap().put("day", Value::Date(0)).unwrap();
     assert_eq!(record.get_int32("id").unwrap(), Some(7));
-    assert_eq!(record.get_int64("id").unwrap_err().to_string(), "Field 'id' is not of type INT64");
-    assert_eq!(record.get_int8("x").unwrap_err().to_string(), "x is not a valid field name");
+    assert_eq!(
+        record.get_int64("id").unwrap_err().to_string(),
+        "Field 'id' is not of type INT64"
+    );
+    assert_eq!(
+        record.get_int8("x").unwrap_err().to_string(),
+        "x is not a valid field name"
+    );
     assert!(record.get_int32("day").is_err());
 }
 

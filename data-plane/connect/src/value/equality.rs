@@ -54,12 +54,20 @@ impl Hash for Value {
 
 /// All NaNs are one, as in `Float.floatToIntBits`.
 fn float_bits(value: f32) -> u32 {
-    if value.is_nan() { f32::NAN.to_bits() } else { value.to_bits() }
+    if value.is_nan() {
+        f32::NAN.to_bits()
+    } else {
+        value.to_bits()
+    }
 }
 
 /// All NaNs are one, as in `Double.doubleToLongBits`.
 fn double_bits(value: f64) -> u64 {
-    if value.is_nan() { f64::NAN.to_bits() } else { value.to_bits() }
+    if value.is_nan() {
+        f64::NAN.to_bits()
+    } else {
+        value.to_bits()
+    }
 }
 
 fn same_decimal(a: &BigDecimal, b: &BigDecimal) -> bool {
@@ -71,7 +79,9 @@ fn same_entries(a: &[(Value, Value)], b: &[(Value, Value)]) -> bool {
     if a.len() != b.len() {
         return false;
     }
-    a == b || a.iter().all(|(key, value)| b.iter().any(|(other, found)| other == key && found == value))
+    a == b
+        || a.iter()
+            .all(|(key, value)| b.iter().any(|(other, found)| other == key && found == value))
 }
 
 /// Sums the entries' hashes, so that their order does not count.

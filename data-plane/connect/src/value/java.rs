@@ -55,8 +55,9 @@ impl Display for Value {
 
 /// `Double.toString`: `1.0`, `1.0E10`, `NaN`, `Infinity`.
 ///
-/// The digits are the shortest that read back as the same number, as since JDK 19. JDK 17 prints for a few numbers a
-/// digit more (2.0E-3 as 0.0020 or 2.2E-322 as 2.17E-322 are of that kind); usual values print the same.
+/// The digits are the shortest that read back as the same number, as since JDK 19. JDK 17 prints more digits for some
+/// numbers of 10^7 and more, such as 4.2949672967000032E17 for 4.294967296700003E17 and, as a float, 7.0000304E7 for
+/// 7.00003E7; usual values print the same.
 #[must_use]
 pub fn double_to_string(value: f64) -> String {
     if !value.is_finite() {
@@ -123,7 +124,13 @@ fn java_notation(text: &str) -> String {
     if digits.is_empty() {
         return format!("{sign}0.0");
     }
-    let or_zero = |rest: &str| if rest.is_empty() { "0".to_owned() } else { rest.to_owned() };
+    let or_zero = |rest: &str| {
+        if rest.is_empty() {
+            "0".to_owned()
+        } else {
+            rest.to_owned()
+        }
+    };
     if (-2..=0).contains(&point) {
         let zeros = "0".repeat(point.unsigned_abs() as usize);
         return format!("{sign}0.{zeros}{digits}");
@@ -162,14 +169,24 @@ pub fn decimal_to_string(value: &BigDecimal) -> String {
         };
     }
     let (first, rest) = digits.split_at(1);
-    let fraction = if rest.is_empty() { String::new() } else { format!(".{rest}") };
-    if adjusted == 0 { format!("{sign}{first}{fraction}") } else { format!("{sign}{first}{fraction}E{adjusted:+}") }
+    let fraction = if rest.is_empty() {
+        String::new()
+    } else {
+        format!(".{rest}")
+    };
+    if adjusted == 0 {
+        format!("{sign}{first}{fraction}")
+    } else {
+        format!("{sign}{first}{fraction}E{adjusted:+}")
+    }
 }
 
 /// `java.util.Date.toString` in UTC: `Thu Jan 01 00:00:00 UTC 1970`.
 fn date_to_string(millis: i64) -> String {
     const WEEKDAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
-    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    const MONTHS: [&str; 12] = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ];
     let day = millis.div_euclid(MILLIS_PER_DAY);
     let second = millis.rem_euclid(MILLIS_PER_DAY) / 1000;
     let (year, month, date) = date_of(day);

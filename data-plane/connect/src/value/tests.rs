@@ -54,9 +54,10 @@ fn floats_print_like_java() {
 
 #[test]
 fn decimals_print_like_java() {
-    for text in
-        ["0", "1", "-1", "1.50", "0.001", "-0.10", "1E+3", "1.2E+4", "1E-7", "0.000001", "1.23E-8", "0E-8", "0E+3", "123.456"]
-    {
+    for text in [
+        "0", "1", "-1", "1.50", "0.001", "-0.10", "1E+3", "1.2E+4", "1E-7", "0.000001", "1.23E-8", "0E-8", "0E+3",
+        "123.456",
+    ] {
         assert_eq!(decimal_to_string(&parse_decimal(text).unwrap()), text);
     }
 }

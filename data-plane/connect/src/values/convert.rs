@@ -19,7 +19,11 @@ use crate::value::{Value, double_to_string};
 /// A value of the type `to` has. Null needs an optional `to`.
 pub fn convert_to(to: &Schema, from: Option<&Schema>, value: &Value) -> Result<Value> {
     if value.is_null() {
-        return if to.optional() { Ok(Value::Null) } else { Err(null_refused()) };
+        return if to.optional() {
+            Ok(Value::Null)
+        } else {
+            Err(null_refused())
+        };
     }
     match (to.type_(), Logical::of(to)) {
         (Type::Bytes, Some(Logical::Decimal)) => to_decimal(to, value).map(Value::Decimal),
@@ -127,7 +131,10 @@ fn null_refused() -> Error {
 }
 
 fn refused(value: &Value, to: impl Display) -> Error {
-    Error::data(format!("Unable to convert {value} (class {}) to {to}", value.java_class()))
+    Error::data(format!(
+        "Unable to convert {value} (class {}) to {to}",
+        value.java_class()
+    ))
 }
 
 fn to_decimal(to: &Schema, value: &Value) -> Result<BigDecimal> {
@@ -226,12 +233,20 @@ fn to_timestamp(to: &Schema, from: Option<&Schema>, value: &Value) -> Result<i64
 
 fn to_list(to: &str, value: &Value) -> Result<Vec<Value>> {
     let found = parsed(value)?;
-    if let Value::Array(elements) = found { Ok(elements) } else { Err(refused(&found, to)) }
+    if let Value::Array(elements) = found {
+        Ok(elements)
+    } else {
+        Err(refused(&found, to))
+    }
 }
 
 fn to_map(to: &str, value: &Value) -> Result<Vec<(Value, Value)>> {
     let found = parsed(value)?;
-    if let Value::Map(entries) = found { Ok(entries) } else { Err(refused(&found, to)) }
+    if let Value::Map(entries) = found {
+        Ok(entries)
+    } else {
+        Err(refused(&found, to))
+    }
 }
 
 fn to_struct(to: &str, value: &Value) -> Result<Struct> {
@@ -255,7 +270,9 @@ fn as_long(from: Option<&Schema>, value: &Value) -> Result<Option<i64>> {
     }
     let Some(from) = from else {
         let class = value.java_class();
-        return Err(Error::data(format!("Unable to convert {value} (class {class}) to a number")));
+        return Err(Error::data(format!(
+            "Unable to convert {value} (class {class}) to a number"
+        )));
     };
     if let Value::Date(millis) = value {
         match Logical::of(from) {

@@ -1,7 +1,7 @@
 //! Guesses the schema of a value that has none.
 
 use crate::error::{Error, Result};
-use crate::schema::{SchemaBuilder, SchemaRef, Schema, Type};
+use crate::schema::{Schema, SchemaBuilder, SchemaRef, Type};
 use crate::value::Value;
 
 /// The schema of a value: by its class, of a list or map by the types of what it holds. None where that is not known or
@@ -51,13 +51,17 @@ fn detect<'a>(values: impl Iterator<Item = &'a Value>) -> Result<Option<SchemaRe
             optional = true;
             continue;
         }
-        let Some(schema) = infer_schema(value)? else { return Ok(None) };
+        let Some(schema) = infer_schema(value)? else {
+            return Ok(None);
+        };
         if known.is_some_and(|kind| kind != schema.type_()) {
             return Ok(None);
         }
         known = Some(schema.type_());
     }
-    let Some(kind) = known else { return Err(Error::schema_builder("type cannot be null")) };
+    let Some(kind) = known else {
+        return Err(Error::schema_builder("type cannot be null"));
+    };
     let builder = SchemaBuilder::of(kind);
     let builder = if optional { builder.optional() } else { builder };
     builder.build().map(Some)

@@ -35,7 +35,11 @@ fn merge_two(previous: SchemaRef, latest: &SchemaRef) -> Option<SchemaRef> {
         return Some(if a > b { previous } else { Arc::clone(latest) });
     }
     if previous.optional() == latest.optional() {
-        return Some(if previous.optional() { previous } else { Arc::clone(latest) });
+        return Some(if previous.optional() {
+            previous
+        } else {
+            Arc::clone(latest)
+        });
     }
     Schema::same(&previous, latest).then_some(previous)
 }

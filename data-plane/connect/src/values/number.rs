@@ -60,7 +60,11 @@ pub(super) fn decimal_to_long(value: &BigDecimal) -> i64 {
 
 fn low_bits(value: &BigInt) -> i64 {
     let low = value.magnitude().iter_u64_digits().next().unwrap_or(0).cast_signed();
-    if value.sign() == num_bigint::Sign::Minus { low.wrapping_neg() } else { low }
+    if value.sign() == num_bigint::Sign::Minus {
+        low.wrapping_neg()
+    } else {
+        low
+    }
 }
 
 /// `BigDecimal.doubleValue`.

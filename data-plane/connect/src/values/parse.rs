@@ -21,7 +21,10 @@ pub fn parse_string(text: &str) -> SchemaAndValue {
     if text.is_empty() {
         return string(text);
     }
-    let mut parser = Parser { tokens: Tokens::new(text), depth: 0 };
+    let mut parser = Parser {
+        tokens: Tokens::new(text),
+        depth: 0,
+    };
     match parser.parse(false) {
         Ok(Some(found)) => found,
         Ok(None) => SchemaAndValue::NULL,
@@ -201,7 +204,10 @@ fn array_of(schemas: &SchemaMerger, elements: Vec<Value>) -> Result<SchemaAndVal
         return Ok(SchemaAndValue::new(SchemaBuilder::of(Type::Array).build()?, elements));
     };
     let aligned: Result<Vec<Value>> = elements.iter().map(|value| convert_to(element, None, value)).collect();
-    Ok(SchemaAndValue::new(SchemaBuilder::array(element.clone()).build()?, aligned?))
+    Ok(SchemaAndValue::new(
+        SchemaBuilder::array(element.clone()).build()?,
+        aligned?,
+    ))
 }
 
 fn map_of(keys: &SchemaMerger, values: &SchemaMerger, entries: Vec<(Value, Value)>) -> Result<SchemaAndValue> {
@@ -211,7 +217,9 @@ fn map_of(keys: &SchemaMerger, values: &SchemaMerger, entries: Vec<(Value, Value
         (_, _) => SchemaBuilder::map_of(key.cloned()).build()?,
     };
     // Equal keys are merged before they are converted, and may become equal again after.
-    let Value::Map(entries) = Value::map(entries) else { return Ok(SchemaAndValue::NULL) };
+    let Value::Map(entries) = Value::map(entries) else {
+        return Ok(SchemaAndValue::NULL);
+    };
     let mut aligned = Vec::with_capacity(entries.len());
     for (entry_key, entry_value) in entries {
         let entry_value = match (key, value) {

@@ -25,7 +25,11 @@ pub(super) fn trim(text: &str) -> &str {
 
 impl<'a> Tokens<'a> {
     pub(super) fn new(original: &'a str) -> Self {
-        Self { original, at: 0, peeked: None }
+        Self {
+            original,
+            at: 0,
+            peeked: None,
+        }
     }
 
     /// The whole text.

@@ -1,1 +1,26 @@
-//! The datagen source and the blackhole sink.
+//! The datagen source and the blackhole sink: records out of nothing and into nothing, for demos and benchmarks.
+
+mod blackhole;
+mod config;
+mod datagen;
+mod generator;
+
+pub use blackhole::{BlackholeSinkConnector, BlackholeSinkTask};
+pub use datagen::{DatagenSourceConnector, DatagenSourceTask};
+use dray_connect::connector::{Connector, ConnectorPlugin};
+
+/// The connector classes of this crate.
+pub const PLUGINS: [ConnectorPlugin; 2] = [
+    ConnectorPlugin {
+        class: "io.dray.connect.datagen.DatagenSourceConnector",
+        aliases: &["DatagenSourceConnector", "DatagenSource", "Datagen"],
+        version: env!("CARGO_PKG_VERSION"),
+        make: || Connector::Source(Box::new(DatagenSourceConnector::new())),
+    },
+    ConnectorPlugin {
+        class: "io.dray.connect.blackhole.BlackholeSinkConnector",
+        aliases: &["BlackholeSinkConnector", "BlackholeSink", "Blackhole"],
+        version: env!("CARGO_PKG_VERSION"),
+        make: || Connector::Sink(Box::new(BlackholeSinkConnector::new())),
+    },
+];

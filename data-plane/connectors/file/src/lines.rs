@@ -1,0 +1,271 @@
+//! Cuts blocks of bytes into lines and puts them into a batch, without copying a line.
+
+use bytes::Bytes;
+use dray_connect::datum::{Datum, Utf8Span};
+use dray_connect::offset::{OffsetMap, Primitive, SourceOffset, SourcePartition};
+use dray_connect::schema::{Schema, SchemaRef};
+use dray_connect::source_batch::{Body, Field, SourceBatch, SourceRecord};
+use dray_connect::{Error, Result};
+use memchr::{memchr, memchr2};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Longer lines fail the task: a file without line ends must not fill the memory, and no broker takes such a record.
+pub(crate) const MAX_LINE: usize = 64 << 20;
+
+/// What all records of a task share.
+#[derive(Debug)]
+pub(crate) struct Stamp {
+    topic: Arc<str>,
+    partition: SourcePartition,
+    schema: SchemaRef,
+    /// The offset of every record of standard input, which has no positions.
+    untracked: Option<Arc<OffsetMap>>,
+    /// For messages.
+    name: Box<str>,
+}
+
+/// The field of the source offset: the byte after the line's terminator, where the next line starts.
+pub(crate) const POSITION: &str = "position";
+
+impl Stamp {
+    /// Of a file, whose positions are stored.
+    pub(crate) fn of_file(topic: Arc<str>, partition: SourcePartition, name: &str) -> Self {
+        Self {
+            topic,
+            partition,
+            schema: Schema::string(),
+            untracked: None,
+            name: name.into(),
+        }
+    }
+
+    /// Of a stream that cannot be read twice.
+    pub(crate) fn of_stream(topic: Arc<str>, partition: SourcePartition) -> Self {
+        let untracked = Some(Arc::new(OffsetMap::new().with(POSITION, Primitive::Null)));
+        Self {
+            topic,
+            partition,
+            schema: Schema::string(),
+            untracked,
+            name: "standard input".into(),
+        }
+    }
+}
+
+/// One line within the block.
+#[derive(Clone, Copy)]
+struct Line {
+    start: usize,
+    end: usize,
+    /// After the terminator.
+    next: usize,
+}
+
+/// The block that is being cut. A line ends at `\n`, `\r\n` or a lone `\r`. Held back until more comes: a last line
+/// without terminator, and a `\r` at the end of the block, because a `\n` that follows would belong to it.
+#[derive(Debug, Default)]
+pub(crate) struct Lines {
+    block: Bytes,
+    /// Where the next line starts.
+    at: usize,
+    /// No terminator lies between `at` and here.
+    scanned: usize,
+    /// The block is UTF-8 up to here; lines that end later are checked one by one.
+    valid: usize,
+    /// Files without `\r` are searched for one byte instead of two.
+    has_return: bool,
+    /// The position of `block[at]` in the file.
+    position: u64,
+}
+
+impl Lines {
+    /// Nothing yet; the first block starts at `position`.
+    pub(crate) fn new(position: u64) -> Self {
+        Self {
+            position,
+            ..Self::default()
+        }
+    }
+
+    /// What is held back; the next block has to begin with it.
+    pub(crate) fn held(&self) -> Bytes {
+        self.block.slice(self.at..)
+    }
+
+    /// Takes over a block that begins with what [`Lines::held`] gave.
+    pub(crate) fn feed(&mut self, block: Bytes) {
+        self.scanned -= self.at;
+        self.at = 0;
+        // `valid` may end inside a character that the block cuts off; it comes again at the start of the next block.
+        self.valid = match std::str::from_utf8(&block) {
+            Ok(_) => block.len(),
+            Err(error) => error.valid_up_to(),
+        };
+        self.has_return = memchr(b'\r', &block).is_some();
+        self.block = block;
+    }
+
+    /// Appends up to `limit` lines to the batch; how many.
+    pub(crate) fn fill(&mut self, batch: &mut SourceBatch, stamp: &Stamp, limit: usize) -> Result<usize> {
+        let Some(mut line) = self.next_line(stamp)? else {
+            return Ok(0);
+        };
+        let mut sender = Sender::new(batch, stamp, self.block.clone());
+        let mut sent = 0;
+        loop {
+            self.position += (line.next - line.start) as u64;
+            self.at = line.next;
+            sender.send(batch, line, line.end <= self.valid, self.position);
+            sent += 1;
+            if sent == limit {
+                return Ok(sent);
+            }
+            match self.next_line(stamp)? {
+                Some(next) => line = next,
+                None => return Ok(sent),
+            }
+        }
+    }
+
+    /// Nothing will complete what is held back: sends it as a line and goes on at position 0 of something else. Its
+    /// offset is 0 too, so that a restart after it begins there.
+    pub(crate) fn restart(&mut self, batch: &mut SourceBatch, stamp: &Stamp) {
+        let mut end = self.block.len();
+        if end > self.at {
+            if self.block[end - 1] == b'\r' {
+                end -= 1;
+            }
+            let line = Line {
+                start: self.at,
+                end,
+                next: self.block.len(),
+            };
+            Sender::new(batch, stamp, self.block.clone()).send(batch, line, end <= self.valid, 0);
+        }
+        *self = Self::new(0);
+    }
+
+    fn next_line(&mut self, stamp: &Stamp) -> Result<Option<Line>> {
+        let unseen = &self.block[self.scanned..];
+        let found = if self.has_return {
+            memchr2(b'\n', b'\r', unseen)
+        } else {
+            memchr(b'\n', unseen)
+        };
+        let end = found.map_or(self.block.len(), |place| self.scanned + place);
+        if end - self.at > MAX_LINE {
+            return Err(Error::connect(format!(
+                "a line of {} at position {} has {} bytes or more; lines may have up to {MAX_LINE} bytes",
+                stamp.name,
+                self.position,
+                end - self.at
+            )));
+        }
+        self.scanned = end;
+        let width = match &self.block[end..] {
+            [b'\r', b'\n', ..] => 2,
+            [] | [b'\r'] => return Ok(None),
+            [_, ..] => 1,
+        };
+        self.scanned += width;
+        Ok(Some(Line {
+            start: self.at,
+            end,
+            next: end + width,
+        }))
+    }
+}
+
+/// Puts lines of one block into one batch.
+struct Sender {
+    block: Bytes,
+    span: dray_connect::backing::Span,
+    template: SourceRecord,
+    schema: dray_connect::source_batch::SchemaId,
+    tracked: bool,
+}
+
+impl Sender {
+    /// Adopts the block; the batch keeps it alive, so it counts in full even if only a part of it is sent.
+    fn new(batch: &mut SourceBatch, stamp: &Stamp, block: Bytes) -> Self {
+        let span = batch.backing_mut().adopt(block.clone());
+        let schema = batch.schema(&stamp.schema);
+        let template = SourceRecord {
+            topic: batch.topic(&stamp.topic),
+            kafka_partition: None,
+            timestamp: Some(wall_clock_ms()),
+            source_partition: batch.source_partition(&stamp.partition),
+            source_offset: match &stamp.untracked {
+                Some(offset) => SourceOffset::Map(offset.clone()),
+                None => SourceOffset::Long {
+                    field: POSITION,
+                    value: 0,
+                },
+            },
+            body: Body::Data {
+                key: Field::default(),
+                value: Field::default(),
+                headers: None,
+            },
+        };
+        Self {
+            block,
+            span,
+            template,
+            schema,
+            tracked: stamp.untracked.is_none(),
+        }
+    }
+
+    fn send(&mut self, batch: &mut SourceBatch, line: Line, valid: bool, position: u64) {
+        let bytes = &self.block[line.start..line.end];
+        let text = if valid || std::str::from_utf8(bytes).is_ok() {
+            Utf8Span::checked_by_caller(batch.backing(), self.span.slice(line.start, line.end))
+        } else {
+            // Connect's decoder replaces malformed bytes with U+FFFD.
+            let repaired = batch.backing_mut().copy(String::from_utf8_lossy(bytes).as_bytes());
+            Utf8Span::checked_by_caller(batch.backing(), repaired)
+        };
+        let source_offset = if self.tracked {
+            // Files end below 2^63.
+            SourceOffset::Long {
+                field: POSITION,
+                value: position as i64,
+            }
+        } else {
+            self.template.source_offset.clone()
+        };
+        let value = Field {
+            schema: Some(self.schema),
+            datum: Datum::Str(text),
+        };
+        let body = Body::Data {
+            key: Field::default(),
+            value,
+            headers: None,
+        };
+        let SourceRecord {
+            topic,
+            kafka_partition,
+            timestamp,
+            source_partition,
+            ..
+        } = self.template;
+        batch.push(SourceRecord {
+            topic,
+            kafka_partition,
+            timestamp,
+            source_partition,
+            source_offset,
+            body,
+        });
+    }
+}
+
+/// Milliseconds since the epoch; a clock before 1970 counts as 1970.
+fn wall_clock_ms() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as i64)
+}

@@ -1,0 +1,110 @@
+//! From a JSON schema object to a schema.
+
+use dray_connect::schema::{SchemaBuilder, SchemaRef};
+use dray_connect::value::Value;
+use dray_connect::{Error, Result};
+
+use super::node::Node;
+use super::read::Reader;
+
+impl Reader {
+    /// The schema that a node describes; none for JSON null.
+    pub(super) fn schema(self, node: &Node<'_>) -> Result<Option<SchemaRef>> {
+        if matches!(node, Node::Null) {
+            Ok(None)
+        } else {
+            self.described(node).map(Some)
+        }
+    }
+
+    fn described(self, node: &Node<'_>) -> Result<SchemaRef> {
+        let Some(kind) = node.get("type").and_then(Node::text) else {
+            return Err(Error::data("Schema must contain 'type' field"));
+        };
+        let mut builder = match kind {
+            "boolean" => SchemaBuilder::boolean(),
+            "int8" => SchemaBuilder::int8(),
+            "int16" => SchemaBuilder::int16(),
+            "int32" => SchemaBuilder::int32(),
+            "int64" => SchemaBuilder::int64(),
+            "float" => SchemaBuilder::float32(),
+            "double" => SchemaBuilder::float64(),
+            "bytes" => SchemaBuilder::bytes(),
+            "string" => SchemaBuilder::string(),
+            "array" => self.array_schema(node)?,
+            "map" => self.map_schema(node)?,
+            "struct" => self.struct_schema(node)?,
+            unknown => return Err(Error::data(format!("Unknown schema type: {unknown}"))),
+        };
+        if node.get("optional").is_some_and(Node::is_true) {
+            builder = builder.optional();
+        }
+        if let Some(name) = node.get("name").and_then(Node::text) {
+            builder = builder.name(name);
+        }
+        if let Some(version) = node
+            .get("version")
+            .and_then(Node::number)
+            .filter(|number| number.integral)
+        {
+            // Java narrows with a cast as well.
+            builder = builder.version(version.long() as i32);
+        }
+        if let Some(doc) = node.get("doc").and_then(Node::text) {
+            builder = builder.doc(doc);
+        }
+        if let Some(Node::Object(parameters)) = node.get("parameters") {
+            for (name, value) in parameters {
+                let Some(value) = value.text() else {
+                    return Err(Error::data("Schema parameters must have string values."));
+                };
+                builder = builder.parameter(&**name, value);
+            }
+        }
+        let schema = builder.build()?;
+        match node.get("default") {
+            Some(default) => {
+                let value = self.value(Some(&schema), Some(default.clone()))?;
+                // The struct has the schema as it is before the default, so that Connect finds them unequal; a struct
+                // schema with a default could not be used with structs that have it either.
+                if let Value::Struct(_) = value {
+                    let cause = Error::data("Struct schemas do not match.");
+                    return Err(Error::schema_builder("Invalid default value").with_source(cause));
+                }
+                schema.to_builder().default_value(value).build()
+            }
+            None => Ok(schema),
+        }
+    }
+
+    fn array_schema(self, node: &Node<'_>) -> Result<SchemaBuilder> {
+        match node.get("items").map(|items| self.schema(items)).transpose()?.flatten() {
+            Some(items) => Ok(SchemaBuilder::array(items)),
+            None => Err(Error::data("Array schema did not specify the element type")),
+        }
+    }
+
+    fn map_schema(self, node: &Node<'_>) -> Result<SchemaBuilder> {
+        let missing = |what: &str| Error::data(format!("Map schema did not specify the {what} type"));
+        let keys = node.get("keys").ok_or_else(|| missing("key"))?;
+        let values = node.get("values").ok_or_else(|| missing("value"))?;
+        let (keys, values) = (self.schema(keys)?, self.schema(values)?);
+        let keys = keys.ok_or_else(|| Error::schema_builder("keySchema cannot be null."))?;
+        let values = values.ok_or_else(|| Error::schema_builder("valueSchema cannot be null."))?;
+        Ok(SchemaBuilder::map(keys, values))
+    }
+
+    fn struct_schema(self, node: &Node<'_>) -> Result<SchemaBuilder> {
+        let Some(Node::Array(fields)) = node.get("fields") else {
+            return Err(Error::data("Struct schema's \"fields\" argument is not an array."));
+        };
+        let mut builder = SchemaBuilder::struct_();
+        for field in fields {
+            let Some(name) = field.get("field").and_then(Node::text) else {
+                return Err(Error::data("Struct schema's field name not specified properly"));
+            };
+            builder = builder.field(name, self.described(field)?);
+        }
+        Ok(builder)
+    }
+}

@@ -1,0 +1,267 @@
+//! From values to JSON, straight into the output.
+
+use dray_connect::datum::ValueRef;
+use dray_connect::logical::{self, Logical};
+use dray_connect::schema::{Schema, Type};
+use dray_connect::structs::Struct;
+use dray_connect::value::{Value, decimal_to_string, double_to_string, float_to_string};
+use dray_connect::{Error, Result};
+
+use super::{base64, escape};
+use crate::java_class;
+
+/// Jackson writes no deeper than this either.
+const MAX_DEPTH: usize = 1000;
+
+/// How decimals are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum DecimalFormat {
+    /// As the base64 of their unscaled bytes.
+    Base64,
+    /// As numbers.
+    Numeric,
+}
+
+/// Writes values as JSON.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Writer {
+    pub(super) decimal_format: DecimalFormat,
+    /// Whether a schema's default stands for null.
+    pub(super) replace_null_with_default: bool,
+}
+
+impl Writer {
+    /// Appends a value; `depth` counts the arrays and objects around it.
+    pub(super) fn value(
+        self,
+        schema: Option<&Schema>,
+        value: ValueRef<'_>,
+        depth: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<()> {
+        if let ValueRef::Null = value {
+            return self.null(schema, depth, out);
+        }
+        if let Some((schema, logical)) = schema.and_then(|schema| Some((schema, Logical::of(schema)?))) {
+            return self.logical(logical, schema, value, out);
+        }
+        let kind = match (schema, value) {
+            (Some(schema), _) => schema.type_(),
+            (None, value) => inferred(value)?,
+        };
+        match (kind, value) {
+            (Type::Int8, ValueRef::Int8(v)) => integer(v, out),
+            (Type::Int16, ValueRef::Int16(v)) => integer(v, out),
+            (Type::Int32, ValueRef::Int32(v)) => integer(v, out),
+            (Type::Int64, ValueRef::Int64(v)) => integer(v, out),
+            (Type::Float32, ValueRef::Float32(v)) => float(v.is_finite(), &float_to_string(v), out),
+            (Type::Float64, ValueRef::Float64(v)) => float(v.is_finite(), &double_to_string(v), out),
+            (Type::Boolean, ValueRef::Boolean(v)) => out.extend_from_slice(if v { b"true" } else { b"false" }),
+            (Type::String, ValueRef::Str(text)) => escape::string(text, out),
+            (Type::Bytes, ValueRef::Bytes(bytes)) => bytes_string(bytes, out),
+            (Type::Array, ValueRef::Tree(Value::Array(elements))) => self.array(schema, elements, depth, out)?,
+            (Type::Map, ValueRef::Tree(Value::Map(entries))) => self.map(schema, entries, depth, out)?,
+            (Type::Struct, ValueRef::Tree(Value::Struct(record))) => self.record(schema, record, depth, out)?,
+            (Type::Bytes, other) => {
+                return Err(Error::data(format!(
+                    "Invalid type for bytes type: {}",
+                    java_class(other)
+                )));
+            }
+            (kind, other) => {
+                let kind = if schema.is_some() {
+                    kind.upper()
+                } else {
+                    "unknown schema"
+                };
+                return Err(Error::data(format!("Invalid type for {kind}: {}", java_class(other))));
+            }
+        }
+        Ok(())
+    }
+
+    fn null(self, schema: Option<&Schema>, depth: usize, out: &mut Vec<u8>) -> Result<()> {
+        if let Some(schema) = schema {
+            if let Some(default) = schema.default().filter(|_| self.replace_null_with_default) {
+                return self.value(Some(schema), ValueRef::from(default), depth, out);
+            }
+            if !schema.optional() {
+                return Err(Error::data(
+                    "Conversion error: null value for field that is required and has no default value",
+                ));
+            }
+        }
+        out.extend_from_slice(b"null");
+        Ok(())
+    }
+
+    fn logical(self, logical: Logical, schema: &Schema, value: ValueRef<'_>, out: &mut Vec<u8>) -> Result<()> {
+        let wrong = |name: &str, wanted: &str| {
+            Error::data(format!(
+                "Invalid type for {name}, expected {wanted} but was {}",
+                java_class(value)
+            ))
+        };
+        match (logical, value, self.decimal_format) {
+            (Logical::Decimal, ValueRef::Tree(Value::Decimal(decimal)), DecimalFormat::Base64) => {
+                bytes_string(&logical::decimal_to_bytes(schema, decimal)?, out);
+            }
+            (Logical::Decimal, ValueRef::Tree(Value::Decimal(decimal)), DecimalFormat::Numeric) => {
+                out.extend_from_slice(decimal_to_string(decimal).as_bytes());
+            }
+            (Logical::Date, ValueRef::Tree(Value::Date(date)), _) => {
+                integer(logical::date_to_days(schema, *date)?, out)
+            }
+            (Logical::Time, ValueRef::Tree(Value::Date(date)), _) => {
+                integer(logical::time_to_millis(schema, *date)?, out)
+            }
+            (Logical::Timestamp, ValueRef::Tree(Value::Date(date)), _) => {
+                integer(logical::timestamp_to_millis(schema, *date)?, out);
+            }
+            (Logical::Decimal, _, _) => return Err(wrong("Decimal", "BigDecimal")),
+            (Logical::Date, _, _) => return Err(wrong("Date", "Date")),
+            (Logical::Time, _, _) => return Err(wrong("Time", "Date")),
+            (Logical::Timestamp, _, _) => return Err(wrong("Timestamp", "Date")),
+        }
+        Ok(())
+    }
+
+    fn array(self, schema: Option<&Schema>, elements: &[Value], depth: usize, out: &mut Vec<u8>) -> Result<()> {
+        let depth = deeper(depth)?;
+        let schema = element_schema(schema)?;
+        out.push(b'[');
+        for (i, element) in elements.iter().enumerate() {
+            comma(i, out);
+            self.value(schema, ValueRef::from(element), depth, out)?;
+        }
+        out.push(b']');
+        Ok(())
+    }
+
+    fn map(self, schema: Option<&Schema>, entries: &[(Value, Value)], depth: usize, out: &mut Vec<u8>) -> Result<()> {
+        let depth = deeper(depth)?;
+        let values = element_schema(schema)?;
+        let keys = schema
+            .map(|schema| schema.key_schema())
+            .transpose()?
+            .map(|schema| &**schema);
+        let is_object = match keys {
+            Some(keys) => keys.type_() == Type::String,
+            None => entries.iter().all(|(key, _)| key.as_str().is_some()),
+        };
+        let pair_depth = if is_object {
+            depth
+        } else {
+            deeper(depth).unwrap_or(depth)
+        };
+        out.push(if is_object { b'{' } else { b'[' });
+        for (i, (key, value)) in entries.iter().enumerate() {
+            comma(i, out);
+            if is_object {
+                self.name(keys, key, depth, out)?;
+            } else {
+                deeper(depth)?;
+                out.push(b'[');
+                self.value(keys, ValueRef::from(key), pair_depth, out)?;
+                out.push(b',');
+            }
+            self.value(values, ValueRef::from(value), pair_depth, out)?;
+            if !is_object {
+                out.push(b']');
+            }
+        }
+        out.push(if is_object { b'}' } else { b']' });
+        Ok(())
+    }
+
+    /// A key as a member's name with its colon. What is not written as a string, such as null, is put in quotes.
+    fn name(self, schema: Option<&Schema>, key: &Value, depth: usize, out: &mut Vec<u8>) -> Result<()> {
+        let start = out.len();
+        self.value(schema, ValueRef::from(key), depth, out)?;
+        if out.get(start) != Some(&b'"') {
+            out.insert(start, b'"');
+            out.push(b'"');
+        }
+        out.push(b':');
+        Ok(())
+    }
+
+    fn record(self, schema: Option<&Schema>, record: &Struct, depth: usize, out: &mut Vec<u8>) -> Result<()> {
+        let depth = deeper(depth)?;
+        if schema != Some(&**record.schema()) {
+            return Err(Error::data("Mismatching schema."));
+        }
+        out.push(b'{');
+        for (i, (field, value)) in record.iter().enumerate() {
+            comma(i, out);
+            escape::string(field.name.as_bytes(), out);
+            out.push(b':');
+            self.value(Some(&field.schema), ValueRef::from(value), depth, out)?;
+        }
+        out.push(b'}');
+        Ok(())
+    }
+}
+
+/// The type of a value without a schema.
+fn inferred(value: ValueRef<'_>) -> Result<Type> {
+    let kind = match value {
+        ValueRef::Null => None,
+        ValueRef::Boolean(_) => Some(Type::Boolean),
+        ValueRef::Int8(_) => Some(Type::Int8),
+        ValueRef::Int16(_) => Some(Type::Int16),
+        ValueRef::Int32(_) => Some(Type::Int32),
+        ValueRef::Int64(_) => Some(Type::Int64),
+        ValueRef::Float32(_) => Some(Type::Float32),
+        ValueRef::Float64(_) => Some(Type::Float64),
+        ValueRef::Str(_) => Some(Type::String),
+        ValueRef::Bytes(_) => Some(Type::Bytes),
+        ValueRef::Tree(tree) => tree.schema_type(),
+    };
+    kind.ok_or_else(|| {
+        Error::data(format!(
+            "Java {} does not have corresponding schema type.",
+            java_class(value)
+        ))
+    })
+}
+
+fn element_schema(schema: Option<&Schema>) -> Result<Option<&Schema>> {
+    Ok(schema.map(Schema::value_schema).transpose()?.map(|schema| &**schema))
+}
+
+fn deeper(depth: usize) -> Result<usize> {
+    if depth < MAX_DEPTH {
+        return Ok(depth + 1);
+    }
+    let cause = format!(
+        "Document nesting depth ({}) exceeds the maximum allowed ({MAX_DEPTH})",
+        depth + 1
+    );
+    Err(Error::data("Converting Kafka Connect data to byte[] failed due to serialization error: ").with_source(cause))
+}
+
+fn comma(index: usize, out: &mut Vec<u8>) {
+    if index > 0 {
+        out.push(b',');
+    }
+}
+
+fn integer(value: impl itoa::Integer, out: &mut Vec<u8>) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+/// JSON has no numbers that are not finite; they become strings.
+fn float(finite: bool, text: &str, out: &mut Vec<u8>) {
+    if finite {
+        out.extend_from_slice(text.as_bytes());
+    } else {
+        escape::string(text.as_bytes(), out);
+    }
+}
+
+fn bytes_string(bytes: &[u8], out: &mut Vec<u8>) {
+    out.push(b'"');
+    base64::encode(bytes, out);
+    out.push(b'"');
+}

@@ -1,0 +1,77 @@
+//! Which converters there are, by class name and by Connect's aliases.
+
+use dray_connect::{ConfigMap, Error, Result};
+
+use crate::header::{AsHeaderConverter, SIMPLE_CLASS, SimpleHeaderConverter};
+use crate::number::{Number, NumberConverter};
+use crate::{BooleanConverter, ByteArrayConverter, Converter, HeaderConverter, JsonConverter, StringConverter};
+use crate::{binary, boolean, json, string};
+
+/// The class names that [`converter`] knows; each is a header converter as well.
+pub const CLASSES: &[&str] = &[
+    binary::CLASS,
+    boolean::CLASS,
+    "org.apache.kafka.connect.converters.DoubleConverter",
+    "org.apache.kafka.connect.converters.FloatConverter",
+    "org.apache.kafka.connect.converters.IntegerConverter",
+    "org.apache.kafka.connect.converters.LongConverter",
+    "org.apache.kafka.connect.converters.ShortConverter",
+    json::CLASS,
+    string::CLASS,
+];
+
+/// The class names that only [`header_converter`] knows.
+pub const HEADER_CLASSES: &[&str] = &[SIMPLE_CLASS];
+
+/// A converter by its class name or alias (`JsonConverter`, `Json`), configured with its own keys: the prefix
+/// `key.converter.` or `value.converter.` is off.
+pub fn converter(class: &str, config: &ConfigMap, is_key: bool) -> Result<Box<dyn Converter>> {
+    let key = if is_key { "key.converter" } else { "value.converter" };
+    match find(class) {
+        Some(found) => build(found, config),
+        None => Err(not_found(key, class)),
+    }
+}
+
+/// A header converter by its class name or alias (`SimpleHeaderConverter`, `Simple`, or any of [`converter`]).
+pub fn header_converter(class: &str, config: &ConfigMap) -> Result<Box<dyn HeaderConverter>> {
+    if [SIMPLE_CLASS, "SimpleHeaderConverter", "Simple"].contains(&class.trim()) {
+        return Ok(Box::new(SimpleHeaderConverter));
+    }
+    match find(class) {
+        Some(found) => Ok(Box::new(AsHeaderConverter::new(build(found, config)?))),
+        None => Err(not_found("header.converter", class)),
+    }
+}
+
+/// The full name of a class that was given in full, by its simple name, or by that without `Converter`.
+fn find(class: &str) -> Option<&'static str> {
+    let class = class.trim();
+    CLASSES.iter().copied().find(|full| {
+        let simple = full.rsplit('.').next().unwrap_or(full);
+        class == *full || class == simple || Some(class) == simple.strip_suffix("Converter")
+    })
+}
+
+fn build(class: &'static str, config: &ConfigMap) -> Result<Box<dyn Converter>> {
+    let numbers = [
+        Number::Short,
+        Number::Integer,
+        Number::Long,
+        Number::Float,
+        Number::Double,
+    ];
+    if let Some(kind) = numbers.into_iter().find(|kind| kind.class() == class) {
+        return Ok(Box::new(NumberConverter::new(kind)));
+    }
+    Ok(match class {
+        binary::CLASS => Box::new(ByteArrayConverter),
+        boolean::CLASS => Box::new(BooleanConverter),
+        json::CLASS => Box::new(JsonConverter::new(config)?),
+        _ => Box::new(StringConverter::new(config)?),
+    })
+}
+
+fn not_found(key: &str, class: &str) -> Error {
+    Error::invalid_config(key, Some(class), Some(&format!("Class {class} could not be found.")))
+}

@@ -1,0 +1,270 @@
+//! The Kafka port: what the runtime needs of Kafka, batch-shaped, with borrowed records in both directions. Nothing of
+//! a particular client library shows here, so that another implementation can stand behind it.
+
+use crate::error::Result;
+use async_trait::async_trait;
+use dray_connect::sink_batch::{TimestampType, TopicPartition};
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Client settings under their Java names, already layered (worker, prefix, override).
+pub type ClientConfig = BTreeMap<String, String>;
+
+/// A header of a record to produce.
+#[derive(Clone, Copy, Debug)]
+pub struct HeaderRef<'a> {
+    /// Name.
+    pub key: &'a str,
+    /// Value; none is a null value.
+    pub value: Option<&'a [u8]>,
+}
+
+/// A record to produce. Borrowed: the lane copies or encodes it before `produce` returns.
+#[derive(Clone, Copy, Debug)]
+pub struct ProduceRecord<'a> {
+    /// Destination topic.
+    pub topic: &'a str,
+    /// Destination partition; none lets the partitioner (murmur2, as Java's) choose by key.
+    pub partition: Option<i32>,
+    /// Milliseconds since the epoch; none lets the client stamp it.
+    pub timestamp: Option<i64>,
+    /// Key bytes.
+    pub key: Option<&'a [u8]>,
+    /// Value bytes; none is a tombstone.
+    pub value: Option<&'a [u8]>,
+    /// Headers in order.
+    pub headers: &'a [HeaderRef<'a>],
+    /// Comes back in the [`Ack`].
+    pub sequence: u64,
+}
+
+/// The end of one produced record.
+#[derive(Debug)]
+pub struct Ack {
+    /// The record's own number.
+    pub sequence: u64,
+    /// Where it is stored, or why it is not.
+    pub outcome: Result<Delivered>,
+}
+
+/// Where a produced record is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Delivered {
+    /// Partition.
+    pub partition: i32,
+    /// Offset; -1 when the broker does not say (`acks=0`).
+    pub offset: i64,
+}
+
+/// One task's share of a producer. Every record taken by `produce` comes back in exactly one [`Ack`].
+#[async_trait]
+pub trait ProducerLane: Send {
+    /// Takes records in order and returns how many it took: fewer than given when the queue or this lane's byte quota
+    /// is full. Never blocks.
+    ///
+    /// # Errors
+    /// When the first record not taken can never be taken (too large, no such partition, client is broken); the
+    /// records before it were taken, and their number is in [`ProduceRefused::taken`].
+    fn produce(&mut self, records: &[ProduceRecord<'_>]) -> std::result::Result<usize, ProduceRefused>;
+
+    /// Waits until `produce` may take at least one record again. Cancel-safe.
+    async fn ready(&mut self);
+
+    /// Waits for at least one acknowledgement and appends all that are there. Waits for ever when nothing is in
+    /// flight. Cancel-safe.
+    async fn acks(&mut self, out: &mut Vec<Ack>);
+
+    /// Appends the acknowledgements that are there.
+    fn try_acks(&mut self, out: &mut Vec<Ack>);
+
+    /// Records taken whose acknowledgement was not yet handed out.
+    fn in_flight(&self) -> usize;
+}
+
+/// Why a record cannot be produced.
+#[derive(Debug)]
+pub struct ProduceRefused {
+    /// Records taken before it.
+    pub taken: usize,
+    /// The reason.
+    pub error: crate::Error,
+}
+
+/// A place in the data of a [`FetchBatch`].
+pub type Slice = Range<u32>;
+
+/// One fetched record; its bytes lie in [`FetchBatch::data`].
+#[derive(Clone, Debug)]
+pub struct FetchedRecord {
+    /// Index into [`FetchBatch::topics`].
+    pub topic: u32,
+    /// Partition.
+    pub partition: i32,
+    /// Offset.
+    pub offset: i64,
+    /// Milliseconds since the epoch.
+    pub timestamp: Option<i64>,
+    /// What the timestamp means.
+    pub timestamp_type: TimestampType,
+    /// Key bytes.
+    pub key: Option<Slice>,
+    /// Value bytes; none is a tombstone.
+    pub value: Option<Slice>,
+    /// Index range into [`FetchBatch::headers`].
+    pub headers: Slice,
+}
+
+/// Records of one fetch. Owns their bytes.
+#[derive(Debug, Default)]
+pub struct FetchBatch {
+    /// The bytes of keys, values and headers.
+    pub data: bytes::Bytes,
+    /// Topic names.
+    pub topics: Vec<Arc<str>>,
+    /// Header names and values.
+    pub headers: Vec<(Slice, Option<Slice>)>,
+    /// Records; in offset order within a partition.
+    pub records: Vec<FetchedRecord>,
+}
+
+impl FetchBatch {
+    /// The bytes of a slice.
+    #[must_use]
+    pub fn bytes(&self, slice: &Slice) -> &[u8] {
+        &self.data[slice.start as usize..slice.end as usize]
+    }
+}
+
+/// What a consumer has to say.
+#[derive(Debug)]
+pub enum ConsumerEvent {
+    /// Records of assigned partitions, none of them fetched before an earlier event took its partition away.
+    Records(FetchBatch),
+    /// These partitions are now also this member's; with the group's committed offset where there is one.
+    Assigned(Vec<(TopicPartition, Option<i64>)>),
+    /// These partitions go to another member once [`Consumer::revoked`] is called, or the deadline is over.
+    Revoked(Vec<TopicPartition>),
+    /// These partitions are already another member's: nothing of them may be committed.
+    Lost(Vec<TopicPartition>),
+    /// Something went wrong. Retriable ones are for the log and the status; the consumer goes on by itself.
+    Error(crate::Error),
+}
+
+/// A group member. It keeps its membership by itself: a slow reader of events pauses the partitions, never the
+/// heartbeat or the poll loop. Dropping it leaves the group.
+#[async_trait]
+pub trait Consumer: Send {
+    /// The next event; waits for ever when nothing happens. Cancel-safe.
+    async fn event(&mut self) -> ConsumerEvent;
+
+    /// Answers a [`ConsumerEvent::Revoked`]: what had to be committed is committed.
+    async fn revoked(&mut self);
+
+    /// Commits these offsets (the next to read) for the group and waits for the broker's answer.
+    ///
+    /// # Errors
+    /// As the broker answers; nothing is committed then, or it is unknown on a time-out.
+    async fn commit(&mut self, offsets: &BTreeMap<TopicPartition, i64>) -> Result<()>;
+
+    /// Reads a partition from `offset`; records of it that were fetched before are not delivered after this returns.
+    ///
+    /// # Errors
+    /// When the partition is not assigned.
+    async fn seek(&mut self, partition: &TopicPartition, offset: i64) -> Result<()>;
+
+    /// Delivers nothing of these partitions until `resume`. Records already on their way may still arrive.
+    async fn pause(&mut self, partitions: &[TopicPartition]) -> Result<()>;
+
+    /// Goes on with delivery.
+    async fn resume(&mut self, partitions: &[TopicPartition]) -> Result<()>;
+
+    /// Changes the subscription to this list of topics.
+    async fn subscribe(&mut self, topics: &[String]) -> Result<()>;
+
+    /// Leaves the group and ends; waits for its thread. Revocation is not reported.
+    async fn close(self: Box<Self>);
+}
+
+/// A topic to create.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewTopic {
+    /// Name.
+    pub name: String,
+    /// Partitions; -1 is the broker's default.
+    pub partitions: i32,
+    /// Replication factor; -1 is the broker's default.
+    pub replication_factor: i16,
+    /// Topic settings.
+    pub configs: BTreeMap<String, String>,
+}
+
+/// What came of creating a topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TopicCreation {
+    /// It was not there.
+    Created,
+    /// It was there already.
+    Exists,
+}
+
+/// Topics: listing, describing, creating.
+#[async_trait]
+pub trait Admin: Send + Sync {
+    /// Topics that exist, with their numbers of partitions.
+    async fn topics(&self, timeout: Duration) -> Result<BTreeMap<String, usize>>;
+
+    /// Number of partitions of a topic, none when it does not exist. Never creates it.
+    async fn partitions(&self, topic: &str, timeout: Duration) -> Result<Option<usize>>;
+
+    /// Creates a topic.
+    async fn create_topic(&self, topic: &NewTopic, timeout: Duration) -> Result<TopicCreation>;
+
+    /// The settings in force for a topic.
+    async fn topic_config(&self, topic: &str, timeout: Duration) -> Result<BTreeMap<String, String>>;
+}
+
+/// A record of a tailed topic.
+#[derive(Clone, Copy, Debug)]
+pub struct TailRecord<'a> {
+    /// Partition.
+    pub partition: i32,
+    /// Offset.
+    pub offset: i64,
+    /// Key bytes.
+    pub key: Option<&'a [u8]>,
+    /// Value bytes; none is a tombstone.
+    pub value: Option<&'a [u8]>,
+}
+
+/// Reads all partitions of a topic from the beginning, without a group.
+#[async_trait]
+pub trait TopicTail: Send {
+    /// Delivers everything up to the high watermarks at the time of the call.
+    ///
+    /// # Errors
+    /// When the broker does not answer within `timeout`; what was delivered stays delivered, call again.
+    async fn read_to_end(
+        &mut self,
+        timeout: Duration,
+        visit: &mut (dyn for<'a> FnMut(TailRecord<'a>) + Send),
+    ) -> Result<()>;
+}
+
+/// Makes clients. Settings carry Java names; each implementation translates them.
+#[async_trait]
+pub trait KafkaPort: Send + Sync {
+    /// A lane on the producer for these settings, shared with all other lanes of equal settings. `quota` bounds the
+    /// bytes (keys, values, headers) that the lane may have in flight; one record is always allowed.
+    fn producer_lane(&self, config: &ClientConfig, quota: usize) -> Result<Box<dyn ProducerLane>>;
+
+    /// A group member, subscribed to `topics`. `prefetch` bounds the bytes that it holds ahead of its reader.
+    fn consumer(&self, config: &ClientConfig, topics: &[String], prefetch: usize) -> Result<Box<dyn Consumer>>;
+
+    /// An admin client, shared by equal settings.
+    fn admin(&self, config: &ClientConfig) -> Result<Arc<dyn Admin>>;
+
+    /// A reader of all of one topic.
+    fn tail(&self, config: &ClientConfig, topic: &str) -> Result<Box<dyn TopicTail>>;
+}

@@ -1,0 +1,149 @@
+//! Topics: listing, describing, creating. Blocking calls run on tokio's blocking threads, a few at a time.
+
+use super::client::{Quiet, native, translated};
+use super::config::Role;
+use super::errors::{from_code, from_kafka, local};
+use crate::error::{Class, Error, Result};
+use crate::port::{Admin, ClientConfig, NewTopic, TopicCreation};
+use async_trait::async_trait;
+use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier, TopicReplication};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::{KafkaResult, RDKafkaErrorCode as Code};
+use rdkafka::metadata::Metadata;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// Blocking calls at a time per client: they are rare, and a broker that is away must not take tokio's threads.
+const BLOCKING: usize = 4;
+
+/// An admin client.
+pub(super) struct RdAdmin {
+    admin: AdminClient<Quiet>,
+    /// Metadata is asked through a consumer: a producer's request for a topic would create it.
+    metadata: Arc<BaseConsumer<Quiet>>,
+    permits: Arc<Semaphore>,
+}
+
+impl RdAdmin {
+    pub(super) fn new(config: &ClientConfig) -> Result<Self> {
+        let mut settings = translated(config, Role::Admin)?;
+        let client = settings.settings.get("client.id").cloned().unwrap_or_default();
+        let what = format!("making the admin client `{client}`");
+        // Worker settings come here too, and a worker's group is none of this client's.
+        settings.settings.retain(|key, _| !key.starts_with("group."));
+        let make = native(&settings);
+        let admin: AdminClient<Quiet> = make
+            .create_with_context(Quiet { client: client.clone() })
+            .map_err(|error| from_kafka(what.as_str(), &error))?;
+        let mut make = make.clone();
+        make.set("allow.auto.create.topics", "false");
+        let metadata: BaseConsumer<Quiet> = make
+            .create_with_context(Quiet { client })
+            .map_err(|error| from_kafka(what, &error))?;
+        Ok(Self {
+            admin,
+            metadata: Arc::new(metadata),
+            permits: Arc::new(Semaphore::new(BLOCKING)),
+        })
+    }
+
+    /// Asks for metadata on a blocking thread. A caller that goes away does not stop the request; its time-out does.
+    async fn ask<T: Send + 'static>(
+        &self,
+        what: String,
+        topic: Option<String>,
+        timeout: Duration,
+        read: impl FnOnce(&Metadata) -> T + Send + 'static,
+    ) -> Result<T> {
+        let permit = Arc::clone(&self.permits).acquire_owned().await;
+        let metadata = Arc::clone(&self.metadata);
+        let answer: KafkaResult<T> = tokio::task::spawn_blocking(move || {
+            let answer = metadata
+                .fetch_metadata(topic.as_deref(), timeout)
+                .map(|metadata| read(&metadata));
+            // Serves this client's log and error events, which wait for a poll.
+            while metadata.poll(Duration::ZERO).is_some() {}
+            drop(permit);
+            answer
+        })
+        .await
+        .map_err(|error| local(what.as_str(), "THREAD", error.to_string(), Class::Fatal))?;
+        answer.map_err(|error| from_kafka(what, &error))
+    }
+}
+
+fn options(timeout: Duration) -> AdminOptions {
+    AdminOptions::new()
+        .request_timeout(Some(timeout))
+        .operation_timeout(Some(timeout))
+}
+
+/// The answer to a request for one thing holds one result.
+fn only<T>(what: &str, answer: KafkaResult<Vec<T>>) -> Result<T> {
+    let missing = || local(what, "client", "the answer is empty", Class::Retriable);
+    answer
+        .map_err(|error| from_kafka(what, &error))?
+        .into_iter()
+        .next()
+        .ok_or_else(missing)
+}
+
+#[async_trait]
+impl Admin for RdAdmin {
+    async fn topics(&self, timeout: Duration) -> Result<BTreeMap<String, usize>> {
+        self.ask("listing topics".to_owned(), None, timeout, |metadata| {
+            let known = metadata.topics().iter().filter(|topic| topic.error().is_none());
+            known
+                .map(|topic| (topic.name().to_owned(), topic.partitions().len()))
+                .collect()
+        })
+        .await
+    }
+
+    async fn partitions(&self, topic: &str, timeout: Duration) -> Result<Option<usize>> {
+        let what = format!("describing topic `{topic}`");
+        let name = topic.to_owned();
+        let found = self
+            .ask(what.clone(), Some(name.clone()), timeout, move |metadata| {
+                let topic = metadata.topics().iter().find(|topic| topic.name() == name)?;
+                Some((topic.error().map(Code::from), topic.partitions().len()))
+            })
+            .await?;
+        match found {
+            None | Some((Some(Code::UnknownTopicOrPartition | Code::UnknownTopic), _)) => Ok(None),
+            Some((None, partitions)) => Ok(Some(partitions)),
+            Some((Some(code), _)) => Err(from_code(what, code)),
+        }
+    }
+
+    async fn create_topic(&self, topic: &NewTopic, timeout: Duration) -> Result<TopicCreation> {
+        let what = format!("creating topic `{}`", topic.name);
+        let replication = TopicReplication::Fixed(i32::from(topic.replication_factor));
+        let mut new = rdkafka::admin::NewTopic::new(&topic.name, topic.partitions, replication);
+        for (key, value) in &topic.configs {
+            new = new.set(key, value);
+        }
+        match only(&what, self.admin.create_topics([&new], &options(timeout)).await)? {
+            Ok(_) => Ok(TopicCreation::Created),
+            Err((_, Code::TopicAlreadyExists)) => Ok(TopicCreation::Exists),
+            Err((_, code)) => Err(from_code(what, code)),
+        }
+    }
+
+    async fn topic_config(&self, topic: &str, timeout: Duration) -> Result<BTreeMap<String, String>> {
+        let what = format!("describing the settings of topic `{topic}`");
+        let specifier = ResourceSpecifier::Topic(topic);
+        let resource = only(
+            &what,
+            self.admin.describe_configs([&specifier], &options(timeout)).await,
+        )?
+        .map_err(|code| -> Error { from_code(what, code) })?;
+        Ok(resource
+            .entries
+            .into_iter()
+            .filter_map(|entry| Some((entry.name, entry.value?)))
+            .collect())
+    }
+}

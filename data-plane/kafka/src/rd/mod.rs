@@ -1,0 +1,70 @@
+//! The port on librdkafka. The only place that names rdkafka.
+
+mod admin;
+mod batch;
+mod client;
+mod config;
+mod consumer;
+mod errors;
+mod member;
+mod producer;
+mod tail;
+
+use crate::error::Result;
+use crate::port::{Admin, ClientConfig, Consumer, KafkaPort, ProducerLane, TopicTail};
+use client::{Threads, lock};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, Weak};
+
+/// Clients of a real Kafka. One per process: it shares producers and admin clients between all that ask.
+#[derive(Default)]
+pub struct RdKafka {
+    producers: producer::Producers,
+    admins: Mutex<HashMap<ClientConfig, Weak<admin::RdAdmin>>>,
+    threads: Arc<Threads>,
+}
+
+impl RdKafka {
+    /// A port without clients yet. Nothing connects before the first client is made.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl std::fmt::Debug for RdKafka {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Settings hold secrets.
+        f.debug_struct("RdKafka").finish_non_exhaustive()
+    }
+}
+
+impl KafkaPort for RdKafka {
+    fn producer_lane(&self, config: &ClientConfig, quota: usize) -> Result<Box<dyn ProducerLane>> {
+        Ok(Box::new(self.producers.lane(config, quota, &self.threads)?))
+    }
+
+    fn consumer(&self, config: &ClientConfig, topics: &[String], prefetch: usize) -> Result<Box<dyn Consumer>> {
+        Ok(Box::new(consumer::RdConsumer::start(
+            config,
+            topics,
+            prefetch,
+            &self.threads,
+        )?))
+    }
+
+    fn admin(&self, config: &ClientConfig) -> Result<Arc<dyn Admin>> {
+        let mut admins = lock(&self.admins);
+        admins.retain(|_, admin| admin.strong_count() > 0);
+        if let Some(admin) = admins.get(config).and_then(Weak::upgrade) {
+            return Ok(admin);
+        }
+        let admin = Arc::new(admin::RdAdmin::new(config)?);
+        admins.insert(config.clone(), Arc::downgrade(&admin));
+        Ok(admin)
+    }
+
+    fn tail(&self, config: &ClientConfig, topic: &str) -> Result<Box<dyn TopicTail>> {
+        Ok(Box::new(tail::RdTail::new(config, topic)?))
+    }
+}

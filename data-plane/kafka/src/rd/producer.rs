@@ -1,0 +1,446 @@
+//! Producers, shared by all lanes of equal settings, and the lanes. One thread per producer serves its delivery
+//! reports; it only appends to a lane's buffer and wakes the lane.
+
+use super::client::{Threads, lock, log, log_error, native, translated};
+use super::config::Role;
+use super::errors::{from_code, from_kafka, local};
+use crate::error::{Class, Error, Result};
+use crate::port::{Ack, ClientConfig, Delivered, ProduceRecord, ProduceRefused, ProducerLane};
+use async_trait::async_trait;
+use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::message::{DeliveryResult, Header, Message, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// How long one turn of the polling thread takes at most. Reports are served the moment they come; this bounds only how
+/// late a full queue is noticed to have room, and how long ending takes.
+const TURN: Duration = Duration::from_millis(10);
+/// The delivery opaque is one word: the lane's number above, the record's number in its lane below.
+const COUNTER_BITS: u32 = 40;
+const COUNTER_MASK: u64 = (1 << COUNTER_BITS) - 1;
+/// What librdkafka and the protocol add to a record, at most: `message.max.bytes` covers it too.
+const RECORD_OVERHEAD: usize = 512;
+
+/// A delivery report, small and without allocation. The lane makes an [`Ack`] of it.
+#[derive(Clone, Copy)]
+struct Report {
+    counter: u64,
+    partition: i32,
+    offset: i64,
+    error: Option<Code>,
+}
+
+/// Where the polling thread leaves the reports of one lane. Bounded by the lane's quota.
+#[derive(Default)]
+struct Mailbox {
+    reports: Mutex<Vec<Report>>,
+    wake: Notify,
+}
+
+/// What the polling thread and the lanes share.
+#[derive(Default)]
+struct Context {
+    client: String,
+    mailboxes: RwLock<HashMap<u32, Arc<Mailbox>>>,
+    /// A lane met a full queue; the polling thread wakes all such lanes after its next turn.
+    full: AtomicBool,
+    room: Notify,
+    /// librdkafka says that this producer is beyond repair. The next lane gets a new one.
+    broken: AtomicBool,
+}
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log(&self.client, level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        if error.rdkafka_error_code() == Some(Code::Fatal) {
+            self.broken.store(true, Ordering::Relaxed);
+        }
+        log_error(&self.client, &error, reason);
+    }
+}
+
+impl ProducerContext for Context {
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, opaque: usize) {
+        let lane = u32::try_from(opaque as u64 >> COUNTER_BITS).unwrap_or(u32::MAX);
+        let counter = opaque as u64 & COUNTER_MASK;
+        let report = match result {
+            Ok(message) => Report {
+                counter,
+                partition: message.partition(),
+                offset: message.offset(),
+                error: None,
+            },
+            Err((error, message)) => Report {
+                counter,
+                partition: message.partition(),
+                offset: -1,
+                error: Some(error.rdkafka_error_code().unwrap_or(Code::Unknown)),
+            },
+        };
+        let mailboxes = self.mailboxes.read().unwrap_or_else(PoisonError::into_inner);
+        // A lane that was dropped has nobody to tell.
+        if let Some(mailbox) = mailboxes.get(&lane) {
+            let mut reports = lock(&mailbox.reports);
+            let first = reports.is_empty();
+            reports.push(report);
+            drop(reports);
+            // Once per burst: with reports waiting, the wake-up is already on its way.
+            if first {
+                mailbox.wake.notify_one();
+            }
+        }
+    }
+}
+
+/// A producer and its polling thread; ends with its last lane.
+struct Shared {
+    producer: Arc<BaseProducer<Context>>,
+    max_message_bytes: usize,
+    next_lane: AtomicU32,
+    stop: Arc<AtomicBool>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    threads: Arc<Threads>,
+}
+
+impl Shared {
+    fn start(config: &ClientConfig, threads: Arc<Threads>) -> Result<Self> {
+        let settings = translated(config, Role::Producer)?;
+        let client = settings.settings.get("client.id").cloned().unwrap_or_default();
+        let what = format!("making the producer `{client}`");
+        let max_message_bytes = settings
+            .settings
+            .get("message.max.bytes")
+            .and_then(|bytes| bytes.parse().ok())
+            .unwrap_or(1 << 20);
+        let context = Context {
+            client,
+            ..Context::default()
+        };
+        let producer: BaseProducer<Context> = native(&settings)
+            .create_with_context(context)
+            .map_err(|error| from_kafka(what.as_str(), &error))?;
+        let producer = Arc::new(producer);
+        let stop = Arc::new(AtomicBool::new(false));
+        let thread = std::thread::Builder::new()
+            .name("kafka-producer".to_owned())
+            .spawn({
+                let (producer, stop) = (Arc::clone(&producer), Arc::clone(&stop));
+                move || serve(&producer, &stop)
+            })
+            .map_err(|error| local(what, "THREAD", error.to_string(), Class::Fatal))?;
+        Ok(Self {
+            producer,
+            max_message_bytes,
+            next_lane: AtomicU32::new(0),
+            stop,
+            thread: Mutex::new(Some(thread)),
+            threads,
+        })
+    }
+
+    fn context(&self) -> &Context {
+        self.producer.client().context()
+    }
+}
+
+fn serve(producer: &BaseProducer<Context>, stop: &AtomicBool) {
+    let context = producer.client().context();
+    while !stop.load(Ordering::Relaxed) {
+        producer.poll(TURN);
+        if context.full.swap(false, Ordering::AcqRel) {
+            context.room.notify_waiters();
+        }
+    }
+    // The client itself is torn down here, on its own thread, when this was its last owner.
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = lock(&self.thread).take() {
+            self.threads.retire(thread);
+        }
+    }
+}
+
+/// The producers of a process, by effective configuration.
+#[derive(Default)]
+pub(super) struct Producers(Mutex<HashMap<ClientConfig, Weak<Shared>>>);
+
+impl Producers {
+    /// A lane on the producer for these settings, which is made when there is none that works.
+    pub(super) fn lane(&self, config: &ClientConfig, quota: usize, threads: &Arc<Threads>) -> Result<Lane> {
+        // `client.id` names the first of the tasks that share a producer; it is not a reason for another one.
+        let mut key = config.clone();
+        key.remove("client.id");
+        let mut producers = lock(&self.0);
+        producers.retain(|_, shared| shared.strong_count() > 0);
+        let shared = match producers.get(&key).and_then(Weak::upgrade) {
+            Some(shared) if !shared.context().broken.load(Ordering::Relaxed) => shared,
+            _ => {
+                let shared = Arc::new(Shared::start(config, Arc::clone(threads))?);
+                producers.insert(key, Arc::downgrade(&shared));
+                shared
+            }
+        };
+        drop(producers);
+        Ok(Lane::new(shared, quota))
+    }
+}
+
+/// A record in flight.
+#[derive(Clone, Copy)]
+struct Flight {
+    sequence: u64,
+    bytes: usize,
+    done: bool,
+}
+
+/// One task's share of a producer.
+pub(super) struct Lane {
+    shared: Arc<Shared>,
+    id: u32,
+    mailbox: Arc<Mailbox>,
+    quota: usize,
+    used: usize,
+    /// The number of the first record of `flights`.
+    first: u64,
+    /// Bounded by the quota; records come back out of order across partitions, so the done ones wait for the first.
+    flights: VecDeque<Flight>,
+    /// Acknowledged, and not yet handed out.
+    acked: Vec<Ack>,
+    in_flight: usize,
+    /// The last attempt met the producer's full queue.
+    queue_full: bool,
+    /// Reused between calls.
+    reports: Vec<Report>,
+}
+
+impl Lane {
+    fn new(shared: Arc<Shared>, quota: usize) -> Self {
+        // 2^24 lanes per producer: a task would have to restart once a second for half a year, and then find another
+        // lane of the same number alive.
+        let id = shared.next_lane.fetch_add(1, Ordering::Relaxed) & 0x00ff_ffff;
+        let mailbox = Arc::new(Mailbox::default());
+        let mut mailboxes = shared
+            .context()
+            .mailboxes
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        mailboxes.insert(id, Arc::clone(&mailbox));
+        drop(mailboxes);
+        Self {
+            shared,
+            id,
+            mailbox,
+            quota,
+            used: 0,
+            first: 0,
+            flights: VecDeque::new(),
+            acked: Vec::new(),
+            in_flight: 0,
+            queue_full: false,
+            reports: Vec::new(),
+        }
+    }
+
+    /// Turns the reports that are there into acknowledgements and gives their bytes back to the quota.
+    fn collect(&mut self) {
+        std::mem::swap(&mut *lock(&self.mailbox.reports), &mut self.reports);
+        for report in self.reports.drain(..) {
+            let index = (report.counter.wrapping_sub(self.first) & COUNTER_MASK) as usize;
+            let Some(flight) = self.flights.get_mut(index).filter(|flight| !flight.done) else {
+                tracing::error!(lane = self.id, "a delivery report for a record that is not in flight");
+                continue;
+            };
+            flight.done = true;
+            self.used -= flight.bytes;
+            let outcome = match report.error {
+                None => Ok(Delivered {
+                    partition: report.partition,
+                    offset: report.offset,
+                }),
+                Some(code) => Err(from_code("producing a record", code)),
+            };
+            self.acked.push(Ack {
+                sequence: flight.sequence,
+                outcome,
+            });
+        }
+        while self.flights.front().is_some_and(|flight| flight.done) {
+            self.flights.pop_front();
+            self.first = (self.first + 1) & COUNTER_MASK;
+        }
+    }
+
+    fn hand_out(&mut self, out: &mut Vec<Ack>) {
+        self.in_flight -= self.acked.len();
+        out.append(&mut self.acked);
+    }
+
+    fn has_quota(&self) -> bool {
+        self.used < self.quota || self.used == 0
+    }
+
+    fn send(&self, record: &ProduceRecord<'_>, opaque: usize) -> std::result::Result<(), Code> {
+        let mut message: BaseRecord<'_, [u8], [u8], usize> = BaseRecord::with_opaque_to(record.topic, opaque);
+        message.partition = record.partition;
+        message.timestamp = record.timestamp;
+        message.key = record.key;
+        message.payload = record.value;
+        if !record.headers.is_empty() {
+            let mut headers = OwnedHeaders::new_with_capacity(record.headers.len());
+            for header in record.headers {
+                headers = headers.insert(Header {
+                    key: header.key,
+                    value: header.value,
+                });
+            }
+            message.headers = Some(headers);
+        }
+        match self.shared.producer.send(message) {
+            Ok(()) => Ok(()),
+            Err((error, _)) => Err(error.rdkafka_error_code().unwrap_or(Code::InvalidArgument)),
+        }
+    }
+
+    fn too_large(&self, record: &ProduceRecord<'_>, bytes: usize) -> Error {
+        local(
+            format!("producing a record to `{}`", record.topic),
+            "MSG_SIZE_TOO_LARGE",
+            format!(
+                "the record has {bytes} bytes and the limit is {}; raise `producer.override.max.request.size`",
+                self.shared.max_message_bytes
+            ),
+            Class::Fatal,
+        )
+    }
+}
+
+fn size(record: &ProduceRecord<'_>) -> usize {
+    let headers: usize = record
+        .headers
+        .iter()
+        .map(|h| h.key.len() + h.value.map_or(0, <[u8]>::len))
+        .sum();
+    record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len) + headers
+}
+
+#[async_trait]
+impl ProducerLane for Lane {
+    fn produce(&mut self, records: &[ProduceRecord<'_>]) -> std::result::Result<usize, ProduceRefused> {
+        self.collect();
+        self.queue_full = false;
+        for (taken, record) in records.iter().enumerate() {
+            let bytes = size(record);
+            // An empty record takes a place too: the quota bounds their number as well.
+            let charge = bytes.max(1);
+            if self.used > 0 && self.used + charge > self.quota {
+                return Ok(taken);
+            }
+            if bytes > self.shared.max_message_bytes.saturating_add(RECORD_OVERHEAD) {
+                return Err(ProduceRefused {
+                    taken,
+                    error: self.too_large(record, bytes),
+                });
+            }
+            let counter = (self.first + self.flights.len() as u64) & COUNTER_MASK;
+            let opaque = ((u64::from(self.id) << COUNTER_BITS) | counter) as usize;
+            let mut sent = self.send(record, opaque);
+            if sent == Err(Code::QueueFull) {
+                // Say so first and try once more: room made in between would otherwise wake nobody.
+                self.shared.context().full.store(true, Ordering::Release);
+                sent = self.send(record, opaque);
+            }
+            match sent {
+                Ok(()) => {
+                    self.flights.push_back(Flight {
+                        sequence: record.sequence,
+                        bytes: charge,
+                        done: false,
+                    });
+                    self.used += charge;
+                    self.in_flight += 1;
+                }
+                Err(Code::QueueFull) => {
+                    self.queue_full = true;
+                    return Ok(taken);
+                }
+                Err(Code::MessageSizeTooLarge) => {
+                    return Err(ProduceRefused {
+                        taken,
+                        error: self.too_large(record, bytes),
+                    });
+                }
+                Err(code) => {
+                    let error = from_code(format!("producing a record to `{}`", record.topic), code);
+                    return Err(ProduceRefused { taken, error });
+                }
+            }
+        }
+        Ok(records.len())
+    }
+
+    async fn ready(&mut self) {
+        loop {
+            self.collect();
+            if self.queue_full {
+                let shared = Arc::clone(&self.shared);
+                let room = shared.context().room.notified();
+                tokio::pin!(room);
+                room.as_mut().enable();
+                if shared.context().full.load(Ordering::Acquire) {
+                    room.await;
+                }
+                self.queue_full = false;
+            } else if self.has_quota() {
+                return;
+            } else {
+                self.mailbox.wake.notified().await;
+            }
+        }
+    }
+
+    async fn acks(&mut self, out: &mut Vec<Ack>) {
+        loop {
+            self.collect();
+            if !self.acked.is_empty() {
+                return self.hand_out(out);
+            }
+            self.mailbox.wake.notified().await;
+        }
+    }
+
+    fn try_acks(&mut self, out: &mut Vec<Ack>) {
+        self.collect();
+        self.hand_out(out);
+    }
+
+    fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        let mut mailboxes = self
+            .shared
+            .context()
+            .mailboxes
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        mailboxes.remove(&self.id);
+    }
+}

@@ -1,0 +1,189 @@
+//! Consuming as a group member: commits, hand-over, slow readers, seeking.
+
+use super::*;
+use dray_connect::sink_batch::TopicPartition;
+use std::collections::BTreeSet;
+
+async fn filled(port: &RdKafka, name: &str, partitions: i32, count: u32) -> String {
+    let topic = topic(port, name, partitions, &[]).await;
+    let mut lane = port.producer_lane(&config(&[]), 4 << 20).expect("lane");
+    produce(&mut *lane, &topic, &numbered(0..count)).await;
+    topic
+}
+
+fn place(topic: &str, partition: i32) -> TopicPartition {
+    TopicPartition {
+        topic: topic.into(),
+        partition,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_goes_on_where_the_last_one_committed() {
+    let port = RdKafka::new();
+    let topic = filled(&port, "resume", 1, 100).await;
+    let config = config(&[("group.id", &unique("resume"))]);
+    let mut first = port
+        .consumer(&config, std::slice::from_ref(&topic), 1 << 20)
+        .expect("consumer");
+    read(&mut *first, 100).await;
+    first
+        .commit(&BTreeMap::from([(place(&topic, 0), 40)]))
+        .await
+        .expect("commit");
+    first.close().await;
+
+    let mut second = port
+        .consumer(&config, std::slice::from_ref(&topic), 1 << 20)
+        .expect("consumer");
+    match event(&mut *second).await {
+        ConsumerEvent::Assigned(partitions) => assert_eq!(partitions, [(place(&topic, 0), Some(40))]),
+        other => panic!("{other:?}"),
+    }
+    let found = read(&mut *second, 60).await;
+    assert_eq!((found[0].1, found.len()), (40, 60));
+    second.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_seek_nothing_earlier_is_delivered() {
+    let port = RdKafka::new();
+    let topic = filled(&port, "seek", 1, 20_000).await;
+    let config = config(&[("group.id", &unique("seek")), ("max.poll.records", "100")]);
+    let mut consumer = port
+        .consumer(&config, std::slice::from_ref(&topic), 1 << 20)
+        .expect("consumer");
+    read(&mut *consumer, 500).await;
+    for target in [15_000, 3] {
+        consumer.seek(&place(&topic, 0), target).await.expect("seek");
+        let found = read(&mut *consumer, 500).await;
+        assert_eq!(found[0].1, target);
+        assert!(in_order(&found));
+    }
+    let unknown = consumer.seek(&place("no-such-topic", 0), 0).await;
+    assert_eq!(unknown.expect_err("not assigned").code, "NOT_ASSIGNED");
+    consumer.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pause_and_resume_lose_nothing() {
+    let port = RdKafka::new();
+    let topic = filled(&port, "pause", 1, 10_000).await;
+    let config = config(&[("group.id", &unique("pause")), ("max.poll.records", "100")]);
+    let mut consumer = port
+        .consumer(&config, std::slice::from_ref(&topic), 1 << 20)
+        .expect("consumer");
+    let mut found = read(&mut *consumer, 300).await;
+    consumer.pause(&[place(&topic, 0)]).await.expect("pause");
+    // What is on its way still comes; then nothing does.
+    while let Ok(event) = tokio::time::timeout(Duration::from_millis(500), consumer.event()).await {
+        if let ConsumerEvent::Records(batch) = event {
+            found.extend(
+                batch
+                    .records
+                    .iter()
+                    .map(|r| (r.partition, r.offset, Vec::new(), Vec::new())),
+            );
+        }
+    }
+    assert!(found.len() < 10_000, "it did not pause");
+    consumer.resume(&[place(&topic, 0)]).await.expect("resume");
+    let rest = 10_000 - found.len();
+    found.extend(read(&mut *consumer, rest).await);
+    assert!(in_order(&found));
+    consumer.close().await;
+}
+
+/// A reader that commits what it has seen, when asked to give partitions away, hands over without a duplicate.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hand_over_repeats_nothing() {
+    const COUNT: u32 = 20_000;
+    let port = RdKafka::new();
+    let topic = filled(&port, "handover", 4, COUNT).await;
+    let config = config(&[("group.id", &unique("handover")), ("max.poll.records", "50")]);
+    let mut seen: BTreeSet<(i32, i64)> = BTreeSet::new();
+    let mut next: [BTreeMap<TopicPartition, i64>; 2] = Default::default();
+    let mut members = vec![
+        port.consumer(&config, std::slice::from_ref(&topic), 1 << 20)
+            .expect("consumer"),
+    ];
+    let (mut revocations, mut assigned_to_second) = (0, false);
+    while seen.len() < COUNT as usize || !assigned_to_second {
+        let mut quiet = true;
+        for (index, member) in members.iter_mut().enumerate() {
+            let Ok(event) = tokio::time::timeout(Duration::from_millis(20), member.event()).await else {
+                continue;
+            };
+            quiet = false;
+            match event {
+                ConsumerEvent::Records(batch) => {
+                    for record in &batch.records {
+                        assert!(seen.insert((record.partition, record.offset)), "{record:?} again");
+                        next[index].insert(place(&topic, record.partition), record.offset + 1);
+                    }
+                }
+                ConsumerEvent::Assigned(_) => assigned_to_second |= index == 1,
+                ConsumerEvent::Revoked(_) => {
+                    revocations += 1;
+                    member.commit(&next[index]).await.expect("commit while revoked");
+                    next[index].clear();
+                    member.revoked().await;
+                }
+                ConsumerEvent::Lost(partitions) => panic!("lost {partitions:?}"),
+                ConsumerEvent::Error(error) => assert!(error.is_retriable(), "{error}"),
+            }
+        }
+        if members.len() == 1 && seen.len() > 1000 {
+            members.push(
+                port.consumer(&config, std::slice::from_ref(&topic), 1 << 20)
+                    .expect("consumer"),
+            );
+        }
+        if quiet {
+            tokio::task::yield_now().await;
+        }
+    }
+    assert!(revocations > 0);
+    for member in members {
+        member.close().await;
+    }
+}
+
+/// Nobody asks for events for longer than the session; the partitions are still this member's afterwards.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_reader_stays_a_member() {
+    const COUNT: u32 = 20_000;
+    let port = RdKafka::new();
+    let topic = filled(&port, "slow", 1, COUNT).await;
+    let config = config(&[
+        ("group.id", &unique("slow")),
+        ("session.timeout.ms", "6000"),
+        ("max.poll.interval.ms", "6000"),
+        ("max.poll.records", "100"),
+    ]);
+    let mut consumer = port
+        .consumer(&config, std::slice::from_ref(&topic), 1 << 20)
+        .expect("consumer");
+    let mut found = read(&mut *consumer, 200).await;
+    // The one wait here that is for time itself: longer than the session and the poll interval.
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    consumer
+        .commit(&BTreeMap::from([(place(&topic, 0), 100)]))
+        .await
+        .expect("still a member");
+    while found.len() < COUNT as usize {
+        match within(consumer.event()).await {
+            ConsumerEvent::Records(batch) => {
+                found.extend(
+                    batch
+                        .records
+                        .iter()
+                        .map(|r| (r.partition, r.offset, Vec::new(), Vec::new())),
+                );
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(in_order(&found));
+    consumer.close().await;
+}

@@ -1,0 +1,146 @@
+//! The port on a real broker. `make test` starts one and names it in `DRAY_TEST_BOOTSTRAP`; without it these tests fail,
+//! so that nobody takes silence for success.
+
+mod consume;
+mod produce;
+mod topics;
+
+use dray_kafka::RdKafka;
+use dray_kafka::port::{Ack, ClientConfig, Consumer, ConsumerEvent, KafkaPort, NewTopic, ProduceRecord, ProducerLane};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Long enough for a loaded machine; nothing waits for it to pass.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn bootstrap() -> String {
+    std::env::var("DRAY_TEST_BOOTSTRAP").expect("set DRAY_TEST_BOOTSTRAP: run `make test`")
+}
+
+fn config(pairs: &[(&str, &str)]) -> ClientConfig {
+    let mut config = ClientConfig::from([("bootstrap.servers".to_owned(), bootstrap())]);
+    config.extend(
+        pairs
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned())),
+    );
+    config
+}
+
+/// A name that no earlier run of the tests has used on the same broker.
+fn unique(name: &str) -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let at = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("after 1970")
+        .as_millis();
+    format!("{name}-{at}-{}", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+async fn topic(port: &RdKafka, name: &str, partitions: i32, configs: &[(&str, &str)]) -> String {
+    let name = unique(name);
+    let configs = configs
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+        .collect();
+    let new = NewTopic {
+        name: name.clone(),
+        partitions,
+        replication_factor: 1,
+        configs,
+    };
+    let admin = port.admin(&config(&[])).expect("admin");
+    admin.create_topic(&new, PATIENCE).await.expect("create");
+    name
+}
+
+fn record<'a>(topic: &'a str, key: &'a [u8], value: &'a [u8], sequence: u64) -> ProduceRecord<'a> {
+    ProduceRecord {
+        topic,
+        partition: None,
+        timestamp: None,
+        key: Some(key),
+        value: Some(value),
+        headers: &[],
+        sequence,
+    }
+}
+
+/// Produces `(key, value)` in order and waits for every acknowledgement.
+async fn produce(lane: &mut dyn ProducerLane, topic: &str, records: &[(Vec<u8>, Vec<u8>)]) -> Vec<Ack> {
+    let records: Vec<_> = records
+        .iter()
+        .enumerate()
+        .map(|(index, (key, value))| record(topic, key, value, index as u64))
+        .collect();
+    let (mut sent, mut acks) = (0, Vec::new());
+    while sent < records.len() {
+        let taken = lane.produce(&records[sent..]).expect("taken");
+        sent += taken;
+        lane.try_acks(&mut acks);
+        if sent < records.len() {
+            lane.ready().await;
+        }
+    }
+    while acks.len() < records.len() {
+        within(lane.acks(&mut acks)).await;
+    }
+    assert_eq!(lane.in_flight(), 0);
+    acks
+}
+
+async fn within<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, future).await.expect("in time")
+}
+
+/// The next event that is not a passing error.
+async fn event(consumer: &mut dyn Consumer) -> ConsumerEvent {
+    loop {
+        match within(consumer.event()).await {
+            ConsumerEvent::Error(error) => assert!(error.is_retriable(), "{error}"),
+            event => return event,
+        }
+    }
+}
+
+/// Reads until `count` records are there: `(partition, offset, key, value)`.
+async fn read(consumer: &mut dyn Consumer, count: usize) -> Vec<(i32, i64, Vec<u8>, Vec<u8>)> {
+    let mut found = Vec::new();
+    while found.len() < count {
+        if let ConsumerEvent::Records(batch) = event(consumer).await {
+            for record in &batch.records {
+                let bytes = |slice: &Option<_>| {
+                    slice
+                        .as_ref()
+                        .map(|slice| batch.bytes(slice).to_vec())
+                        .unwrap_or_default()
+                };
+                found.push((
+                    record.partition,
+                    record.offset,
+                    bytes(&record.key),
+                    bytes(&record.value),
+                ));
+            }
+        }
+    }
+    found
+}
+
+fn numbered(range: std::ops::Range<u32>) -> Vec<(Vec<u8>, Vec<u8>)> {
+    range
+        .map(|n| (format!("key-{}", n % 1000).into_bytes(), n.to_string().into_bytes()))
+        .collect()
+}
+
+/// Whether offsets rise by one within each partition.
+fn in_order(records: &[(i32, i64, Vec<u8>, Vec<u8>)]) -> bool {
+    let mut next = BTreeMap::new();
+    records.iter().all(|(partition, offset, ..)| {
+        let expected = next.entry(*partition).or_insert(*offset);
+        let right = *expected == *offset;
+        *expected += 1;
+        right
+    })
+}

@@ -1,0 +1,86 @@
+//! Producing: all records, in order, where Java would put them, and refusals.
+
+use super::*;
+use dray_kafka::port::ProduceRefused;
+use dray_kafka::{Class, murmur2};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_records_come_back_in_order_where_java_puts_them() {
+    const COUNT: u32 = 100_000;
+    let port = RdKafka::new();
+    let topic = topic(&port, "many", 3, &[]).await;
+    let mut lane = port.producer_lane(&config(&[]), 4 << 20).expect("lane");
+    let records = numbered(0..COUNT);
+    let begin = std::time::Instant::now();
+    let acks = produce(&mut *lane, &topic, &records).await;
+    println!("produced {COUNT} in {:?}", begin.elapsed());
+
+    let mut seen = vec![false; COUNT as usize];
+    for ack in &acks {
+        assert!(
+            !std::mem::replace(&mut seen[ack.sequence as usize], true),
+            "{} twice",
+            ack.sequence
+        );
+        let delivered = ack.outcome.as_ref().expect("delivered");
+        let key = &records[ack.sequence as usize].0;
+        assert_eq!(delivered.partition, murmur2::partition(key, 3));
+        assert!(delivered.offset >= 0);
+    }
+
+    let config = config(&[("group.id", &unique("many"))]);
+    let mut consumer = port
+        .consumer(&config, std::slice::from_ref(&topic), 8 << 20)
+        .expect("consumer");
+    let begin = std::time::Instant::now();
+    let found = read(&mut *consumer, COUNT as usize).await;
+    println!("consumed {COUNT} in {:?}, joining the group included", begin.elapsed());
+    assert_eq!(found.len(), COUNT as usize);
+    assert!(in_order(&found));
+    // Within a partition the values rise: production kept the order.
+    let mut last = BTreeMap::new();
+    for (partition, _, key, value) in &found {
+        let n: i64 = String::from_utf8_lossy(value).parse().expect("a number");
+        assert_eq!(*partition, murmur2::partition(key, 3));
+        assert!(last.insert(*partition, n).is_none_or(|last| last < n));
+    }
+    consumer.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_is_too_large_is_refused_and_the_setting_named() {
+    let port = RdKafka::new();
+    let topic = topic(&port, "large", 1, &[]).await;
+    let mut lane = port
+        .producer_lane(&config(&[("max.request.size", "10000")]), 1 << 20)
+        .expect("lane");
+    let large = vec![0_u8; 20_000];
+    let records = [record(&topic, b"k", b"small", 1), record(&topic, b"k", &large, 2)];
+    let ProduceRefused { taken, error } = lane.produce(&records).expect_err("refused");
+    assert_eq!(taken, 1);
+    assert_eq!(error.class, Class::Fatal);
+    let text = error.to_string();
+    for part in [topic.as_str(), "20001", "10000", "producer.override.max.request.size"] {
+        assert!(text.contains(part), "{text}");
+    }
+    let mut acks = Vec::new();
+    within(lane.acks(&mut acks)).await;
+    assert_eq!(acks.iter().map(|ack| ack.sequence).collect::<Vec<_>>(), [1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_quota_bounds_a_lane_but_not_one_record() {
+    let port = RdKafka::new();
+    let topic = topic(&port, "quota", 1, &[]).await;
+    let mut lane = port.producer_lane(&config(&[]), 100).expect("lane");
+    let value = vec![b'x'; 1000];
+    let records = [record(&topic, b"k", &value, 1), record(&topic, b"k", &value, 2)];
+    assert_eq!(lane.produce(&records).expect("taken"), 1);
+    within(lane.ready()).await;
+    assert_eq!(lane.produce(&records[1..]).expect("taken"), 1);
+    let mut acks = Vec::new();
+    while acks.len() < 2 {
+        within(lane.acks(&mut acks)).await;
+    }
+    assert_eq!(acks.iter().map(|ack| ack.sequence).collect::<Vec<_>>(), [1, 2]);
+}

@@ -85,7 +85,7 @@ fn a_broker_that_comes_back_finds_nothing_lost() {
             std::thread::park_timeout(away - gone.elapsed());
         }
         broker.run("start");
-        dray.wait_for_size(&sink, sent.len() as u64, Duration::from_secs(90));
+        dray.wait_for_end(&sink, &sent, Duration::from_secs(90));
     }
     assert!(dray.terminate().success(), "{}", dray.tail());
     let repeated = audit(&sent, &fs::read(&sink).unwrap());

@@ -43,13 +43,7 @@ fn kill_9_loses_nothing() {
         dray.kill();
     }
     dray.start();
-    let last = sent.lines().last().unwrap().to_owned();
-    let end = format!("{last}\n");
-    wait_until(
-        Duration::from_secs(90),
-        || fs::read(&sink).is_ok_and(|bytes| bytes.ends_with(end.as_bytes())),
-        || dray.tail(),
-    );
+    dray.wait_for_end(&sink, &sent, Duration::from_secs(90));
     assert!(dray.terminate().success(), "{}", dray.tail());
     let repeated = audit(&sent, &fs::read(&sink).unwrap());
     println!(

@@ -8,18 +8,18 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// The shared broker of this test run.
-pub fn bootstrap() -> String {
+pub(crate) fn bootstrap() -> String {
     std::env::var("DRAY_TEST_BOOTSTRAP").expect("DRAY_TEST_BOOTSTRAP names a real broker: run `make test`")
 }
 
 /// A name that no other test uses, in this run or an earlier one on the same broker.
-pub fn unique(name: &str) -> String {
+pub(crate) fn unique(name: &str) -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     format!("{name}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// Waits until `met`; fails the test after `limit` with what `describe` says.
-pub fn wait_until(limit: Duration, mut met: impl FnMut() -> bool, describe: impl FnOnce() -> String) {
+pub(crate) fn wait_until(limit: Duration, mut met: impl FnMut() -> bool, describe: impl FnOnce() -> String) {
     let start = Instant::now();
     while !met() {
         assert!(start.elapsed() < limit, "not within {limit:?}: {}", describe());
@@ -28,7 +28,7 @@ pub fn wait_until(limit: Duration, mut met: impl FnMut() -> bool, describe: impl
 }
 
 /// A folder with a worker file, connector files, and the process that runs them.
-pub struct Dray {
+pub(crate) struct Dray {
     folder: tempfile::TempDir,
     child: Option<Child>,
     connectors: Vec<PathBuf>,
@@ -36,7 +36,7 @@ pub struct Dray {
 }
 
 impl Dray {
-    pub fn new(bootstrap: &str) -> Self {
+    pub(crate) fn new(bootstrap: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let offsets = folder.path().join("connect.offsets");
         let worker = format!(
@@ -56,11 +56,11 @@ impl Dray {
         }
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    pub fn connector(&mut self, name: &str, settings: &[(&str, &str)]) {
+    pub(crate) fn connector(&mut self, name: &str, settings: &[(&str, &str)]) {
         let path = self.path(&format!("{name}.properties"));
         let lines: Vec<String> = settings.iter().map(|(key, value)| format!("{key}={value}\n")).collect();
         fs::write(&path, format!("name={name}\n{}", lines.concat())).unwrap();
@@ -68,14 +68,14 @@ impl Dray {
     }
 
     /// A file source into `topic` and a file sink out of it, in this process.
-    pub fn file_to_file(&mut self, topic: &str) -> (PathBuf, PathBuf) {
+    pub(crate) fn file_to_file(&mut self, topic: &str) -> (PathBuf, PathBuf) {
         let (source, sink) = (self.path("source.txt"), self.path("sink.txt"));
         self.source(topic, &source);
         self.sink(topic, &sink);
         (source, sink)
     }
 
-    pub fn source(&mut self, topic: &str, file: &Path) {
+    pub(crate) fn source(&mut self, topic: &str, file: &Path) {
         let file = file.display().to_string();
         self.connector(
             &format!("{topic}-source"),
@@ -92,7 +92,7 @@ impl Dray {
         );
     }
 
-    pub fn sink(&mut self, topic: &str, file: &Path) {
+    pub(crate) fn sink(&mut self, topic: &str, file: &Path) {
         let file = file.display().to_string();
         self.connector(
             &format!("{topic}-sink"),
@@ -110,7 +110,7 @@ impl Dray {
         );
     }
 
-    pub fn start(&mut self) {
+    pub(crate) fn start(&mut self) {
         assert!(self.child.is_none(), "already running");
         self.runs += 1;
         let log = fs::File::create(self.path(&format!("log-{}.json", self.runs))).unwrap();
@@ -126,19 +126,19 @@ impl Dray {
         self.child = Some(child);
     }
 
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.as_ref().expect("running").id()
     }
 
     /// SIGKILL: the process gets no chance to do anything.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         let mut child = self.child.take().expect("running");
         child.kill().unwrap();
         child.wait().unwrap();
     }
 
     /// SIGTERM, and the exit status.
-    pub fn terminate(&mut self) -> ExitStatus {
+    pub(crate) fn terminate(&mut self) -> ExitStatus {
         let mut child = self.child.take().expect("running");
         assert!(
             Command::new("kill")
@@ -150,20 +150,20 @@ impl Dray {
         child.wait().unwrap()
     }
 
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         (1..=self.runs)
             .map(|run| fs::read_to_string(self.path(&format!("log-{run}.json"))).unwrap_or_default())
             .collect()
     }
 
     /// The end of the log, for a failed test.
-    pub fn tail(&self) -> String {
+    pub(crate) fn tail(&self) -> String {
         let log = self.log();
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(15)..].join("\n")
     }
 
-    pub fn wait_for_size(&self, file: &Path, size: u64, limit: Duration) {
+    pub(crate) fn wait_for_size(&self, file: &Path, size: u64, limit: Duration) {
         let seen = || fs::metadata(file).map_or(0, |file| file.len());
         wait_until(
             limit,
@@ -172,7 +172,16 @@ impl Dray {
         );
     }
 
-    pub fn wait_for_log(&self, text: &str, limit: Duration) {
+    /// Waits until the file ends with the last line of `sent`; its size says little when lines may be repeated.
+    pub(crate) fn wait_for_end(&self, file: &Path, sent: &str, limit: Duration) {
+        let end = format!("{}\n", sent.lines().last().unwrap());
+        let arrived = || fs::read(file).is_ok_and(|bytes| bytes.ends_with(end.as_bytes()));
+        wait_until(limit, arrived, || {
+            format!("{} does not end with the last line\n{}", file.display(), self.tail())
+        });
+    }
+
+    pub(crate) fn wait_for_log(&self, text: &str, limit: Duration) {
         wait_until(
             limit,
             || self.log().contains(text),
@@ -191,7 +200,7 @@ impl Drop for Dray {
 }
 
 /// A field of `/proc/<pid>/status`, as a number.
-pub fn process_status(pid: u32, field: &str) -> u64 {
+pub(crate) fn process_status(pid: u32, field: &str) -> u64 {
     let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = text.lines().find(|line| line.starts_with(field)).unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
@@ -199,7 +208,7 @@ pub fn process_status(pid: u32, field: &str) -> u64 {
 
 /// What arrived, compared with what was sent: nothing lost, first occurrences in order; returns the repeated lines. A
 /// beginning of a sent line counts as repeated: a process killed in the middle of a write leaves one, ended by the next.
-pub fn audit(sent: &str, arrived: &[u8]) -> usize {
+pub(crate) fn audit(sent: &str, arrived: &[u8]) -> usize {
     let arrived = String::from_utf8_lossy(arrived);
     let places: HashMap<&str, usize> = sent.lines().enumerate().map(|(place, line)| (line, place)).collect();
     let mut seen = vec![false; places.len()];
@@ -226,6 +235,6 @@ pub fn audit(sent: &str, arrived: &[u8]) -> usize {
 }
 
 /// Distinct lines, numbered.
-pub fn lines(range: std::ops::Range<u64>) -> String {
+pub(crate) fn lines(range: std::ops::Range<u64>) -> String {
     range.map(|n| format!("{n:010} grüße aus der datei\n")).collect()
 }

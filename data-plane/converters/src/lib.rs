@@ -72,6 +72,7 @@ pub enum Written<'a> {
 /// - Any bytes may come in. What cannot be converted is an error of class `DataException`, never a panic.
 pub trait Converter: Send {
     /// The bytes of a value.
+    #[allow(clippy::wrong_self_convention, reason = "the name is Connect's `fromConnectData`")]
     fn from_connect<'a>(
         &mut self,
         topic: &str,
@@ -90,6 +91,7 @@ pub trait Converter: Send {
 /// Goes between the bytes of a record's header and what connectors see, with the obligations of [`Converter`].
 pub trait HeaderConverter: Send {
     /// Appends the bytes of a header's value to `out` and says where they are; `None` is a header without bytes.
+    #[allow(clippy::wrong_self_convention, reason = "the name is Connect's `fromConnectHeader`")]
     fn from_connect_header(
         &mut self,
         topic: &str,

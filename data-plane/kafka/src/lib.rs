@@ -1,6 +1,7 @@
 //! The Kafka port and its implementations. The only crate that names rdkafka.
 
 pub mod error;
+pub mod fake;
 pub mod murmur2;
 pub mod port;
 mod rd;

@@ -57,10 +57,13 @@ impl Reader {
             Type::Int64 => Value::Int64(node.long()),
             Type::Float32 => Value::Float32(number.map_or(0.0, |number| number.float())),
             Type::Float64 => Value::Float64(number.map_or(0.0, |number| number.double())),
-            Type::String => match node {
-                Node::String(text) => Value::string(text),
-                _ => Value::Null,
-            },
+            Type::String => {
+                if let Node::String(text) = node {
+                    Value::string(text)
+                } else {
+                    Value::Null
+                }
+            }
             Type::Bytes => match node.text() {
                 Some(text) => Value::bytes(base64::decode(text).ok_or_else(|| Error::data("Invalid bytes field"))?),
                 None => Value::Null,
@@ -73,15 +76,18 @@ impl Reader {
 
     fn array(self, schema: &Schema, node: Node<'_>) -> Result<Value> {
         let element = Some(schema.value_schema()?);
-        let elements: Result<Vec<Value>> = match node {
-            Node::Array(nodes) => nodes.into_iter().map(|node| self.value(element, Some(node))).collect(),
-            Node::Object(members) => members
-                .into_iter()
-                .map(|(_, node)| self.value(element, Some(node)))
-                .collect(),
-            _ => Ok(Vec::new()),
+        let nodes: Vec<Node<'_>> = match node {
+            Node::Array(nodes) => nodes,
+            Node::Object(members) => members.into_iter().map(|(_, node)| node).collect(),
+            Node::Missing | Node::Null | Node::Boolean(_) | Node::Number(_) | Node::String(_) | Node::KnownSchema => {
+                Vec::new()
+            }
         };
-        Ok(Value::Array(elements?))
+        let mut elements = Vec::with_capacity(nodes.len());
+        for node in nodes {
+            elements.push(self.value(element, Some(node))?);
+        }
+        Ok(Value::Array(elements))
     }
 
     fn map(self, schema: &Schema, node: Node<'_>) -> Result<Value> {
@@ -189,7 +195,9 @@ fn logical(logical: Logical, schema: &Schema, node: &Node<'_>) -> Result<Value> 
                 let decimal = logical::decimal_from_bytes(schema, &bytes);
                 Value::Decimal(decimal.map_err(|cause| invalid().with_source(cause))?)
             }
-            _ => return Err(wrong("Decimal", "numeric or bytes")),
+            Node::Missing | Node::Null | Node::Boolean(_) | Node::Array(_) | Node::Object(_) | Node::KnownSchema => {
+                return Err(wrong("Decimal", "numeric or bytes"));
+            }
         },
         Logical::Date => {
             let days = int.ok_or_else(|| wrong("Date", "integer"))?;

@@ -17,8 +17,16 @@ pub(crate) fn name(case: &Case, ours: &Json, theirs: &Json) -> Option<&'static s
     if ours.get("error").is_some() || theirs.get("error").is_some() {
         return None;
     }
-    let (our_value, their_value) = (without_bytes(ours), without_bytes(theirs));
-    let floats = our_value != their_value;
+    if equal_bytes_keys(case, ours, theirs) {
+        return Some("equal-bytes-keys");
+    }
+    let (mut our_value, mut their_value) = (without_bytes(ours), without_bytes(theirs));
+    let floats = our_value["value"] != their_value["value"] || our_value["schema"] != their_value["schema"];
+    if floats && let Case::Parse { .. } = case {
+        // The text of a header has the digits of the values in it, which are compared one by one.
+        our_value["string"].take();
+        their_value["string"].take();
+    }
     if floats && !equal(&our_value, &their_value, Tolerance { floats, order: false }) {
         return None;
     }
@@ -55,6 +63,25 @@ pub(crate) fn without_halves(line: &str) -> String {
         rest = &escape[length..];
     }
     text + rest
+}
+
+/// Whether a map with bytes as its keys has a key twice on their side.
+fn equal_bytes_keys(case: &Case, ours: &Json, theirs: &Json) -> bool {
+    let Case::Roundtrip { converter: "json", .. } = case else {
+        return false;
+    };
+    let keys = |answer: &Json| -> Vec<String> {
+        let entries = answer["value"]["v"].as_array().into_iter().flatten();
+        entries
+            .filter(|entry| entry[0]["t"] == "BYTES")
+            .map(|entry| entry[0].to_string())
+            .collect()
+    };
+    let (ours, mut theirs) = (keys(ours), keys(theirs));
+    let count = theirs.len();
+    theirs.sort();
+    theirs.dedup();
+    theirs.len() < count && ours == theirs
 }
 
 /// Whether the question has an escape of half a surrogate pair.

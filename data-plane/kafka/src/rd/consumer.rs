@@ -29,7 +29,7 @@ const MAX_RECORDS: usize = 2000;
 /// What the member's thread has to say.
 #[derive(Debug)]
 pub(super) enum Item {
-    Records(Stamped),
+    Records(Box<Stamped>),
     Assigned(Vec<(TopicPartition, Option<i64>)>),
     /// With the number that the answer must carry: an answer that comes too late must not count for the next one.
     Revoked(u64, Vec<TopicPartition>),
@@ -47,7 +47,7 @@ pub(super) struct Events {
 
 impl Events {
     /// Hands over a batch, or gives it back when the reader is behind.
-    pub(super) fn push_batch(&self, batch: Stamped) -> std::result::Result<(), Stamped> {
+    pub(super) fn push_batch(&self, batch: Box<Stamped>) -> std::result::Result<(), Box<Stamped>> {
         let mut items = lock(&self.items);
         if items.iter().filter(|item| matches!(item, Item::Records(_))).count() >= BATCHES {
             return Err(batch);

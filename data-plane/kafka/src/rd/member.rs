@@ -1,7 +1,7 @@
 //! The thread of a group member. It polls whatever its reader does, so membership is kept; rebalance callbacks run on it
 //! too, inside a poll, and there it goes on serving commands until the reader has answered or a deadline is over.
 
-use super::batch::{Builder, Epochs, Stamped};
+use super::batch::{Builder, Epochs};
 use super::client::{lock, log, log_error};
 use super::consumer::{Events, Item};
 use super::errors::{from_code, from_kafka, local};
@@ -366,7 +366,7 @@ pub(super) fn run(consumer: &BaseConsumer<Member>, max_records: usize) {
             continue;
         }
         let since = Instant::now();
-        let mut batch: Stamped = builder.take();
+        let mut batch = Box::new(builder.take());
         while let Err(back) = member.events.push_batch(batch) {
             batch = back;
             if member.closing() {

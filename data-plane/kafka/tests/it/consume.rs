@@ -36,10 +36,11 @@ async fn a_member_goes_on_where_the_last_one_committed() {
     let mut second = port
         .consumer(&config, std::slice::from_ref(&topic), 1 << 20)
         .expect("consumer");
-    match event(&mut *second).await {
-        ConsumerEvent::Assigned(partitions) => assert_eq!(partitions, [(place(&topic, 0), Some(40))]),
-        other => panic!("{other:?}"),
-    }
+    let assigned = event(&mut *second).await;
+    let ConsumerEvent::Assigned(partitions) = assigned else {
+        panic!("{assigned:?}")
+    };
+    assert_eq!(partitions, [(place(&topic, 0), Some(40))]);
     let found = read(&mut *second, 60).await;
     assert_eq!((found[0].1, found.len()), (40, 60));
     second.close().await;
@@ -172,17 +173,16 @@ async fn a_slow_reader_stays_a_member() {
         .await
         .expect("still a member");
     while found.len() < COUNT as usize {
-        match within(consumer.event()).await {
-            ConsumerEvent::Records(batch) => {
-                found.extend(
-                    batch
-                        .records
-                        .iter()
-                        .map(|r| (r.partition, r.offset, Vec::new(), Vec::new())),
-                );
-            }
-            other => panic!("{other:?}"),
-        }
+        let event = within(consumer.event()).await;
+        let ConsumerEvent::Records(batch) = event else {
+            panic!("{event:?}")
+        };
+        found.extend(
+            batch
+                .records
+                .iter()
+                .map(|r| (r.partition, r.offset, Vec::new(), Vec::new())),
+        );
     }
     assert!(in_order(&found));
     consumer.close().await;

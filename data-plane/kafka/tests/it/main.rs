@@ -97,10 +97,11 @@ async fn within<T>(future: impl Future<Output = T>) -> T {
 /// The next event that is not a passing error.
 async fn event(consumer: &mut dyn Consumer) -> ConsumerEvent {
     loop {
-        match within(consumer.event()).await {
-            ConsumerEvent::Error(error) => assert!(error.is_retriable(), "{error}"),
-            event => return event,
-        }
+        let event = within(consumer.event()).await;
+        let ConsumerEvent::Error(error) = event else {
+            return event;
+        };
+        assert!(error.is_retriable(), "{error}");
     }
 }
 

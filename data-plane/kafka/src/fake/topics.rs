@@ -1,0 +1,94 @@
+//! The fake's admin client and topic reader.
+
+use super::{Shared, unknown_topic};
+use crate::error::Result;
+use crate::port::{Admin, NewTopic, TailRecord, TopicCreation, TopicTail};
+use async_trait::async_trait;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(super) struct FakeAdmin(pub(super) Arc<Shared>);
+
+#[async_trait]
+impl Admin for FakeAdmin {
+    async fn topics(&self, _timeout: Duration) -> Result<BTreeMap<String, usize>> {
+        let cluster = self.0.lock();
+        Ok(cluster
+            .topics
+            .iter()
+            .map(|(name, topic)| (name.clone(), topic.partitions.len()))
+            .collect())
+    }
+
+    async fn partitions(&self, topic: &str, _timeout: Duration) -> Result<Option<usize>> {
+        Ok(self.0.lock().topics.get(topic).map(|topic| topic.partitions.len()))
+    }
+
+    async fn create_topic(&self, topic: &NewTopic, _timeout: Duration) -> Result<TopicCreation> {
+        let partitions = usize::try_from(topic.partitions).unwrap_or(1);
+        let created = self
+            .0
+            .change(|cluster| cluster.create(&topic.name, partitions, topic.configs.clone()));
+        Ok(if created {
+            TopicCreation::Created
+        } else {
+            TopicCreation::Exists
+        })
+    }
+
+    async fn topic_config(&self, topic: &str, _timeout: Duration) -> Result<BTreeMap<String, String>> {
+        let cluster = self.0.lock();
+        let found = cluster
+            .topics
+            .get(topic)
+            .ok_or_else(|| unknown_topic("describing settings", topic))?;
+        let mut configs = BTreeMap::from([("cleanup.policy".to_owned(), "delete".to_owned())]);
+        configs.extend(found.configs.clone());
+        Ok(configs)
+    }
+}
+
+pub(super) struct FakeTail {
+    shared: Arc<Shared>,
+    topic: String,
+    next: BTreeMap<usize, usize>,
+}
+
+impl FakeTail {
+    pub(super) fn new(shared: Arc<Shared>, topic: &str) -> Self {
+        Self {
+            shared,
+            topic: topic.to_owned(),
+            next: BTreeMap::new(),
+        }
+    }
+}
+
+#[async_trait]
+impl TopicTail for FakeTail {
+    async fn read_to_end(
+        &mut self,
+        _timeout: Duration,
+        visit: &mut (dyn for<'a> FnMut(TailRecord<'a>) + Send),
+    ) -> Result<()> {
+        let cluster = self.shared.lock();
+        let found = cluster
+            .topics
+            .get(&self.topic)
+            .ok_or_else(|| unknown_topic("reading a topic", &self.topic))?;
+        for (index, log) in found.partitions.iter().enumerate() {
+            let next = self.next.entry(index).or_default();
+            for record in &log[*next..] {
+                visit(TailRecord {
+                    partition: record.partition,
+                    offset: record.offset,
+                    key: record.key.as_deref(),
+                    value: record.value.as_deref(),
+                });
+            }
+            *next = log.len();
+        }
+        Ok(())
+    }
+}

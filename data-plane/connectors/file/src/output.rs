@@ -4,6 +4,7 @@ use dray_connect::{Error, Result};
 use rustix::fs::FlockOperation;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 /// Where lines go.
@@ -30,7 +31,8 @@ pub(crate) struct Output {
 impl Output {
     /// Opens `path` for appending and creates it if it is not there.
     pub(crate) fn file(path: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new().create(true).append(true).open(path)?;
+        let mut file = OpenOptions::new().create(true).append(true).open(path)?;
+        end_last_line(&mut file, path)?;
         // A new file is durable once its directory is; where directories cannot be synced there is nothing to do.
         let parent = path
             .parent()
@@ -112,6 +114,38 @@ impl Output {
         };
         Error::connect(format!("could not {doing} {target}{note}")).with_source(cause)
     }
+}
+
+/// A process that was killed in the middle of a write leaves the beginning of a line. Its record was not committed and
+/// comes again, whole; without a line end between them both would be one wrong line. Nothing is taken away, because the
+/// text may be somebody else's.
+fn end_last_line(file: &mut File, path: &Path) -> io::Result<()> {
+    if !file.metadata()?.is_file() {
+        return Ok(());
+    }
+    // Another task of the same connector may be in the middle of a write; where there are no locks, it is alone.
+    let locked = rustix::fs::flock(&*file, FlockOperation::LockExclusive).is_ok();
+    let ended = end_unlocked(file, path);
+    if locked {
+        rustix::fs::flock(&*file, FlockOperation::Unlock)?;
+    }
+    ended
+}
+
+fn end_unlocked(file: &mut File, path: &Path) -> io::Result<()> {
+    // A file that we may write but not read is left as it is.
+    let (length, Ok(reader)) = (file.metadata()?.len(), File::open(path)) else {
+        return Ok(());
+    };
+    let mut last = [b'\n'];
+    if length > 0 {
+        reader.read_exact_at(&mut last, length - 1)?;
+    }
+    if last != *b"\n" {
+        tracing::warn!(file.path = %path.display(), "the file ends in the middle of a line; it is ended");
+        file.write_all(b"\n")?;
+    }
+    Ok(())
 }
 
 /// Appends all bytes or, where that can be done, none. The file's lock keeps other tasks of the same connector, which

@@ -211,3 +211,14 @@ async fn the_connector_gives_every_task_the_same_file() {
     );
     assert!(connector.alter_offsets(&config, &offsets()).unwrap());
 }
+
+#[tokio::test]
+async fn a_half_line_of_a_killed_process_is_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("out.txt");
+    std::fs::write(&file, "whole\nha").unwrap();
+    let mut task = writing(&file).await;
+    task.put(&batch([Value::String("half".into())])).await.unwrap();
+    task.stop().await.unwrap();
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "whole\nha\nhalf\n");
+}

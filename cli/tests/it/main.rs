@@ -1,5 +1,7 @@
 //! The `dray` binary as its user runs it, on a real Kafka broker (`make test` starts one).
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, wherever the call stands")]
+
 mod broker;
 mod crash;
 mod files;

@@ -296,44 +296,20 @@ fn headers_go_through_text_or_through_a_converter() {
 }
 
 #[test]
-fn zz_probe() {
-    let text = std::env::var("PROBE").unwrap_or_default();
-    let size: usize = text.split(' ').nth(1).unwrap().parse().unwrap();
-    let what = text.split(' ').next().unwrap().to_owned();
-    let deep = || format!("{}1{}", "{\"a\":".repeat(1000), "}".repeat(1000));
-    let value = std::thread::Builder::new()
-        .stack_size(64 << 20)
-        .spawn(move || {
-            json(&[("schemas.enable", "false")])
-                .to_connect("t", Some(deep().as_bytes()))
-                .unwrap()
-                .1
-                .into_value(None)
-        })
-        .unwrap()
-        .join()
-        .unwrap();
-    let back = std::thread::Builder::new()
-        .stack_size(size << 10)
-        .spawn(move || {
-            let mut c = json(&[("schemas.enable", "false")]);
-            match what.as_str() {
-                "parse" => {
-                    let t = format!("{}!", "{\"a\":".repeat(1000));
-                    assert!(c.to_connect("t", Some(t.as_bytes())).is_err());
-                }
-                "read" => {
-                    std::mem::forget(c.to_connect("t", Some(deep().as_bytes())));
-                }
-                "write" => {
-                    let _ = written(&mut *c, None, &value);
-                }
-                _ => drop(value.clone()),
-            };
-            value
-        })
-        .unwrap()
-        .join()
-        .unwrap();
-    std::mem::forget(back);
+fn a_schema_may_nest_a_hundred_levels() {
+    let message = |levels: usize| {
+        let open = r#"{"type":"struct","fields":[{"field":"a","type":"array","items":"#;
+        let pairs = levels / 2;
+        let (schema, payload) = (open.repeat(pairs), r#"{"a":["#.repeat(pairs));
+        let (schema_end, payload_end) = ("}]}".repeat(pairs), "]}".repeat(pairs));
+        format!(r#"{{"schema":{schema}{{"type":"int8"}}{schema_end},"payload":{payload}1{payload_end}}}"#)
+    };
+    let mut converter = json(&[]);
+    let text = message(98);
+    let (schema, parsed) = converter.to_connect("t", Some(text.as_bytes())).unwrap();
+    assert!(written(&mut *converter, schema.as_ref(), &parsed.into_value(None)).ends_with("}"));
+    assert_eq!(
+        read(&mut *converter, &message(100)).unwrap_err(),
+        "Schema nests deeper than 100 levels"
+    );
 }

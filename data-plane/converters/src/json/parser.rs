@@ -1,7 +1,7 @@
 //! Parses JSON as Jackson does with Connect's settings: leading zeros are allowed, what follows the first value is
 //! ignored, the same name twice is allowed.
 //!
-//! Jackson's limits hold as well. They keep a small message from costing much: nesting is recursion here as there.
+//! Jackson's limits hold as well. They keep a small message from costing much.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -40,7 +40,6 @@ pub(super) fn parse<'a>(input: &'a [u8], known: Option<&[u8]>) -> Result<Documen
     let mut parser = Parser {
         input,
         at: 0,
-        depth: 0,
         known,
         schema: None,
     };
@@ -61,10 +60,22 @@ pub(super) fn parse<'a>(input: &'a [u8], known: Option<&[u8]>) -> Result<Documen
     })
 }
 
+/// An array or object whose end was not seen yet.
+enum Open<'a> {
+    Array(Vec<Node<'a>>),
+    /// With the name of the member whose value comes next.
+    Object(Vec<(Cow<'a, str>, Node<'a>)>, Cow<'a, str>),
+}
+
+/// An array or object that was given a value.
+enum Put<'a> {
+    Goes(Open<'a>),
+    Whole(Node<'a>),
+}
+
 struct Parser<'a, 'k> {
     input: &'a [u8],
     at: usize,
-    depth: usize,
     known: Option<&'k [u8]>,
     schema: Option<Range<usize>>,
 }
@@ -98,14 +109,122 @@ impl<'a> Parser<'a, '_> {
         }
     }
 
+    /// A value with all that is inside. What is open is kept in a list and not on the stack of the thread, which a message
+    /// of brackets could fill.
     fn value(&mut self) -> Result<Node<'a>> {
+        let mut open: Vec<Open<'a>> = Vec::new();
+        let mut schema_start = None;
+        'value: loop {
+            if let [Open::Object(_, name)] = open.as_slice()
+                && name == "schema"
+            {
+                schema_start = Some(self.at);
+            }
+            let mut node = if self.at_known_schema(schema_start) {
+                Node::KnownSchema
+            } else if let Some(bracket @ (b'{' | b'[')) = self.peek() {
+                match self.opened(bracket, open.len())? {
+                    Some(inner) => {
+                        open.push(inner);
+                        continue 'value;
+                    }
+                    None if bracket == b'{' => Node::Object(Vec::new()),
+                    None => Node::Array(Vec::new()),
+                }
+            } else {
+                self.scalar()?
+            };
+            // The value is whole: it goes into what is open, which may thereby be whole as well.
+            loop {
+                if open.len() == 1
+                    && let Some(start) = schema_start.take()
+                {
+                    self.schema = (!matches!(node, Node::KnownSchema)).then_some(start..self.at);
+                }
+                let Some(outer) = open.pop() else { return Ok(node) };
+                self.skip_blanks();
+                match self.put(outer, node)? {
+                    Put::Goes(outer) => {
+                        open.push(outer);
+                        continue 'value;
+                    }
+                    Put::Whole(outer) => node = outer,
+                }
+            }
+        }
+    }
+
+    /// Steps over an opening bracket and up to the first value; none when nothing is inside.
+    fn opened(&mut self, bracket: u8, depth: usize) -> Result<Option<Open<'a>>> {
+        if depth >= MAX_DEPTH {
+            let text = format!(
+                "document nesting depth ({}) exceeds the maximum allowed ({MAX_DEPTH})",
+                depth + 1
+            );
+            return Err(self.syntax(text));
+        }
+        self.at += 1;
+        self.skip_blanks();
+        if self.peek() == Some(bracket + 2) {
+            self.at += 1;
+            return Ok(None);
+        }
+        Ok(Some(if bracket == b'{' {
+            Open::Object(Vec::new(), self.name()?)
+        } else {
+            Open::Array(Vec::new())
+        }))
+    }
+
+    /// Adds a value to an array or object, and steps over the comma or the bracket behind it.
+    fn put(&mut self, outer: Open<'a>, node: Node<'a>) -> Result<Put<'a>> {
+        match (outer, self.peek()) {
+            (Open::Array(mut elements), Some(end @ (b',' | b']'))) => {
+                elements.push(node);
+                self.at += 1;
+                if end == b']' {
+                    return Ok(Put::Whole(Node::Array(elements)));
+                }
+                self.skip_blanks();
+                Ok(Put::Goes(Open::Array(elements)))
+            }
+            (Open::Object(mut members, name), Some(end @ (b',' | b'}'))) => {
+                members.push((name, node));
+                self.at += 1;
+                if end == b'}' {
+                    return Ok(Put::Whole(Node::object(members)));
+                }
+                self.skip_blanks();
+                let next = self.name()?;
+                Ok(Put::Goes(Open::Object(members, next)))
+            }
+            (Open::Array(_), _) => Err(self.unexpected("',' or ']'")),
+            (Open::Object(_, _), _) => Err(self.unexpected("',' or '}'")),
+        }
+    }
+
+    /// A member's name, up to the start of its value.
+    fn name(&mut self) -> Result<Cow<'a, str>> {
+        if self.peek() != Some(b'"') {
+            return Err(self.unexpected("a member's name in quotes"));
+        }
+        self.at += 1;
+        let name = self.string(MAX_NAME)?;
+        self.skip_blanks();
+        if self.peek() != Some(b':') {
+            return Err(self.unexpected("':'"));
+        }
+        self.at += 1;
+        self.skip_blanks();
+        Ok(name)
+    }
+
+    fn scalar(&mut self) -> Result<Node<'a>> {
         match self.peek() {
             Some(b'"') => {
                 self.at += 1;
                 Ok(Node::String(self.string(MAX_STRING)?))
             }
-            Some(b'{') => self.nested(Self::object),
-            Some(b'[') => self.nested(Self::array),
             Some(b'-' | b'0'..=b'9') => Ok(Node::Number(self.number()?)),
             Some(b't') => self.literal("true", Node::Boolean(true)),
             Some(b'f') => self.literal("false", Node::Boolean(false)),
@@ -114,93 +233,17 @@ impl<'a> Parser<'a, '_> {
         }
     }
 
-    /// Steps over the bracket, counts the level, and parses what is inside.
-    fn nested(&mut self, inside: fn(&mut Self) -> Result<Node<'a>>) -> Result<Node<'a>> {
-        self.depth += 1;
-        if self.depth > MAX_DEPTH {
-            let text = format!(
-                "document nesting depth ({}) exceeds the maximum allowed ({MAX_DEPTH})",
-                self.depth
-            );
-            return Err(self.syntax(text));
-        }
-        self.at += 1;
-        let node = inside(self)?;
-        self.depth -= 1;
-        Ok(node)
-    }
-
-    fn array(&mut self) -> Result<Node<'a>> {
-        let mut elements = Vec::new();
-        self.skip_blanks();
-        if self.peek() == Some(b']') {
-            self.at += 1;
-            return Ok(Node::Array(elements));
-        }
-        loop {
-            self.skip_blanks();
-            elements.push(self.value()?);
-            self.skip_blanks();
-            match self.peek() {
-                Some(b',') => self.at += 1,
-                Some(b']') => {
-                    self.at += 1;
-                    return Ok(Node::Array(elements));
-                }
-                Some(_) | None => return Err(self.unexpected("',' or ']'")),
-            }
-        }
-    }
-
-    fn object(&mut self) -> Result<Node<'a>> {
-        let mut members = Vec::new();
-        self.skip_blanks();
-        if self.peek() == Some(b'}') {
-            self.at += 1;
-            return Ok(Node::Object(members));
-        }
-        loop {
-            self.skip_blanks();
-            if self.peek() != Some(b'"') {
-                return Err(self.unexpected("a member's name in quotes"));
-            }
-            self.at += 1;
-            let name = self.string(MAX_NAME)?;
-            self.skip_blanks();
-            if self.peek() != Some(b':') {
-                return Err(self.unexpected("':'"));
-            }
-            self.at += 1;
-            self.skip_blanks();
-            let node = if self.depth == 1 && name == "schema" {
-                self.schema()?
-            } else {
-                self.value()?
-            };
-            members.push((name, node));
-            self.skip_blanks();
-            match self.peek() {
-                Some(b',') => self.at += 1,
-                Some(b'}') => {
-                    self.at += 1;
-                    return Ok(Node::object(members));
-                }
-                Some(_) | None => return Err(self.unexpected("',' or '}'")),
-            }
-        }
-    }
-
-    /// The member `schema` of the root. An object ends with its bracket, so equal bytes are an equal object whatever follows.
-    fn schema(&mut self) -> Result<Node<'a>> {
-        if let Some(known) = self.known.filter(|known| self.rest().starts_with(known)) {
-            self.at += known.len();
-            self.schema = None;
-            return Ok(Node::KnownSchema);
-        }
-        let start = self.at;
-        let node = self.value()?;
-        self.schema = Some(start..self.at);
-        Ok(node)
+    /// Steps over the known schema where it starts here. An object ends with its bracket, so equal bytes are an equal
+    /// object whatever follows.
+    fn at_known_schema(&mut self, schema_start: Option<usize>) -> bool {
+        let Some(known) = self
+            .known
+            .filter(|known| schema_start == Some(self.at) && self.rest().starts_with(known))
+        else {
+            return false;
+        };
+        self.at += known.len();
+        true
     }
 
     fn literal(&mut self, word: &str, node: Node<'a>) -> Result<Node<'a>> {

@@ -163,13 +163,21 @@ fn schemaless(node: Node<'_>) -> Value {
         Node::Number(number) if number.integral => Value::Int64(number.long()),
         Node::Number(number) => Value::Float64(number.double()),
         Node::String(text) => Value::string(text),
-        Node::Array(nodes) => Value::Array(nodes.into_iter().map(schemaless).collect()),
-        Node::Object(members) => Value::Map(
-            members
-                .into_iter()
-                .map(|(name, node)| (Value::string(name), schemaless(node)))
-                .collect(),
-        ),
+        // Plain loops: this recursion may go 1000 levels deep, and iterators take more of the stack.
+        Node::Array(nodes) => {
+            let mut elements = Vec::with_capacity(nodes.len());
+            for node in nodes {
+                elements.push(schemaless(node));
+            }
+            Value::Array(elements)
+        }
+        Node::Object(members) => {
+            let mut entries = Vec::with_capacity(members.len());
+            for (name, node) in members {
+                entries.push((Value::string(name), schemaless(node)));
+            }
+            Value::Map(entries)
+        }
     }
 }
 

@@ -7,17 +7,28 @@ use dray_connect::{Error, Result};
 use super::node::Node;
 use super::read::Reader;
 
+/// Schemas within each other. A schema comes with the message and all that is done with it recurses, so that this keeps a
+/// message from filling the stack of a thread; Java's limit is that stack.
+const MAX_LEVELS: usize = 100;
+
 impl Reader {
     /// The schema that a node describes; none for JSON null.
     pub(super) fn schema(self, node: &Node<'_>) -> Result<Option<SchemaRef>> {
-        if matches!(node, Node::Null) {
-            Ok(None)
-        } else {
-            self.described(node).map(Some)
-        }
+        self.schema_at(node, 1)
     }
 
-    fn described(self, node: &Node<'_>) -> Result<SchemaRef> {
+    /// As [`Reader::schema`], at a level of nesting counted from 1.
+    fn schema_at(self, node: &Node<'_>, level: usize) -> Result<Option<SchemaRef>> {
+        if matches!(node, Node::Null) {
+            return Ok(None);
+        }
+        self.described(node, level).map(Some)
+    }
+
+    fn described(self, node: &Node<'_>, level: usize) -> Result<SchemaRef> {
+        if level > MAX_LEVELS {
+            return Err(Error::data(format!("Schema nests deeper than {MAX_LEVELS} levels")));
+        }
         let Some(kind) = node.get("type").and_then(Node::text) else {
             return Err(Error::data("Schema must contain 'type' field"));
         };
@@ -31,9 +42,9 @@ impl Reader {
             "double" => SchemaBuilder::float64(),
             "bytes" => SchemaBuilder::bytes(),
             "string" => SchemaBuilder::string(),
-            "array" => self.array_schema(node)?,
-            "map" => self.map_schema(node)?,
-            "struct" => self.struct_schema(node)?,
+            "array" => self.array_schema(node, level + 1)?,
+            "map" => self.map_schema(node, level + 1)?,
+            "struct" => self.struct_schema(node, level + 1)?,
             unknown => return Err(Error::data(format!("Unknown schema type: {unknown}"))),
         };
         if node.get("optional").is_some_and(Node::is_true) {
@@ -77,24 +88,29 @@ impl Reader {
         }
     }
 
-    fn array_schema(self, node: &Node<'_>) -> Result<SchemaBuilder> {
-        match node.get("items").map(|items| self.schema(items)).transpose()?.flatten() {
+    fn array_schema(self, node: &Node<'_>, level: usize) -> Result<SchemaBuilder> {
+        match node
+            .get("items")
+            .map(|items| self.schema_at(items, level))
+            .transpose()?
+            .flatten()
+        {
             Some(items) => Ok(SchemaBuilder::array(items)),
             None => Err(Error::data("Array schema did not specify the element type")),
         }
     }
 
-    fn map_schema(self, node: &Node<'_>) -> Result<SchemaBuilder> {
+    fn map_schema(self, node: &Node<'_>, level: usize) -> Result<SchemaBuilder> {
         let missing = |what: &str| Error::data(format!("Map schema did not specify the {what} type"));
         let keys = node.get("keys").ok_or_else(|| missing("key"))?;
         let values = node.get("values").ok_or_else(|| missing("value"))?;
-        let (keys, values) = (self.schema(keys)?, self.schema(values)?);
+        let (keys, values) = (self.schema_at(keys, level)?, self.schema_at(values, level)?);
         let keys = keys.ok_or_else(|| Error::schema_builder("keySchema cannot be null."))?;
         let values = values.ok_or_else(|| Error::schema_builder("valueSchema cannot be null."))?;
         Ok(SchemaBuilder::map(keys, values))
     }
 
-    fn struct_schema(self, node: &Node<'_>) -> Result<SchemaBuilder> {
+    fn struct_schema(self, node: &Node<'_>, level: usize) -> Result<SchemaBuilder> {
         let Some(Node::Array(fields)) = node.get("fields") else {
             return Err(Error::data("Struct schema's \"fields\" argument is not an array."));
         };
@@ -103,7 +119,7 @@ impl Reader {
             let Some(name) = field.get("field").and_then(Node::text) else {
                 return Err(Error::data("Struct schema's field name not specified properly"));
             };
-            builder = builder.field(name, self.described(field)?);
+            builder = builder.field(name, self.described(field, level)?);
         }
         Ok(builder)
     }

@@ -42,6 +42,22 @@ impl Writer {
         if let ValueRef::Null = value {
             return self.null(schema, depth, out);
         }
+        // What nests is told apart first and all else done elsewhere, which keeps the stack of the recursion small.
+        match (container(schema), value) {
+            (None | Some(Type::Array), ValueRef::Tree(Value::Array(elements))) => {
+                self.array(schema, elements, depth, out)
+            }
+            (None | Some(Type::Map), ValueRef::Tree(Value::Map(entries))) => self.map(schema, entries, depth, out),
+            (None | Some(Type::Struct), ValueRef::Tree(Value::Struct(record))) => {
+                self.record(schema, record, depth, out)
+            }
+            (_, other) => self.scalar(schema, other, out),
+        }
+    }
+
+    /// Appends a value that does not nest, or says why it does not fit.
+    #[inline(never)]
+    fn scalar(self, schema: Option<&Schema>, value: ValueRef<'_>, out: &mut Vec<u8>) -> Result<()> {
         if let Some((schema, logical)) = schema.and_then(|schema| Some((schema, Logical::of(schema)?))) {
             return self.logical(logical, schema, value, out);
         }
@@ -59,9 +75,6 @@ impl Writer {
             (Type::Boolean, ValueRef::Boolean(v)) => out.extend_from_slice(if v { b"true" } else { b"false" }),
             (Type::String, ValueRef::Str(text)) => escape::string(text, out),
             (Type::Bytes, ValueRef::Bytes(bytes)) => bytes_string(bytes, out),
-            (Type::Array, ValueRef::Tree(Value::Array(elements))) => self.array(schema, elements, depth, out)?,
-            (Type::Map, ValueRef::Tree(Value::Map(entries))) => self.map(schema, entries, depth, out)?,
-            (Type::Struct, ValueRef::Tree(Value::Struct(record))) => self.record(schema, record, depth, out)?,
             (Type::Bytes, other) => {
                 return Err(Error::data(format!(
                     "Invalid type for bytes type: {}",
@@ -80,6 +93,7 @@ impl Writer {
         Ok(())
     }
 
+    #[inline(never)]
     fn null(self, schema: Option<&Schema>, depth: usize, out: &mut Vec<u8>) -> Result<()> {
         if let Some(schema) = schema {
             if let Some(default) = schema.default().filter(|_| self.replace_null_with_default) {
@@ -139,38 +153,32 @@ impl Writer {
     }
 
     fn map(self, schema: Option<&Schema>, entries: &[(Value, Value)], depth: usize, out: &mut Vec<u8>) -> Result<()> {
-        let depth = deeper(depth)?;
-        let values = element_schema(schema)?;
-        let keys = schema
-            .map(|schema| schema.key_schema())
-            .transpose()?
-            .map(|schema| &**schema);
-        let is_object = match keys {
-            Some(keys) => keys.type_() == Type::String,
-            None => entries.iter().all(|(key, _)| key.as_str().is_some()),
-        };
-        let pair_depth = if is_object {
-            depth
-        } else {
-            deeper(depth).unwrap_or(depth)
-        };
-        out.push(if is_object { b'{' } else { b'[' });
+        let shape = MapShape::of(schema, entries, depth)?;
+        out.push(if shape.is_object { b'{' } else { b'[' });
         for (i, (key, value)) in entries.iter().enumerate() {
             comma(i, out);
-            if is_object {
-                self.name(keys, key, depth, out)?;
-            } else {
-                deeper(depth)?;
-                out.push(b'[');
-                self.value(keys, ValueRef::from(key), pair_depth, out)?;
-                out.push(b',');
-            }
-            self.value(values, ValueRef::from(value), pair_depth, out)?;
-            if !is_object {
+            self.key(&shape, key, out)?;
+            self.value(shape.values, ValueRef::from(value), shape.depth, out)?;
+            if !shape.is_object {
                 out.push(b']');
             }
         }
-        out.push(if is_object { b'}' } else { b']' });
+        out.push(if shape.is_object { b'}' } else { b']' });
+        Ok(())
+    }
+
+    /// What stands before the value of an entry: a member's name, or the start of a pair.
+    #[inline(never)]
+    fn key(self, shape: &MapShape<'_>, key: &Value, out: &mut Vec<u8>) -> Result<()> {
+        if shape.is_object {
+            return self.name(shape.keys, key, shape.depth, out);
+        }
+        if shape.depth > MAX_DEPTH {
+            return Err(too_deep(shape.depth));
+        }
+        out.push(b'[');
+        self.value(shape.keys, ValueRef::from(key), shape.depth, out)?;
+        out.push(b',');
         Ok(())
     }
 
@@ -203,6 +211,49 @@ impl Writer {
     }
 }
 
+/// How a map is written.
+struct MapShape<'a> {
+    keys: Option<&'a Schema>,
+    values: Option<&'a Schema>,
+    /// An object with the keys as names, or else an array of pairs.
+    is_object: bool,
+    /// Of the values; in pairs this may be past the limit, which matters only when there is an entry.
+    depth: usize,
+}
+
+impl<'a> MapShape<'a> {
+    #[inline(never)]
+    fn of(schema: Option<&'a Schema>, entries: &[(Value, Value)], depth: usize) -> Result<Self> {
+        let values = element_schema(schema)?;
+        let keys = schema
+            .map(|schema| schema.key_schema())
+            .transpose()?
+            .map(|schema| &**schema);
+        let is_object = match keys {
+            Some(keys) => keys.type_() == Type::String,
+            None => entries.iter().all(|(key, _)| key.as_str().is_some()),
+        };
+        let depth = deeper(depth)? + usize::from(!is_object);
+        Ok(Self {
+            keys,
+            values,
+            is_object,
+            depth,
+        })
+    }
+}
+
+/// The type that decides how a value nests: none without a schema, and a scalar's for every logical type, whatever its base.
+fn container(schema: Option<&Schema>) -> Option<Type> {
+    schema.map(|schema| {
+        if Logical::of(schema).is_some() {
+            Type::Bytes
+        } else {
+            schema.type_()
+        }
+    })
+}
+
 /// The type of a value without a schema.
 fn inferred(value: ValueRef<'_>) -> Result<Type> {
     let kind = match value {
@@ -232,13 +283,15 @@ fn element_schema(schema: Option<&Schema>) -> Result<Option<&Schema>> {
 
 fn deeper(depth: usize) -> Result<usize> {
     if depth < MAX_DEPTH {
-        return Ok(depth + 1);
+        Ok(depth + 1)
+    } else {
+        Err(too_deep(depth + 1))
     }
-    let cause = format!(
-        "Document nesting depth ({}) exceeds the maximum allowed ({MAX_DEPTH})",
-        depth + 1
-    );
-    Err(Error::data("Converting Kafka Connect data to byte[] failed due to serialization error: ").with_source(cause))
+}
+
+fn too_deep(depth: usize) -> Error {
+    let cause = format!("Document nesting depth ({depth}) exceeds the maximum allowed ({MAX_DEPTH})");
+    Error::data("Converting Kafka Connect data to byte[] failed due to serialization error: ").with_source(cause)
 }
 
 fn comma(index: usize, out: &mut Vec<u8>) {

@@ -11,6 +11,9 @@ pub(crate) fn name(case: &Case, ours: &Json, theirs: &Json) -> Option<&'static s
     if theirs["error"] == "StackOverflowError" && ours.get("error").is_none() {
         return Some("java-stack");
     }
+    if ours["message"] == "Schema nests deeper than 100 levels" {
+        return Some("schema-depth");
+    }
     if half_pair(case) && without_bytes(ours) == without_bytes(theirs) {
         return Some("half-pair");
     }

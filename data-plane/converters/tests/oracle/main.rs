@@ -3,9 +3,17 @@
 //! `DRAY_TEST_ORACLE` names the script that starts the Java side. What we choose to do differently is named in
 //! `differences.rs` and explained in `differences.md`.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::wildcard_enum_match_arm,
+    reason = "helpers of a test, which clippy does not take for tests"
+)]
+
 mod corpus;
 mod describe;
 mod differences;
+mod edges;
 mod random;
 mod schemas;
 

@@ -1,0 +1,312 @@
+//! A worker over the fake Kafka, a store of offsets in memory, and connectors that misbehave on demand.
+
+use async_trait::async_trait;
+use dray_connect::backing::Backing;
+use dray_connect::config::ConfigDef;
+use dray_connect::connector::{
+    Connector, ConnectorPlugin, SinkConnector, SinkOffsets, SinkTask, SourceConnector, SourceTask,
+};
+use dray_connect::context::{ConnectorContext, SinkTaskContext, SourceTaskContext};
+use dray_connect::datum::{Datum, Utf8Span};
+use dray_connect::offset::{OffsetMap, Primitive, SourceOffset, SourcePartition};
+use dray_connect::schema::Schema;
+use dray_connect::sink_batch::SinkBatch;
+use dray_connect::source_batch::{Body, Field, SourceBatch, SourceRecord};
+use dray_connect::{ConfigMap, Error, Result};
+use dray_kafka::fake::FakeKafka;
+use dray_model::{ConnectorName, Generation, TargetState, TaskId, TaskState};
+use dray_runtime::offsets::{OffsetEntry, OffsetStore, key_json};
+use dray_runtime::status::StatusBoard;
+use dray_runtime::worker::{Running, Worker};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Offsets in memory.
+#[derive(Default)]
+pub(crate) struct MemOffsets(Mutex<BTreeMap<String, OffsetMap>>);
+
+impl MemOffsets {
+    /// The stored position of a connector's only source partition.
+    pub(crate) fn position(&self, connector: &str) -> Option<i64> {
+        self.0
+            .lock()
+            .unwrap()
+            .get(&key_json(connector, &partition()))
+            .and_then(|offset| offset.long("position"))
+    }
+}
+
+#[async_trait]
+impl OffsetStore for MemOffsets {
+    async fn read(&self, connector: &str, partitions: &[SourcePartition]) -> Result<Vec<Option<OffsetMap>>> {
+        let stored = self.0.lock().unwrap();
+        Ok(partitions
+            .iter()
+            .map(|partition| stored.get(&key_json(connector, partition)).cloned())
+            .collect())
+    }
+
+    async fn commit(&self, entries: Vec<OffsetEntry>) -> Result<()> {
+        for entry in entries {
+            let key = key_json(entry.task.connector.as_str(), &entry.partition);
+            self.0.lock().unwrap().insert(key, entry.offset.unwrap());
+        }
+        Ok(())
+    }
+}
+
+fn partition() -> SourcePartition {
+    Arc::new(OffsetMap::new().with("counter", Primitive::Long(1)))
+}
+
+/// A worker with everything that a test looks at.
+pub(crate) struct Stage {
+    pub(crate) kafka: FakeKafka,
+    pub(crate) offsets: Arc<MemOffsets>,
+    pub(crate) worker: Worker,
+}
+
+impl Stage {
+    pub(crate) fn new() -> Self {
+        let (kafka, offsets) = (FakeKafka::new(), Arc::new(MemOffsets::default()));
+        let string = "org.apache.kafka.connect.storage.StringConverter";
+        let config = map(&[("key.converter", string), ("value.converter", string)]);
+        let plugins = vec![&SOURCE, &SINK];
+        let worker = Worker::new(
+            config,
+            Arc::new(kafka.clone()),
+            offsets.clone(),
+            plugins,
+            StatusBoard::default(),
+        );
+        Self { kafka, offsets, worker }
+    }
+
+    /// Starts task 0 of a connector.
+    pub(crate) fn task(&self, name: &str, config: &[(&str, &str)]) -> Running {
+        let mut config = map(config);
+        config.insert("name".into(), name.into());
+        self.worker
+            .start_task(&id(name), Generation::INITIAL, &config, &config, TargetState::Started)
+            .unwrap()
+    }
+
+    /// Waits until a task is in a state; returns the trace.
+    pub(crate) async fn wait_for(&self, name: &str, state: TaskState) -> Option<String> {
+        let mut board = self.worker.board().watch();
+        let seen = board.wait_for(|all| all.tasks.get(&id(name)).is_some_and(|entry| entry.state == state));
+        let all = tokio::time::timeout(Duration::from_secs(60), seen)
+            .await
+            .expect("the state is reached")
+            .unwrap();
+        all.tasks[&id(name)].trace.clone()
+    }
+
+    /// Values of a topic.
+    pub(crate) fn values(&self, topic: &str) -> Vec<String> {
+        let text = |value: Option<Vec<u8>>| String::from_utf8(value.unwrap()).unwrap();
+        self.kafka
+            .records(topic)
+            .into_iter()
+            .map(|record| text(record.value))
+            .collect()
+    }
+}
+
+pub(crate) fn id(name: &str) -> TaskId {
+    TaskId::new(ConnectorName::try_from(name).unwrap(), 0)
+}
+
+pub(crate) fn map(pairs: &[(&str, &str)]) -> ConfigMap {
+    pairs
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+/// Waits (on paused time) until something holds.
+pub(crate) async fn until(mut met: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !met() {
+        assert!(Instant::now() < deadline, "it never happened");
+        tokio::time::advance(Duration::from_millis(10)).await;
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Misbehaves if the configuration names this call.
+async fn misbehave(config: &ConfigMap, call: &str) -> Result<()> {
+    if config.get("fault.call").map(String::as_str) != Some(call) {
+        return Ok(());
+    }
+    match config["fault.kind"].as_str() {
+        "hang" => std::future::pending().await,
+        "panic" => panic!("asked to"),
+        "retriable" => Err(Error::retriable("asked to")),
+        _ => Err(Error::connect("asked to")),
+    }
+}
+
+static SOURCE: ConnectorPlugin = ConnectorPlugin {
+    class: "Counter",
+    aliases: &[],
+    version: "1",
+    make: || Connector::Source(Box::new(Counter::default())),
+};
+
+static SINK: ConnectorPlugin = ConnectorPlugin {
+    class: "Keeper",
+    aliases: &[],
+    version: "1",
+    make: || Connector::Sink(Box::new(Keeper::default())),
+};
+
+/// Sends the numbers from its offset up to `count`.
+#[derive(Default)]
+pub(crate) struct Counter {
+    def: Option<ConfigDef>,
+    config: ConfigMap,
+    next: i64,
+}
+
+#[async_trait]
+impl SourceConnector for Counter {
+    fn config_def(&self) -> &ConfigDef {
+        self.def.as_ref().expect("nobody asks in these tests")
+    }
+    async fn start(&mut self, _context: ConnectorContext, config: &ConfigMap) -> Result<()> {
+        self.config = config.clone();
+        misbehave(config, "connector.start").await
+    }
+    fn task_configs(&self, _max: usize) -> Result<Vec<ConfigMap>> {
+        Ok(vec![self.config.clone(); self.config["tasks"].parse().unwrap()])
+    }
+    fn task(&self) -> Box<dyn SourceTask> {
+        Box::new(Self::default())
+    }
+    async fn stop(&mut self) -> Result<()> {
+        misbehave(&self.config, "connector.stop").await
+    }
+}
+
+#[async_trait]
+impl SourceTask for Counter {
+    async fn start(&mut self, context: SourceTaskContext, config: &ConfigMap) -> Result<()> {
+        self.config = config.clone();
+        misbehave(config, "start").await?;
+        let stored = context.offset_reader().offsets(&[partition()]).await?;
+        self.next = stored[0]
+            .as_ref()
+            .and_then(|offset| offset.long("position"))
+            .unwrap_or(0);
+        Ok(())
+    }
+    async fn poll(&mut self, batch: &mut SourceBatch) -> Result<()> {
+        misbehave(&self.config, "poll").await?;
+        let count: i64 = self.config["count"].parse().unwrap();
+        if self.next >= count {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            return Ok(());
+        }
+        let (topic, source_partition) = (
+            batch.topic(&self.config["topic"].as_str().into()),
+            batch.source_partition(&partition()),
+        );
+        let schema = Some(batch.schema(&Schema::string()));
+        for _ in 0..10.min(count - self.next) {
+            let span = batch.backing_mut().copy(self.next.to_string().as_bytes());
+            let datum = Datum::Str(utf8(batch.backing(), span));
+            self.next += 1;
+            batch.push(SourceRecord {
+                topic,
+                kafka_partition: None,
+                timestamp: None,
+                source_partition,
+                source_offset: SourceOffset::Long {
+                    field: "position",
+                    value: self.next,
+                },
+                body: Body::Data {
+                    key: Field::default(),
+                    value: Field { schema, datum },
+                    headers: None,
+                },
+            });
+        }
+        Ok(())
+    }
+    async fn stop(&mut self) -> Result<()> {
+        misbehave(&self.config, "stop").await
+    }
+}
+
+fn utf8(backing: &Backing, span: dray_connect::backing::Span) -> Utf8Span {
+    Utf8Span::new(backing, span).unwrap()
+}
+
+/// What all keepers were given, by `shelf` of their configuration.
+pub(crate) static SHELVES: Mutex<BTreeMap<String, Vec<String>>> = Mutex::new(BTreeMap::new());
+
+/// Keeps the text of each value.
+#[derive(Default)]
+pub(crate) struct Keeper {
+    def: Option<ConfigDef>,
+    config: ConfigMap,
+    puts: u32,
+}
+
+#[async_trait]
+impl SinkConnector for Keeper {
+    fn config_def(&self) -> &ConfigDef {
+        self.def.as_ref().expect("nobody asks in these tests")
+    }
+    async fn start(&mut self, _context: ConnectorContext, config: &ConfigMap) -> Result<()> {
+        self.config = config.clone();
+        Ok(())
+    }
+    fn task_configs(&self, max: usize) -> Result<Vec<ConfigMap>> {
+        Ok(vec![self.config.clone(); max])
+    }
+    fn task(&self) -> Box<dyn SinkTask> {
+        Box::new(Self::default())
+    }
+    async fn stop(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl SinkTask for Keeper {
+    async fn start(&mut self, _context: SinkTaskContext, config: &ConfigMap) -> Result<()> {
+        self.config = config.clone();
+        misbehave(config, "start").await
+    }
+    async fn put(&mut self, batch: &SinkBatch) -> Result<()> {
+        self.puts += 1;
+        // `retriable` is cured by the third try.
+        if self
+            .config
+            .get("fault.kind")
+            .is_none_or(|kind| kind != "retriable" || self.puts < 3)
+        {
+            misbehave(&self.config, "put").await?;
+        }
+        let mut shelves = SHELVES.lock().unwrap();
+        let shelf = shelves.entry(self.config["shelf"].clone()).or_default();
+        shelf.extend(batch.iter().map(|record| record.value().to_value().java_to_string()));
+        Ok(())
+    }
+    async fn pre_commit(&mut self, offsets: &SinkOffsets) -> Result<SinkOffsets> {
+        misbehave(&self.config, "flush").await?;
+        let hold = self.config.get("hold.back").map_or(0, |hold| hold.parse().unwrap());
+        Ok(offsets
+            .iter()
+            .map(|(partition, offset)| (partition.clone(), offset - hold))
+            .collect())
+    }
+    async fn stop(&mut self) -> Result<()> {
+        misbehave(&self.config, "stop").await
+    }
+}

@@ -1,0 +1,8 @@
+//! Connectors and tasks on a Kafka in memory and on paused time.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, wherever the call stands")]
+
+mod faults;
+mod harness;
+mod sink;
+mod source;

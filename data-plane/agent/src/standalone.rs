@@ -27,7 +27,7 @@ struct Driver {
 /// Runs the connectors of `files` until `shutdown` resolves, then drains within the graceful time-out.
 ///
 /// # Errors
-/// When a connector's configuration is wrong: nothing was started then.
+/// When a connector's configuration is wrong; those that were started before it are stopped again.
 pub async fn run(worker: Worker, files: Vec<ConnectorFile>, shutdown: impl Future<Output = ()>) -> Result<()> {
     let graceful = worker.graceful_timeout()?;
     // Each connector sends one message at a time and waits, so this bounds only how many wait outside.
@@ -39,11 +39,9 @@ pub async fn run(worker: Worker, files: Vec<ConnectorFile>, shutdown: impl Futur
         tasks: BTreeMap::new(),
         generation: Generation::INITIAL,
     };
-    for (name, file) in &driver.files {
-        if file.initial_state != TargetState::Stopped {
-            let running = driver.worker.start_connector(name, &file.config, sender.clone())?;
-            driver.connectors.insert(name.clone(), running);
-        }
+    if let Err(error) = driver.start(&sender) {
+        driver.drain(Instant::now() + graceful).await;
+        return Err(error);
     }
     tokio::pin!(shutdown);
     loop {
@@ -58,6 +56,16 @@ pub async fn run(worker: Worker, files: Vec<ConnectorFile>, shutdown: impl Futur
 }
 
 impl Driver {
+    fn start(&mut self, tasks: &mpsc::Sender<TaskConfigs>) -> Result<()> {
+        for (name, file) in &self.files {
+            if file.initial_state != TargetState::Stopped {
+                let running = self.worker.start_connector(name, &file.config, tasks.clone())?;
+                self.connectors.insert(name.clone(), running);
+            }
+        }
+        Ok(())
+    }
+
     /// Makes the running tasks of a connector those that it asks for; unchanged ones are left alone.
     async fn apply(&mut self, wanted: TaskConfigs, deadline: Instant) {
         let count = wanted.configs.len();

@@ -17,6 +17,7 @@ pub mod schema;
 pub mod sink_batch;
 pub mod source_batch;
 pub mod structs;
+pub mod testkit;
 pub mod value;
 pub mod values;
 

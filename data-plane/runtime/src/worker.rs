@@ -22,9 +22,9 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// Bytes that one source task may have in flight: with these, 64 MiB of records keep a fast broker busy, and a hundred
-/// tasks on a dead one stay within what a machine has.
-const LANE_QUOTA: usize = 64 << 20;
+/// Bytes that one source task may have in flight. An eighth of the shared producer's default queue: enough to keep a
+/// fast broker busy, and a task whose partition has no leader leaves room for the others.
+const LANE_QUOTA: usize = 16 << 20;
 /// Bytes that one sink task's consumer holds ahead.
 const PREFETCH: usize = 16 << 20;
 

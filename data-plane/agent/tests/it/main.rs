@@ -1,0 +1,76 @@
+//! Every connector that is linked in keeps the obligations of the traits. One without a case here fails the test.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, wherever the call stands")]
+
+use dray_agent::plugins;
+use dray_connect::ConfigMap;
+use dray_connect::backing::Backing;
+use dray_connect::connector::Connector;
+use dray_connect::datum::{Datum, Utf8Span};
+use dray_connect::schema::Schema;
+use dray_connect::sink_batch::{SinkBatch, SinkRecordData, TimestampType};
+use dray_connect::testkit::{check_sink, check_source};
+use std::path::Path;
+
+/// Records that each source has to give.
+const RECORDS: usize = 3_000;
+
+/// A configuration under which a connector has work, in a folder of its own.
+fn config(class: &str, folder: &Path) -> ConfigMap {
+    let file = folder.join("file.txt").display().to_string();
+    let pairs: Vec<(&str, String)> = match class {
+        "org.apache.kafka.connect.file.FileStreamSourceConnector" => {
+            let lines: String = (0..RECORDS)
+                .map(|n| format!("zeile {n} für {}\n", "ü".repeat(n % 50)))
+                .collect();
+            std::fs::write(&file, lines).unwrap();
+            vec![("file", file), ("topic", "t".into()), ("batch.size", "7".into())]
+        }
+        "org.apache.kafka.connect.file.FileStreamSinkConnector" => vec![("file", file)],
+        "io.dray.connect.datagen.DatagenSourceConnector" => {
+            vec![
+                ("topic", "t".into()),
+                ("rate", "0".into()),
+                ("count", RECORDS.to_string()),
+            ]
+        }
+        "io.dray.connect.blackhole.BlackholeSinkConnector" => Vec::new(),
+        other => panic!("{other} has no case in this test"),
+    };
+    pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+}
+
+fn batch() -> SinkBatch {
+    let mut batch = SinkBatch::new(Backing::default(), vec!["t".into()]);
+    for offset in 0..10 {
+        let span = batch.backing_mut().copy(format!("value {offset}").as_bytes());
+        let value = Datum::Str(Utf8Span::new(batch.backing(), span).unwrap());
+        batch.push(SinkRecordData {
+            topic: 0,
+            partition: 3,
+            offset,
+            timestamp: None,
+            timestamp_type: TimestampType::None,
+            key_schema: None,
+            key: Datum::Null,
+            value_schema: Some(Schema::string()),
+            value,
+            headers: None,
+            fetched: offset as u32,
+        });
+    }
+    batch
+}
+
+#[tokio::test]
+async fn every_connector_keeps_its_obligations() {
+    for plugin in plugins::all() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = config(plugin.class, folder.path());
+        let result = match (plugin.make)() {
+            Connector::Source(connector) => check_source(|| connector.task(), &config, RECORDS).await,
+            Connector::Sink(connector) => check_sink(|| connector.task(), &config, &batch()).await,
+        };
+        assert_eq!(result, Ok(()), "{}", plugin.class);
+    }
+}

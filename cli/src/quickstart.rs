@@ -6,8 +6,11 @@ use dray_agent::files::ConnectorFile;
 use dray_agent::standalone;
 use dray_connect::ConfigMap;
 use dray_devbroker::{Config, DevBroker};
+use dray_kafka::RdKafka;
+use dray_kafka::port::{ClientConfig, KafkaPort as _, NewTopic};
 use dray_model::{ConnectorName, TargetState};
 use dray_runtime::status::{StatusBoard, Statuses};
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -116,6 +119,7 @@ pub(crate) fn run(args: &Args, runtime: &Runtime) -> Result<(), Failure> {
         let scene = Scene { folder, servers, topic };
         std::fs::write(scene.source(), "").with_context(|| format!("cannot write {}", scene.source().display()))?;
 
+        create_topic(&scene).await?;
         let board = StatusBoard::default();
         let worker = command::worker(scene.worker(), board.clone())?;
         let (end, ended) = oneshot::channel::<()>();
@@ -145,6 +149,23 @@ pub(crate) fn run(args: &Args, runtime: &Runtime) -> Result<(), Failure> {
         }
         shown
     })
+}
+
+/// Creates the topic before the sink asks for it: a consumer that finds none looks again only after a second or two.
+async fn create_topic(scene: &Scene) -> Result<(), Failure> {
+    let servers = ("bootstrap.servers".to_owned(), scene.servers.clone());
+    let admin = RdKafka::new()
+        .admin(&ClientConfig::from([servers]))
+        .map_err(anyhow::Error::from)?;
+    let topic = NewTopic {
+        name: scene.topic.clone(),
+        partitions: 1,
+        replication_factor: -1,
+        configs: BTreeMap::new(),
+    };
+    let created = admin.create_topic(&topic, Duration::from_secs(10)).await;
+    created.with_context(|| format!("cannot create topic {} at {}", scene.topic, scene.servers))?;
+    Ok(())
 }
 
 /// Sends the lines, waits until they have all arrived, compares.

@@ -28,11 +28,15 @@ pub struct TopicCreator {
 }
 
 impl TopicCreator {
-    /// Reads the groups.
+    /// Reads the groups. `admin` is made only where topics are to be created: it costs threads.
     ///
     /// # Errors
     /// With the key and what is allowed, when a setting is wrong or the default group lacks one.
-    pub fn from_config(config: &ConfigMap, worker: &ConfigMap, admin: Arc<dyn Admin>) -> Result<Self> {
+    pub fn from_config(
+        config: &ConfigMap,
+        worker: &ConfigMap,
+        admin: impl FnOnce() -> Result<Arc<dyn Admin>>,
+    ) -> Result<Self> {
         let wanted = config.keys().any(|key| key.starts_with("topic.creation."));
         if !wanted || !flag(worker, "topic.creation.enable", true)? {
             return Ok(Self {
@@ -70,7 +74,7 @@ impl TopicCreator {
             settings: default,
         });
         Ok(Self {
-            admin: Some(admin),
+            admin: Some(admin()?),
             groups,
             known: HashSet::new(),
         })

@@ -197,10 +197,11 @@ impl Worker {
         match instance {
             Connector::Source(connector) => {
                 let producer = client_config::producer(&self.config, connector_config);
-                let admin = self
-                    .port
-                    .admin(&client_config::admin(&self.config, connector_config))
-                    .map_err(client)?;
+                let admin = || {
+                    self.port
+                        .admin(&client_config::admin(&self.config, connector_config))
+                        .map_err(client)
+                };
                 let parts = SourceParts {
                     me,
                     task: connector.task(),

@@ -25,6 +25,8 @@ const TURN: Duration = Duration::from_millis(10);
 /// The delivery opaque is one word: the lane's number above, the record's number in its lane below.
 const COUNTER_BITS: u32 = 40;
 const COUNTER_MASK: u64 = (1 << COUNTER_BITS) - 1;
+/// A lane that was full is ready again when one part in so many of its quota is free.
+const ROOM_SHARE: usize = 8;
 /// What librdkafka and the protocol add to a record, at most: `message.max.bytes` covers it too.
 const RECORD_OVERHEAD: usize = 512;
 
@@ -215,6 +217,8 @@ pub(super) struct Lane {
     mailbox: Arc<Mailbox>,
     quota: usize,
     used: usize,
+    /// The size of the record that found no room last.
+    wanted: usize,
     /// The number of the first record of `flights`.
     first: u64,
     /// Bounded by the quota; records come back out of order across partitions, so the done ones wait for the first.
@@ -247,6 +251,7 @@ impl Lane {
             mailbox,
             quota,
             used: 0,
+            wanted: 0,
             first: 0,
             flights: VecDeque::new(),
             acked: Vec::new(),
@@ -290,8 +295,10 @@ impl Lane {
         out.append(&mut self.acked);
     }
 
+    /// Room for the record that was not taken, and for some more: without the margin a full lane would wake up for
+    /// each single acknowledgement.
     fn has_quota(&self) -> bool {
-        self.used < self.quota || self.used == 0
+        self.used == 0 || self.used + self.wanted.max(self.quota / ROOM_SHARE) <= self.quota
     }
 
     fn send(&self, record: &ProduceRecord<'_>, opaque: usize) -> std::result::Result<(), Code> {
@@ -348,6 +355,7 @@ impl ProducerLane for Lane {
             // An empty record takes a place too: the quota bounds their number as well.
             let charge = bytes.max(1);
             if self.used > 0 && self.used + charge > self.quota {
+                self.wanted = charge;
                 return Ok(taken);
             }
             if bytes > self.shared.max_message_bytes.saturating_add(RECORD_OVERHEAD) {

@@ -3,9 +3,13 @@
 
 use crate::encode::Failure;
 use crate::guard::trace;
+use crate::topics::create;
 use dray_connect::{Error, Result};
-use dray_kafka::port::{Ack, FetchBatch, HeaderRef, ProduceRecord, ProducerLane};
+use dray_kafka::port::{Ack, Admin, FetchBatch, HeaderRef, NewTopic, ProduceRecord, ProducerLane};
 use dray_model::TaskId;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// The queue of one task.
 pub struct DeadLetters {
@@ -17,6 +21,10 @@ pub struct DeadLetters {
     pub context_headers: bool,
     /// Whose letters these are.
     pub id: TaskId,
+    /// Looks for the topic and creates it.
+    pub admin: Arc<dyn Admin>,
+    /// `errors.deadletterqueue.topic.replication.factor`.
+    pub replication_factor: i16,
 }
 
 /// A failed record with its place in the fetch.
@@ -30,6 +38,29 @@ pub struct Letter {
 }
 
 impl DeadLetters {
+    /// Makes sure that the topic exists, with one partition as in Connect. Waits while the broker is away. Cancel-safe.
+    ///
+    /// # Errors
+    /// When it does not exist and cannot be created.
+    pub async fn prepare(&mut self) -> Result<()> {
+        let topic = NewTopic {
+            name: self.topic.clone(),
+            partitions: 1,
+            replication_factor: self.replication_factor,
+            configs: BTreeMap::new(),
+        };
+        while let Err(error) = create(self.admin.as_ref(), &topic).await {
+            if !error.is_retriable() {
+                let text = format!("Could not initialize dead letter queue with topic={}", self.topic);
+                return Err(Error::connect(text).with_source(error));
+            }
+            tracing::warn!(connector = %self.id.connector, task = self.id.number, topic = self.topic, error = %error,
+                "dead letter queue could not be created; tried again");
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        Ok(())
+    }
+
     /// Sends letters and waits until all are acknowledged. Not cancel-safe: a dropped call leaves the offsets
     /// uncommitted, so the letters are written again.
     ///

@@ -177,6 +177,12 @@ impl Runner {
         stop: &CancellationToken,
     ) -> Result<()> {
         let context = self.context.clone();
+        if let Some(queue) = &mut self.dead_letters {
+            tokio::select! {
+                prepared = queue.prepare() => prepared?,
+                () = stop.cancelled() => return Ok(()),
+            }
+        }
         tokio::select! {
             started = guarded("start", self.task.start(context, config)) => started?,
             () = stop.cancelled() => return Ok(()),

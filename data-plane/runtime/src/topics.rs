@@ -125,7 +125,8 @@ impl TopicCreator {
     }
 }
 
-async fn create(admin: &dyn Admin, new: &NewTopic) -> dray_kafka::Result<()> {
+/// Creates a topic unless it exists.
+pub(crate) async fn create(admin: &dyn Admin, new: &NewTopic) -> dray_kafka::Result<()> {
     if admin.partitions(&new.name, REQUEST_TIMEOUT).await?.is_none() {
         let created = admin.create_topic(new, REQUEST_TIMEOUT).await?;
         tracing::info!(topic = new.name, partitions = new.partitions, outcome = ?created, "topic is there");

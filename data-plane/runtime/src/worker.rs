@@ -259,12 +259,24 @@ impl Worker {
         else {
             return Ok(None);
         };
+        let key = "errors.deadletterqueue.topic.replication.factor";
+        let factor = millis(config, key, 3)?;
+        let replication_factor = i16::try_from(factor).map_err(|_| {
+            Error::config(format!(
+                "Invalid value {factor} for configuration {key}: Not a number of type SHORT"
+            ))
+        })?;
         let producer = client_config::producer(&self.config, config);
         Ok(Some(DeadLetters {
             lane: self.port.producer_lane(&producer, LANE_QUOTA).map_err(client)?,
             topic: topic.to_owned(),
             context_headers: flag(config, "errors.deadletterqueue.context.headers.enable", false)?,
             id: id.clone(),
+            admin: self
+                .port
+                .admin(&client_config::admin(&self.config, config))
+                .map_err(client)?,
+            replication_factor,
         }))
     }
 

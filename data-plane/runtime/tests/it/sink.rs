@@ -77,6 +77,7 @@ async fn a_bad_record_is_finished_when_its_dead_letter_is() {
         ("errors.deadletterqueue.context.headers.enable", "true"),
     ];
     stage.kafka.hold_acks();
+    stage.kafka.auto_create(None); // so that the queue's topic is there only if the task creates it
     let running = stage.task("sink", &config("letters", &letters));
     until(|| stage.kafka.held() == 1).await;
     tokio::time::advance(Duration::from_secs(5)).await;

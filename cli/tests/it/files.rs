@@ -97,6 +97,11 @@ fn bad_files_exit_2_with_one_line() {
         ),
         (
             &good,
+            "{\"name\":\"a\",\"connector.class\":\"FileStreamSink\",\"topics\":\"t\",\"transforms\":\"x\"}",
+            "transforms and predicates are not supported yet",
+        ),
+        (
+            &good,
             "{\"name\":\"a\",\"connector.class\":\"FileStreamSink\",\"topics\":\"t\",\"tasks.max\":\"0\"}",
             "Invalid value 0 for configuration tasks.max: Value must be at least 1",
         ),

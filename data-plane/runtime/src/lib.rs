@@ -16,4 +16,5 @@ pub mod sink_task;
 pub mod source_task;
 pub mod status;
 pub mod topics;
+pub mod unsupported;
 pub mod worker;

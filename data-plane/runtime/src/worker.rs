@@ -28,6 +28,9 @@ const LANE_QUOTA: usize = 16 << 20;
 /// Bytes that one sink task's consumer holds ahead.
 const PREFETCH: usize = 16 << 20;
 
+/// How long aborted work may take to reach its next `await`, where it ends.
+const ABORT_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// What connectors and tasks run on.
 pub struct Worker {
     config: ConfigMap,
@@ -70,10 +73,13 @@ impl Running {
     }
 
     /// Waits until the work has ended; past the deadline it is aborted, and joined. Returns whether it ended by itself.
+    /// Connector code that blocks its thread cannot be aborted: after a second it is left behind, and logged.
     pub async fn stop(mut self, deadline: Instant) -> bool {
         self.stop.cancel();
         let ended = tokio::time::timeout_at(deadline, self.work.join_next()).await.is_ok();
-        self.work.shutdown().await;
+        if tokio::time::timeout(ABORT_TIMEOUT, self.work.shutdown()).await.is_err() {
+            tracing::error!("connector code blocks its thread and cannot be ended; it goes on until the process ends");
+        }
         ended
     }
 }
@@ -136,6 +142,7 @@ impl Worker {
         config: &ConfigMap,
         tasks: mpsc::Sender<TaskConfigs>,
     ) -> Result<Running> {
+        crate::unsupported::refuse(&self.config, config)?;
         let plugin = self.plugin(config)?;
         let tasks_max = millis(config, "tasks.max", 1)?;
         let tasks_max = usize::try_from(tasks_max).ok().filter(|max| *max >= 1).ok_or_else(|| {
@@ -187,6 +194,7 @@ impl Worker {
         let stop = CancellationToken::new();
         let sender = watch::Sender::new(target);
         let target = sender.subscribe();
+        crate::unsupported::refuse(&self.config, connector_config)?;
         let policy = ErrorPolicy::from_config(connector_config)?;
         let converters = self.converters(connector_config)?;
         // Connect's default is 60 s, which makes a crash repeat a minute of work; a second costs one small write.

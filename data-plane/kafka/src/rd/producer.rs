@@ -452,3 +452,33 @@ impl Drop for Lane {
         mailboxes.remove(&self.id);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::timeout;
+
+    /// No broker is needed: nothing is ever acknowledged.
+    #[tokio::test]
+    async fn a_full_lane_is_not_ready_for_a_record_that_does_not_fit() {
+        let config = ClientConfig::from([("bootstrap.servers".to_owned(), "127.0.0.1:1".to_owned())]);
+        let mut lane = Producers::default()
+            .lane(&config, 1000, &Arc::default())
+            .expect("a lane");
+        let value = [0; 600];
+        let record = ProduceRecord {
+            topic: "t",
+            partition: Some(0),
+            timestamp: None,
+            key: None,
+            value: Some(&value),
+            headers: &[],
+            sequence: 0,
+        };
+        assert_eq!(lane.produce(&[record, record]).expect("the first one"), 1);
+        assert!(
+            timeout(Duration::from_millis(50), lane.ready()).await.is_err(),
+            "400 bytes are no room for 600"
+        );
+    }
+}

@@ -1,7 +1,12 @@
 //! State that is lent to blocking calls, so that a file is never touched on a thread that runs other tasks.
 
 use dray_connect::{Error, Result};
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
+
+/// Blocking calls of all file tasks of the process at one time: a thread each. Hundreds of tasks that start or find news
+/// together share these few; calls on a disk that hangs keep theirs until it answers.
+static CALLS: Semaphore = Semaphore::const_new(16);
 
 /// Owns a `T` and lends it to one blocking call at a time.
 ///
@@ -37,9 +42,14 @@ impl<T: Send + 'static> Lent<T> {
     /// Runs `call` on a thread that may block, after the last one. Cancel-safe as described above.
     pub(crate) async fn run(&mut self, call: impl FnOnce(&mut T) + Send + 'static) -> Result<&mut T> {
         self.settled().await?;
+        let turn = CALLS
+            .acquire()
+            .await
+            .map_err(|error| Error::connect("blocking calls have ended").with_source(error))?;
         if let Some(mut state) = self.home.take() {
             self.away = Some(tokio::task::spawn_blocking(move || {
                 call(&mut state);
+                drop(turn);
                 state
             }));
         }

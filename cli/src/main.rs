@@ -49,10 +49,18 @@ impl From<anyhow::Error> for Failure {
     }
 }
 
+/// Threads for calls that block (files, librdkafka's admin requests), however many tasks make them; tokio's own bound is
+/// 512. File tasks keep to a half of them, so that a disk that hangs leaves the others free.
+const BLOCKING_THREADS: usize = 24;
+
 fn main() -> ExitCode {
     let args = Args::parse();
     log::start(args.log_json);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .build();
+    let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => return report(Failure::Failed(error.into())),
     };

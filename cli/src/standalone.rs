@@ -5,7 +5,9 @@ use anyhow::Context as _;
 use dray_agent::{files, plugins, standalone};
 use dray_connect::ConfigMap;
 use dray_kafka::RdKafka;
+use dray_runtime::offsets::OffsetStore;
 use dray_runtime::offsets::file::FileOffsets;
+use dray_runtime::offsets::topic::{OffsetTopic, TopicOffsets};
 use dray_runtime::status::StatusBoard;
 use dray_runtime::worker::Worker;
 use std::path::{Path, PathBuf};
@@ -41,17 +43,20 @@ pub(crate) fn run(args: &Args, runtime: &Runtime) -> Result<(), Failure> {
     })
 }
 
-/// A worker on rdkafka with its offsets in a file.
+/// A worker on rdkafka with its offsets in a topic or in a file, whichever its settings name.
 pub(crate) fn worker(config: ConfigMap, board: StatusBoard) -> Result<Worker, Failure> {
-    let file = config.get("offset.storage.file.filename").cloned().unwrap_or_default();
-    let offsets = FileOffsets::open(Path::new(&file)).context("offsets of source connectors")?;
-    Ok(Worker::new(
-        config,
-        Arc::new(RdKafka::new()),
-        Arc::new(offsets),
-        plugins::all(),
-        board,
-    ))
+    let port = Arc::new(RdKafka::new());
+    let topic = OffsetTopic::from_worker(&config).map_err(|error| Failure::Usage(error.to_string()))?;
+    let offsets: Arc<dyn OffsetStore> = match topic {
+        Some(topic) => {
+            Arc::new(TopicOffsets::open(topic, &config, port.as_ref()).context("offsets of source connectors")?)
+        }
+        None => {
+            let file = config.get("offset.storage.file.filename").cloned().unwrap_or_default();
+            Arc::new(FileOffsets::open(Path::new(&file)).context("offsets of source connectors")?)
+        }
+    };
+    Ok(Worker::new(config, port, offsets, plugins::all(), board))
 }
 
 /// Resolves at SIGINT or SIGTERM.

@@ -15,12 +15,22 @@ fn kills() -> u64 {
 
 #[test]
 fn kill_9_loses_nothing() {
-    let mut dray = Dray::new(&bootstrap());
+    println!("{}", kill_and_audit(Dray::new(&bootstrap()), kills()));
+}
+
+#[test]
+fn kill_9_loses_nothing_with_offsets_in_a_topic() {
+    let dray = Dray::with_offsets_topic(&bootstrap(), &unique("offsets"));
+    println!("{}", kill_and_audit(dray, kills().div_ceil(3)));
+}
+
+/// Kills and restarts a pipeline so many times; returns what was seen.
+fn kill_and_audit(mut dray: Dray, kills: u64) -> String {
     let (source, sink) = dray.file_to_file(&unique("kill"));
     let mut sent = String::new();
     let seed = u64::from(std::process::id());
     let size = |path: &std::path::Path| fs::metadata(path).map_or(0, |file| file.len());
-    for round in 0..kills() {
+    for round in 0..kills {
         let more = lines(round * 20_000..(round + 1) * 20_000);
         sent.push_str(&more);
         fs::OpenOptions::new()
@@ -46,9 +56,8 @@ fn kill_9_loses_nothing() {
     dray.wait_for_end(&sink, &sent, Duration::from_secs(90));
     assert!(dray.terminate().success(), "{}", dray.tail());
     let repeated = audit(&sent, &fs::read(&sink).unwrap());
-    println!(
-        "{} kills: {} lines sent, {repeated} repeated",
-        kills(),
+    format!(
+        "{kills} kills: {} lines sent, {repeated} repeated",
         sent.lines().count()
-    );
+    )
 }

@@ -39,13 +39,24 @@ impl Dray {
     pub(crate) fn new(bootstrap: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let offsets = folder.path().join("connect.offsets");
+        let offsets = format!("offset.storage.file.filename={}", offsets.display());
+        Self::with_offsets(bootstrap, folder, &offsets)
+    }
+
+    /// Keeps its offsets in a topic of the broker.
+    pub(crate) fn with_offsets_topic(bootstrap: &str, topic: &str) -> Self {
+        let offsets =
+            format!("offset.storage.topic={topic}\noffset.storage.partitions=3\noffset.storage.replication.factor=1");
+        Self::with_offsets(bootstrap, tempfile::tempdir().unwrap(), &offsets)
+    }
+
+    fn with_offsets(bootstrap: &str, folder: tempfile::TempDir, offsets: &str) -> Self {
         let worker = format!(
             "bootstrap.servers={bootstrap}\n\
              key.converter=org.apache.kafka.connect.storage.StringConverter\n\
              value.converter=org.apache.kafka.connect.storage.StringConverter\n\
-             offset.storage.file.filename={}\n\
+             {offsets}\n\
              task.shutdown.graceful.timeout.ms=10000\n",
-            offsets.display()
         );
         fs::write(folder.path().join("worker.properties"), worker).unwrap();
         Self {

@@ -33,6 +33,11 @@ pub enum Error {
     },
 }
 
+/// Where source offsets are kept: in a file of this machine,
+const OFFSETS_FILE: &str = "offset.storage.file.filename";
+/// or in a topic.
+const OFFSETS_TOPIC: &str = "offset.storage.topic";
+
 /// A connector file.
 #[derive(Clone, Debug)]
 pub struct ConnectorFile {
@@ -52,13 +57,24 @@ pub struct ConnectorFile {
 /// When it cannot be read, or lacks a key that a worker needs.
 pub fn worker(path: &Path) -> Result<ConfigMap, Error> {
     let config = properties(path, &read(path)?)?;
-    for key in ["key.converter", "value.converter", "offset.storage.file.filename"] {
+    let wrong = |problem: String| {
+        let path = path.to_owned();
+        Err(Error::Value { path, problem })
+    };
+    let missing = |key: &str| format!("Missing required configuration \"{key}\" which has no default value.");
+    for key in ["key.converter", "value.converter"] {
         if !config.contains_key(key) {
-            let problem = format!("Missing required configuration \"{key}\" which has no default value.");
-            return Err(Error::Value {
-                path: path.to_owned(),
-                problem,
-            });
+            return wrong(missing(key));
+        }
+    }
+    // A worker file of distributed Connect names a topic; its offsets are taken over from there.
+    match (config.contains_key(OFFSETS_FILE), config.contains_key(OFFSETS_TOPIC)) {
+        (true, false) | (false, true) => {}
+        (false, false) => return wrong(missing(OFFSETS_FILE)),
+        (true, true) => {
+            return wrong(format!(
+                "{OFFSETS_FILE} and {OFFSETS_TOPIC} are both set: remove one of them"
+            ));
         }
     }
     for key in config.keys().filter(|key| !is_worker_key(key)) {
@@ -192,7 +208,7 @@ fn is_worker_key(key: &str) -> bool {
         "task.shutdown.graceful.timeout.ms",
         "offset.flush.interval.ms",
         "offset.flush.timeout.ms",
-        "offset.storage.file.filename",
+        OFFSETS_FILE,
         "plugin.path",
         "plugin.discovery",
         "metric.reporters",
@@ -208,7 +224,8 @@ fn is_worker_key(key: &str) -> bool {
         "header.converter",
         "response.http.headers.config",
     ];
-    const PREFIXES: [&str; 17] = [
+    const PREFIXES: [&str; 18] = [
+        "offset.storage.",
         "key.converter.",
         "value.converter.",
         "header.converter.",

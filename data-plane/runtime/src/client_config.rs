@@ -43,17 +43,24 @@ pub fn consumer(worker: &ConfigMap, connector: &ConfigMap, name: &str, task: u32
     config
 }
 
-/// Settings of an admin client.
+/// Settings of a client for the worker's own topics. Connect hands every other worker key to these clients; only those
+/// that concern a connection mean something.
 #[must_use]
-pub fn admin(worker: &ConfigMap, connector: &ConfigMap) -> ClientConfig {
+pub fn internal(worker: &ConfigMap, client_id: &str) -> ClientConfig {
     let mut config = base(worker);
-    config.insert("client.id".into(), "dray-admin".into());
-    // Connect hands every other worker key to its admin clients; only those that concern a connection mean something.
+    config.insert("client.id".into(), client_id.into());
     let connection = ["security.", "sasl.", "ssl.", "client.id", "client.dns.lookup"];
     let keys = worker
         .iter()
         .filter(|(key, _)| connection.iter().any(|prefix| key.starts_with(prefix)));
     config.extend(keys.map(|(key, value)| (key.clone(), value.clone())));
+    config
+}
+
+/// Settings of an admin client.
+#[must_use]
+pub fn admin(worker: &ConfigMap, connector: &ConfigMap) -> ClientConfig {
+    let mut config = internal(worker, "dray-admin");
     layer(&mut config, worker, "admin.");
     layer(&mut config, connector, "admin.override.");
     config

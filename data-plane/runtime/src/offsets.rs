@@ -1,7 +1,8 @@
-//! Where source offsets are kept: the [`OffsetStore`] trait and the store in a file.
+//! Where source offsets are kept: the [`OffsetStore`] trait, the store in a file and the store in a Kafka topic.
 
 pub mod file;
 mod java_map;
+pub mod topic;
 
 use async_trait::async_trait;
 use dray_connect::context::OffsetReader;
@@ -32,7 +33,7 @@ pub trait OffsetStore: Send + Sync {
     /// When the store cannot be read.
     async fn read(&self, connector: &str, partitions: &[SourcePartition]) -> Result<Vec<Option<OffsetMap>>>;
 
-    /// Stores these offsets, all or none.
+    /// Stores these offsets.
     ///
     /// # Errors
     /// Retriable when a later try can succeed. It is then unknown whether they are stored; storing them again is safe.

@@ -6,7 +6,7 @@ use tokio::task::JoinHandle;
 
 /// Blocking calls of all file tasks of the process at one time: a thread each. Hundreds of tasks that start or find news
 /// together share these few; calls on a disk that hangs keep theirs until it answers.
-static CALLS: Semaphore = Semaphore::const_new(16);
+static CALLS: Semaphore = Semaphore::const_new(12);
 
 /// Owns a `T` and lends it to one blocking call at a time.
 ///

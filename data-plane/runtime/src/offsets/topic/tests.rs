@@ -1,0 +1,192 @@
+use super::*;
+use dray_connect::offset::Primitive;
+use dray_kafka::Class;
+use dray_kafka::fake::FakeKafka;
+use dray_model::{ConnectorName, Generation, TaskId};
+use futures::FutureExt as _;
+use futures::future::join_all;
+use std::collections::BTreeMap;
+
+fn worker(extra: &[(&str, &str)]) -> ConfigMap {
+    let base = [
+        ("bootstrap.servers", "a:1"),
+        ("offset.storage.topic", "offsets"),
+        ("offset.storage.partitions", "3"),
+    ];
+    base.iter()
+        .chain(extra)
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+fn store(kafka: &FakeKafka) -> TopicOffsets {
+    let worker = worker(&[]);
+    let topic = OffsetTopic::from_worker(&worker).unwrap().unwrap();
+    TopicOffsets::open(topic, &worker, kafka).unwrap()
+}
+
+fn partition(name: &str) -> SourcePartition {
+    Arc::new(OffsetMap::new().with("filename", Primitive::String(name.into())))
+}
+
+fn entry(name: &str, position: Option<i64>) -> OffsetEntry {
+    OffsetEntry {
+        task: TaskId::new(ConnectorName::try_from("c").unwrap(), 0),
+        generation: Generation::INITIAL,
+        partition: partition(name),
+        offset: position.map(|position| OffsetMap::new().with("position", Primitive::Long(position))),
+    }
+}
+
+async fn positions(store: &TopicOffsets, names: &[&str]) -> Vec<Option<i64>> {
+    let partitions: Vec<SourcePartition> = names.iter().map(|name| partition(name)).collect();
+    let read = store.read("c", &partitions).await.unwrap();
+    read.iter().map(|offset| offset.as_ref()?.long("position")).collect()
+}
+
+#[tokio::test]
+async fn what_is_stored_is_connects_own_format() {
+    let kafka = FakeKafka::new();
+    let offsets = store(&kafka);
+    offsets
+        .commit(vec![entry("a", Some(30)), entry("b", None)])
+        .await
+        .unwrap();
+    let mut stored: Vec<_> = kafka
+        .records("offsets")
+        .into_iter()
+        .map(|record| (String::from_utf8(record.key.unwrap()).unwrap(), record.value))
+        .collect();
+    stored.sort_unstable();
+    let expected = [
+        (
+            r#"["c",{"filename":"a"}]"#.to_owned(),
+            Some(br#"{"position":30}"#.to_vec()),
+        ),
+        (r#"["c",{"filename":"b"}]"#.to_owned(), None),
+    ];
+    assert_eq!(stored, expected);
+}
+
+#[tokio::test]
+async fn the_newest_value_counts_whoever_wrote_it() {
+    let kafka = FakeKafka::new();
+    let (mine, other) = (store(&kafka), store(&kafka));
+    mine.commit(vec![entry("a", Some(1)), entry("b", Some(2))])
+        .await
+        .unwrap();
+    assert_eq!(positions(&mine, &["a", "b", "c"]).await, [Some(1), Some(2), None]);
+    other.commit(vec![entry("a", Some(7)), entry("b", None)]).await.unwrap();
+    assert_eq!(positions(&mine, &["a", "b"]).await, [Some(7), None]);
+}
+
+#[tokio::test]
+async fn many_readers_at_once_all_see_what_was_there_when_they_asked() {
+    let kafka = FakeKafka::new();
+    let offsets = store(&kafka);
+    offsets.commit(vec![entry("a", Some(5))]).await.unwrap();
+    let all = join_all((0..100).map(|_| positions(&offsets, &["a"]))).await;
+    assert!(all.iter().all(|read| read == &[Some(5)]));
+}
+
+#[tokio::test]
+async fn a_commit_is_done_when_all_its_records_are_acknowledged() {
+    let kafka = FakeKafka::new();
+    let offsets = store(&kafka);
+    kafka.hold_acks();
+    let commit = offsets.commit(vec![entry("a", Some(1)), entry("b", Some(1))]);
+    tokio::pin!(commit);
+    while kafka.held() < 2 {
+        assert!(commit.as_mut().now_or_never().is_none());
+        tokio::task::yield_now().await;
+    }
+    kafka.release(1);
+    for _ in 0..10 {
+        assert!(commit.as_mut().now_or_never().is_none());
+        tokio::task::yield_now().await;
+    }
+    kafka.release_all();
+    commit.await.unwrap();
+}
+
+#[tokio::test]
+async fn one_record_that_fails_fails_its_commit_and_no_other() {
+    let kafka = FakeKafka::new();
+    let offsets = store(&kafka);
+    offsets.commit(vec![entry("z", Some(1))]).await.unwrap();
+    kafka.fail_next(Class::Retriable, 1);
+    let (first, second) = tokio::join!(
+        offsets.commit(vec![entry("a", Some(1)), entry("b", Some(1))]),
+        offsets.commit(vec![entry("c", Some(1))])
+    );
+    assert!(first.unwrap_err().is_retriable());
+    second.unwrap();
+    kafka.fail_next(Class::Fatal, 1);
+    let error = offsets.commit(vec![entry("a", Some(2))]).await.unwrap_err();
+    assert_eq!(error.to_string(), "writing the offsets topic 'offsets' failed");
+    assert!(!error.is_retriable());
+}
+
+#[tokio::test]
+async fn a_commit_whose_task_was_aborted_is_not_written_later() {
+    let kafka = FakeKafka::new();
+    let offsets = store(&kafka);
+    offsets.commit(vec![entry("a", Some(1))]).await.unwrap();
+    let mut abandoned = Box::pin(offsets.commit(vec![entry("a", Some(2))]));
+    // It stands in the writer's queue now; the writer itself has had no turn on this thread.
+    assert!(abandoned.as_mut().now_or_never().is_none());
+    drop(abandoned);
+    offsets.commit(vec![entry("b", Some(1))]).await.unwrap();
+    assert_eq!(positions(&offsets, &["a", "b"]).await, [Some(1), Some(1)]);
+}
+
+#[tokio::test]
+async fn a_topic_that_is_not_compacted_is_refused() {
+    let kafka = FakeKafka::new();
+    kafka.create_topic("offsets", 1);
+    let error = store(&kafka).read("c", &[partition("a")]).await.unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("but found the topic currently has 'cleanup.policy=delete'"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_missing_topic_is_created_compacted() {
+    let kafka = FakeKafka::new();
+    let worker = worker(&[
+        ("offset.storage.cleanup.policy", "delete"),
+        ("offset.storage.min.insync.replicas", "2"),
+    ]);
+    let topic = OffsetTopic::from_worker(&worker).unwrap().unwrap();
+    let offsets = TopicOffsets::open(topic, &worker, &kafka).unwrap();
+    assert_eq!(offsets.read("c", &[partition("a")]).await.unwrap(), [None]);
+    let settings = offsets.admin.topic_config("offsets", REQUEST_TIMEOUT).await.unwrap();
+    let expected = [("cleanup.policy", "compact"), ("min.insync.replicas", "2")];
+    assert_eq!(
+        settings,
+        BTreeMap::from(expected.map(|(key, value)| (key.to_owned(), value.to_owned())))
+    );
+}
+
+#[test]
+fn wrong_keys_are_named() {
+    for (key, value, said) in [
+        (
+            "offset.storage.partitions",
+            "0",
+            "Invalid value 0 for configuration offset.storage.partitions",
+        ),
+        (
+            "offset.storage.replication.factor",
+            "many",
+            "Invalid value many for configuration offset.storage.replication.factor",
+        ),
+    ] {
+        let error = OffsetTopic::from_worker(&worker(&[(key, value)])).unwrap_err();
+        assert!(error.to_string().starts_with(said), "{error}");
+    }
+    assert_eq!(OffsetTopic::from_worker(&ConfigMap::new()).unwrap(), None);
+}

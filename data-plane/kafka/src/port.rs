@@ -45,8 +45,8 @@ pub struct ProduceRecord<'a> {
 pub struct Ack {
     /// The record's own number.
     pub sequence: u64,
-    /// Where it is stored, or why it is not.
-    pub outcome: Result<Delivered>,
+    /// Where it is stored, or why it is not. The error is boxed so that an acknowledgement stays small.
+    pub outcome: Result<Delivered, Box<crate::Error>>,
 }
 
 /// Where a produced record is stored.

@@ -104,7 +104,7 @@ impl DeadLetters {
         while self.lane.in_flight() > 0 {
             self.lane.acks(&mut acks).await;
             for ack in acks.drain(..) {
-                ack.outcome.map_err(|error| self.unwritable(error))?;
+                ack.outcome.map_err(|error| self.unwritable(*error))?;
             }
         }
         Ok(())

@@ -276,7 +276,7 @@ impl Runner {
             let sequence = Sequence::from_u64(ack.sequence);
             match ack.outcome {
                 Ok(_) => self.ledger.finish(sequence),
-                Err(error) => self.on_unproducible(sequence, error)?,
+                Err(error) => self.on_unproducible(sequence, *error)?,
             }
         }
         Ok(())

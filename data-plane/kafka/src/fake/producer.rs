@@ -98,7 +98,7 @@ impl ProducerLane for FakeLane {
                 }
                 let ack = Ack {
                     sequence: record.sequence,
-                    outcome: cluster.store(record),
+                    outcome: cluster.store(record).map_err(Box::new),
                 };
                 if cluster.held {
                     cluster.waiting.push_back((self.id, ack));

@@ -16,12 +16,13 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::Notify;
 
-/// How long one turn of the polling thread takes at most. Reports are served the moment they come; this bounds only how
-/// late a full queue is noticed to have room, and how long ending takes.
-const TURN: Duration = Duration::from_millis(10);
+/// How long one turn of the polling thread takes. Reports are served the moment they come; this bounds only how late a
+/// full queue is noticed to have room when nothing is delivered, and how long ending takes. Not shorter: rdkafka waits in
+/// whole milliseconds, so the last part of each turn is spent spinning.
+const TURN: Duration = Duration::from_millis(100);
 /// The delivery opaque is one word: the lane's number above, the record's number in its lane below.
 const COUNTER_BITS: u32 = 40;
 const COUNTER_MASK: u64 = (1 << COUNTER_BITS) - 1;
@@ -50,8 +51,9 @@ struct Mailbox {
 #[derive(Default)]
 struct Context {
     client: String,
-    mailboxes: RwLock<HashMap<u32, Arc<Mailbox>>>,
-    /// A lane met a full queue; the polling thread wakes all such lanes after its next turn.
+    /// In the order of the lanes' numbers, which only grow.
+    mailboxes: RwLock<Vec<(u32, Arc<Mailbox>)>>,
+    /// A lane met a full queue; the polling thread wakes all such lanes with the next delivery.
     full: AtomicBool,
     room: Notify,
     /// librdkafka says that this producer is beyond repair. The next lane gets a new one.
@@ -93,7 +95,8 @@ impl ProducerContext for Context {
         };
         let mailboxes = self.mailboxes.read().unwrap_or_else(PoisonError::into_inner);
         // A lane that was dropped has nobody to tell.
-        if let Some(mailbox) = mailboxes.get(&lane) {
+        if let Ok(place) = mailboxes.binary_search_by_key(&lane, |(id, _)| *id) {
+            let mailbox = &mailboxes[place].1;
             let mut reports = lock(&mailbox.reports);
             let first = reports.is_empty();
             reports.push(report);
@@ -102,6 +105,17 @@ impl ProducerContext for Context {
             if first {
                 mailbox.wake.notify_one();
             }
+        }
+        drop(mailboxes);
+        self.wake_the_full();
+    }
+}
+
+impl Context {
+    /// Wakes the lanes that met a full queue.
+    fn wake_the_full(&self) {
+        if self.full.load(Ordering::Relaxed) && self.full.swap(false, Ordering::AcqRel) {
+            self.room.notify_waiters();
         }
     }
 }
@@ -161,9 +175,8 @@ fn serve(producer: &BaseProducer<Context>, stop: &AtomicBool) {
     let context = producer.client().context();
     while !stop.load(Ordering::Relaxed) {
         producer.poll(TURN);
-        if context.full.swap(false, Ordering::AcqRel) {
-            context.room.notify_waiters();
-        }
+        // A report is served a moment before its message makes room, so the last one's wake-up can come too early.
+        context.wake_the_full();
     }
     // The client itself is torn down here, on its own thread, when this was its last owner.
 }
@@ -243,7 +256,8 @@ impl Lane {
             .mailboxes
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        mailboxes.insert(id, Arc::clone(&mailbox));
+        let place = mailboxes.partition_point(|(other, _)| *other < id);
+        mailboxes.insert(place, (id, Arc::clone(&mailbox)));
         drop(mailboxes);
         Self {
             shared,
@@ -277,7 +291,7 @@ impl Lane {
                     partition: report.partition,
                     offset: report.offset,
                 }),
-                Some(code) => Err(from_code("producing a record", code)),
+                Some(code) => Err(Box::new(from_code("producing a record", code))),
             };
             self.acked.push(Ack {
                 sequence: flight.sequence,
@@ -301,10 +315,11 @@ impl Lane {
         self.used == 0 || self.used + self.wanted.max(self.quota / ROOM_SHARE) <= self.quota
     }
 
-    fn send(&self, record: &ProduceRecord<'_>, opaque: usize) -> std::result::Result<(), Code> {
+    /// Records without a timestamp get `now`: librdkafka would ask the clock for each one.
+    fn send(&self, record: &ProduceRecord<'_>, now: Option<i64>, opaque: usize) -> std::result::Result<(), Code> {
         let mut message: BaseRecord<'_, [u8], [u8], usize> = BaseRecord::with_opaque_to(record.topic, opaque);
         message.partition = record.partition;
-        message.timestamp = record.timestamp;
+        message.timestamp = record.timestamp.or(now);
         message.key = record.key;
         message.payload = record.value;
         if !record.headers.is_empty() {
@@ -350,6 +365,8 @@ impl ProducerLane for Lane {
     fn produce(&mut self, records: &[ProduceRecord<'_>]) -> std::result::Result<usize, ProduceRefused> {
         self.collect();
         self.queue_full = false;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).ok();
+        let now = now.and_then(|now| i64::try_from(now.as_millis()).ok());
         for (taken, record) in records.iter().enumerate() {
             let bytes = size(record);
             // An empty record takes a place too: the quota bounds their number as well.
@@ -366,11 +383,11 @@ impl ProducerLane for Lane {
             }
             let counter = (self.first + self.flights.len() as u64) & COUNTER_MASK;
             let opaque = ((u64::from(self.id) << COUNTER_BITS) | counter) as usize;
-            let mut sent = self.send(record, opaque);
+            let mut sent = self.send(record, now, opaque);
             if sent == Err(Code::QueueFull) {
                 // Say so first and try once more: room made in between would otherwise wake nobody.
                 self.shared.context().full.store(true, Ordering::Release);
-                sent = self.send(record, opaque);
+                sent = self.send(record, now, opaque);
             }
             match sent {
                 Ok(()) => {
@@ -449,7 +466,7 @@ impl Drop for Lane {
             .mailboxes
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        mailboxes.remove(&self.id);
+        mailboxes.retain(|(id, _)| *id != self.id);
     }
 }
 

@@ -153,7 +153,7 @@ impl Work {
     fn settle(&mut self, acks: &mut Vec<Ack>) {
         for ack in acks.drain(..) {
             if let Some(number) = self.sequences.remove(&ack.sequence) {
-                self.finish(number, ack.outcome.err());
+                self.finish(number, ack.outcome.err().map(|error| *error));
             }
         }
     }

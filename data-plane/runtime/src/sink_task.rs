@@ -10,7 +10,7 @@ use dray_connect::connector::{SinkOffsets, SinkTask};
 use dray_connect::context::SinkTaskContext;
 use dray_connect::sink_batch::{SinkBatch, TopicPartition};
 use dray_connect::{ConfigMap, Error, Result};
-use dray_kafka::port::{Admin, Consumer, ConsumerEvent, FetchBatch};
+use dray_kafka::port::{Admin, Consumer, ConsumerEvent, FetchBatch, FetchedRecord};
 use dray_model::{TargetState, TaskState};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -385,14 +385,15 @@ impl Runner {
                 let requests = self.context.take_requests();
                 self.report_errant(&pending.fetch, requests.errant).await?;
                 self.rewind(requests.rewind).await?;
-                for record in &pending.fetch.records {
-                    let topic = pending.fetch.topics[record.topic as usize].clone();
+                // Records of a partition mostly stand together, so the maps are asked once for each such run.
+                let same = |a: &FetchedRecord, b: &FetchedRecord| (a.topic, a.partition) == (b.topic, b.partition);
+                for last in pending.fetch.records.chunk_by(same).filter_map(<[_]>::last) {
                     let partition = TopicPartition {
-                        topic,
-                        partition: record.partition,
+                        topic: pending.fetch.topics[last.topic as usize].clone(),
+                        partition: last.partition,
                     };
                     if self.committed.contains_key(&partition) {
-                        self.taken.insert(partition, record.offset + 1);
+                        self.taken.insert(partition, last.offset + 1);
                     }
                 }
                 if pending.attempt > 0 {

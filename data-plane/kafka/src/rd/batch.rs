@@ -1,6 +1,7 @@
 //! Gathering fetched messages into batches, and the stamps by which records of an earlier ownership are told apart.
 
 use super::client::lock;
+use super::fetch::Fetched;
 use crate::port::{FetchBatch, FetchedRecord, Slice};
 use dray_connect::sink_batch::{TimestampType, TopicPartition};
 use rdkafka::Timestamp;
@@ -87,9 +88,24 @@ impl Builder {
             .is_some_and(|run| run.partition.partition == partition && *run.partition.topic == *topic)
     }
 
+    /// Copies a message that came through rdkafka.
+    pub(super) fn push_borrowed(&mut self, message: &BorrowedMessage<'_>, epochs: &Epochs) {
+        let headers = message.headers().into_iter().flat_map(|headers| headers.iter());
+        let fetched = Fetched {
+            topic: message.topic(),
+            partition: message.partition(),
+            offset: message.offset(),
+            timestamp: message.timestamp(),
+            key: message.key(),
+            value: message.payload(),
+            headers: headers.map(|header| (header.key.as_bytes(), header.value)).collect(),
+        };
+        self.push(&fetched, epochs);
+    }
+
     /// Copies a message. A run ends where the partition changes or any epoch did.
-    pub(super) fn push(&mut self, message: &BorrowedMessage<'_>, epochs: &Epochs) {
-        let (topic, partition) = (message.topic(), message.partition());
+    pub(super) fn push(&mut self, message: &Fetched<'_>, epochs: &Epochs) {
+        let (topic, partition) = (message.topic, message.partition);
         let changes = epochs.changes.load(Ordering::Acquire);
         if changes != self.changes || !self.same_run(topic, partition) {
             self.changes = changes;
@@ -117,24 +133,22 @@ impl Builder {
             }
         };
         let first_header = self.headers.len();
-        if let Some(headers) = message.headers() {
-            for header in headers.iter() {
-                let key = self.copy(header.key.as_bytes());
-                let value = header.value.map(|value| self.copy(value));
-                self.headers.push((key, value));
-            }
+        for (key, value) in &message.headers {
+            let key = self.copy(key);
+            let value = value.map(|value| self.copy(value));
+            self.headers.push((key, value));
         }
-        let (timestamp, timestamp_type) = match message.timestamp() {
+        let (timestamp, timestamp_type) = match message.timestamp {
             Timestamp::NotAvailable => (None, TimestampType::None),
             Timestamp::CreateTime(at) => (Some(at), TimestampType::CreateTime),
             Timestamp::LogAppendTime(at) => (Some(at), TimestampType::LogAppendTime),
         };
-        let key = message.key().map(|key| self.copy(key));
-        let value = message.payload().map(|value| self.copy(value));
+        let key = message.key.map(|key| self.copy(key));
+        let value = message.value.map(|value| self.copy(value));
         self.records.push(FetchedRecord {
             topic: index as u32,
             partition,
-            offset: message.offset(),
+            offset: message.offset,
             timestamp,
             timestamp_type,
             key,

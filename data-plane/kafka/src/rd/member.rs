@@ -5,6 +5,7 @@ use super::batch::{Builder, Epochs};
 use super::client::{lock, log, log_error};
 use super::consumer::{Events, Item};
 use super::errors::{from_code, from_kafka, local};
+use super::fetch::FetchQueue;
 use crate::error::{Class, Error, Result};
 use dray_connect::sink_batch::TopicPartition;
 use rdkafka::config::RDKafkaLogLevel;
@@ -67,6 +68,8 @@ pub(super) struct Member {
     closing: AtomicBool,
     /// Newly assigned partitions are not paused, whatever the thread did before.
     assigned_anew: AtomicBool,
+    /// Where assigned partitions deliver; there while the thread runs.
+    fetches: Mutex<Option<FetchQueue>>,
 }
 
 /// Why a wait for commands ended.
@@ -97,6 +100,7 @@ impl Member {
             answered: AtomicU64::new(0),
             closing: AtomicBool::new(false),
             assigned_anew: AtomicBool::new(false),
+            fetches: Mutex::new(None),
         }
     }
 
@@ -340,7 +344,14 @@ impl ConsumerContext for Member {
                 );
             }
             Rebalance::Error(error) => self.events.push(Item::Error(self.error("rebalancing", error))),
-            Rebalance::Assign(_) => {}
+            // Before the assignment, so that nothing of these partitions comes another way.
+            Rebalance::Assign(partitions) => {
+                if let Some(fetches) = lock(&self.fetches).as_ref() {
+                    for element in partitions.elements() {
+                        fetches.adopt(consumer, element.topic(), element.partition());
+                    }
+                }
+            }
         }
     }
 
@@ -354,6 +365,13 @@ impl ConsumerContext for Member {
 /// Polls until the reader is gone.
 pub(super) fn run(consumer: &BaseConsumer<Member>, max_records: usize) {
     let member = Arc::clone(consumer.context());
+    *lock(&member.fetches) = Some(FetchQueue::new(consumer));
+    work(&member, consumer, max_records);
+    // The consumer goes after it.
+    drop(lock(&member.fetches).take());
+}
+
+fn work(member: &Member, consumer: &BaseConsumer<Member>, max_records: usize) {
     let mut builder = Builder::default();
     let mut held = false;
     loop {
@@ -361,7 +379,7 @@ pub(super) fn run(consumer: &BaseConsumer<Member>, max_records: usize) {
         if member.closing() {
             return;
         }
-        gather(&member, consumer, &mut builder, max_records, IDLE_POLL);
+        gather(member, consumer, &mut builder, max_records, IDLE_POLL);
         if builder.records() == 0 {
             continue;
         }
@@ -381,7 +399,7 @@ pub(super) fn run(consumer: &BaseConsumer<Member>, max_records: usize) {
                 held = true;
             }
             // Nothing is delivered from held partitions but what slipped through, and that waits in the builder.
-            gather(&member, consumer, &mut builder, max_records, BUSY_WAIT);
+            gather(member, consumer, &mut builder, max_records, BUSY_WAIT);
             member.serve(consumer, BUSY_WAIT);
         }
         if held {
@@ -393,15 +411,30 @@ pub(super) fn run(consumer: &BaseConsumer<Member>, max_records: usize) {
 
 /// Takes what is there, up to a batch; waits only for the first record.
 fn gather(member: &Member, consumer: &BaseConsumer<Member>, builder: &mut Builder, max_records: usize, wait: Duration) {
-    while builder.records() < max_records && builder.bytes() < BATCH_BYTES {
-        let wait = if builder.records() == 0 { wait } else { Duration::ZERO };
-        match consumer.poll(wait) {
-            Some(Ok(message)) => builder.push(&message, &member.epochs),
-            Some(Err(error)) => {
+    // Rebalances and errors of the client come on the consumer's own queue, records of adopted partitions do not.
+    while let Some(polled) = consumer.poll(Duration::ZERO) {
+        match polled {
+            Ok(message) => builder.push_borrowed(&message, &member.epochs),
+            Err(error) => {
                 member.events.push(Item::Error(consume_error(member, &error)));
                 return;
             }
-            None => return,
+        }
+    }
+    let mut fetches = lock(&member.fetches);
+    let Some(fetches) = fetches.as_mut() else { return };
+    while builder.records() < max_records && builder.bytes() < BATCH_BYTES {
+        let wait = if builder.records() == 0 { wait } else { Duration::ZERO };
+        let most = max_records - builder.records();
+        let taken = fetches.take(most, wait, &mut |message| match message {
+            Ok(message) => builder.push(&message, &member.epochs),
+            Err(code) => {
+                let error = KafkaError::MessageConsumption(code);
+                member.events.push(Item::Error(consume_error(member, &error)));
+            }
+        });
+        if taken == 0 {
+            return;
         }
     }
 }

@@ -6,6 +6,7 @@ mod client;
 mod config;
 mod consumer;
 mod errors;
+mod fetch;
 mod member;
 mod producer;
 mod tail;

@@ -161,7 +161,7 @@ fn read(
                 if message.offset() + 1 >= open.get(&message.partition()).copied().unwrap_or(i64::MAX) {
                     open.remove(&message.partition());
                 }
-                builder.push(&message, &epochs);
+                builder.push_borrowed(&message, &epochs);
             }
             // Every fetch of this assignment is later than the watermarks, so its end is not before them.
             Some(Err(KafkaError::PartitionEOF(partition))) => drop(open.remove(&partition)),

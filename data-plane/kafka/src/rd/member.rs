@@ -21,8 +21,11 @@ use tokio::sync::oneshot;
 
 /// A batch ends here, so that the reader's memory does not depend on the records' size.
 const BATCH_BYTES: usize = 1 << 20;
-/// How long a command waits at most when no record comes.
-const IDLE_POLL: Duration = Duration::from_millis(10);
+/// How long a command or a rebalance waits at most when no record comes,
+const BETWEEN_RECORDS: Duration = Duration::from_millis(10);
+/// and when none came for so long: a fleet of idle tasks must not keep a core busy. A record never waits.
+const IDLE_AFTER: Duration = Duration::from_secs(1);
+const IDLE: Duration = Duration::from_millis(100);
 /// How soon room for a batch is noticed while the reader is busy.
 const BUSY_WAIT: Duration = Duration::from_millis(1);
 /// A reader that is behind for longer gets its partitions paused; librdkafka then drops what it prefetched.
@@ -374,16 +377,20 @@ pub(super) fn run(consumer: &BaseConsumer<Member>, max_records: usize) {
 fn work(member: &Member, consumer: &BaseConsumer<Member>, max_records: usize) {
     let mut builder = Builder::default();
     let mut held = false;
+    let mut last_records = Instant::now();
     loop {
         while member.serve(consumer, Duration::ZERO) == Served::Command {}
         if member.closing() {
             return;
         }
-        gather(member, consumer, &mut builder, max_records, IDLE_POLL);
+        let idle = last_records.elapsed() > IDLE_AFTER;
+        let wait = if idle { IDLE } else { BETWEEN_RECORDS };
+        gather(member, consumer, &mut builder, max_records, wait);
         if builder.records() == 0 {
             continue;
         }
         let since = Instant::now();
+        last_records = since;
         let mut batch = Box::new(builder.take());
         while let Err(back) = member.events.push_batch(batch) {
             batch = back;

@@ -45,7 +45,7 @@ fn kill_and_audit(mut dray: Dray, kills: u64) -> String {
         // A different moment each round: from before the first record to after the last one.
         let share = (seed
             .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(round * 1_442_695_040_888_963_407)
+            .wrapping_add(round.wrapping_mul(1_442_695_040_888_963_407))
             >> 33)
             % 100;
         let goal = before + (more.len() as u64) * share / 100;

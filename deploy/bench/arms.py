@@ -55,7 +55,7 @@ GUARANTEES = {
 class Input:
     """`records` records: the lines of `file` for a source, the records of `topic` for a sink."""
     records: int
-    checksum: str
+    checksum: str  # of what a file sink has to write
     file: Path
     topic: str
 

@@ -69,9 +69,9 @@ Workload = Flow | Latency | ColdStart
 
 WORKLOADS: dict[str, Workload] = {w.id: w for w in [
     Flow("W1-200", "file → Kafka, lines of 200 B, 1 task, 1 partition, String", Target("raw + 0.15", over_raw=0.15),
-         "text200", None, 1, 1, STRING, millions(10, 10, 10, 3), profile=True),
+         "text200", None, 1, 1, STRING, millions(14, 10, 14, 3), profile=True),
     Flow("W1-2K", "file → Kafka, lines of 2 KB, 1 task, 1 partition, String", Target("2×", times=2),
-         "text2k", None, 1, 1, STRING, millions(2.5, 2.5, 2.5, 1)),
+         "text2k", None, 1, 1, STRING, millions(2.5, 2.5, 2.5, 0.5)),
     Flow("W2-1", "Kafka → file, 200 B, 8 partitions, 1 task, String", Target("3×", times=3),
          "text200", "file", 8, 1, STRING, millions(16, 8, 16, 8)),
     Flow("W2-8", "Kafka → file, 200 B, 8 partitions, 8 tasks, String", Target("3×", times=3),

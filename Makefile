@@ -2,7 +2,7 @@
 SHELL := /usr/bin/env bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build lint test e2e quickstart clean
+.PHONY: help setup build lint test e2e bench quickstart clean
 
 # One after the other, also under `make -j`: cargo uses all cores by itself.
 .NOTPARALLEL:
@@ -28,11 +28,15 @@ test: setup ## all tests, against a real Kafka broker started for them and the r
 	deploy/rig/kafka.sh fetch
 	deploy/oracle/build.sh
 	cargo test --workspace --locked --no-run
+	python3 -m unittest discover -s deploy/bench
 	exec deploy/rig/with-broker.sh cargo test --workspace --locked
 
 e2e: setup ## the tests of the binary again, longer: 50 kills instead of 10
 	deploy/rig/kafka.sh fetch
 	DRAY_TEST_KILLS=50 deploy/rig/with-broker.sh cargo test -p dray --locked -- --nocapture
+
+bench: setup ## one workload beside the real Kafka Connect, pinned, about six minutes: W=W1-200, or W=W1 for several; no W lists them
+	@python3 deploy/bench/run.py "$(W)"
 
 quickstart: setup ## file to topic to file on a broker in the process; ONCE=1 ends when the lines have arrived (dev profile)
 ifeq ($(ONCE),1)
@@ -43,4 +47,4 @@ endif
 
 clean: ## remove what was built; the fetched Kafka jars stay
 	cargo clean
-	rm -rf .rig/oracle .rig/oracle.* .rig/kafka/libs.* .rig/broker-failed.log
+	rm -rf .rig/bench .rig/oracle .rig/oracle.* .rig/kafka/libs.* .rig/broker-failed.log

@@ -16,6 +16,8 @@ library zlib zlib1g-dev
 # The tests run against a real Kafka.
 command_ javac default-jdk-headless
 command_ mvn maven
+# The benchmarks.
+command_ python3 python3
 
 if [ ${#missing[@]} -gt 0 ]; then
   command -v apt-get >/dev/null || { echo "setup: missing: ${missing[*]} (names of Debian packages); there is no apt-get here, please install them" >&2; exit 1; }

@@ -74,13 +74,13 @@ while read -r crate at dependency there; do
 done <<<"$dev"
 set +f
 
-# Our files: what git knows or would take, without the lock file (cargo writes a registry's address into it).
+# Our files: what git knows or would take, without lock files (cargo writes a registry's address into them).
 files() { # the end of their names
   if git rev-parse --is-inside-work-tree >/dev/null 2>&1; then
     git ls-files -z --cached --others --exclude-standard
   else
     find . \( -name .git -o -name target -o -name .rig \) -prune -o -type f -print0
-  fi | grep -zv '^\(\./\)\{0,1\}Cargo\.lock$' | grep -z -- "$1\$"
+  fi | grep -zv '\(^\|/\)Cargo\.lock$' | grep -z -- "$1\$"
 }
 forbid() { # what it is, the end of the files' names, extended regular expression
   local found; found=$(files "$2" | xargs -0 -r grep -nIEs -e "$3" /dev/null | cut -c1-200 || true)

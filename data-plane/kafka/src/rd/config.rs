@@ -313,6 +313,9 @@ fn consumer_defaults(out: &mut Translated) {
     for (key, value) in [
         ("auto.offset.reset", "earliest"),
         ("isolation.level", "read_uncommitted"),
+        // How long a partition waits before it fetches again once the prefetch is full: a second by default, in which
+        // a busy task empties the prefetch and then has nothing to do.
+        ("fetch.queue.backoff.ms", "5"),
         ("max.poll.interval.ms", "300000"),
     ] {
         out.default_to(key, value);

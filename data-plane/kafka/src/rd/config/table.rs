@@ -40,6 +40,7 @@ pub(super) const SAME: &[&str] = &[
     "fetch.max.bytes",
     "fetch.message.max.bytes",
     "fetch.min.bytes",
+    "fetch.queue.backoff.ms",
     "fetch.wait.max.ms",
     "group.id",
     "group.instance.id",

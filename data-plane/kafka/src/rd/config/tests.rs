@@ -84,7 +84,13 @@ fn renamed() {
             ("auto.offset.reset", "error"),
             ("socket.timeout.ms", "300000"),
             ("enable.auto.commit", "false"),
+            ("fetch.queue.backoff.ms", "5"),
         ],
+    );
+    check(
+        Role::Consumer,
+        &[("fetch.queue.backoff.ms", "70")],
+        &[("fetch.queue.backoff.ms", "70")],
     );
 }
 

@@ -1,0 +1,38 @@
+"""W7: how long a line takes from the append to the reader of the topic."""
+
+import json
+
+from arms import JVM, STRING, Connect, Dray
+from report import Result, Value, summary
+from servers import DESTINATION, RAW, SERVER_CORE, Process, Rig, cpu_seconds, say
+from workloads import Latency
+
+
+def latency(rig: Rig, w: Latency, rounds: int, warm_up: float) -> Result:
+    done = 0
+
+    def run(arm: Dray | Connect, label: str, seconds: int) -> Value:
+        nonlocal done
+        done += 1
+        name = f"{w.id}-{done}".lower()
+        file, records = rig.folder / f"{name}.txt", w.rate * seconds
+        file.touch()
+        config = {"name": name, "connector.class": "FileStreamSource", "file": str(file), "topic": name, "tasks.max": "1", **STRING}
+        with (rig.topic(name, 1, DESTINATION), arm.running(config) as engine,
+              rig.watch("latency", rig.bootstrap, name, records, min(w.skip, records // 2)) as reader,
+              Process([RAW, "append", file, str(w.rate), str(seconds)], SERVER_CORE, rig.errors)):
+            cpu = cpu_seconds(engine.pid)
+            seen: Value = json.loads(reader.line(engine.alive))
+            seen["cpu_percent"] = (cpu_seconds(engine.pid) - cpu) / seconds * 100
+        file.unlink()
+        say(f"{w.id} {label}: p50 {seen['p50_ms']:.1f} ms, p99 {seen['p99_ms']:.1f} ms, {seen['cpu_percent']:.1f} % of a core")
+        return seen
+
+    with Connect(rig, {}) as connect:
+        dray = Dray(rig)
+        run(connect, "Connect warm-up", max(1, int(warm_up)))
+        measured = [{"dray": run(dray, "Dray", w.seconds), "default": run(connect, "Connect default", w.seconds),
+                     "dray again": run(dray, "Dray again", w.seconds)} for _ in range(rounds)]
+    about = summary(w, measured, {}, "p99_ms", against="default", more=["p50_ms", "cpu_percent"])
+    return {"rounds": measured, "once": {}, "jvm": JVM, "summary": about,
+            "guarantees": {"dray": "as it ships", "default": "as it ships: looks at the end of the file once a second; offsets every 1 s"}}

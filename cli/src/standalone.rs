@@ -3,12 +3,12 @@
 use crate::Failure;
 use anyhow::Context as _;
 use dray_agent::{files, plugins, standalone};
-use dray_connect::ConfigMap;
 use dray_kafka::RdKafka;
+use dray_runtime::config::WorkerConfig;
 use dray_runtime::offsets::file::FileOffsets;
 use dray_runtime::status::StatusBoard;
 use dray_runtime::worker::Worker;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal as unix_signal};
@@ -42,9 +42,9 @@ pub(crate) fn run(args: &Args, runtime: &Runtime) -> Result<(), Failure> {
 }
 
 /// A worker on rdkafka with its offsets in a file.
-pub(crate) fn worker(config: ConfigMap, board: StatusBoard) -> Result<Worker, Failure> {
-    let file = config.get("offset.storage.file.filename").cloned().unwrap_or_default();
-    let offsets = FileOffsets::open(Path::new(&file)).context("offsets of source connectors")?;
+pub(crate) fn worker(config: WorkerConfig, board: StatusBoard) -> Result<Worker, Failure> {
+    let file = config.offsets_file.clone().unwrap_or_default();
+    let offsets = FileOffsets::open(&file).context("offsets of source connectors")?;
     Ok(Worker::new(
         config,
         Arc::new(RdKafka::new()),

@@ -1,5 +1,6 @@
 //! One connector instance: start it, ask it for task configurations, serve its requests, stop it.
 
+use crate::config::ConnectorConfig;
 use crate::guard::{guarded, guarded_now, trace};
 use crate::offsets::{ConnectorOffsets, OffsetStore};
 use crate::status::StatusBoard;
@@ -18,11 +19,7 @@ pub struct InstanceParts {
     /// Connector code.
     pub connector: Connector,
     /// The connector's configuration.
-    pub config: ConfigMap,
-    /// `tasks.max`.
-    pub tasks_max: usize,
-    /// `tasks.max.enforce`.
-    pub enforce: bool,
+    pub config: ConnectorConfig,
     /// Where offsets are stored.
     pub offsets: Arc<dyn OffsetStore>,
     /// Where its state is shown.
@@ -74,14 +71,14 @@ async fn work(parts: &mut InstanceParts) -> Result<()> {
             let context = ConnectorContext::new(sender, Some(reader()));
             parts
                 .stop
-                .run_until_cancelled(guarded("start", connector.start(context, &parts.config)))
+                .run_until_cancelled(guarded("start", connector.start(context, parts.config.originals())))
                 .await
         }
         Connector::Sink(connector) => {
             let context = ConnectorContext::new(sender, None);
             parts
                 .stop
-                .run_until_cancelled(guarded("start", connector.start(context, &parts.config)))
+                .run_until_cancelled(guarded("start", connector.start(context, parts.config.originals())))
                 .await
         }
     };
@@ -91,14 +88,14 @@ async fn work(parts: &mut InstanceParts) -> Result<()> {
     }
     parts.board.connector(&parts.name, ConnectorState::Running, None);
     loop {
-        let max = parts.tasks_max;
+        let max = parts.config.tasks_max;
         let configs = match &parts.connector {
             Connector::Source(connector) => guarded_now("taskConfigs", || connector.task_configs(max))?,
             Connector::Sink(connector) => guarded_now("taskConfigs", || connector.task_configs(max))?,
         };
         if configs.len() > max {
             let text = too_many(&parts.name, configs.len(), max);
-            if parts.enforce {
+            if parts.config.enforce_tasks_max {
                 return Err(Error::connect(text));
             }
             tracing::warn!(connector = %parts.name, "{text}");

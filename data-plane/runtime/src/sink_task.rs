@@ -88,21 +88,14 @@ pub struct TopicPattern {
 }
 
 impl TopicPattern {
-    /// A pattern that must match the whole name.
-    ///
-    /// # Errors
-    /// When it is not a regular expression.
-    pub fn new(pattern: &str, admin: Arc<dyn Admin>) -> Result<Self> {
-        let regex = fancy_regex::Regex::new(&format!("^(?:{pattern})$")).map_err(|error| {
-            Error::config(format!(
-                "Invalid value {pattern} for configuration topics.regex: Invalid regex: {error}"
-            ))
-        })?;
-        Ok(Self {
+    /// A pattern that matches whole names.
+    #[must_use]
+    pub fn new(regex: fancy_regex::Regex, admin: Arc<dyn Admin>) -> Self {
+        Self {
             regex,
             admin,
             subscribed: Vec::new(),
-        })
+        }
     }
 }
 

@@ -73,6 +73,7 @@ async fn a_connector_instance_harms_only_itself() {
             let name = ConnectorName::try_from("bad").unwrap();
             let (sender, _receiver) = mpsc::channel(1);
             let config: ConfigMap = map(&[
+                ("name", "bad"),
                 ("connector.class", "Counter"),
                 ("tasks", "1"),
                 ("fault.call", call),
@@ -101,7 +102,12 @@ async fn too_many_task_configurations_fail_the_connector() {
     let stage = Stage::new();
     let name = ConnectorName::try_from("many").unwrap();
     let (sender, _receiver) = mpsc::channel(1);
-    let config = map(&[("connector.class", "Counter"), ("tasks", "3"), ("tasks.max", "2")]);
+    let config = map(&[
+        ("name", "many"),
+        ("connector.class", "Counter"),
+        ("tasks", "3"),
+        ("tasks.max", "2"),
+    ]);
     let running = stage.worker.start_connector(&name, &config, sender).unwrap();
     let mut board = stage.worker.board().watch();
     let seen = board.wait_for(|all| {

@@ -15,6 +15,7 @@ use dray_connect::source_batch::{Body, Field, SourceBatch, SourceRecord};
 use dray_connect::{ConfigMap, Error, Result};
 use dray_kafka::fake::FakeKafka;
 use dray_model::{ConnectorName, Generation, TargetState, TaskId, TaskState};
+use dray_runtime::config::WorkerConfig;
 use dray_runtime::offsets::{OffsetEntry, OffsetStore, key_json};
 use dray_runtime::status::StatusBoard;
 use dray_runtime::worker::{Running, Worker};
@@ -75,7 +76,7 @@ impl Stage {
         let config = map(&[("key.converter", string), ("value.converter", string)]);
         let plugins = vec![&SOURCE, &SINK];
         let worker = Worker::new(
-            config,
+            WorkerConfig::parse(&config).unwrap(),
             Arc::new(kafka.clone()),
             offsets.clone(),
             plugins,

@@ -6,13 +6,14 @@ use crate::config::{
 };
 use crate::dead_letter::DeadLetters;
 use crate::encode::Converters;
+use crate::guard::{guarded_now, trace};
 use crate::instance::{self, InstanceParts, TaskConfigs};
 use crate::offsets::OffsetStore;
 use crate::sink_task::{self, SinkParts, TopicPattern};
 use crate::source_task::{self, SourceParts};
 use crate::status::{StatusBoard, TaskSelf};
 use crate::topics::TopicCreator;
-use dray_connect::connector::{Connector, ConnectorPlugin};
+use dray_connect::connector::{ConnectorPlugin, Make};
 use dray_connect::{ConfigMap, Error, Result};
 use dray_kafka::port::KafkaPort;
 use dray_model::{ConnectorName, ConnectorState, Generation, TargetState, TaskId, TaskState};
@@ -138,15 +139,15 @@ impl Worker {
         config: &ConfigMap,
         tasks: mpsc::Sender<TaskConfigs>,
     ) -> Result<Running> {
-        let connector = (self.plugin(config)?.make)();
-        let settings = match connector {
-            Connector::Source(_) => SourceConfig::parse(config, self.config.topic_creation)?.connector,
-            Connector::Sink(_) => SinkConfig::parse(config)?.connector,
+        let plugin = self.plugin(config)?;
+        let settings = match plugin.make {
+            Make::Source(_) => SourceConfig::parse(config, self.config.topic_creation)?.connector,
+            Make::Sink(_) => SinkConfig::parse(config)?.connector,
         };
         let stop = CancellationToken::new();
         let parts = InstanceParts {
             name: name.clone(),
-            connector,
+            plugin,
             config: settings,
             offsets: self.offsets.clone(),
             board: self.board.clone(),
@@ -181,9 +182,8 @@ impl Worker {
         let stop = CancellationToken::new();
         let sender = watch::Sender::new(target);
         let target = sender.subscribe();
-        let instance = (self.plugin(connector_config)?.make)();
-        match instance {
-            Connector::Source(connector) => {
+        match self.plugin(connector_config)?.make {
+            Make::Source(make) => {
                 let config = SourceConfig::parse(connector_config, self.config.topic_creation)?;
                 me.report(TaskState::Unassigned, None);
                 let producer = client_config::producer(self.config.originals(), connector_config);
@@ -192,23 +192,35 @@ impl Worker {
                         .admin(&client_config::admin(self.config.originals(), connector_config))
                         .map_err(client)
                 };
-                let parts = SourceParts {
-                    me,
-                    task: connector.task(),
-                    config: task_config.clone(),
-                    lane: self.port.producer_lane(&producer, LANE_QUOTA).map_err(client)?,
-                    converters: self.converters(&config.connector)?,
-                    policy: config.connector.errors,
-                    topics: TopicCreator::new(config.topic_groups, admin)?,
-                    offsets: self.offsets.clone(),
-                    commit_interval: self.config.flush_interval,
-                    flush_timeout: self.config.flush_timeout,
-                    target,
-                    stop: stop.clone(),
+                let lane = self.port.producer_lane(&producer, LANE_QUOTA).map_err(client)?;
+                let converters = self.converters(&config.connector)?;
+                let topics = TopicCreator::new(config.topic_groups, admin)?;
+                let (task_config, offsets) = (task_config.clone(), self.offsets.clone());
+                let (commit_interval, flush_timeout) = (self.config.flush_interval, self.config.flush_timeout);
+                let stopped = stop.clone();
+                let work = async move {
+                    let Some(task) = make_task(&me, || make().task()) else {
+                        return;
+                    };
+                    let parts = SourceParts {
+                        me,
+                        task,
+                        config: task_config,
+                        lane,
+                        converters,
+                        policy: config.connector.errors,
+                        topics,
+                        offsets,
+                        commit_interval,
+                        flush_timeout,
+                        target,
+                        stop: stopped,
+                    };
+                    source_task::run(parts).await;
                 };
-                Ok(Running::start(source_task::run(parts), stop, sender))
+                Ok(Running::start(work, stop, sender))
             }
-            Connector::Sink(connector) => {
+            Make::Sink(make) => {
                 let config = SinkConfig::parse(connector_config)?;
                 me.report(TaskState::Unassigned, None);
                 let converters = self.converters(&config.connector)?;
@@ -223,23 +235,34 @@ impl Worker {
                     }
                 };
                 let letters = config.dead_letters;
-                let parts = SinkParts {
-                    me,
-                    task: connector.task(),
-                    config: task_config.clone(),
-                    consumer: self.port.consumer(&consumer, &list, PREFETCH).map_err(client)?,
-                    converters,
-                    policy: config.connector.errors,
-                    dead_letters: letters
-                        .map(|letters| self.dead_letters(id, letters, connector_config))
-                        .transpose()?,
-                    pattern,
-                    commit_interval: self.config.flush_interval,
-                    flush_timeout: self.config.flush_timeout,
-                    target,
-                    stop: stop.clone(),
+                let dead_letters = letters
+                    .map(|letters| self.dead_letters(id, letters, connector_config))
+                    .transpose()?;
+                let consumer = self.port.consumer(&consumer, &list, PREFETCH).map_err(client)?;
+                let task_config = task_config.clone();
+                let (commit_interval, flush_timeout) = (self.config.flush_interval, self.config.flush_timeout);
+                let stopped = stop.clone();
+                let work = async move {
+                    let Some(task) = make_task(&me, || make().task()) else {
+                        return;
+                    };
+                    let parts = SinkParts {
+                        me,
+                        task,
+                        config: task_config,
+                        consumer,
+                        converters,
+                        policy: config.connector.errors,
+                        dead_letters,
+                        pattern,
+                        commit_interval,
+                        flush_timeout,
+                        target,
+                        stop: stopped,
+                    };
+                    sink_task::run(parts).await;
                 };
-                Ok(Running::start(sink_task::run(parts), stop, sender))
+                Ok(Running::start(work, stop, sender))
             }
         }
     }
@@ -268,6 +291,18 @@ impl Worker {
             value: dray_converters::converter(&value.class, &value.settings, false)?,
             header: dray_converters::header_converter(&header.class, &header.settings)?,
         })
+    }
+}
+
+/// Makes a task's own object, which is connector code and therefore done where the task runs. None when it fails.
+fn make_task<T>(me: &TaskSelf, make: impl FnOnce() -> T) -> Option<T> {
+    match guarded_now("task", || Ok(make())) {
+        Ok(task) => Some(task),
+        Err(error) => {
+            tracing::error!(connector = %me.id.connector, task = me.id.number, error = %trace(&error), "task failed");
+            me.report(TaskState::Failed, Some(trace(&error)));
+            None
+        }
     }
 }
 

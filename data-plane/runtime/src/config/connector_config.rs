@@ -15,6 +15,10 @@ use Importance::{High, Low, Medium};
 
 /// The key of the connector's class.
 const CLASS: &str = "connector.class";
+/// What a sink reads: a list,
+pub(super) const TOPICS: &str = "topics";
+/// or a pattern.
+pub(super) const PATTERN: &str = "topics.regex";
 const COMMON: &str = "Common";
 const ERRORS: &str = "Error Handling";
 
@@ -76,6 +80,13 @@ impl ConnectorConfig {
             errors: ErrorPolicy::read(parsed)?,
             originals: parsed.originals().clone(),
         })
+    }
+
+    /// The keys that each of its tasks is given as well, as they were written: `topics` and `topics.regex`.
+    pub(crate) fn topic_keys(&self) -> ConfigMap {
+        let mut keys = self.originals.clone();
+        keys.retain(|key, _| key == TOPICS || key == PATTERN);
+        keys
     }
 
     /// The configuration as it was written, the connector's own keys included.
@@ -381,7 +392,7 @@ fn define_sink() -> ConfigDef {
         )
         .define(
             key(
-                "topics.regex",
+                PATTERN,
                 Text,
                 High,
                 "A pattern that the names of the topics to read match as a whole.",

@@ -1,12 +1,9 @@
 //! The settings of a sink connector.
 
-use super::connector_config::{ConnectorConfig, sink_definition};
+use super::connector_config::{ConnectorConfig, PATTERN, TOPICS, sink_definition};
 use dray_connect::config::ParsedConfig;
 use dray_connect::{ConfigMap, Error, Result};
 use fancy_regex::Regex;
-
-const TOPICS: &str = "topics";
-const PATTERN: &str = "topics.regex";
 
 /// What a sink reads.
 #[derive(Clone, Debug)]

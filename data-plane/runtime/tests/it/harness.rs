@@ -132,6 +132,16 @@ impl Stage {
     }
 }
 
+/// A source task on its own.
+pub(crate) fn counter() -> Box<dyn SourceTask> {
+    Box::new(Counter::default())
+}
+
+/// A sink task on its own.
+pub(crate) fn keeper() -> Box<dyn SinkTask> {
+    Box::new(Keeper::default())
+}
+
 pub(crate) fn id(name: &str) -> TaskId {
     TaskId::new(ConnectorName::try_from(name).unwrap(), 0)
 }

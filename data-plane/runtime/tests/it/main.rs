@@ -4,5 +4,6 @@
 
 mod faults;
 mod harness;
+mod retry;
 mod sink;
 mod source;

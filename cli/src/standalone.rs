@@ -5,9 +5,11 @@ use anyhow::Context as _;
 use dray_agent::{files, plugins, standalone};
 use dray_kafka::RdKafka;
 use dray_runtime::config::WorkerConfig;
+use dray_runtime::crew::Crew;
 use dray_runtime::offsets::file::FileOffsets;
 use dray_runtime::status::StatusBoard;
 use dray_runtime::worker::Worker;
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::runtime::Runtime;
@@ -41,17 +43,20 @@ pub(crate) fn run(args: &Args, runtime: &Runtime) -> Result<(), Failure> {
     })
 }
 
-/// A worker on rdkafka with its offsets in a file.
+/// A worker on rdkafka with its offsets in a file and a crew for its connectors. Called inside the tokio runtime.
 pub(crate) fn worker(config: WorkerConfig, board: StatusBoard) -> Result<Worker, Failure> {
     let file = config.offsets_file.clone().unwrap_or_default();
     let offsets = FileOffsets::open(&file).context("offsets of source connectors")?;
-    Ok(Worker::new(
+    let worker = Worker::new(
         config,
         Arc::new(RdKafka::new()),
         Arc::new(offsets),
         plugins::all(),
         board,
-    ))
+    );
+    let cores = std::thread::available_parallelism().map_or(2, NonZero::get);
+    let crew = Crew::start(cores).context("threads for connectors")?;
+    Ok(worker.with_crew(crew))
 }
 
 /// Resolves at SIGINT or SIGTERM.

@@ -5,6 +5,7 @@
 
 pub mod client_config;
 pub mod config;
+pub mod crew;
 pub mod dead_letter;
 pub mod decode;
 pub mod encode;

@@ -4,6 +4,7 @@ use crate::client_config;
 use crate::config::{
     ConnectorConfig, DeadLetterConfig, PluginConfig, SinkConfig, SourceConfig, Topics, WorkerConfig, connector_config,
 };
+use crate::crew::{Crew, Job};
 use crate::dead_letter::DeadLetters;
 use crate::encode::Converters;
 use crate::guard::{guarded_now, trace};
@@ -41,30 +42,39 @@ pub struct Worker {
     offsets: Arc<dyn OffsetStore>,
     plugins: Vec<&'static ConnectorPlugin>,
     board: StatusBoard,
+    crew: Option<Crew>,
 }
 
 /// A running connector instance or task. Dropping it aborts the work; [`Running::stop`] ends it properly.
 pub struct Running {
     stop: CancellationToken,
     target: watch::Sender<TargetState>,
-    work: JoinSet<()>,
+    work: Work,
 }
 
-impl Running {
-    fn start(
-        work: impl Future<Output = ()> + Send + 'static,
-        stop: CancellationToken,
-        target: watch::Sender<TargetState>,
-    ) -> Self {
-        let mut set = JoinSet::new();
-        set.spawn(work);
-        Self {
-            stop,
-            target,
-            work: set,
+/// Where the work runs.
+enum Work {
+    Crew(Job),
+    Tokio(JoinSet<()>),
+}
+
+impl Work {
+    fn abort(&mut self) {
+        match self {
+            Self::Crew(job) => job.abort(),
+            Self::Tokio(set) => set.abort_all(),
         }
     }
 
+    async fn ended(&mut self) {
+        match self {
+            Self::Crew(job) => job.ended().await,
+            Self::Tokio(set) => while set.join_next().await.is_some() {},
+        }
+    }
+}
+
+impl Running {
     /// Tells the work what the user wants of it; pausing keeps the task.
     pub fn set_target(&self, target: TargetState) {
         self.target.send_replace(target);
@@ -79,9 +89,14 @@ impl Running {
     /// Connector code that blocks its thread cannot be aborted: after a second it is left behind, and logged.
     pub async fn stop(mut self, deadline: Instant) -> bool {
         self.stop.cancel();
-        let ended = tokio::time::timeout_at(deadline, self.work.join_next()).await.is_ok();
-        if tokio::time::timeout(ABORT_TIMEOUT, self.work.shutdown()).await.is_err() {
-            tracing::error!("connector code blocks its thread and cannot be ended; it goes on until the process ends");
+        let ended = tokio::time::timeout_at(deadline, self.work.ended()).await.is_ok();
+        if !ended {
+            self.work.abort();
+            if tokio::time::timeout(ABORT_TIMEOUT, self.work.ended()).await.is_err() {
+                tracing::error!(
+                    "connector code blocks its thread and cannot be ended; it goes on until the process ends"
+                );
+            }
         }
         ended
     }
@@ -103,7 +118,30 @@ impl Worker {
             offsets,
             plugins,
             board,
+            crew: None,
         }
+    }
+
+    /// Has connectors and tasks run on a crew, so that those that block their threads harm only themselves. Without one they
+    /// run on the current tokio runtime, which is for tests on paused time.
+    #[must_use]
+    pub fn with_crew(mut self, crew: Crew) -> Self {
+        self.crew = Some(crew);
+        self
+    }
+
+    fn run(
+        &self,
+        name: &str,
+        work: impl Future<Output = ()> + Send + 'static,
+        stop: CancellationToken,
+        target: watch::Sender<TargetState>,
+    ) -> Running {
+        let work = match &self.crew {
+            Some(crew) => Work::Crew(crew.spawn(name, work)),
+            None => Work::Tokio(JoinSet::from_iter([work])),
+        };
+        Running { stop, target, work }
     }
 
     /// Where states are shown.
@@ -155,11 +193,8 @@ impl Worker {
             stop: stop.clone(),
         };
         self.board.connector(name, ConnectorState::Unassigned, None);
-        Ok(Running::start(
-            instance::run(parts),
-            stop,
-            watch::Sender::new(TargetState::Started),
-        ))
+        let target = watch::Sender::new(TargetState::Started);
+        Ok(self.run(name.as_str(), instance::run(parts), stop, target))
     }
 
     /// Starts a task of a connector.
@@ -218,7 +253,7 @@ impl Worker {
                     };
                     source_task::run(parts).await;
                 };
-                Ok(Running::start(work, stop, sender))
+                Ok(self.run(&id.to_string(), work, stop, sender))
             }
             Make::Sink(make) => {
                 let config = SinkConfig::parse(connector_config)?;
@@ -262,7 +297,7 @@ impl Worker {
                     };
                     sink_task::run(parts).await;
                 };
-                Ok(Running::start(work, stop, sender))
+                Ok(self.run(&id.to_string(), work, stop, sender))
             }
         }
     }

@@ -16,11 +16,12 @@ use dray_connect::{ConfigMap, Error, Result};
 use dray_kafka::fake::FakeKafka;
 use dray_model::{ConnectorName, ConnectorState, Generation, TargetState, TaskId, TaskState};
 use dray_runtime::config::WorkerConfig;
+use dray_runtime::crew::Crew;
 use dray_runtime::offsets::{OffsetEntry, OffsetStore, key_json};
 use dray_runtime::status::StatusBoard;
 use dray_runtime::worker::{Running, Worker};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -85,12 +86,24 @@ impl Stage {
         Self { kafka, offsets, worker }
     }
 
+    /// Connectors and tasks on a crew of so many threads, in real time.
+    pub(crate) fn on_crew(size: usize) -> Self {
+        let mut stage = Self::new();
+        stage.worker = stage.worker.with_crew(Crew::start(size).unwrap());
+        stage
+    }
+
     /// Starts task 0 of a connector.
     pub(crate) fn task(&self, name: &str, config: &[(&str, &str)]) -> Running {
         let mut config = map(config);
         config.insert("name".into(), name.into());
+        self.task_from(name, &config)
+    }
+
+    /// Starts task 0 of a connector from a whole configuration.
+    pub(crate) fn task_from(&self, name: &str, config: &ConfigMap) -> Running {
         self.worker
-            .start_task(&id(name), Generation::INITIAL, &config, &config, TargetState::Started)
+            .start_task(&id(name), Generation::INITIAL, config, config, TargetState::Started)
             .unwrap()
     }
 
@@ -168,7 +181,26 @@ static REACHED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
 /// Waits until the task or connector with this `shelf` misbehaves.
 pub(crate) async fn misbehaves(shelf: &str) {
-    until(|| REACHED.lock().unwrap().contains(shelf)).await;
+    until(|| has_misbehaved(shelf)).await;
+}
+
+/// Whether it has begun to.
+pub(crate) fn has_misbehaved(shelf: &str) -> bool {
+    REACHED.lock().unwrap().contains(shelf)
+}
+
+static GATE: (Mutex<bool>, Condvar) = (Mutex::new(false), Condvar::new());
+
+/// Takes its thread until [`unblock_all`].
+fn block() {
+    let open = GATE.0.lock().unwrap();
+    drop(GATE.1.wait_while(open, |open| !*open).unwrap());
+}
+
+/// Lets everything that blocks go on, from now on.
+pub(crate) fn unblock_all() {
+    *GATE.0.lock().unwrap() = true;
+    GATE.1.notify_all();
 }
 
 /// [`misbehave`] in a call that does not wait.
@@ -188,6 +220,10 @@ async fn misbehave(config: &ConfigMap, call: &str) -> Result<()> {
         .insert(config.get("shelf").cloned().unwrap_or_default());
     match config["fault.kind"].as_str() {
         "hang" => std::future::pending().await,
+        "block" => {
+            block();
+            Ok(())
+        }
         "panic" => panic!("asked to"),
         "retriable" => Err(Error::retriable("asked to")),
         _ => Err(Error::connect("asked to")),

@@ -9,6 +9,7 @@ use dray_devbroker::{Config, DevBroker};
 use dray_kafka::RdKafka;
 use dray_kafka::port::{ClientConfig, KafkaPort as _, NewTopic};
 use dray_model::{ConnectorName, TargetState};
+use dray_runtime::config::WorkerConfig;
 use dray_runtime::status::{StatusBoard, Statuses};
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -121,7 +122,8 @@ pub(crate) fn run(args: &Args, runtime: &Runtime) -> Result<(), Failure> {
 
         create_topic(&scene).await?;
         let board = StatusBoard::default();
-        let worker = command::worker(scene.worker(), board.clone())?;
+        let config = WorkerConfig::parse(&scene.worker()).map_err(anyhow::Error::from)?;
+        let worker = command::worker(config, board.clone())?;
         let (end, ended) = oneshot::channel::<()>();
         let connectors = scene.connectors()?;
         let mut driver = JoinSet::new();

@@ -3,14 +3,16 @@
 use crate::Failure;
 use anyhow::Context as _;
 use dray_agent::{files, plugins, standalone};
-use dray_connect::ConfigMap;
 use dray_kafka::RdKafka;
+use dray_runtime::config::WorkerConfig;
+use dray_runtime::crew::Crew;
 use dray_runtime::offsets::OffsetStore;
 use dray_runtime::offsets::file::FileOffsets;
-use dray_runtime::offsets::topic::{OffsetTopic, TopicOffsets};
+use dray_runtime::offsets::topic::TopicOffsets;
 use dray_runtime::status::StatusBoard;
 use dray_runtime::worker::Worker;
-use std::path::{Path, PathBuf};
+use std::num::NonZero;
+use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal as unix_signal};
@@ -43,20 +45,22 @@ pub(crate) fn run(args: &Args, runtime: &Runtime) -> Result<(), Failure> {
     })
 }
 
-/// A worker on rdkafka with its offsets in a topic or in a file, whichever its settings name.
-pub(crate) fn worker(config: ConfigMap, board: StatusBoard) -> Result<Worker, Failure> {
+/// A worker on rdkafka with its offsets in a topic or in a file, whichever its settings name, and a crew for its connectors.
+/// Called inside the tokio runtime.
+pub(crate) fn worker(config: WorkerConfig, board: StatusBoard) -> Result<Worker, Failure> {
     let port = Arc::new(RdKafka::new());
-    let topic = OffsetTopic::from_worker(&config).map_err(|error| Failure::Usage(error.to_string()))?;
-    let offsets: Arc<dyn OffsetStore> = match topic {
-        Some(topic) => {
-            Arc::new(TopicOffsets::open(topic, &config, port.as_ref()).context("offsets of source connectors")?)
-        }
+    let what = "offsets of source connectors";
+    let offsets: Arc<dyn OffsetStore> = match &config.offsets_topic {
+        Some(topic) => Arc::new(TopicOffsets::open(topic.clone(), &config, port.as_ref()).context(what)?),
         None => {
-            let file = config.get("offset.storage.file.filename").cloned().unwrap_or_default();
-            Arc::new(FileOffsets::open(Path::new(&file)).context("offsets of source connectors")?)
+            let file = config.offsets_file.clone().unwrap_or_default();
+            Arc::new(FileOffsets::open(&file).context(what)?)
         }
     };
-    Ok(Worker::new(config, port, offsets, plugins::all(), board))
+    let worker = Worker::new(config, port, offsets, plugins::all(), board);
+    let cores = std::thread::available_parallelism().map_or(2, NonZero::get);
+    let crew = Crew::start(cores).context("threads for connectors")?;
+    Ok(worker.with_crew(crew))
 }
 
 /// Resolves at SIGINT or SIGTERM.

@@ -2,6 +2,7 @@
 
 use dray_connect::ConfigMap;
 use dray_model::{ConnectorName, TargetState};
+use dray_runtime::config::{WorkerConfig, worker_config};
 use std::path::{Path, PathBuf};
 
 /// What is wrong with a file. One line: which file, which key and value, and what is allowed.
@@ -54,24 +55,26 @@ pub struct ConnectorFile {
 /// Reads a worker file.
 ///
 /// # Errors
-/// When it cannot be read, or lacks a key that a worker needs.
-pub fn worker(path: &Path) -> Result<ConfigMap, Error> {
+/// When it cannot be read, lacks a key that a worker needs, or has a value that is not allowed.
+pub fn worker(path: &Path) -> Result<WorkerConfig, Error> {
     let config = properties(path, &read(path)?)?;
     let wrong = |problem: String| {
         let path = path.to_owned();
         Err(Error::Value { path, problem })
     };
-    let missing = |key: &str| format!("Missing required configuration \"{key}\" which has no default value.");
-    for key in ["key.converter", "value.converter"] {
-        if !config.contains_key(key) {
-            return wrong(missing(key));
-        }
-    }
+    let worker = match WorkerConfig::parse(&config) {
+        Ok(worker) => worker,
+        Err(error) => return wrong(error.to_string()),
+    };
     // A worker file of distributed Connect names a topic; its offsets are taken over from there.
-    match (config.contains_key(OFFSETS_FILE), config.contains_key(OFFSETS_TOPIC)) {
-        (true, false) | (false, true) => {}
-        (false, false) => return wrong(missing(OFFSETS_FILE)),
-        (true, true) => {
+    match (&worker.offsets_file, &worker.offsets_topic) {
+        (Some(_), None) | (None, Some(_)) => {}
+        (None, None) => {
+            return wrong(format!(
+                "Missing required configuration \"{OFFSETS_FILE}\" which has no default value."
+            ));
+        }
+        (Some(_), Some(_)) => {
             return wrong(format!(
                 "{OFFSETS_FILE} and {OFFSETS_TOPIC} are both set: remove one of them"
             ));
@@ -80,7 +83,7 @@ pub fn worker(path: &Path) -> Result<ConfigMap, Error> {
     for key in config.keys().filter(|key| !is_worker_key(key)) {
         tracing::warn!(file = %path.display(), key, "unknown worker setting; it is ignored");
     }
-    Ok(config)
+    Ok(worker)
 }
 
 /// Reads a connector file.
@@ -198,33 +201,11 @@ fn flat(path: &Path, json: &serde_json::Value) -> Result<ConfigMap, Error> {
         .collect()
 }
 
-/// Keys and prefixes that a standalone worker file may have in Connect; anything else is likely a typing error.
+/// Keys that a worker file may have in Connect; anything else is likely a typing error. Besides the defined keys there are
+/// those of clients and plugins below a prefix, and some that only other clients of a worker of Connect's heed.
 fn is_worker_key(key: &str) -> bool {
-    const KEYS: [&str; 22] = [
-        "bootstrap.servers",
-        "client.dns.lookup",
-        "client.id",
-        "group.id",
-        "task.shutdown.graceful.timeout.ms",
-        "offset.flush.interval.ms",
-        "offset.flush.timeout.ms",
-        OFFSETS_FILE,
-        "plugin.path",
-        "plugin.discovery",
-        "metric.reporters",
-        "metrics.recording.level",
-        "config.providers",
-        "connector.client.config.override.policy",
-        "listeners",
-        "admin.listeners",
-        "rest.extension.classes",
-        "security.protocol",
-        "key.converter",
-        "value.converter",
-        "header.converter",
-        "response.http.headers.config",
-    ];
-    const PREFIXES: [&str; 18] = [
+    const CLIENT_KEYS: [&str; 3] = ["client.id", "group.id", "security.protocol"];
+    const PREFIXES: [&str; 13] = [
         "offset.storage.",
         "key.converter.",
         "value.converter.",
@@ -234,17 +215,14 @@ fn is_worker_key(key: &str) -> bool {
         "producer.",
         "consumer.",
         "admin.",
-        "topic.creation.",
-        "topic.tracking.",
         "config.providers.",
-        "metrics.",
-        "rest.",
-        "access.control.",
-        "ssl.",
+        "metrics.context.",
         "sasl.",
         "listeners.https.",
     ];
-    KEYS.contains(&key) || PREFIXES.iter().any(|prefix| key.starts_with(prefix))
+    worker_config::definition().key(key).is_some()
+        || CLIENT_KEYS.contains(&key)
+        || PREFIXES.iter().any(|prefix| key.starts_with(prefix))
 }
 
 #[cfg(test)]
@@ -283,7 +261,7 @@ mod tests {
             shown.ends_with("is missing the mandatory 'name' configuration"),
             "{shown}"
         );
-        let (_folder, path) = file("key.converter=x\n");
+        let (_folder, path) = file("key.converter=JsonConverter\n");
         let shown = worker(&path).unwrap_err().to_string();
         assert!(
             shown.contains("Missing required configuration \"value.converter\""),

@@ -29,7 +29,7 @@ struct Driver {
 /// # Errors
 /// When a connector's configuration is wrong; those that were started before it are stopped again.
 pub async fn run(worker: Worker, files: Vec<ConnectorFile>, shutdown: impl Future<Output = ()>) -> Result<()> {
-    let graceful = worker.graceful_timeout()?;
+    let graceful = worker.config().graceful_timeout;
     // Each connector sends one message at a time and waits, so this bounds only how many wait outside.
     let (sender, mut receiver) = mpsc::channel(16);
     let mut driver = Driver {

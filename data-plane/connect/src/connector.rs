@@ -164,13 +164,33 @@ pub struct ConnectorPlugin {
     pub class: &'static str,
     /// Other names that it answers to.
     pub aliases: &'static [&'static str],
+    /// The class name of its tasks, which task configurations show.
+    pub task_class: &'static str,
     /// Its version.
     pub version: &'static str,
-    /// Makes an instance, not yet started.
-    pub make: fn() -> Connector,
+    /// Makes instances.
+    pub make: Make,
+}
+
+/// Makes connectors of one kind, not yet started.
+#[derive(Clone, Copy)]
+pub enum Make {
+    /// Sources.
+    Source(fn() -> Box<dyn SourceConnector>),
+    /// Sinks.
+    Sink(fn() -> Box<dyn SinkConnector>),
 }
 
 impl ConnectorPlugin {
+    /// An instance, not yet started.
+    #[must_use]
+    pub fn make(&self) -> Connector {
+        match self.make {
+            Make::Source(make) => Connector::Source(make()),
+            Make::Sink(make) => Connector::Sink(make()),
+        }
+    }
+
     /// Whether a configuration that names `class` means this plugin.
     #[must_use]
     pub fn answers_to(&self, class: &str) -> bool {

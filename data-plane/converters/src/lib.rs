@@ -26,7 +26,7 @@ pub use self::boolean::BooleanConverter;
 pub use self::header::{AsHeaderConverter, SimpleHeaderConverter};
 pub use self::json::JsonConverter;
 pub use self::number::{Number, NumberConverter};
-pub use self::registry::{CLASSES, HEADER_CLASSES, converter, header_converter};
+pub use self::registry::{CLASSES, HEADER_CLASSES, class_name, converter, header_converter};
 pub use self::string::StringConverter;
 
 /// What a converter made of bytes. The first three let the caller keep the bytes where they are.

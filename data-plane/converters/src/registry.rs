@@ -23,6 +23,16 @@ pub const CLASSES: &[&str] = &[
 /// The class names that only [`header_converter`] knows.
 pub const HEADER_CLASSES: &[&str] = &[SIMPLE_CLASS];
 
+/// The full name of a converter or header converter that is named by class or alias; none when there is none.
+#[must_use]
+pub fn class_name(class: &str) -> Option<&'static str> {
+    if is_simple(class) {
+        Some(SIMPLE_CLASS)
+    } else {
+        find(class)
+    }
+}
+
 /// A converter by its class name or alias (`JsonConverter`, `Json`), configured with its own keys: the prefix
 /// `key.converter.` or `value.converter.` is off.
 pub fn converter(class: &str, config: &ConfigMap, is_key: bool) -> Result<Box<dyn Converter>> {
@@ -35,13 +45,17 @@ pub fn converter(class: &str, config: &ConfigMap, is_key: bool) -> Result<Box<dy
 
 /// A header converter by its class name or alias (`SimpleHeaderConverter`, `Simple`, or any of [`converter`]).
 pub fn header_converter(class: &str, config: &ConfigMap) -> Result<Box<dyn HeaderConverter>> {
-    if [SIMPLE_CLASS, "SimpleHeaderConverter", "Simple"].contains(&class.trim()) {
+    if is_simple(class) {
         return Ok(Box::new(SimpleHeaderConverter));
     }
     match find(class) {
         Some(found) => Ok(Box::new(AsHeaderConverter::new(build(found, config)?))),
         None => Err(not_found("header.converter", class)),
     }
+}
+
+fn is_simple(class: &str) -> bool {
+    [SIMPLE_CLASS, "SimpleHeaderConverter", "Simple"].contains(&class.trim())
 }
 
 /// The full name of a class that was given in full, by its simple name, or by that without `Converter`.

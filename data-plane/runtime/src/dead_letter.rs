@@ -1,6 +1,7 @@
 //! The dead letter queue of a sink (KIP-298): records that failed, as they were consumed, with the reason in headers.
 //! Unlike Connect's, it is part of the record's way: offsets wait until the letters are acknowledged.
 
+use crate::config::DeadLetterConfig;
 use crate::encode::Failure;
 use crate::guard::trace;
 use crate::topics::create;
@@ -15,16 +16,12 @@ use std::time::Duration;
 pub struct DeadLetters {
     /// Its share of a producer.
     pub lane: Box<dyn ProducerLane>,
-    /// The topic, `errors.deadletterqueue.topic.name`.
-    pub topic: String,
-    /// `errors.deadletterqueue.context.headers.enable`.
-    pub context_headers: bool,
+    /// Its settings.
+    pub config: DeadLetterConfig,
     /// Whose letters these are.
     pub id: TaskId,
     /// Looks for the topic and creates it.
     pub admin: Arc<dyn Admin>,
-    /// `errors.deadletterqueue.topic.replication.factor`.
-    pub replication_factor: i16,
 }
 
 /// A failed record with its place in the fetch.
@@ -44,17 +41,20 @@ impl DeadLetters {
     /// When it does not exist and cannot be created.
     pub async fn prepare(&mut self) -> Result<()> {
         let topic = NewTopic {
-            name: self.topic.clone(),
+            name: self.config.topic.clone(),
             partitions: 1,
-            replication_factor: self.replication_factor,
+            replication_factor: self.config.replication_factor,
             configs: BTreeMap::new(),
         };
         while let Err(error) = create(self.admin.as_ref(), &topic).await {
             if !error.is_retriable() {
-                let text = format!("Could not initialize dead letter queue with topic={}", self.topic);
+                let text = format!(
+                    "Could not initialize dead letter queue with topic={}",
+                    self.config.topic
+                );
                 return Err(Error::connect(text).with_source(error));
             }
-            tracing::warn!(connector = %self.id.connector, task = self.id.number, topic = self.topic, error = %error,
+            tracing::warn!(connector = %self.id.connector, task = self.id.number, topic = self.config.topic, error = %error,
                 "dead letter queue could not be created; tried again");
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
@@ -83,7 +83,7 @@ impl DeadLetters {
                 .map(|(key, value)| HeaderRef { key, value: *value })
                 .collect();
             let produce = ProduceRecord {
-                topic: &self.topic,
+                topic: &self.config.topic,
                 partition: None,
                 timestamp: record.timestamp,
                 key: record.key.as_ref().map(|slice| fetch.bytes(slice)),
@@ -111,11 +111,11 @@ impl DeadLetters {
     }
 
     fn unwritable(&self, error: dray_kafka::Error) -> Error {
-        Error::connect(format!("dead letter queue {} cannot be written", self.topic)).with_source(error)
+        Error::connect(format!("dead letter queue {} cannot be written", self.config.topic)).with_source(error)
     }
 
     fn context(&self, fetch: &FetchBatch, letter: &Letter) -> Vec<(&'static str, String)> {
-        if !self.context_headers {
+        if !self.config.context_headers {
             return Vec::new();
         }
         let record = &fetch.records[letter.place];

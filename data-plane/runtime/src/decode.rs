@@ -2,7 +2,7 @@
 //! the sink batch takes the fetched buffer over.
 
 use crate::encode::{Converters, Failure};
-use crate::policy::Stage;
+use crate::policy::{ErrorPolicy, Stage, Tries};
 use dray_connect::Result;
 use dray_connect::backing::{Backing, Span};
 use dray_connect::datum::{Datum, Utf8Span};
@@ -11,23 +11,32 @@ use dray_connect::schema::SchemaRef;
 use dray_connect::sink_batch::{SinkBatch, SinkRecordData};
 use dray_converters::{Converter, Parsed};
 use dray_kafka::port::{FetchBatch, FetchedRecord, Slice};
+use tokio_util::sync::CancellationToken;
 
-/// Converts a fetch. A record that cannot be converted is handed to `failed` with its place in the fetch.
+/// Converts a fetch. A record that fails retriably is tried again; one that fails for good is handed to `failed` with its
+/// place in the fetch. Waits only between tries.
 ///
 /// # Errors
-/// Whatever `failed` answers.
-pub fn decode(
+/// Whatever `failed` answers, or [`dray_connect::Error::Cancelled`] when `stop` ends a wait.
+pub async fn decode(
     fetch: &FetchBatch,
     converters: &mut Converters,
-    failed: &mut dyn FnMut(usize, Failure) -> Result<()>,
+    policy: &ErrorPolicy,
+    failed: &mut (dyn FnMut(usize, Failure) -> Result<()> + Send),
+    stop: &CancellationToken,
 ) -> Result<SinkBatch> {
     let mut backing = Backing::default();
     let block = backing.adopt(fetch.data.clone());
     let mut batch = SinkBatch::new(backing, fetch.topics.clone());
     for (place, record) in fetch.records.iter().enumerate() {
-        match decode_one(fetch, place, record, block, converters, batch.backing()) {
-            Ok(data) => batch.push(data),
-            Err(failure) => failed(place, failure)?,
+        let mut tries = Tries::default();
+        loop {
+            match decode_one(fetch, place, record, block, converters, batch.backing()) {
+                Ok(data) => batch.push(data),
+                Err(failure) if tries.again(failure.stage, &failure.error, policy, stop).await? => continue,
+                Err(failure) => failed(place, failure)?,
+            }
+            break;
         }
     }
     Ok(batch)

@@ -1,13 +1,14 @@
 //! The way of a source batch to Kafka's bytes: converters, in Connect's order (header, key, value).
 
 use crate::ledger::{Ledger, PartitionNumber, Sequence};
-use crate::policy::{ErrorPolicy, Stage};
+use crate::policy::{ErrorPolicy, Stage, Tries};
 use dray_connect::offset::SourcePartition;
 use dray_connect::source_batch::{Body, Field, SourceBatch, SourceRecord};
 use dray_connect::{Error, Result};
 use dray_converters::{Converter, HeaderConverter, Written};
 use dray_kafka::port::{HeaderRef, ProduceRecord};
 use std::ops::Range;
+use tokio_util::sync::CancellationToken;
 
 /// The converters of one task.
 pub struct Converters {
@@ -71,19 +72,20 @@ pub struct Failure {
     pub error: Error,
 }
 
-/// Encodes a batch and enters its records into the ledger. Records that fail and are tolerated are entered as
-/// finished and reported through `failed`.
+/// Encodes a batch and enters its records into the ledger. A record that fails retriably is tried again; one that fails for
+/// good and is tolerated is entered as finished and reported through `failed`. Waits only between tries.
 ///
 /// # Errors
-/// The first failure that is not tolerated; the records before it are entered and stay unfinished, so nothing beyond
-/// them is ever committed.
-pub fn encode<'a>(
+/// The first failure that is not tolerated, or [`Error::Cancelled`] when `stop` ends a wait; the records before it are
+/// entered and stay unfinished, so nothing beyond them is ever committed.
+pub async fn encode<'a>(
     batch: &'a SourceBatch,
     converters: &mut Converters,
     ledger: &mut Ledger,
     policy: &ErrorPolicy,
     mut scratch: Vec<u8>,
-    failed: &mut dyn FnMut(&Failure),
+    failed: &mut (dyn FnMut(&Failure) + Send),
+    stop: &CancellationToken,
 ) -> Result<EncodedBatch<'a>> {
     scratch.clear();
     let numbers: Vec<PartitionNumber> = batch
@@ -99,7 +101,21 @@ pub fn encode<'a>(
     };
     for record in batch.records() {
         let number = numbers[record.source_partition.index()];
-        match encoded.parts(record, converters) {
+        let (headers, scratch) = (encoded.headers.len(), encoded.scratch.len());
+        let mut tries = Tries::default();
+        let parts = loop {
+            match encoded.parts(record, converters) {
+                Ok(parts) => break Ok(parts),
+                Err(failure) => {
+                    encoded.headers.truncate(headers);
+                    encoded.scratch.truncate(scratch);
+                    if !tries.again(failure.stage, &failure.error, policy, stop).await? {
+                        break Err(failure);
+                    }
+                }
+            }
+        };
+        match parts {
             Ok((key, value, headers)) => {
                 let sequence = ledger.enter(number, record.source_offset.clone());
                 encoded.records.push(Encoded {

@@ -1,9 +1,10 @@
 //! One connector instance: start it, ask it for task configurations, serve its requests, stop it.
 
+use crate::config::ConnectorConfig;
 use crate::guard::{guarded, guarded_now, trace};
 use crate::offsets::{ConnectorOffsets, OffsetStore};
 use crate::status::StatusBoard;
-use dray_connect::connector::Connector;
+use dray_connect::connector::{Connector, ConnectorPlugin};
 use dray_connect::context::{ConnectorContext, ConnectorRequest, OffsetReader};
 use dray_connect::{ConfigMap, Error, Result};
 use dray_model::{ConnectorName, ConnectorState};
@@ -15,14 +16,10 @@ use tokio_util::sync::CancellationToken;
 pub struct InstanceParts {
     /// Its name.
     pub name: ConnectorName,
-    /// Connector code.
-    pub connector: Connector,
+    /// Its class.
+    pub plugin: &'static ConnectorPlugin,
     /// The connector's configuration.
-    pub config: ConfigMap,
-    /// `tasks.max`.
-    pub tasks_max: usize,
-    /// `tasks.max.enforce`.
-    pub enforce: bool,
+    pub config: ConnectorConfig,
     /// Where offsets are stored.
     pub offsets: Arc<dyn OffsetStore>,
     /// Where its state is shown.
@@ -43,20 +40,19 @@ pub struct TaskConfigs {
 }
 
 /// Runs the instance until it is stopped or fails.
-pub async fn run(mut parts: InstanceParts) {
-    let name = parts.name.clone();
-    let board = parts.board.clone();
-    let stop = parts.stop.clone();
-    let result = work(&mut parts).await;
-    if let Err(error) = &result {
-        tracing::error!(connector = %name, error = %trace(error), "connector failed");
-        board.connector(&name, ConnectorState::Failed, Some(trace(error)));
+pub async fn run(parts: InstanceParts) {
+    let (name, board) = (parts.name.clone(), parts.board.clone());
+    let mut connector = None;
+    if let Err(error) = work(&parts, &mut connector).await {
+        tracing::error!(connector = %name, error = %trace(&error), "connector failed");
+        board.connector(&name, ConnectorState::Failed, Some(trace(&error)));
         // Its tasks go on, as in Connect; the instance stays FAILED until somebody restarts or stops it.
-        stop.cancelled().await;
+        parts.stop.cancelled().await;
     }
-    let stopped = match &mut parts.connector {
-        Connector::Source(connector) => guarded("stop", connector.stop()).await,
-        Connector::Sink(connector) => guarded("stop", connector.stop()).await,
+    let stopped = match &mut connector {
+        None => Ok(()),
+        Some(Connector::Source(connector)) => guarded("stop", connector.stop()).await,
+        Some(Connector::Sink(connector)) => guarded("stop", connector.stop()).await,
     };
     if let Err(error) = stopped {
         tracing::warn!(connector = %name, error = %trace(&error), "stop() of the connector failed");
@@ -64,25 +60,23 @@ pub async fn run(mut parts: InstanceParts) {
     board.connector(&name, ConnectorState::Unassigned, None);
 }
 
-async fn work(parts: &mut InstanceParts) -> Result<()> {
+async fn work(parts: &InstanceParts, made: &mut Option<Connector>) -> Result<()> {
+    let connector = made.insert(guarded_now("the constructor", || Ok(parts.plugin.make()))?);
     // Reconfiguration requests are merged when this queue is full, so a few places are plenty.
     let (sender, mut requests) = mpsc::channel(4);
     let reader =
         || -> Arc<dyn OffsetReader> { Arc::new(ConnectorOffsets::new(parts.offsets.clone(), parts.name.as_str())) };
-    let started = match &mut parts.connector {
+    let config = parts.config.originals();
+    let started = match connector {
         Connector::Source(connector) => {
             let context = ConnectorContext::new(sender, Some(reader()));
-            parts
-                .stop
-                .run_until_cancelled(guarded("start", connector.start(context, &parts.config)))
-                .await
+            let start = guarded("start", connector.start(context, config));
+            parts.stop.run_until_cancelled(start).await
         }
         Connector::Sink(connector) => {
             let context = ConnectorContext::new(sender, None);
-            parts
-                .stop
-                .run_until_cancelled(guarded("start", connector.start(context, &parts.config)))
-                .await
+            let start = guarded("start", connector.start(context, config));
+            parts.stop.run_until_cancelled(start).await
         }
     };
     match started {
@@ -91,18 +85,7 @@ async fn work(parts: &mut InstanceParts) -> Result<()> {
     }
     parts.board.connector(&parts.name, ConnectorState::Running, None);
     loop {
-        let max = parts.tasks_max;
-        let configs = match &parts.connector {
-            Connector::Source(connector) => guarded_now("taskConfigs", || connector.task_configs(max))?,
-            Connector::Sink(connector) => guarded_now("taskConfigs", || connector.task_configs(max))?,
-        };
-        if configs.len() > max {
-            let text = too_many(&parts.name, configs.len(), max);
-            if parts.enforce {
-                return Err(Error::connect(text));
-            }
-            tracing::warn!(connector = %parts.name, "{text}");
-        }
+        let configs = task_configs(parts, connector)?;
         let message = TaskConfigs {
             connector: parts.name.clone(),
             configs,
@@ -123,6 +106,28 @@ async fn work(parts: &mut InstanceParts) -> Result<()> {
             }
         }
     }
+}
+
+/// The configurations of the connector's tasks, with what the framework adds to each: the class of the task, and the topics
+/// that the connector's own configuration names.
+fn task_configs(parts: &InstanceParts, connector: &Connector) -> Result<Vec<ConfigMap>> {
+    let max = parts.config.tasks_max;
+    let mut configs = match connector {
+        Connector::Source(connector) => guarded_now("taskConfigs", || connector.task_configs(max))?,
+        Connector::Sink(connector) => guarded_now("taskConfigs", || connector.task_configs(max))?,
+    };
+    if configs.len() > max {
+        let text = too_many(&parts.name, configs.len(), max);
+        if parts.config.enforce_tasks_max {
+            return Err(Error::connect(text));
+        }
+        tracing::warn!(connector = %parts.name, "{text}");
+    }
+    for config in &mut configs {
+        config.insert("task.class".to_owned(), parts.plugin.task_class.to_owned());
+        config.extend(parts.config.topic_keys());
+    }
+    Ok(configs)
 }
 
 fn too_many(name: &ConnectorName, generated: usize, max: usize) -> String {

@@ -4,6 +4,8 @@
 //! be committed.
 
 pub mod client_config;
+pub mod config;
+pub mod crew;
 pub mod dead_letter;
 pub mod decode;
 pub mod encode;
@@ -16,5 +18,5 @@ pub mod sink_task;
 pub mod source_task;
 pub mod status;
 pub mod topics;
-pub mod unsupported;
+mod unsupported;
 pub mod worker;

@@ -1,7 +1,11 @@
 //! What happens to a record that fails: `errors.tolerance`, retries and their back-off (KIP-298), as one table.
 
-use dray_connect::{ConfigMap, Error, Result};
+use dray_connect::config::ParsedConfig;
+use dray_connect::{Error, Result};
+use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 /// Where a record failed; the names are Connect's, they stand in dead letter headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +50,7 @@ pub enum Tolerance {
 pub struct ErrorPolicy {
     /// Whether bad records are skipped.
     pub tolerance: Tolerance,
-    /// How long retriable failures are tried again; none is for ever.
+    /// How long an operation on a record that fails retriably is tried again; none is for ever.
     pub retry_timeout: Option<Duration>,
     /// The longest wait between two tries.
     pub retry_delay_max: Duration,
@@ -56,30 +60,24 @@ pub struct ErrorPolicy {
     pub log_messages: bool,
 }
 
+/// The wait after the first failure.
+const FIRST_DELAY: Duration = Duration::from_millis(300);
+/// The shortest wait: `errors.retry.delay.max.ms=0` must not make a loop that never rests.
+const SHORTEST_DELAY: Duration = Duration::from_millis(1);
+
 impl ErrorPolicy {
-    /// Reads the `errors.*` keys.
-    ///
-    /// # Errors
-    /// With Connect's text for the first key whose value is not allowed.
-    pub fn from_config(config: &ConfigMap) -> Result<Self> {
-        let tolerance = match config.get("errors.tolerance").map_or("none", |value| value.trim()) {
-            "none" => Tolerance::None,
-            "all" => Tolerance::All,
-            other => {
-                return Err(Error::config(format!(
-                    "Invalid value {other} for configuration errors.tolerance: String must be one of: none, all"
-                )));
-            }
-        };
-        let timeout = millis(config, "errors.retry.timeout", 0)?;
+    /// Takes the `errors.*` keys of a connector.
+    pub(crate) fn read(config: &ParsedConfig) -> Result<Self> {
+        let millis = |key| config.long(key).map(|millis| u64::try_from(millis).ok());
         Ok(Self {
-            tolerance,
-            retry_timeout: u64::try_from(timeout).ok().map(Duration::from_millis),
-            retry_delay_max: Duration::from_millis(
-                u64::try_from(millis(config, "errors.retry.delay.max.ms", 60_000)?).unwrap_or(0),
-            ),
-            log: flag(config, "errors.log.enable", false)?,
-            log_messages: flag(config, "errors.log.include.messages", false)?,
+            tolerance: match config.string("errors.tolerance") {
+                Some("all") => Tolerance::All,
+                _ => Tolerance::None,
+            },
+            retry_timeout: millis("errors.retry.timeout")?.map(Duration::from_millis),
+            retry_delay_max: Duration::from_millis(millis("errors.retry.delay.max.ms")?.unwrap_or(0)),
+            log: config.boolean("errors.log.enable")?,
+            log_messages: config.boolean("errors.log.include.messages")?,
         })
     }
 
@@ -91,79 +89,159 @@ impl ErrorPolicy {
         }
     }
 
-    /// The wait before try number `attempt` (from 1): 300 ms doubling up to the maximum.
+    /// The wait after failure number `attempt` (from 1), as Connect's: 300 ms, doubling; where that is more than the
+    /// maximum, a random time below it, so that tasks that failed together do not come back together.
     #[must_use]
     pub fn delay(&self, attempt: u32) -> Duration {
-        Duration::from_millis(300)
-            .saturating_mul(1 << attempt.saturating_sub(1).min(20))
-            .min(self.retry_delay_max)
+        let delay = FIRST_DELAY.saturating_mul(1 << attempt.saturating_sub(1).min(20));
+        let delay = if delay > self.retry_delay_max {
+            self.retry_delay_max.mul_f64(random())
+        } else {
+            delay
+        };
+        delay.max(SHORTEST_DELAY)
     }
 }
 
-/// A number of a configuration.
-///
-/// # Errors
-/// With Connect's text when it is not a number.
-pub fn millis(config: &ConfigMap, key: &str, default: i64) -> Result<i64> {
-    let Some(text) = config.get(key) else {
-        return Ok(default);
-    };
-    text.trim().parse().map_err(|_| {
-        Error::config(format!(
-            "Invalid value {text} for configuration {key}: Not a number of type LONG"
-        ))
-    })
+/// A number in [0, 1). Needed once a wait, so the standard library's random hash keys are enough.
+fn random() -> f64 {
+    (RandomState::new().hash_one(()) >> 11) as f64 / (1_u64 << 53) as f64
 }
 
-/// A boolean of a configuration.
-///
-/// # Errors
-/// With Connect's text when it is neither true nor false.
-pub fn flag(config: &ConfigMap, key: &str, default: bool) -> Result<bool> {
-    let Some(text) = config.get(key) else {
-        return Ok(default);
-    };
-    match text.trim().to_ascii_lowercase().as_str() {
-        "true" => Ok(true),
-        "false" => Ok(false),
-        _ => Err(Error::config(format!(
-            "Invalid value {text} for configuration {key}: Expected value to be either true or false"
-        ))),
+/// The tries of one record. Each stage that it goes through has the whole `errors.retry.timeout` for itself.
+#[derive(Debug, Default)]
+pub struct Tries {
+    stage: Option<Stage>,
+    attempt: u32,
+    deadline: Option<Instant>,
+}
+
+impl Tries {
+    /// Waits after a failure and returns whether to try again: only what failed retriably, and only in time. Cancel-safe.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`] when the task is stopped meanwhile: the record is then neither done nor bad.
+    pub async fn again(
+        &mut self,
+        stage: Stage,
+        error: &Error,
+        policy: &ErrorPolicy,
+        stop: &CancellationToken,
+    ) -> Result<bool> {
+        if !error.is_retriable() {
+            return Ok(false);
+        }
+        let now = Instant::now();
+        if self.stage != Some(stage) {
+            *self = Self {
+                stage: Some(stage),
+                attempt: 0,
+                deadline: policy.retry_timeout.map(|timeout| now + timeout),
+            };
+        }
+        self.attempt = self.attempt.saturating_add(1);
+        let left = self.deadline.map(|deadline| deadline.saturating_duration_since(now));
+        if left.is_some_and(|left| left.is_zero()) {
+            return Ok(false);
+        }
+        let delay = policy.delay(self.attempt);
+        let wait = tokio::time::sleep(left.map_or(delay, |left| delay.min(left)));
+        match stop.run_until_cancelled(wait).await {
+            Some(()) => Ok(true),
+            None => Err(Error::Cancelled),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::connector_config::source_definition;
+    use dray_connect::ConfigMap;
 
-    fn config(pairs: &[(&str, &str)]) -> ConfigMap {
-        pairs
-            .iter()
-            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-            .collect()
+    fn policy(pairs: &[(&str, &str)]) -> ErrorPolicy {
+        let named = [("name", "c"), ("connector.class", "C")];
+        let config: ConfigMap = [&named, pairs]
+            .concat()
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .collect();
+        ErrorPolicy::read(&source_definition().parse(&config).unwrap()).unwrap()
     }
 
     #[test]
     fn defaults_are_connects() {
-        let policy = ErrorPolicy::from_config(&config(&[])).unwrap();
+        let policy = policy(&[]);
         assert_eq!(policy.tolerance, Tolerance::None);
         assert_eq!(policy.retry_timeout, Some(Duration::ZERO));
+        assert_eq!(policy.retry_delay_max, Duration::from_secs(60));
         assert!(policy.judge(Error::data("bad")).is_err());
     }
 
     #[test]
-    fn bad_values_are_named() {
-        let error = ErrorPolicy::from_config(&config(&[("errors.tolerance", "some")])).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "Invalid value some for configuration errors.tolerance: String must be one of: none, all"
-        );
+    fn back_off_doubles_and_is_random_beyond_its_maximum() {
+        let policy = policy(&[("errors.retry.delay.max.ms", "1000")]);
+        let millis = |attempt| policy.delay(attempt).as_millis();
+        assert_eq!([millis(1), millis(2)], [300, 600]);
+        let random: Vec<u128> = (0..100).map(|_| millis(3)).collect();
+        assert!(random.iter().all(|millis| (1..1000).contains(millis)), "{random:?}");
+        assert!(random.iter().any(|millis| *millis < 500), "{random:?}");
+        assert!(random.iter().any(|millis| *millis >= 500), "{random:?}");
+        assert!(policy.delay(u32::MAX) < Duration::from_secs(1));
     }
 
     #[test]
-    fn back_off_doubles_up_to_its_maximum() {
-        let policy = ErrorPolicy::from_config(&config(&[("errors.retry.delay.max.ms", "1000")])).unwrap();
-        let delays: Vec<u128> = (1..5).map(|attempt| policy.delay(attempt).as_millis()).collect();
-        assert_eq!(delays, [300, 600, 1000, 1000]);
+    fn no_maximum_still_rests() {
+        let policy = policy(&[("errors.retry.delay.max.ms", "0")]);
+        assert_eq!(policy.delay(1), SHORTEST_DELAY);
+    }
+
+    /// When the tries of an operation that always fails happen, in milliseconds.
+    async fn tries(policy: &ErrorPolicy, most: usize) -> Vec<u128> {
+        let (started, stop, error) = (Instant::now(), CancellationToken::new(), Error::retriable("later"));
+        let (mut tries, mut times) = (Tries::default(), vec![0]);
+        while times.len() < most && tries.again(Stage::KeyConverter, &error, policy, &stop).await.unwrap() {
+            times.push(started.elapsed().as_millis());
+        }
+        times
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn tries_end_at_the_time_out() {
+        assert_eq!(tries(&policy(&[]), 9).await, [0], "0 is no retry at all");
+        let second = policy(&[("errors.retry.timeout", "1000")]);
+        assert_eq!(tries(&second, 9).await, [0, 300, 900, 1000], "the last wait is cut");
+        let forever = policy(&[("errors.retry.timeout", "-1")]);
+        let times = tries(&forever, 9).await;
+        assert_eq!(times[..5], [0, 300, 900, 2_100, 4_500]);
+        assert_eq!(times.len(), 9);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_stage_has_its_own_time_out() {
+        let policy = policy(&[("errors.retry.timeout", "300")]);
+        let (stop, error) = (CancellationToken::new(), Error::retriable("later"));
+        let mut tries = Tries::default();
+        for stage in [Stage::KeyConverter, Stage::ValueConverter] {
+            assert!(tries.again(stage, &error, &policy, &stop).await.unwrap());
+            assert!(!tries.again(stage, &error, &policy, &stop).await.unwrap());
+        }
+        assert!(
+            !tries
+                .again(Stage::HeaderConverter, &Error::data("bad"), &policy, &stop)
+                .await
+                .unwrap()
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_ends_the_wait() {
+        let (stop, error) = (CancellationToken::new(), Error::retriable("later"));
+        stop.cancel();
+        let policy = policy(&[("errors.retry.timeout", "-1")]);
+        let again = Tries::default()
+            .again(Stage::KeyConverter, &error, &policy, &stop)
+            .await;
+        assert!(matches!(again, Err(Error::Cancelled)), "{again:?}");
     }
 }

@@ -8,7 +8,7 @@ use crate::policy::{ErrorPolicy, Stage};
 use crate::status::TaskSelf;
 use dray_connect::connector::{SinkOffsets, SinkTask};
 use dray_connect::context::SinkTaskContext;
-use dray_connect::sink_batch::{SinkBatch, TopicPartition};
+use dray_connect::sink_batch::{SinkBatch, TimestampType, TopicPartition};
 use dray_connect::{ConfigMap, Error, Result};
 use dray_kafka::port::{Admin, Consumer, ConsumerEvent, FetchBatch, FetchedRecord};
 use dray_model::{TargetState, TaskState};
@@ -72,6 +72,7 @@ struct Runner {
     /// Fetched before the pause for a redelivery took effect; bounded by the consumer's prefetch.
     backlog: VecDeque<FetchBatch>,
     paused: bool,
+    stop: CancellationToken,
 }
 
 /// How often the topics of the cluster are matched again. A Java consumer does it every 5 minutes; users wait for a new
@@ -88,21 +89,14 @@ pub struct TopicPattern {
 }
 
 impl TopicPattern {
-    /// A pattern that must match the whole name.
-    ///
-    /// # Errors
-    /// When it is not a regular expression.
-    pub fn new(pattern: &str, admin: Arc<dyn Admin>) -> Result<Self> {
-        let regex = fancy_regex::Regex::new(&format!("^(?:{pattern})$")).map_err(|error| {
-            Error::config(format!(
-                "Invalid value {pattern} for configuration topics.regex: Invalid regex: {error}"
-            ))
-        })?;
-        Ok(Self {
+    /// A pattern that matches whole names.
+    #[must_use]
+    pub fn new(regex: fancy_regex::Regex, admin: Arc<dyn Admin>) -> Self {
+        Self {
             regex,
             admin,
             subscribed: Vec::new(),
-        })
+        }
     }
 }
 
@@ -143,10 +137,15 @@ pub async fn run(parts: SinkParts) {
         pending: None,
         backlog: VecDeque::new(),
         paused: false,
+        stop: parts.stop.clone(),
     };
-    let result = runner
+    let result = match runner
         .work(&config, parts.commit_interval, parts.target, &parts.stop)
-        .await;
+        .await
+    {
+        Err(Error::Cancelled) if parts.stop.is_cancelled() => Ok(()),
+        result => result,
+    };
     let failed = result.is_err();
     if tokio::time::timeout(parts.flush_timeout, runner.close_all(failed))
         .await
@@ -337,21 +336,23 @@ impl Runner {
             self.converters.header.class(),
         );
         let (policy, me) = (&self.policy, &self.me);
-        let batch = decode(&fetch, &mut self.converters, &mut |place, failure: Failure| {
-            log_failure(me, policy, &failure, &fetch, place);
+        let mut failed = |place, failure: Failure| {
             let class = match failure.stage {
                 Stage::KeyConverter => classes.0,
                 Stage::HeaderConverter => classes.2,
                 Stage::ValueConverter | Stage::KafkaProduce | Stage::TaskPut => classes.1,
             };
-            letters.push(Letter { place, failure, class });
+            let letter = Letter { place, failure, class };
+            log_failure(me, policy, &letter, &fetch);
+            letters.push(letter);
             match policy.tolerance {
                 crate::policy::Tolerance::All => Ok(()),
                 crate::policy::Tolerance::None => Err(Error::connect("Tolerance exceeded in error handler")),
             }
-        });
-        let batch = match batch {
+        };
+        let batch = match decode(&fetch, &mut self.converters, policy, &mut failed, &self.stop).await {
             Ok(batch) => Some(batch),
+            Err(Error::Cancelled) => return Err(Error::Cancelled), // all of the fetch comes again
             Err(error) => {
                 refused = Some(error);
                 None
@@ -437,7 +438,7 @@ impl Runner {
         };
         let letters: Vec<Letter> = errant.into_iter().map(letter).collect();
         for letter in &letters {
-            log_failure(&self.me, &self.policy, &letter.failure, fetch, letter.place);
+            log_failure(&self.me, &self.policy, letter, fetch);
         }
         if let Some(queue) = &mut self.dead_letters {
             queue.send(fetch, &letters).await?;
@@ -560,19 +561,24 @@ fn kafka(error: dray_kafka::Error) -> Error {
     Error::connect("the consumer refused a command").with_source(error)
 }
 
-fn log_failure(me: &TaskSelf, policy: &ErrorPolicy, failure: &Failure, fetch: &FetchBatch, place: usize) {
+fn log_failure(me: &TaskSelf, policy: &ErrorPolicy, letter: &Letter, fetch: &FetchBatch) {
     if !policy.log {
         return;
     }
-    let record = &fetch.records[place];
+    let record = &fetch.records[letter.place];
+    let time = match (record.timestamp, record.timestamp_type) {
+        (Some(time), TimestampType::CreateTime) => format!(", timestamp={time}, timestampType=CreateTime"),
+        (Some(time), TimestampType::LogAppendTime) => format!(", timestamp={time}, timestampType=LogAppendTime"),
+        (None, _) | (_, TimestampType::None) => String::new(),
+    };
     let consumed = if policy.log_messages {
         format!(
-            ", where consumed record is {{topic='{}', partition={}, offset={}}}",
+            ", where consumed record is {{topic='{}', partition={}, offset={}{time}}}",
             fetch.topics[record.topic as usize], record.partition, record.offset
         )
     } else {
         String::new()
     };
-    tracing::error!(connector = %me.id.connector, task = me.id.number, error = %trace(&failure.error),
-        "Error encountered in task {}. Executing stage '{}'{consumed}.", me.id, failure.stage.name());
+    tracing::error!(connector = %me.id.connector, task = me.id.number, error = %trace(&letter.failure.error),
+        "Error encountered in task {}. Executing stage '{}' with class '{}'{consumed}.", me.id, letter.failure.stage.name(), letter.class);
 }

@@ -86,6 +86,7 @@ pub async fn run(parts: SourceParts) {
     runner.finish().await;
     match result {
         Ok(()) => me.report(TaskState::Unassigned, None),
+        Err(Error::Cancelled) if stop_requested => me.report(TaskState::Unassigned, None),
         // A stop that was asked for never becomes a failure; its error is kept beside the status.
         Err(error) if stop_requested => {
             tracing::warn!(connector = %me.id.connector, task = me.id.number, error = %trace(&error), "task failed while stopping");
@@ -218,7 +219,9 @@ impl Runner {
             &self.parts.policy,
             scratch,
             &mut report,
-        )?;
+            &self.parts.stop,
+        )
+        .await?;
         let flow = {
             let headers = encoded.headers();
             let records = encoded.records(&headers);

@@ -1,82 +1,103 @@
 //! Settings of Kafka Connect that change what a connector does and that Dray does not have yet. They are refused: a
 //! pipeline that silently leaves out a transform, or resolves no secret, is worse than one that does not start.
 
-use dray_connect::{ConfigMap, Error, Result};
+use dray_connect::config::ParsedConfig;
+use dray_connect::{Error, Result};
 
-/// Refuses a worker or connector configuration that asks for what is not there.
-///
-/// # Errors
-/// Names the key, its value and what to do.
-pub fn refuse(worker: &ConfigMap, connector: &ConfigMap) -> Result<()> {
-    for key in ["transforms", "predicates"] {
-        if let Some(value) = written(connector, key) {
-            return Err(not_yet(
-                value,
-                key,
-                "transforms and predicates are not supported yet; remove the key",
-            ));
-        }
-    }
-    if let Some(value) = written(worker, "config.providers") {
-        return Err(not_yet(
-            value,
-            "config.providers",
-            "config providers are not supported yet; remove the key",
-        ));
-    }
+const VERSION: &str = "choosing a plugin's version is not supported yet; remove the key";
+
+/// Refuses a worker that asks for what is not there.
+pub(crate) fn refuse_worker(config: &ParsedConfig) -> Result<()> {
+    refuse(
+        config,
+        "config.providers",
+        "config providers are not supported yet; remove the key",
+    )?;
+    refuse_versions(config)?;
     let policy = "connector.client.config.override.policy";
-    if let Some(value) = written(worker, policy)
-        .filter(|value| *value != "All" && !value.ends_with(".AllConnectorClientConfigOverridePolicy"))
-    {
-        return Err(not_yet(value, policy, "only All is supported yet"));
+    match config.string(policy) {
+        Some(value) if value != "All" && !value.ends_with(".AllConnectorClientConfigOverridePolicy") => Err(
+            Error::invalid_config(policy, Some(value), Some("only All is supported yet")),
+        ),
+        Some(_) | None => Ok(()),
     }
-    if let Some(value) =
-        written(connector, "exactly.once.support").filter(|value| value.eq_ignore_ascii_case("required"))
-    {
-        return Err(not_yet(
-            value,
-            "exactly.once.support",
-            "exactly-once delivery is not supported yet; use requested",
-        ));
+}
+
+/// Refuses a connector that asks for what is not there.
+pub(crate) fn refuse_connector(config: &ParsedConfig) -> Result<()> {
+    for key in ["transforms", "predicates"] {
+        refuse(
+            config,
+            key,
+            "transforms and predicates are not supported yet; remove the key",
+        )?;
+    }
+    refuse(config, "connector.plugin.version", VERSION)?;
+    refuse_versions(config)?;
+    let key = "exactly.once.support";
+    match config.string(key) {
+        Some(value) if value.eq_ignore_ascii_case("required") => {
+            let problem = "exactly-once delivery is not supported yet; use requested";
+            Err(Error::invalid_config(key, Some(value), Some(problem)))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn refuse_versions(config: &ParsedConfig) -> Result<()> {
+    for kind in ["key", "value", "header"] {
+        refuse(config, &format!("{kind}.converter.plugin.version"), VERSION)?;
     }
     Ok(())
 }
 
-fn written<'a>(config: &'a ConfigMap, key: &str) -> Option<&'a str> {
-    config
-        .get(key)
-        .map(|value| value.trim())
-        .filter(|value| !value.is_empty())
-}
-
-fn not_yet(value: &str, key: &str, problem: &str) -> Error {
-    Error::config(format!("Invalid value {value} for configuration {key}: {problem}"))
+/// Refuses a key that has a value.
+fn refuse(config: &ParsedConfig, key: &str, problem: &str) -> Result<()> {
+    match config.get(key)?.render() {
+        Some(value) if !value.is_empty() => Err(Error::invalid_config(key, Some(&value), Some(problem))),
+        Some(_) | None => Ok(()),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::config::{SinkConfig, SourceConfig, WorkerConfig};
+    use dray_connect::ConfigMap;
+
+    fn map(pairs: &[(&str, &str)]) -> ConfigMap {
+        let own = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+        pairs.iter().map(own).collect()
+    }
 
     #[test]
     fn what_would_be_left_out_silently_is_refused() {
-        let map = |key: &str, value: &str| ConfigMap::from([(key.to_owned(), value.to_owned())]);
-        let none = ConfigMap::new();
-        for (worker, connector) in [
-            (none.clone(), map("transforms", "mask")),
-            (none.clone(), map("predicates", "p")),
-            (none.clone(), map("exactly.once.support", "REQUIRED")),
-            (map("config.providers", "file"), none.clone()),
-            (map("connector.client.config.override.policy", "None"), none.clone()),
+        let worker = |key, value| {
+            let string = "org.apache.kafka.connect.storage.StringConverter";
+            WorkerConfig::parse(&map(&[
+                ("key.converter", string),
+                ("value.converter", string),
+                (key, value),
+            ]))
+            .map(drop)
+        };
+        let connector = |key, value| {
+            let config = map(&[("name", "c"), ("connector.class", "C"), ("topics", "t"), (key, value)]);
+            SinkConfig::parse(&config).and(SourceConfig::parse(&config, true).map(drop))
+        };
+        for result in [
+            connector("transforms", "mask"),
+            connector("predicates", "p"),
+            connector("exactly.once.support", "REQUIRED"),
+            connector("connector.plugin.version", "1.0"),
+            connector("header.converter.plugin.version", "1.0"),
+            worker("config.providers", "file"),
+            worker("key.converter.plugin.version", "1.0"),
+            worker("connector.client.config.override.policy", "None"),
         ] {
-            let error = refuse(&worker, &connector).unwrap_err();
+            let error = result.unwrap_err();
             assert!(error.to_string().contains("supported yet"), "{error}");
         }
-        assert!(
-            refuse(
-                &map("connector.client.config.override.policy", "All"),
-                &map("transforms", " ")
-            )
-            .is_ok()
-        );
+        worker("connector.client.config.override.policy", "All").unwrap();
+        connector("transforms", " ").unwrap();
     }
 }

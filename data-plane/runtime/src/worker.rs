@@ -1,16 +1,20 @@
 //! Puts connectors and tasks together from their configuration, and stops them with a deadline.
 
 use crate::client_config;
+use crate::config::{
+    ConnectorConfig, DeadLetterConfig, PluginConfig, SinkConfig, SourceConfig, Topics, WorkerConfig, connector_config,
+};
+use crate::crew::{Crew, Job};
 use crate::dead_letter::DeadLetters;
 use crate::encode::Converters;
+use crate::guard::{guarded_now, trace};
 use crate::instance::{self, InstanceParts, TaskConfigs};
 use crate::offsets::OffsetStore;
-use crate::policy::{ErrorPolicy, flag, millis};
 use crate::sink_task::{self, SinkParts, TopicPattern};
 use crate::source_task::{self, SourceParts};
 use crate::status::{StatusBoard, TaskSelf};
 use crate::topics::TopicCreator;
-use dray_connect::connector::{Connector, ConnectorPlugin};
+use dray_connect::connector::{ConnectorPlugin, Make};
 use dray_connect::{ConfigMap, Error, Result};
 use dray_kafka::port::KafkaPort;
 use dray_model::{ConnectorName, ConnectorState, Generation, TargetState, TaskId, TaskState};
@@ -33,35 +37,44 @@ const ABORT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What connectors and tasks run on.
 pub struct Worker {
-    config: ConfigMap,
+    config: WorkerConfig,
     port: Arc<dyn KafkaPort>,
     offsets: Arc<dyn OffsetStore>,
     plugins: Vec<&'static ConnectorPlugin>,
     board: StatusBoard,
+    crew: Option<Crew>,
 }
 
 /// A running connector instance or task. Dropping it aborts the work; [`Running::stop`] ends it properly.
 pub struct Running {
     stop: CancellationToken,
     target: watch::Sender<TargetState>,
-    work: JoinSet<()>,
+    work: Work,
 }
 
-impl Running {
-    fn start(
-        work: impl Future<Output = ()> + Send + 'static,
-        stop: CancellationToken,
-        target: watch::Sender<TargetState>,
-    ) -> Self {
-        let mut set = JoinSet::new();
-        set.spawn(work);
-        Self {
-            stop,
-            target,
-            work: set,
+/// Where the work runs.
+enum Work {
+    Crew(Job),
+    Tokio(JoinSet<()>),
+}
+
+impl Work {
+    fn abort(&mut self) {
+        match self {
+            Self::Crew(job) => job.abort(),
+            Self::Tokio(set) => set.abort_all(),
         }
     }
 
+    async fn ended(&mut self) {
+        match self {
+            Self::Crew(job) => job.ended().await,
+            Self::Tokio(set) => while set.join_next().await.is_some() {},
+        }
+    }
+}
+
+impl Running {
     /// Tells the work what the user wants of it; pausing keeps the task.
     pub fn set_target(&self, target: TargetState) {
         self.target.send_replace(target);
@@ -76,9 +89,14 @@ impl Running {
     /// Connector code that blocks its thread cannot be aborted: after a second it is left behind, and logged.
     pub async fn stop(mut self, deadline: Instant) -> bool {
         self.stop.cancel();
-        let ended = tokio::time::timeout_at(deadline, self.work.join_next()).await.is_ok();
-        if tokio::time::timeout(ABORT_TIMEOUT, self.work.shutdown()).await.is_err() {
-            tracing::error!("connector code blocks its thread and cannot be ended; it goes on until the process ends");
+        let ended = tokio::time::timeout_at(deadline, self.work.ended()).await.is_ok();
+        if !ended {
+            self.work.abort();
+            if tokio::time::timeout(ABORT_TIMEOUT, self.work.ended()).await.is_err() {
+                tracing::error!(
+                    "connector code blocks its thread and cannot be ended; it goes on until the process ends"
+                );
+            }
         }
         ended
     }
@@ -88,7 +106,7 @@ impl Worker {
     /// A worker over a Kafka port, a store of offsets and the plugins that it has.
     #[must_use]
     pub fn new(
-        config: ConfigMap,
+        config: WorkerConfig,
         port: Arc<dyn KafkaPort>,
         offsets: Arc<dyn OffsetStore>,
         plugins: Vec<&'static ConnectorPlugin>,
@@ -100,7 +118,30 @@ impl Worker {
             offsets,
             plugins,
             board,
+            crew: None,
         }
+    }
+
+    /// Has connectors and tasks run on a crew, so that those that block their threads harm only themselves. Without one they
+    /// run on the current tokio runtime, which is for tests on paused time.
+    #[must_use]
+    pub fn with_crew(mut self, crew: Crew) -> Self {
+        self.crew = Some(crew);
+        self
+    }
+
+    fn run(
+        &self,
+        name: &str,
+        work: impl Future<Output = ()> + Send + 'static,
+        stop: CancellationToken,
+        target: watch::Sender<TargetState>,
+    ) -> Running {
+        let work = match &self.crew {
+            Some(crew) => Work::Crew(crew.spawn(name, work)),
+            None => Work::Tokio(JoinSet::from_iter([work])),
+        };
+        Running { stop, target, work }
     }
 
     /// Where states are shown.
@@ -109,20 +150,14 @@ impl Worker {
         &self.board
     }
 
-    /// `task.shutdown.graceful.timeout.ms`.
-    ///
-    /// # Errors
-    /// When it is not a number.
-    pub fn graceful_timeout(&self) -> Result<Duration> {
-        Ok(Duration::from_millis(
-            u64::try_from(millis(&self.config, "task.shutdown.graceful.timeout.ms", 5_000)?).unwrap_or(0),
-        ))
+    /// The worker's settings.
+    #[must_use]
+    pub fn config(&self) -> &WorkerConfig {
+        &self.config
     }
 
     fn plugin(&self, config: &ConfigMap) -> Result<&'static ConnectorPlugin> {
-        let class = config.get("connector.class").map(|class| class.trim()).ok_or_else(|| {
-            Error::config("Missing required configuration \"connector.class\" which has no default value.")
-        })?;
+        let class = connector_config::class(config)?;
         self.plugins.iter().copied().find(|plugin| plugin.answers_to(class)).ok_or_else(|| {
             let known: Vec<&str> = self.plugins.iter().map(|plugin| plugin.class).collect();
             Error::config(format!(
@@ -142,36 +177,24 @@ impl Worker {
         config: &ConfigMap,
         tasks: mpsc::Sender<TaskConfigs>,
     ) -> Result<Running> {
-        crate::unsupported::refuse(&self.config, config)?;
         let plugin = self.plugin(config)?;
-        let tasks_max = millis(config, "tasks.max", 1)?;
-        let tasks_max = usize::try_from(tasks_max).ok().filter(|max| *max >= 1).ok_or_else(|| {
-            Error::config(format!(
-                "Invalid value {tasks_max} for configuration tasks.max: Value must be at least 1"
-            ))
-        })?;
-        let connector = (plugin.make)();
-        if matches!(connector, Connector::Sink(_)) {
-            topics(config)?;
-        }
+        let settings = match plugin.make {
+            Make::Source(_) => SourceConfig::parse(config, self.config.topic_creation)?.connector,
+            Make::Sink(_) => SinkConfig::parse(config)?.connector,
+        };
         let stop = CancellationToken::new();
         let parts = InstanceParts {
             name: name.clone(),
-            connector,
-            config: config.clone(),
-            tasks_max,
-            enforce: flag(config, "tasks.max.enforce", true)?,
+            plugin,
+            config: settings,
             offsets: self.offsets.clone(),
             board: self.board.clone(),
             tasks,
             stop: stop.clone(),
         };
         self.board.connector(name, ConnectorState::Unassigned, None);
-        Ok(Running::start(
-            instance::run(parts),
-            stop,
-            watch::Sender::new(TargetState::Started),
-        ))
+        let target = watch::Sender::new(TargetState::Started);
+        Ok(self.run(name.as_str(), instance::run(parts), stop, target))
     }
 
     /// Starts a task of a connector.
@@ -194,182 +217,128 @@ impl Worker {
         let stop = CancellationToken::new();
         let sender = watch::Sender::new(target);
         let target = sender.subscribe();
-        crate::unsupported::refuse(&self.config, connector_config)?;
-        let policy = ErrorPolicy::from_config(connector_config)?;
-        let converters = self.converters(connector_config)?;
-        // Connect's default is 60 s, which makes a crash repeat a minute of work; a second costs one small write.
-        let commit_interval = positive_millis(&self.config, "offset.flush.interval.ms", 1_000)?;
-        let flush_timeout = positive_millis(&self.config, "offset.flush.timeout.ms", 5_000)?;
-        me.report(TaskState::Unassigned, None);
-        let instance = (self.plugin(connector_config)?.make)();
-        match instance {
-            Connector::Source(connector) => {
-                let producer = client_config::producer(&self.config, connector_config);
+        match self.plugin(connector_config)?.make {
+            Make::Source(make) => {
+                let config = SourceConfig::parse(connector_config, self.config.topic_creation)?;
+                me.report(TaskState::Unassigned, None);
+                let producer = client_config::producer(self.config.originals(), connector_config);
                 let admin = || {
                     self.port
-                        .admin(&client_config::admin(&self.config, connector_config))
+                        .admin(&client_config::admin(self.config.originals(), connector_config))
                         .map_err(client)
                 };
-                let parts = SourceParts {
-                    me,
-                    task: connector.task(),
-                    config: task_config.clone(),
-                    lane: self.port.producer_lane(&producer, LANE_QUOTA).map_err(client)?,
-                    converters,
-                    policy,
-                    topics: TopicCreator::from_config(connector_config, &self.config, admin)?,
-                    offsets: self.offsets.clone(),
-                    commit_interval,
-                    flush_timeout,
-                    target,
-                    stop: stop.clone(),
+                let lane = self.port.producer_lane(&producer, LANE_QUOTA).map_err(client)?;
+                let converters = self.converters(&config.connector)?;
+                let topics = TopicCreator::new(config.topic_groups, admin)?;
+                let (task_config, offsets) = (task_config.clone(), self.offsets.clone());
+                let (commit_interval, flush_timeout) = (self.config.flush_interval, self.config.flush_timeout);
+                let stopped = stop.clone();
+                let work = async move {
+                    let Some(task) = make_task(&me, || make().task()) else {
+                        return;
+                    };
+                    let parts = SourceParts {
+                        me,
+                        task,
+                        config: task_config,
+                        lane,
+                        converters,
+                        policy: config.connector.errors,
+                        topics,
+                        offsets,
+                        commit_interval,
+                        flush_timeout,
+                        target,
+                        stop: stopped,
+                    };
+                    source_task::run(parts).await;
                 };
-                Ok(Running::start(source_task::run(parts), stop, sender))
+                Ok(self.run(&id.to_string(), work, stop, sender))
             }
-            Connector::Sink(connector) => {
-                let selection = topics(connector_config)?;
-                let consumer =
-                    client_config::consumer(&self.config, connector_config, id.connector.as_str(), id.number);
-                let (list, pattern) = match selection {
+            Make::Sink(make) => {
+                let config = SinkConfig::parse(connector_config)?;
+                me.report(TaskState::Unassigned, None);
+                let converters = self.converters(&config.connector)?;
+                let worker = self.config.originals();
+                let consumer = client_config::consumer(worker, connector_config, id.connector.as_str(), id.number);
+                let (list, pattern) = match config.topics {
                     Topics::List(list) => (list, None),
-                    Topics::Regex(regex) => {
-                        let admin = client_config::admin(&self.config, connector_config);
-                        (
-                            Vec::new(),
-                            Some(TopicPattern::new(&regex, self.port.admin(&admin).map_err(client)?)?),
-                        )
+                    Topics::Pattern(regex) => {
+                        let admin = client_config::admin(worker, connector_config);
+                        let admin = self.port.admin(&admin).map_err(client)?;
+                        (Vec::new(), Some(TopicPattern::new(regex, admin)))
                     }
                 };
-                let parts = SinkParts {
-                    me,
-                    task: connector.task(),
-                    config: task_config.clone(),
-                    consumer: self.port.consumer(&consumer, &list, PREFETCH).map_err(client)?,
-                    converters,
-                    policy,
-                    dead_letters: self.dead_letters(id, connector_config)?,
-                    pattern,
-                    commit_interval,
-                    flush_timeout,
-                    target,
-                    stop: stop.clone(),
+                let letters = config.dead_letters;
+                let dead_letters = letters
+                    .map(|letters| self.dead_letters(id, letters, connector_config))
+                    .transpose()?;
+                let consumer = self.port.consumer(&consumer, &list, PREFETCH).map_err(client)?;
+                let task_config = task_config.clone();
+                let (commit_interval, flush_timeout) = (self.config.flush_interval, self.config.flush_timeout);
+                let stopped = stop.clone();
+                let work = async move {
+                    let Some(task) = make_task(&me, || make().task()) else {
+                        return;
+                    };
+                    let parts = SinkParts {
+                        me,
+                        task,
+                        config: task_config,
+                        consumer,
+                        converters,
+                        policy: config.connector.errors,
+                        dead_letters,
+                        pattern,
+                        commit_interval,
+                        flush_timeout,
+                        target,
+                        stop: stopped,
+                    };
+                    sink_task::run(parts).await;
                 };
-                Ok(Running::start(sink_task::run(parts), stop, sender))
+                Ok(self.run(&id.to_string(), work, stop, sender))
             }
         }
     }
 
-    fn dead_letters(&self, id: &TaskId, config: &ConfigMap) -> Result<Option<DeadLetters>> {
-        let Some(topic) = config
-            .get("errors.deadletterqueue.topic.name")
-            .map(|topic| topic.trim())
-            .filter(|topic| !topic.is_empty())
-        else {
-            return Ok(None);
-        };
-        let key = "errors.deadletterqueue.topic.replication.factor";
-        let factor = millis(config, key, 3)?;
-        let replication_factor = i16::try_from(factor).map_err(|_| {
-            Error::config(format!(
-                "Invalid value {factor} for configuration {key}: Not a number of type SHORT"
-            ))
-        })?;
-        let producer = client_config::producer(&self.config, config);
-        Ok(Some(DeadLetters {
+    fn dead_letters(&self, id: &TaskId, config: DeadLetterConfig, connector: &ConfigMap) -> Result<DeadLetters> {
+        let producer = client_config::producer(self.config.originals(), connector);
+        let admin = client_config::admin(self.config.originals(), connector);
+        Ok(DeadLetters {
             lane: self.port.producer_lane(&producer, LANE_QUOTA).map_err(client)?,
-            topic: topic.to_owned(),
-            context_headers: flag(config, "errors.deadletterqueue.context.headers.enable", false)?,
+            config,
             id: id.clone(),
-            admin: self
-                .port
-                .admin(&client_config::admin(&self.config, config))
-                .map_err(client)?,
-            replication_factor,
-        }))
+            admin: self.port.admin(&admin).map_err(client)?,
+        })
     }
 
-    fn converters(&self, connector: &ConfigMap) -> Result<Converters> {
-        let (class, config) = self.converter_config(connector, "key.converter")?;
-        let key = dray_converters::converter(&class, &config, true)?;
-        let (class, config) = self.converter_config(connector, "value.converter")?;
-        let value = dray_converters::converter(&class, &config, false)?;
-        let (class, config) = self
-            .converter_config(connector, "header.converter")
-            .unwrap_or_else(|_| {
-                (
-                    "org.apache.kafka.connect.storage.SimpleHeaderConverter".to_owned(),
-                    ConfigMap::new(),
-                )
-            });
-        let header = dray_converters::header_converter(&class, &config)?;
-        Ok(Converters { key, value, header })
-    }
-
-    /// The class and its sub keys: both from the connector if it names a class, else both from the worker.
-    fn converter_config(&self, connector: &ConfigMap, key: &str) -> Result<(String, ConfigMap)> {
-        let from = if connector.contains_key(key) {
-            connector
-        } else {
-            &self.config
-        };
-        let class = from.get(key).ok_or_else(|| {
-            Error::config(format!(
-                "Missing required configuration \"{key}\" which has no default value."
-            ))
-        })?;
-        let prefix = format!("{key}.");
-        let sub = from
-            .iter()
-            .filter_map(|(key, value)| Some((key.strip_prefix(&prefix)?.to_owned(), value.clone())));
-        Ok((class.trim().to_owned(), sub.collect()))
+    /// The connector's converters, and the worker's where it names none.
+    fn converters(&self, connector: &ConnectorConfig) -> Result<Converters> {
+        fn own<'a>(own: &'a Option<PluginConfig>, worker: &'a PluginConfig) -> &'a PluginConfig {
+            own.as_ref().unwrap_or(worker)
+        }
+        let key = own(&connector.key_converter, &self.config.key_converter);
+        let value = own(&connector.value_converter, &self.config.value_converter);
+        let header = own(&connector.header_converter, &self.config.header_converter);
+        Ok(Converters {
+            key: dray_converters::converter(&key.class, &key.settings, true)?,
+            value: dray_converters::converter(&value.class, &value.settings, false)?,
+            header: dray_converters::header_converter(&header.class, &header.settings)?,
+        })
     }
 }
 
-enum Topics {
-    List(Vec<String>),
-    Regex(String),
-}
-
-fn topics(config: &ConfigMap) -> Result<Topics> {
-    let text = |key: &str| config.get(key).map_or("", |value| value.trim()).to_owned();
-    let (list, regex) = (text("topics"), text("topics.regex"));
-    match (list.is_empty(), regex.is_empty()) {
-        (false, false) => Err(Error::config(
-            "topics and topics.regex are mutually exclusive options, but both are set.",
-        )),
-        (true, true) => Err(Error::config("Must configure one of topics or topics.regex")),
-        (true, false) => Ok(Topics::Regex(regex)),
-        (false, true) => {
-            let mut names: Vec<String> = list
-                .split(',')
-                .map(|topic| topic.trim().to_owned())
-                .filter(|topic| !topic.is_empty())
-                .collect();
-            names.sort_unstable();
-            names.dedup();
-            let letters = text("errors.deadletterqueue.topic.name");
-            if !letters.is_empty() && names.contains(&letters) {
-                return Err(Error::config(format!(
-                    "The DLQ topic '{letters}' may not be included in the list of topics ('topics=[{}]') consumed by the connector",
-                    names.join(", ")
-                )));
-            }
-            Ok(Topics::List(names))
+/// Makes a task's own object, which is connector code and therefore done where the task runs. None when it fails.
+fn make_task<T>(me: &TaskSelf, make: impl FnOnce() -> T) -> Option<T> {
+    match guarded_now("task", || Ok(make())) {
+        Ok(task) => Some(task),
+        Err(error) => {
+            tracing::error!(connector = %me.id.connector, task = me.id.number, error = %trace(&error), "task failed");
+            me.report(TaskState::Failed, Some(trace(&error)));
+            None
         }
     }
-}
-
-fn positive_millis(config: &ConfigMap, key: &str, default: i64) -> Result<Duration> {
-    let value = millis(config, key, default)?;
-    u64::try_from(value)
-        .ok()
-        .filter(|value| *value > 0)
-        .map(Duration::from_millis)
-        .ok_or_else(|| {
-            Error::config(format!(
-                "Invalid value {value} for configuration {key}: Value must be at least 1"
-            ))
-        })
 }
 
 fn client(error: dray_kafka::Error) -> Error {

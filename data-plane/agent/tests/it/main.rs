@@ -67,7 +67,7 @@ async fn every_connector_keeps_its_obligations() {
     for plugin in plugins::all() {
         let folder = tempfile::tempdir().unwrap();
         let config = config(plugin.class, folder.path());
-        let result = match (plugin.make)() {
+        let result = match plugin.make() {
             Connector::Source(connector) => check_source(|| connector.task(), &config, RECORDS).await,
             Connector::Sink(connector) => check_sink(|| connector.task(), &config, &batch()).await,
         };

@@ -7,20 +7,22 @@ mod generator;
 
 pub use blackhole::{BlackholeSinkConnector, BlackholeSinkTask};
 pub use datagen::{DatagenSourceConnector, DatagenSourceTask};
-use dray_connect::connector::{Connector, ConnectorPlugin};
+use dray_connect::connector::{ConnectorPlugin, Make};
 
 /// The connector classes of this crate.
 pub const PLUGINS: [ConnectorPlugin; 2] = [
     ConnectorPlugin {
         class: "io.dray.connect.datagen.DatagenSourceConnector",
         aliases: &["DatagenSourceConnector", "DatagenSource", "Datagen"],
+        task_class: "io.dray.connect.datagen.DatagenSourceTask",
         version: env!("CARGO_PKG_VERSION"),
-        make: || Connector::Source(Box::new(DatagenSourceConnector::new())),
+        make: Make::Source(|| Box::new(DatagenSourceConnector::new())),
     },
     ConnectorPlugin {
         class: "io.dray.connect.blackhole.BlackholeSinkConnector",
         aliases: &["BlackholeSinkConnector", "BlackholeSink", "Blackhole"],
+        task_class: "io.dray.connect.blackhole.BlackholeSinkTask",
         version: env!("CARGO_PKG_VERSION"),
-        make: || Connector::Sink(Box::new(BlackholeSinkConnector::new())),
+        make: Make::Sink(|| Box::new(BlackholeSinkConnector::new())),
     },
 ];

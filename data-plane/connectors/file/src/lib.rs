@@ -16,7 +16,7 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
-use dray_connect::connector::{Connector, ConnectorPlugin};
+use dray_connect::connector::{ConnectorPlugin, Make};
 pub use sink::FileStreamSinkConnector;
 pub use source::FileStreamSourceConnector;
 
@@ -25,13 +25,15 @@ pub const PLUGINS: [ConnectorPlugin; 2] = [
     ConnectorPlugin {
         class: "org.apache.kafka.connect.file.FileStreamSourceConnector",
         aliases: &["FileStreamSourceConnector", "FileStreamSource"],
+        task_class: "org.apache.kafka.connect.file.FileStreamSourceTask",
         version: env!("CARGO_PKG_VERSION"),
-        make: || Connector::Source(Box::new(FileStreamSourceConnector::new())),
+        make: Make::Source(|| Box::new(FileStreamSourceConnector::new())),
     },
     ConnectorPlugin {
         class: "org.apache.kafka.connect.file.FileStreamSinkConnector",
         aliases: &["FileStreamSinkConnector", "FileStreamSink"],
+        task_class: "org.apache.kafka.connect.file.FileStreamSinkTask",
         version: env!("CARGO_PKG_VERSION"),
-        make: || Connector::Sink(Box::new(FileStreamSinkConnector::new())),
+        make: Make::Sink(|| Box::new(FileStreamSinkConnector::new())),
     },
 ];

@@ -8,9 +8,10 @@ mod settings;
 mod writer;
 
 use super::{OffsetEntry, OffsetStore, key_json, parse_offset};
+use crate::config::WorkerConfig;
 use async_trait::async_trait;
 use dray_connect::offset::{OffsetMap, SourcePartition};
-use dray_connect::{ConfigMap, Error, Result};
+use dray_connect::{Error, Result};
 use dray_kafka::port::{Admin, KafkaPort, NewTopic};
 use reader::Reader;
 pub use settings::OffsetTopic;
@@ -39,7 +40,7 @@ impl TopicOffsets {
     ///
     /// # Errors
     /// When a client's settings are wrong.
-    pub fn open(topic: OffsetTopic, worker: &ConfigMap, port: &dyn KafkaPort) -> Result<Self> {
+    pub fn open(topic: OffsetTopic, worker: &WorkerConfig, port: &dyn KafkaPort) -> Result<Self> {
         let client = |error| Error::connect("Kafka client cannot be made").with_source(error);
         let topic = topic.into_new_topic();
         let lane = port

@@ -1,7 +1,6 @@
 //! Hang, panic and error in every call of connector code: it harms only itself.
 
-use crate::harness::{Stage, map, until};
-use dray_connect::ConfigMap;
+use crate::harness::{SHELVES, Stage, map, misbehaves, until};
 use dray_model::{ConnectorName, ConnectorState, TaskState};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -9,6 +8,15 @@ use tokio::time::Instant;
 
 fn soon() -> Instant {
     Instant::now() + Duration::from_secs(10)
+}
+
+/// Another connector of the same process moves all its records from here on.
+async fn another_goes_on(stage: &Stage, name: &str) {
+    let good = [("connector.class", "Counter"), ("topic", name), ("count", "50")];
+    let good = stage.task(name, &good);
+    until(|| stage.offsets.position(name) == Some(50)).await;
+    assert_eq!(stage.values(name).len(), 50);
+    assert!(good.stop(soon()).await);
 }
 
 async fn one(class: &str, call: &str, kind: &str) {
@@ -26,30 +34,39 @@ async fn one(class: &str, call: &str, kind: &str) {
         ("fault.kind", kind),
     ];
     let bad = stage.task("bad", &fault);
-    let good = stage.task(
-        "good",
-        &[("connector.class", "Counter"), ("topic", "good"), ("count", "50")],
-    );
-    until(|| stage.offsets.position("good") == Some(50)).await;
-    let fails = kind != "hang" && call != "stop";
-    if fails {
+    let at_the_end = matches!(call, "close" | "stop");
+    if at_the_end {
+        stage.wait_for("bad", TaskState::Running).await;
+    } else {
+        misbehaves(&what).await;
+    }
+    another_goes_on(&stage, "good").await;
+    // As in Connect, what fails in `committed` is logged; so is the failure of a task that ends anyway.
+    let state = stage.state("bad");
+    if kind == "hang" || at_the_end || call == "committed" {
+        let expected = if (call, kind) == ("start", "hang") {
+            TaskState::Unassigned
+        } else {
+            TaskState::Running
+        };
+        assert_eq!(state, expected, "{what}");
+    } else {
         let trace = stage.wait_for("bad", TaskState::Failed).await.unwrap();
         assert!(trace.contains("asked to"), "{what}: {trace}");
-        if kind == "panic" {
-            assert!(trace.contains("panic in "), "{what}: {trace}");
-        }
+        assert_eq!(trace.contains("panic in "), kind == "panic", "{what}: {trace}");
     }
-    // What hangs in a call that is not cancel-safe is aborted at the deadline; everything else ends by itself.
+    // What hangs in a call that is not cancel-safe is aborted at the deadline; everything else ends by itself. `close` is
+    // bounded by the time for the last flush.
     let ended = bad.stop(soon()).await;
-    let aborted = kind == "hang" && matches!(call, "stop" | "put" | "flush");
+    misbehaves(&what).await;
+    let aborted = kind == "hang" && matches!(call, "stop" | "open" | "put" | "flush" | "committed");
     assert_eq!(ended, !aborted, "{what}");
-    assert!(good.stop(soon()).await, "{what}");
-    assert_eq!(stage.values("good").len(), 50, "{what}");
+    another_goes_on(&stage, "later").await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_source_task_harms_only_itself() {
-    for call in ["start", "poll", "stop"] {
+    for call in ["start", "poll", "committed", "stop"] {
         for kind in ["hang", "panic", "error"] {
             one("Counter", call, kind).await;
         }
@@ -58,38 +75,82 @@ async fn a_source_task_harms_only_itself() {
 
 #[tokio::test(start_paused = true)]
 async fn a_sink_task_harms_only_itself() {
-    for call in ["start", "put", "flush", "stop"] {
+    for call in ["start", "open", "put", "flush", "close", "stop"] {
         for kind in ["hang", "panic", "error"] {
             one("Keeper", call, kind).await;
         }
     }
 }
 
+/// A rebalance in which `close` fails: the partition is lost for this task, and its state cannot be known.
+#[tokio::test(start_paused = true)]
+async fn a_sink_task_that_cannot_give_up_a_partition_fails() {
+    for kind in ["panic", "error"] {
+        let stage = Stage::new();
+        stage.kafka.create_topic("t", 1);
+        stage.kafka.append("t", 0, None, Some(b"x"));
+        let shelf = format!("rebalance {kind}");
+        let fault = [
+            ("connector.class", "Keeper"),
+            ("topics", "t"),
+            ("shelf", &shelf),
+            ("fault.call", "close"),
+            ("fault.kind", kind),
+        ];
+        let bad = stage.task("bad", &fault);
+        until(|| SHELVES.lock().unwrap().contains_key(&shelf)).await;
+        stage.kafka.revoke("connect-bad");
+        let trace = stage.wait_for("bad", TaskState::Failed).await.unwrap();
+        assert!(trace.contains("asked to"), "{kind}: {trace}");
+        another_goes_on(&stage, "good").await;
+        assert!(bad.stop(soon()).await);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_cannot_be_made_harms_only_itself() {
+    let stage = Stage::new();
+    for class in ["Unmakeable", "NoSourceTask", "NoSinkTask"] {
+        let bad = stage.task(class, &[("connector.class", class), ("topics", "t")]);
+        let trace = stage.wait_for(class, TaskState::Failed).await.unwrap();
+        assert_eq!(trace, "panic in task: asked to");
+        another_goes_on(&stage, &format!("beside {class}")).await;
+        assert!(bad.stop(soon()).await);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_connector_instance_harms_only_itself() {
-    for call in ["connector.start", "connector.stop"] {
+    let calls = [
+        ("Counter", "connector.start"),
+        ("Counter", "taskConfigs"),
+        ("Counter", "connector.stop"),
+        ("Unmakeable", ""),
+    ];
+    for (class, call) in calls {
         for kind in ["hang", "panic", "error"] {
+            if kind == "hang" && call == "taskConfigs" {
+                continue; // a call that does not wait can only block its thread
+            }
             let stage = Stage::new();
             let name = ConnectorName::try_from("bad").unwrap();
             let (sender, _receiver) = mpsc::channel(1);
-            let config: ConfigMap = map(&[
-                ("connector.class", "Counter"),
+            let config = map(&[
+                ("name", "bad"),
+                ("connector.class", class),
                 ("tasks", "1"),
+                ("count", "1"),
                 ("fault.call", call),
                 ("fault.kind", kind),
             ]);
             let running = stage.worker.start_connector(&name, &config, sender).unwrap();
             let wanted = match (call, kind) {
                 ("connector.start", "hang") => ConnectorState::Unassigned,
-                ("connector.start", _) => ConnectorState::Failed,
-                _ => ConnectorState::Running,
+                ("connector.stop", _) => ConnectorState::Running,
+                _ => ConnectorState::Failed,
             };
-            let mut board = stage.worker.board().watch();
-            let seen = board.wait_for(|all| all.connectors.get(&name).is_some_and(|entry| entry.state == wanted));
-            tokio::time::timeout(Duration::from_secs(5), seen)
-                .await
-                .expect("the state is reached")
-                .unwrap();
+            stage.wait_for_connector(&name, wanted).await;
+            another_goes_on(&stage, "good").await;
             let ended = running.stop(soon()).await;
             assert_eq!(ended, (call, kind) != ("connector.stop", "hang"), "{kind} in {call}");
         }
@@ -101,25 +162,44 @@ async fn too_many_task_configurations_fail_the_connector() {
     let stage = Stage::new();
     let name = ConnectorName::try_from("many").unwrap();
     let (sender, _receiver) = mpsc::channel(1);
-    let config = map(&[("connector.class", "Counter"), ("tasks", "3"), ("tasks.max", "2")]);
+    let config = map(&[
+        ("name", "many"),
+        ("connector.class", "Counter"),
+        ("count", "1"),
+        ("tasks", "3"),
+        ("tasks.max", "2"),
+    ]);
     let running = stage.worker.start_connector(&name, &config, sender).unwrap();
-    let mut board = stage.worker.board().watch();
-    let seen = board.wait_for(|all| {
-        all.connectors
-            .get(&name)
-            .is_some_and(|entry| entry.state == ConnectorState::Failed)
-    });
-    let trace = tokio::time::timeout(Duration::from_secs(5), seen)
-        .await
-        .unwrap()
-        .unwrap()
-        .connectors[&name]
-        .trace
-        .clone();
+    let trace = stage.wait_for_connector(&name, ConnectorState::Failed).await;
     assert!(
         trace
             .unwrap()
             .starts_with("The connector many has generated 3 tasks, which is greater than 2")
     );
     assert!(running.stop(soon()).await);
+}
+
+/// What Connect's herder adds to each task configuration, whatever the connector put there.
+#[tokio::test(start_paused = true)]
+async fn task_configurations_name_the_class_of_the_task_and_the_topics() {
+    let stage = Stage::new();
+    let name = ConnectorName::try_from("c").unwrap();
+    let own = [
+        ("name", "c"),
+        ("connector.class", "Counter"),
+        ("count", "1"),
+        ("tasks", "2"),
+        ("tasks.max", "2"),
+    ];
+    for topics in [&[][..], &[("topics", " a,b"), ("topics.regex", "x")]] {
+        let (sender, mut receiver) = mpsc::channel(1);
+        let running = stage
+            .worker
+            .start_connector(&name, &map(&[&own, topics].concat()), sender)
+            .unwrap();
+        let configs = receiver.recv().await.unwrap().configs;
+        let expected = map(&[&[("count", "1"), ("task.class", "CounterTask")], topics].concat());
+        assert_eq!(configs, [expected.clone(), expected]);
+        assert!(running.stop(soon()).await);
+    }
 }

@@ -4,22 +4,24 @@ use async_trait::async_trait;
 use dray_connect::backing::Backing;
 use dray_connect::config::ConfigDef;
 use dray_connect::connector::{
-    Connector, ConnectorPlugin, SinkConnector, SinkOffsets, SinkTask, SourceConnector, SourceTask,
+    ConnectorPlugin, Make, SinkConnector, SinkOffsets, SinkTask, SourceConnector, SourceTask,
 };
 use dray_connect::context::{ConnectorContext, SinkTaskContext, SourceTaskContext};
 use dray_connect::datum::{Datum, Utf8Span};
 use dray_connect::offset::{OffsetMap, Primitive, SourceOffset, SourcePartition};
 use dray_connect::schema::Schema;
-use dray_connect::sink_batch::SinkBatch;
+use dray_connect::sink_batch::{SinkBatch, TopicPartition};
 use dray_connect::source_batch::{Body, Field, SourceBatch, SourceRecord};
 use dray_connect::{ConfigMap, Error, Result};
 use dray_kafka::fake::FakeKafka;
-use dray_model::{ConnectorName, Generation, TargetState, TaskId, TaskState};
+use dray_model::{ConnectorName, ConnectorState, Generation, TargetState, TaskId, TaskState};
+use dray_runtime::config::WorkerConfig;
+use dray_runtime::crew::Crew;
 use dray_runtime::offsets::{OffsetEntry, OffsetStore, key_json};
 use dray_runtime::status::StatusBoard;
 use dray_runtime::worker::{Running, Worker};
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -73,9 +75,9 @@ impl Stage {
         let (kafka, offsets) = (FakeKafka::new(), Arc::new(MemOffsets::default()));
         let string = "org.apache.kafka.connect.storage.StringConverter";
         let config = map(&[("key.converter", string), ("value.converter", string)]);
-        let plugins = vec![&SOURCE, &SINK];
+        let plugins = vec![&SOURCE, &SINK, &UNMAKEABLE, &NO_SOURCE_TASK, &NO_SINK_TASK];
         let worker = Worker::new(
-            config,
+            WorkerConfig::parse(&config).unwrap(),
             Arc::new(kafka.clone()),
             offsets.clone(),
             plugins,
@@ -84,13 +86,41 @@ impl Stage {
         Self { kafka, offsets, worker }
     }
 
+    /// Connectors and tasks on a crew of so many threads, in real time.
+    pub(crate) fn on_crew(size: usize) -> Self {
+        let mut stage = Self::new();
+        stage.worker = stage.worker.with_crew(Crew::start(size).unwrap());
+        stage
+    }
+
     /// Starts task 0 of a connector.
     pub(crate) fn task(&self, name: &str, config: &[(&str, &str)]) -> Running {
         let mut config = map(config);
         config.insert("name".into(), name.into());
+        self.task_from(name, &config)
+    }
+
+    /// Starts task 0 of a connector from a whole configuration.
+    pub(crate) fn task_from(&self, name: &str, config: &ConfigMap) -> Running {
         self.worker
-            .start_task(&id(name), Generation::INITIAL, &config, &config, TargetState::Started)
+            .start_task(&id(name), Generation::INITIAL, config, config, TargetState::Started)
             .unwrap()
+    }
+
+    /// The state of task 0 of a connector.
+    pub(crate) fn state(&self, name: &str) -> TaskState {
+        self.worker.board().watch().borrow().tasks[&id(name)].state
+    }
+
+    /// Waits until a connector is in a state; returns the trace.
+    pub(crate) async fn wait_for_connector(&self, name: &ConnectorName, state: ConnectorState) -> Option<String> {
+        let mut board = self.worker.board().watch();
+        let seen = board.wait_for(|all| all.connectors.get(name).is_some_and(|entry| entry.state == state));
+        let all = tokio::time::timeout(Duration::from_secs(60), seen)
+            .await
+            .expect("the state is reached")
+            .unwrap();
+        all.connectors[name].trace.clone()
     }
 
     /// Waits until a task is in a state; returns the trace.
@@ -115,6 +145,16 @@ impl Stage {
     }
 }
 
+/// A source task on its own.
+pub(crate) fn counter() -> Box<dyn SourceTask> {
+    Box::new(Counter::default())
+}
+
+/// A sink task on its own.
+pub(crate) fn keeper() -> Box<dyn SinkTask> {
+    Box::new(Keeper::default())
+}
+
 pub(crate) fn id(name: &str) -> TaskId {
     TaskId::new(ConnectorName::try_from(name).unwrap(), 0)
 }
@@ -136,13 +176,54 @@ pub(crate) async fn until(mut met: impl FnMut() -> bool) {
     }
 }
 
+/// The shelves of those that have begun to misbehave.
+static REACHED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+/// Waits until the task or connector with this `shelf` misbehaves.
+pub(crate) async fn misbehaves(shelf: &str) {
+    until(|| has_misbehaved(shelf)).await;
+}
+
+/// Whether it has begun to.
+pub(crate) fn has_misbehaved(shelf: &str) -> bool {
+    REACHED.lock().unwrap().contains(shelf)
+}
+
+static GATE: (Mutex<bool>, Condvar) = (Mutex::new(false), Condvar::new());
+
+/// Takes its thread until [`unblock_all`].
+fn block() {
+    let open = GATE.0.lock().unwrap();
+    drop(GATE.1.wait_while(open, |open| !*open).unwrap());
+}
+
+/// Lets everything that blocks go on, from now on.
+pub(crate) fn unblock_all() {
+    *GATE.0.lock().unwrap() = true;
+    GATE.1.notify_all();
+}
+
+/// [`misbehave`] in a call that does not wait.
+fn misbehave_now(config: &ConfigMap, call: &str) -> Result<()> {
+    futures::FutureExt::now_or_never(misbehave(config, call))
+        .expect("a call that does not wait cannot hang on paused time")
+}
+
 /// Misbehaves if the configuration names this call.
 async fn misbehave(config: &ConfigMap, call: &str) -> Result<()> {
     if config.get("fault.call").map(String::as_str) != Some(call) {
         return Ok(());
     }
+    REACHED
+        .lock()
+        .unwrap()
+        .insert(config.get("shelf").cloned().unwrap_or_default());
     match config["fault.kind"].as_str() {
         "hang" => std::future::pending().await,
+        "block" => {
+            block();
+            Ok(())
+        }
         "panic" => panic!("asked to"),
         "retriable" => Err(Error::retriable("asked to")),
         _ => Err(Error::connect("asked to")),
@@ -152,15 +233,48 @@ async fn misbehave(config: &ConfigMap, call: &str) -> Result<()> {
 static SOURCE: ConnectorPlugin = ConnectorPlugin {
     class: "Counter",
     aliases: &[],
+    task_class: "CounterTask",
     version: "1",
-    make: || Connector::Source(Box::new(Counter::default())),
+    make: Make::Source(|| Box::new(Counter::default())),
 };
 
 static SINK: ConnectorPlugin = ConnectorPlugin {
     class: "Keeper",
     aliases: &[],
+    task_class: "KeeperTask",
     version: "1",
-    make: || Connector::Sink(Box::new(Keeper::default())),
+    make: Make::Sink(|| Box::new(Keeper::default())),
+};
+
+/// Panics when an instance is made.
+static UNMAKEABLE: ConnectorPlugin = ConnectorPlugin {
+    class: "Unmakeable",
+    aliases: &[],
+    task_class: "UnmakeableTask",
+    version: "1",
+    make: Make::Source(|| panic!("asked to")),
+};
+
+/// Panic when a task is made.
+static NO_SOURCE_TASK: ConnectorPlugin = ConnectorPlugin {
+    class: "NoSourceTask",
+    make: Make::Source(|| {
+        Box::new(Counter {
+            no_task: true,
+            ..Counter::default()
+        })
+    }),
+    ..SOURCE
+};
+static NO_SINK_TASK: ConnectorPlugin = ConnectorPlugin {
+    class: "NoSinkTask",
+    make: Make::Sink(|| {
+        Box::new(Keeper {
+            no_task: true,
+            ..Keeper::default()
+        })
+    }),
+    ..SINK
 };
 
 /// Sends the numbers from its offset up to `count`.
@@ -169,6 +283,7 @@ pub(crate) struct Counter {
     def: Option<ConfigDef>,
     config: ConfigMap,
     next: i64,
+    no_task: bool,
 }
 
 #[async_trait]
@@ -181,9 +296,12 @@ impl SourceConnector for Counter {
         misbehave(config, "connector.start").await
     }
     fn task_configs(&self, _max: usize) -> Result<Vec<ConfigMap>> {
-        Ok(vec![self.config.clone(); self.config["tasks"].parse().unwrap()])
+        misbehave_now(&self.config, "taskConfigs")?;
+        let config = map(&[("count", &self.config["count"])]);
+        Ok(vec![config; self.config["tasks"].parse().unwrap()])
     }
     fn task(&self) -> Box<dyn SourceTask> {
+        assert!(!self.no_task, "asked to");
         Box::new(Self::default())
     }
     async fn stop(&mut self) -> Result<()> {
@@ -237,6 +355,9 @@ impl SourceTask for Counter {
         }
         Ok(())
     }
+    async fn committed(&mut self, _offsets: &[(SourcePartition, OffsetMap)]) -> Result<()> {
+        misbehave(&self.config, "committed").await
+    }
     async fn stop(&mut self) -> Result<()> {
         misbehave(&self.config, "stop").await
     }
@@ -255,6 +376,7 @@ pub(crate) struct Keeper {
     def: Option<ConfigDef>,
     config: ConfigMap,
     puts: u32,
+    no_task: bool,
 }
 
 #[async_trait]
@@ -270,6 +392,7 @@ impl SinkConnector for Keeper {
         Ok(vec![self.config.clone(); max])
     }
     fn task(&self) -> Box<dyn SinkTask> {
+        assert!(!self.no_task, "asked to");
         Box::new(Self::default())
     }
     async fn stop(&mut self) -> Result<()> {
@@ -282,6 +405,12 @@ impl SinkTask for Keeper {
     async fn start(&mut self, _context: SinkTaskContext, config: &ConfigMap) -> Result<()> {
         self.config = config.clone();
         misbehave(config, "start").await
+    }
+    async fn open(&mut self, _partitions: &[TopicPartition]) -> Result<()> {
+        misbehave(&self.config, "open").await
+    }
+    async fn close(&mut self, _partitions: &[TopicPartition]) -> Result<()> {
+        misbehave(&self.config, "close").await
     }
     async fn put(&mut self, batch: &SinkBatch) -> Result<()> {
         self.puts += 1;

@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, wherever the call stands")]
 
+mod blocking;
 mod faults;
 mod harness;
+mod retry;
 mod sink;
 mod source;

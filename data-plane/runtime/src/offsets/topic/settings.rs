@@ -2,8 +2,9 @@
 
 use super::{REQUEST_TIMEOUT, failed};
 use crate::client_config::internal;
-use dray_connect::config::{ConfigDef, ConfigKey, ConfigType, Importance};
-use dray_connect::{ConfigMap, Error, Result};
+use crate::config::WorkerConfig;
+use dray_connect::config::ParsedConfig;
+use dray_connect::{Error, Result};
 use dray_kafka::port::{Admin, ClientConfig, NewTopic, TopicCreation};
 use std::collections::BTreeMap;
 
@@ -19,27 +20,12 @@ const COMPACT: &str = "compact";
 pub struct OffsetTopic(NewTopic);
 
 impl OffsetTopic {
-    /// The topic that the worker's keys describe; none when `offset.storage.topic` is not set.
-    ///
-    /// # Errors
-    /// With the key and what is allowed.
-    pub fn from_worker(worker: &ConfigMap) -> Result<Option<Self>> {
-        if !worker.contains_key(TOPIC) {
+    /// The topic that a worker's keys describe; none when `offset.storage.topic` is not set.
+    pub(crate) fn read(worker: &ParsedConfig) -> Result<Option<Self>> {
+        let Some(name) = worker.string(TOPIC) else {
             return Ok(None);
-        }
-        let parsed = definition().parse(worker)?;
-        let name = parsed.string(TOPIC).unwrap_or_default().to_owned();
-        let one_or_more = |key: &str, value: i32| match value {
-            -1 | 1.. => Ok(value),
-            _ => Err(Error::invalid_config(
-                key,
-                Some(&value.to_string()),
-                Some("Value must be greater than 0, or -1 to use the broker's default"),
-            )),
         };
-        let factor = parsed.short(REPLICATION_FACTOR)?;
-        one_or_more(REPLICATION_FACTOR, factor.into())?;
-        let mut configs: BTreeMap<String, String> = parsed
+        let mut configs: BTreeMap<String, String> = worker
             .originals_with_prefix(PREFIX)
             .into_iter()
             .filter(|(key, _)| !["topic", "partitions", "replication.factor", "file.filename"].contains(&key.as_str()))
@@ -53,9 +39,9 @@ impl OffsetTopic {
             );
         }
         Ok(Some(Self(NewTopic {
-            name,
-            partitions: one_or_more(PARTITIONS, parsed.int(PARTITIONS)?)?,
-            replication_factor: factor,
+            name: name.to_owned(),
+            partitions: worker.int(PARTITIONS)?,
+            replication_factor: worker.short(REPLICATION_FACTOR)?,
             configs,
         })))
     }
@@ -65,29 +51,8 @@ impl OffsetTopic {
     }
 }
 
-fn definition() -> ConfigDef {
-    ConfigDef::new()
-        .define(
-            ConfigKey::new(TOPIC, ConfigType::String)
-                .importance(Importance::High)
-                .doc("The name of the Kafka topic where source connector offsets are stored"),
-        )
-        .define(
-            ConfigKey::new(PARTITIONS, ConfigType::Int)
-                .default_value(25)
-                .importance(Importance::Low)
-                .doc("The number of partitions used when creating the offset storage topic"),
-        )
-        .define(
-            ConfigKey::new(REPLICATION_FACTOR, ConfigType::Short)
-                .default_value(3)
-                .importance(Importance::Low)
-                .doc("Replication factor used when creating the offset storage topic"),
-        )
-}
-
-pub(super) fn producer(worker: &ConfigMap) -> ClientConfig {
-    let mut config = internal(worker, "dray-offsets");
+pub(super) fn producer(worker: &WorkerConfig) -> ClientConfig {
+    let mut config = internal(worker.originals(), "dray-offsets");
     config.insert("acks".into(), "all".into());
     config.insert("enable.idempotence".into(), "false".into());
     config.insert("max.in.flight.requests.per.connection".into(), "1".into());
@@ -95,12 +60,12 @@ pub(super) fn producer(worker: &ConfigMap) -> ClientConfig {
     config
 }
 
-pub(super) fn consumer(worker: &ConfigMap) -> ClientConfig {
-    internal(worker, "dray-offsets")
+pub(super) fn consumer(worker: &WorkerConfig) -> ClientConfig {
+    internal(worker.originals(), "dray-offsets")
 }
 
-pub(super) fn admin(worker: &ConfigMap) -> ClientConfig {
-    internal(worker, "dray-offsets")
+pub(super) fn admin(worker: &WorkerConfig) -> ClientConfig {
+    internal(worker.originals(), "dray-offsets")
 }
 
 /// Creates the topic where it is missing; one that is there must be compacted, or offsets would be lost with time.

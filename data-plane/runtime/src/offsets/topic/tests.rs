@@ -7,22 +7,29 @@ use futures::FutureExt as _;
 use futures::future::join_all;
 use std::collections::BTreeMap;
 
-fn worker(extra: &[(&str, &str)]) -> ConfigMap {
+fn worker(extra: &[(&str, &str)]) -> Result<WorkerConfig> {
     let base = [
         ("bootstrap.servers", "a:1"),
         ("offset.storage.topic", "offsets"),
         ("offset.storage.partitions", "3"),
+        ("key.converter", "org.apache.kafka.connect.storage.StringConverter"),
+        ("value.converter", "org.apache.kafka.connect.storage.StringConverter"),
     ];
-    base.iter()
-        .chain(extra)
-        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-        .collect()
+    let pairs = base.iter().chain(extra);
+    WorkerConfig::parse(
+        &pairs
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect(),
+    )
 }
 
 fn store(kafka: &FakeKafka) -> TopicOffsets {
-    let worker = worker(&[]);
-    let topic = OffsetTopic::from_worker(&worker).unwrap().unwrap();
-    TopicOffsets::open(topic, &worker, kafka).unwrap()
+    open(&worker(&[]).unwrap(), kafka)
+}
+
+fn open(worker: &WorkerConfig, kafka: &FakeKafka) -> TopicOffsets {
+    let topic = worker.offsets_topic.clone().unwrap();
+    TopicOffsets::open(topic, worker, kafka).unwrap()
 }
 
 fn partition(name: &str) -> SourcePartition {
@@ -160,8 +167,7 @@ async fn a_missing_topic_is_created_compacted() {
         ("offset.storage.cleanup.policy", "delete"),
         ("offset.storage.min.insync.replicas", "2"),
     ]);
-    let topic = OffsetTopic::from_worker(&worker).unwrap().unwrap();
-    let offsets = TopicOffsets::open(topic, &worker, &kafka).unwrap();
+    let offsets = open(&worker.unwrap(), &kafka);
     assert_eq!(offsets.read("c", &[partition("a")]).await.unwrap(), [None]);
     let settings = offsets.admin.topic_config("offsets", REQUEST_TIMEOUT).await.unwrap();
     let expected = [("cleanup.policy", "compact"), ("min.insync.replicas", "2")];
@@ -185,8 +191,7 @@ fn wrong_keys_are_named() {
             "Invalid value many for configuration offset.storage.replication.factor",
         ),
     ] {
-        let error = OffsetTopic::from_worker(&worker(&[(key, value)])).unwrap_err();
+        let error = worker(&[(key, value)]).unwrap_err();
         assert!(error.to_string().starts_with(said), "{error}");
     }
-    assert_eq!(OffsetTopic::from_worker(&ConfigMap::new()).unwrap(), None);
 }

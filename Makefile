@@ -35,7 +35,7 @@ e2e: setup ## the tests of the binary again, longer: 50 kills instead of 10
 	deploy/rig/kafka.sh fetch
 	DRAY_TEST_KILLS=50 deploy/rig/with-broker.sh cargo test -p dray --locked -- --nocapture
 
-bench: setup ## one workload beside the real Kafka Connect, pinned, about six minutes: W=W1-200, or W=W1 for several; no W lists them
+bench: setup ## one workload beside the real Kafka Connect, pinned, five to nine minutes: W=W1-200, or W=W1 for several; no W lists them
 	@python3 deploy/bench/run.py "$(W)"
 
 quickstart: setup ## file to topic to file on a broker in the process; ONCE=1 ends when the lines have arrived (dev profile)

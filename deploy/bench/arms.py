@@ -37,14 +37,14 @@ JVM_AS_SHIPPED = ["-Xms256m", "-Xmx2g", "-XX:+UseG1GC"]
 GUARANTEES = {
     "source": {
         "dray": "as it ships: acks=all, 1 request in flight, not idempotent, linger 5 ms, batches to 512 KB; offsets committed every 1 s",
-        "connect": "tuned: acks=all, 5 in flight, idempotent, linger 5 ms, batches to 512 KB, batch.size=10000; offsets every 1 s",
+        "connect": "acks=all, 5 in flight, idempotent, linger 5 ms, batches to 512 KB, batch.size=10000; offsets every 1 s",
         "default": "acks=all, 1 in flight, not idempotent, linger 5 ms, batches to 16 KB; offsets every 1 s (its default: 60 s)",
         "raw": "acks=all, 1 in flight, not idempotent, linger 5 ms, batches to 512 KB; rd_kafka_produce_batch, nothing copied, no offsets kept",
         "dray idempotent": "as it ships, with enable.idempotence=true and 5 in flight: the promise of the tuned Connect",
     },
     "sink": {
         "dray": "as it ships; offsets committed every 1 s, after a flush (to the disk, for files)",
-        "connect": "tuned: max.poll.records=10000, max.partition.fetch.bytes=8 MB, fetch.max.bytes=50 MB, fetch.min.bytes=64 KB; offsets every 1 s",
+        "connect": "max.poll.records=10000, max.partition.fetch.bytes=8 MB, fetch.max.bytes=50 MB, fetch.min.bytes=64 KB; offsets every 1 s",
         "default": "the consumer's defaults; offsets every 1 s (its default: 60 s)",
         "raw": "assigned partitions, rd_kafka_consume_batch_queue; nothing is converted; offsets committed once, at the end",
     },
@@ -225,15 +225,15 @@ def command(rig: Rig, port: str, jvm: list[str], *connectors: Path) -> list[str 
 
 
 def engine_run(rig: Rig, arm: Dray | Connect, flow: Flow, data: Input, name: str,
-               flowing: Callable[[int], None] = lambda pid: None) -> Run:
-    """One run of Dray or Connect, checked at the destination. `flowing` is called with the pid when the first records have arrived."""
+               begun: Callable[[int], None] = lambda pid: None) -> Run:
+    """One run of Dray or Connect, checked at the destination. `begun` is called with the pid once it runs."""
     out = rig.folder / f"{name}.out"
     config = connector(flow, data, name, arm.discard, out)
     with destination(rig, flow, data, name, out) as look:
         with rig.watch(*look) as eye, arm.running(config) as engine:
+            begun(engine.pid)
             first = rig.expect(eye, "first", engine.alive)
             cpu_first = cpu_seconds(engine.pid)
-            flowing(engine.pid)
             last = rig.expect(eye, "last", engine.alive)
             cpu_last = cpu_seconds(engine.pid)
             peak = status_kb(engine.pid, "VmHWM") / 1024

@@ -85,9 +85,10 @@ def profiled(rig: Rig, dray: Dray, w: Flow, data: Input, name: str) -> str:
         return "no profile: `perf` is not installed on this machine"
     recording, log = rig.folder / "perf.data", rig.folder / "perf.log"
     recorders: list[Process] = []
-    perf = ["perf", "record", "-q", "-F", "999", "-o", recording, "-p"]
+    # A second later, when all threads are there: perf misses those that start while it attaches.
+    perf = ["sh", "-c", 'sleep 1; exec "$@"', "sh", "perf", "record", "-q", "-F", "999", "-o", recording, "-p"]
     try:
-        engine_run(rig, dray, w, data, name, flowing=lambda pid: recorders.append(Process([*perf, str(pid)], SERVER_CORE, log)))
+        engine_run(rig, dray, w, data, name, begun=lambda pid: recorders.append(Process([*perf, str(pid)], SERVER_CORE, log)))
         for recorder in recorders:  # it ends with the process that it looks at
             if recorder.child.wait(60) != 0:
                 return f"no profile: {tail(log)}"

@@ -68,7 +68,7 @@ def table(results: list[Result]) -> str:
     for result in results:
         if result.get("profile"):
             lines += ["", f"## Where the time goes: {result['workload']}", "",
-                      "One more run of Dray, not counted, from the first record on (`perf`, by thread, library and function):", "",
+                      "One more run of Dray, not counted, from its second second on (`perf`, by thread, library and function):", "",
                       "```text", result["profile"].rstrip(), "```"]
     return "\n".join(lines) + "\n"
 

@@ -38,7 +38,7 @@ class Flow:
     tasks: int
     converters: dict[str, str]
     records: dict[str, int]  # in millions: dray, connect, raw, default
-    profile: bool = False
+    profile: bool = False  # one more run, under perf
     unit: str = field(default="CPU-s per million records", init=False)
 
 
@@ -79,7 +79,7 @@ WORKLOADS: dict[str, Workload] = {w.id: w for w in [
     Flow("discard-bytes", "Kafka → discard, 200 B, 8 partitions, 1 task, ByteArray", Target("1.5×", times=1.5),
          "text200", "discard", 8, 1, BYTES, millions(24, 24, 24, 24)),
     Flow("discard-json", "Kafka → discard, JSON of 10 fields without schema, 8 partitions, 1 task", Target("2×", times=2),
-         "json", "discard", 8, 1, json_converter(False), millions(6, 8, 8, 8)),
+         "json", "discard", 8, 1, json_converter(False), millions(6, 8, 8, 8), profile=True),
     Flow("discard-inline", "Kafka → discard, the same JSON with an inline schema, 8 partitions, 1 task", Target("5×", times=5),
          "inline", "discard", 8, 1, json_converter(True), millions(4, 2, 4, 2)),
     Latency("W7", "latency at 1,000 lines/s, file append → topic → consumer", Target("p99 ≤ 10 ms", at_most=10),

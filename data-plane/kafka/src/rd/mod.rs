@@ -7,6 +7,7 @@ mod config;
 mod consumer;
 mod errors;
 mod member;
+mod membership;
 mod producer;
 mod tail;
 
@@ -22,6 +23,7 @@ pub struct RdKafka {
     producers: producer::Producers,
     admins: Mutex<HashMap<ClientConfig, Weak<admin::RdAdmin>>>,
     threads: Arc<Threads>,
+    classic: Arc<membership::ClassicClusters>,
 }
 
 impl RdKafka {
@@ -50,6 +52,7 @@ impl KafkaPort for RdKafka {
             topics,
             prefetch,
             &self.threads,
+            &self.classic,
         )?))
     }
 

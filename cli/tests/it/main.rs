@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, wherever the call stands")]
 
+mod adversity;
 mod broker;
 mod crash;
 mod files;

@@ -20,6 +20,13 @@ pub enum Fault {
     CutBefore,
     /// The request is applied; then the connection is closed instead of answering.
     CutAfter,
+    /// The request is applied, the answer says for how long the client is throttled, and as Kafka does it, nothing more
+    /// is read from this connection for that long.
+    Throttle(Duration),
+    /// Metadata only: the answer names a leader that is gone, as one of an old state of the cluster does.
+    OldLeader,
+    /// Metadata only: the answer does not know the topics yet, while it knows the broker.
+    MissingTopics,
 }
 
 /// The script. Requests of all connections are counted together, in the order in which they arrive.
@@ -42,6 +49,13 @@ impl Faults {
         let script = apis.entry(api).or_default();
         let number = script.seen.saturating_add(nth.max(1));
         script.pending.push((number, fault));
+    }
+
+    /// Lets `fault` happen to each of the next `count` requests of `api`.
+    pub fn inject_all(&self, api: ApiKey, count: u64, fault: Fault) {
+        for nth in 1..=count {
+            self.inject(api, nth, fault);
+        }
     }
 
     /// How many requests of `api` have arrived since the start.

@@ -14,10 +14,12 @@ mod handlers;
 mod log;
 mod offsets;
 mod server;
+mod stale;
 mod sync;
 mod topic_config;
 mod topics;
 mod versions;
+mod wire;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;

@@ -1,8 +1,6 @@
 //! The listener and the connections: frames in, frames out, one request of a connection at a time, as Kafka does it.
 //!
-//! A frame that is too long, cut off or does not decode closes its own connection. One hole is known: kafka-protocol 0.18
-//! allocates an array by the length that the frame claims, before it reads the elements, so that a hostile length ends
-//! the process when the allocation fails. A client in good faith never sends one; it is a reason more to stay on loopback.
+//! A frame that is too long, cut off, claims what it does not hold (`wire`) or does not decode closes its own connection.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,7 +19,9 @@ use crate::broker::Broker;
 use crate::error_response::error_response;
 use crate::faults::Fault;
 use crate::handlers;
+use crate::stale;
 use crate::versions;
+use crate::wire;
 
 /// Kafka's `socket.request.max.bytes`.
 const MAX_FRAME: usize = 100 << 20;
@@ -125,8 +125,12 @@ async fn accept(listener: TcpListener, broker: Arc<Broker>, tasks: TaskTracker, 
             let shutdown = shutdown.clone();
             tasks.spawn(async move {
                 // Dropping a request halfway loses only its answer: handlers change state between awaits, not across.
-                if let Some(Err(closed)) = shutdown.run_until_cancelled(serve(stream, &broker)).await {
-                    tracing::debug!(error = %closed, "dev broker closed a connection");
+                match shutdown.run_until_cancelled(serve(stream, &broker)).await {
+                    None | Some(Ok(())) => {}
+                    Some(Err(closed @ (Closed::Io(_) | Closed::Scripted))) => {
+                        tracing::debug!(error = %closed, "dev broker closed a connection");
+                    }
+                    Some(Err(closed)) => tracing::warn!(error = %closed, "dev broker closed a connection"),
                 }
                 drop(permit);
             });
@@ -141,9 +145,11 @@ async fn serve(mut stream: TcpStream, broker: &Broker) -> Result<(), Closed> {
     let remote = stream.peer_addr()?;
     let mut input = BytesMut::new();
     while let Some(frame) = read_frame(&mut stream, &mut input).await? {
-        if let Some(answer) = answer(frame, broker, local, remote).await? {
+        let (answer, throttled) = answer(frame, broker, local, remote).await?;
+        if let Some(answer) = answer {
             stream.write_all(&answer).await?;
         }
+        tokio::time::sleep(throttled).await;
     }
     Ok(())
 }
@@ -180,13 +186,13 @@ fn truncated() -> Closed {
     Closed::Io(std::io::ErrorKind::UnexpectedEof.into())
 }
 
-/// The answer to a frame, length included; `None` where the client asked for none.
+/// The answer to a frame, length included, `None` where the client asked for none; and how long to read nothing then.
 async fn answer(
     mut frame: Bytes,
     broker: &Broker,
     local: SocketAddr,
     remote: SocketAddr,
-) -> Result<Option<BytesMut>, Closed> {
+) -> Result<(Option<BytesMut>, Duration), Closed> {
     let mut prefix = &frame[..HEADER_PREFIX];
     let (key, version, correlation_id) = (prefix.get_i16(), prefix.get_i16(), prefix.get_i32());
     let api = ApiKey::try_from(key).map_err(|()| Closed::UnknownApi(key))?;
@@ -194,7 +200,8 @@ async fn answer(
         if api == ApiKey::ApiVersions {
             // The one case where a client may be newer than we are: it reads version 0 and asks again.
             let body = ResponseKind::ApiVersions(versions::api_versions(UNSUPPORTED_VERSION));
-            return encode(api, 0, correlation_id, &body).map(Some);
+            let answer = encode(api, 0, correlation_id, &body)?;
+            return Ok((Some(answer), Duration::ZERO));
         }
         return Err(Closed::UnsupportedVersion { api, version });
     }
@@ -204,6 +211,7 @@ async fn answer(
         reason: error.to_string(),
     };
     let header = RequestHeader::decode(&mut frame, api.request_header_version(version)).map_err(|e| malformed(&e))?;
+    wire::check_request(api, version, &frame).map_err(|e| malformed(&e))?;
     let request = RequestKind::decode(api, &mut frame, version).map_err(|e| malformed(&e))?;
     let peer = Peer {
         local,
@@ -213,19 +221,33 @@ async fn answer(
     };
 
     let fault = broker.faults.next(api);
-    let body = match fault {
+    match fault {
         Some(Fault::CutBefore) => return Err(Closed::Scripted),
-        Some(Fault::Error(error)) => error_response(&request, version, error),
-        Some(Fault::Delay(delay)) => {
-            tokio::time::sleep(delay).await;
-            handlers::handle(broker, &peer, request).await
-        }
-        Some(Fault::CutAfter) | None => handlers::handle(broker, &peer, request).await,
-    };
-    if fault == Some(Fault::CutAfter) {
-        return Err(Closed::Scripted);
+        Some(Fault::Delay(delay)) => tokio::time::sleep(delay).await,
+        Some(Fault::Error(_) | Fault::CutAfter | Fault::Throttle(_) | Fault::OldLeader | Fault::MissingTopics)
+        | None => {}
     }
-    body.map(|body| encode(api, version, correlation_id, &body)).transpose()
+    let mut body = match fault {
+        Some(Fault::Error(error)) => error_response(&request, version, error),
+        Some(_) | None => handlers::handle(broker, &peer, request).await,
+    };
+    let mut throttled = Duration::ZERO;
+    match (fault, &mut body) {
+        (Some(Fault::CutAfter), _) => return Err(Closed::Scripted),
+        (Some(Fault::Throttle(time)), body) => {
+            throttled = time;
+            if let Some(body) = body {
+                stale::throttle(body, time);
+            }
+        }
+        (Some(Fault::OldLeader), Some(ResponseKind::Metadata(metadata))) => stale::old_leader(metadata),
+        (Some(Fault::MissingTopics), Some(ResponseKind::Metadata(metadata))) => stale::missing_topics(metadata),
+        (Some(_) | None, _) => {}
+    }
+    let answer = body
+        .map(|body| encode(api, version, correlation_id, &body))
+        .transpose()?;
+    Ok((answer, throttled))
 }
 
 fn encode(api: ApiKey, version: i16, correlation_id: i32, body: &ResponseKind) -> Result<BytesMut, Closed> {

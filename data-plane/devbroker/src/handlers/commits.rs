@@ -17,6 +17,7 @@ use crate::broker::Broker;
 use crate::group::{Group, State};
 use crate::handlers::code;
 use crate::offsets::{Committed, Offsets};
+use crate::wire;
 
 /// The fetch version from which an offset has the leader epoch it was committed with.
 const TELLS_EPOCH: i16 = 5;
@@ -192,7 +193,11 @@ fn topics_of(mut metadata: Bytes) -> Vec<TopicName> {
     let Ok(version) = metadata.try_get_i16() else {
         return Vec::new();
     };
-    let subscription = ConsumerProtocolSubscription::decode(&mut metadata, version.clamp(0, 3));
+    let version = version.clamp(0, 3);
+    if wire::check_subscription(version, &metadata).is_err() {
+        return Vec::new();
+    }
+    let subscription = ConsumerProtocolSubscription::decode(&mut metadata, version);
     subscription
         .map(|decoded| decoded.topics.into_iter().map(TopicName).collect())
         .unwrap_or_default()

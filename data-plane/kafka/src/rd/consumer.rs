@@ -1,15 +1,16 @@
 //! The reader's side of a group member: events in, commands out. The member itself lives on its own thread.
 
-use super::batch::{Epochs, Stamped};
-use super::client::{Threads, lock, native, translated};
+use super::batch::Stamped;
+use super::client::{Threads, lock, translated};
 use super::config::Role;
-use super::errors::{from_kafka, local};
-use super::member::{Command, Member, run};
+use super::errors::local;
+use super::member::{Command, Identity, Link};
+use super::membership::{ClassicClusters, Membership};
 use crate::error::{Class, Error, Result};
 use crate::port::{ClientConfig, Consumer, ConsumerEvent};
 use async_trait::async_trait;
 use dray_connect::sink_batch::TopicPartition;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::Offset;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex};
@@ -81,8 +82,7 @@ impl Events {
 
 /// A group member as its reader sees it.
 pub(super) struct RdConsumer {
-    events: Arc<Events>,
-    epochs: Arc<Epochs>,
+    link: Arc<Link>,
     commands: SyncSender<Command>,
     revocation: Option<u64>,
     ended: Option<oneshot::Receiver<()>>,
@@ -96,6 +96,7 @@ impl RdConsumer {
         topics: &[String],
         prefetch: usize,
         threads: &Arc<Threads>,
+        classic: &Arc<ClassicClusters>,
     ) -> Result<Self> {
         let mut settings = translated(config, Role::Consumer)?;
         // One fetch may overshoot, so a fetch is at most as large as the whole bound, and large enough for a record.
@@ -115,6 +116,12 @@ impl RdConsumer {
             .get("max.poll.interval.ms")
             .and_then(|ms| ms.parse().ok())
             .unwrap_or(300_000);
+        let fresh = match settings.settings.get("auto.offset.reset").map(String::as_str) {
+            Some("latest" | "largest" | "end") => Offset::End,
+            // librdkafka looks once more then, and reports that there is nothing to start from.
+            Some("error") => Offset::Invalid,
+            _ => Offset::Beginning,
+        };
         let max_records = config
             .get("max.poll.records")
             .and_then(|n| n.trim().parse().ok())
@@ -122,36 +129,25 @@ impl RdConsumer {
             .max(1);
 
         let (commands, receiver) = sync_channel(COMMANDS);
-        let (events, epochs) = (Arc::new(Events::default()), Arc::new(Epochs::default()));
-        let patience = Duration::from_millis(interval).mul_f64(0.8);
-        let member = Member::new(
+        let link = Arc::new(Link::new(receiver, topics));
+        let identity = Identity {
             client,
             group,
-            Arc::clone(&events),
-            Arc::clone(&epochs),
-            receiver,
-            patience,
-        );
-        let consumer: BaseConsumer<Member> = native(&settings)
-            .create_with_context(member)
-            .map_err(|error| from_kafka(what.as_str(), &error))?;
-        let names: Vec<&str> = topics.iter().map(String::as_str).collect();
-        consumer
-            .subscribe(&names)
-            .map_err(|error| from_kafka(what.as_str(), &error))?;
+            fresh,
+            patience: Duration::from_millis(interval).mul_f64(0.8),
+        };
+        let mut membership = Membership::new(settings, identity, max_records, Arc::clone(&link), classic);
+        let first = membership.join()?;
         let (end, ended) = oneshot::channel();
         let thread = std::thread::Builder::new()
             .name("kafka-consumer".to_owned())
             .spawn(move || {
-                run(&consumer, max_records);
-                // Leaves the group.
-                drop(consumer);
+                membership.live(first);
                 drop(end);
             })
             .map_err(|error| local(what, "THREAD", error.to_string(), Class::Fatal))?;
         Ok(Self {
-            events,
-            epochs,
+            link,
             commands,
             revocation: None,
             ended: Some(ended),
@@ -187,9 +183,9 @@ fn ended() -> Error {
 impl Consumer for RdConsumer {
     async fn event(&mut self) -> ConsumerEvent {
         loop {
-            match self.events.next().await {
+            match self.link.events.next().await {
                 Item::Records(stamped) => {
-                    if let Some(batch) = stamped.current(&self.epochs) {
+                    if let Some(batch) = stamped.current(&self.link.epochs) {
                         return ConsumerEvent::Records(batch);
                     }
                 }

@@ -11,7 +11,6 @@ const FENCED: &[Code] = &[
     Code::TransactionCoordinatorFenced,
     Code::FencedInstanceId,
     Code::FencedMemberEpoch,
-    Code::StaleMemberEpoch,
     Code::IllegalGeneration,
     Code::UnknownMemberId,
     Code::AssignmentLost,
@@ -83,6 +82,8 @@ const RETRIABLE: &[Code] = &[
     Code::PreferredLeaderNotAvailable,
     Code::EligibleLeadersNotAvailable,
     Code::UnstableOffsetCommit,
+    // The same member with a newer epoch, which the next heartbeat brings.
+    Code::StaleMemberEpoch,
     Code::ThrottlingQuotaExceeded,
     Code::UnreleasedInstanceId,
     Code::RebootstrapRequired,

@@ -1,5 +1,8 @@
 //! The thread of a group member. It polls whatever its reader does, so membership is kept; rebalance callbacks run on it
 //! too, inside a poll, and there it goes on serving commands until the reader has answered or a deadline is over.
+//!
+//! Committed offsets are read here, not by librdkafka: it starts a partition nowhere when the coordinator refuses that
+//! request once, and its reader must never take "could not be read" for "nothing is committed".
 
 use super::batch::{Builder, Epochs};
 use super::client::{lock, log, log_error};
@@ -9,13 +12,14 @@ use super::fetch::FetchQueue;
 use crate::error::{Class, Error, Result};
 use dray_connect::sink_batch::TopicPartition;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
@@ -32,10 +36,19 @@ const BUSY_WAIT: Duration = Duration::from_millis(1);
 const PAUSE_AFTER: Duration = Duration::from_secs(1);
 /// How long one request to the coordinator may take before it is tried again.
 const REQUEST: Duration = Duration::from_secs(5);
-/// Between two tries of a request.
+/// Between two tries of a request: at first, and at most.
 const RETRY: Duration = Duration::from_millis(50);
+const MAX_RETRY: Duration = Duration::from_secs(1);
+/// A member whom the group refuses for so long is not known there any more; the next heartbeat settles a mere change.
+const EXPELLED: Duration = Duration::from_secs(5);
+
+/// A broker without the new group protocol: librdkafka looks for another coordinator for ever then, and says so nowhere
+/// but in its debug log of context `cgrp`.
+const NOT_SUPPORTED: &str = "ConsumerGroupHeartbeatRequest not supported";
 
 type Reply = oneshot::Sender<Result<()>>;
+/// Partitions with the group's offsets, where it has committed one.
+type Assignment = Vec<(TopicPartition, Option<i64>)>;
 
 /// What the reader wants. A dropped sender means: leave the group.
 #[derive(Debug)]
@@ -55,20 +68,74 @@ struct Owned {
     paused: BTreeSet<TopicPartition>,
 }
 
-/// The member's state: the context of its librdkafka client. Only the member's thread touches it.
+/// What a reader and its member share, over one librdkafka client or several.
 #[derive(Debug)]
-pub(super) struct Member {
-    client: String,
-    group: String,
-    events: Arc<Events>,
-    epochs: Arc<Epochs>,
+pub(super) struct Link {
+    pub(super) events: Events,
+    pub(super) epochs: Epochs,
+    /// Only the member's thread takes commands.
     commands: Mutex<Receiver<Command>>,
-    owned: Mutex<Owned>,
-    /// How long a revocation waits for its answer.
-    patience: Duration,
+    topics: Mutex<Vec<String>>,
     revocations: AtomicU64,
     answered: AtomicU64,
     closing: AtomicBool,
+}
+
+impl Link {
+    pub(super) fn new(commands: Receiver<Command>, topics: &[String]) -> Self {
+        Self {
+            events: Events::default(),
+            epochs: Epochs::default(),
+            commands: Mutex::new(commands),
+            topics: Mutex::new(topics.to_vec()),
+            revocations: AtomicU64::new(0),
+            answered: AtomicU64::new(0),
+            closing: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn topics(&self) -> Vec<String> {
+        lock(&self.topics).clone()
+    }
+
+    fn closing(&self) -> bool {
+        self.closing.load(Ordering::Relaxed)
+    }
+}
+
+/// Why a librdkafka client is of no more use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Over {
+    /// The reader is gone.
+    Closed,
+    /// The broker does not have the group protocol that was tried.
+    Unsupported,
+    /// The group does not know this member any more, and librdkafka cannot rejoin while its assignment is open.
+    Expelled,
+}
+
+/// What is the same for every librdkafka client of a member.
+#[derive(Clone, Debug)]
+pub(super) struct Identity {
+    pub(super) client: String,
+    pub(super) group: String,
+    /// Where a partition starts of which the group has committed nothing.
+    pub(super) fresh: Offset,
+    /// How long a revocation waits for its answer.
+    pub(super) patience: Duration,
+}
+
+/// The member's state: the context of its librdkafka client. Only the member's thread touches it.
+#[derive(Debug)]
+pub(super) struct Member {
+    identity: Identity,
+    link: Arc<Link>,
+    /// The new group protocol is only tried: that the broker does not have it is no error.
+    tentative: bool,
+    /// librdkafka's debug lines are for [`NOT_SUPPORTED`] only, not for the user.
+    muted: bool,
+    owned: Mutex<Owned>,
+    over: OnceLock<Over>,
     /// Newly assigned partitions are not paused, whatever the thread did before.
     assigned_anew: AtomicBool,
     /// Where assigned partitions deliver; there while the thread runs.
@@ -83,38 +150,43 @@ enum Served {
 }
 
 impl Member {
-    pub(super) fn new(
-        client: String,
-        group: String,
-        events: Arc<Events>,
-        epochs: Arc<Epochs>,
-        commands: Receiver<Command>,
-        patience: Duration,
-    ) -> Self {
+    pub(super) fn new(identity: Identity, link: Arc<Link>, tentative: bool, muted: bool) -> Self {
         Self {
-            client,
-            group,
-            events,
-            epochs,
-            commands: Mutex::new(commands),
+            identity,
+            link,
+            tentative,
+            muted,
             owned: Mutex::default(),
-            patience,
-            revocations: AtomicU64::new(0),
-            answered: AtomicU64::new(0),
-            closing: AtomicBool::new(false),
+            over: OnceLock::new(),
             assigned_anew: AtomicBool::new(false),
             fetches: Mutex::new(None),
         }
     }
 
-    fn closing(&self) -> bool {
-        self.closing.load(Ordering::Relaxed)
+    fn over(&self) -> Option<Over> {
+        if self.link.closing() {
+            return Some(Over::Closed);
+        }
+        self.over.get().copied()
+    }
+
+    /// The end of this client, not of the reader: what it owned is not its own any more. Dropping it is silent then.
+    pub(super) fn abandon(&self, over: Over) {
+        // Set already where it was this member that found out.
+        self.over.get_or_init(|| over);
+        let lost: Vec<_> = std::mem::take(&mut *lock(&self.owned)).partitions.into_iter().collect();
+        for partition in &lost {
+            self.link.epochs.next(partition);
+        }
+        if !lost.is_empty() {
+            self.link.events.push(Item::Lost(lost));
+        }
     }
 
     /// Waits for one command and obeys it.
     fn serve(&self, consumer: &BaseConsumer<Self>, wait: Duration) -> Served {
         let command = {
-            let commands = lock(&self.commands);
+            let commands = lock(&self.link.commands);
             if wait.is_zero() {
                 commands.try_recv().map_err(|error| error == TryRecvError::Disconnected)
             } else {
@@ -130,7 +202,7 @@ impl Member {
             }
             Err(disconnected) => {
                 if disconnected {
-                    self.closing.store(true, Ordering::Relaxed);
+                    self.link.closing.store(true, Ordering::Relaxed);
                 }
                 Served::Nothing
             }
@@ -146,17 +218,18 @@ impl Member {
             Command::Resume(partitions, reply) => drop(reply.send(self.resume(consumer, &partitions))),
             Command::Subscribe(topics, reply) => {
                 let names: Vec<&str> = topics.iter().map(String::as_str).collect();
+                lock(&self.link.topics).clone_from(&topics);
                 let result = consumer
                     .subscribe(&names)
                     .map_err(|error| self.error("subscribing", &error));
                 drop(reply.send(result));
             }
-            Command::Revoked(number) => self.answered.store(number, Ordering::Relaxed),
+            Command::Revoked(number) => self.link.answered.store(number, Ordering::Relaxed),
         }
     }
 
     fn error(&self, what: &str, error: &KafkaError) -> Error {
-        from_kafka(format!("{what}, group `{}`", self.group), error)
+        from_kafka(format!("{what}, group `{}`", self.identity.group), error)
     }
 
     /// Only what this member owns may be committed: the broker does not check it within a generation.
@@ -168,7 +241,7 @@ impl Member {
         {
             None => Ok(()),
             Some(partition) => Err(local(
-                format!("{what}, group `{}`", self.group),
+                format!("{what}, group `{}`", self.identity.group),
                 "NOT_ASSIGNED",
                 format!("{partition} is not assigned to this member"),
                 Class::Fenced,
@@ -187,9 +260,19 @@ impl Member {
             list.add_partition_offset(&partition.topic, partition.partition, Offset::Offset(*offset))
                 .map_err(|error| self.error(what, &error))?;
         }
-        consumer
-            .commit(&list, CommitMode::Sync)
-            .map_err(|error| self.error(what, &error))
+        let deadline = Instant::now() + REQUEST;
+        loop {
+            let result = consumer
+                .commit(&list, CommitMode::Sync)
+                .map_err(|error| self.error(what, &error));
+            match result {
+                // The group has changed a moment ago; the heartbeat that tells is on its way.
+                Err(error) if error.code == "StaleMemberEpoch" && Instant::now() < deadline => {
+                    std::thread::sleep(RETRY);
+                }
+                result => return result,
+            }
+        }
     }
 
     fn seek(&self, consumer: &BaseConsumer<Self>, partition: &TopicPartition, offset: i64) -> Result<()> {
@@ -198,13 +281,13 @@ impl Member {
         let deadline = Instant::now() + REQUEST;
         // A partition that was assigned a moment ago cannot be moved before its fetcher runs.
         while let Err(error) = consumer.seek(&partition.topic, partition.partition, Offset::Offset(offset), REQUEST) {
-            if Instant::now() >= deadline || self.closing() {
+            if Instant::now() >= deadline || self.over().is_some() {
                 return Err(local(what, "SEEK", error.to_string(), Class::Retriable));
             }
             std::thread::sleep(RETRY);
         }
         // Only now: had the seek failed, dropping what was fetched would lose it.
-        self.epochs.next(partition);
+        self.link.epochs.next(partition);
         Ok(())
     }
 
@@ -241,25 +324,25 @@ impl Member {
             consumer.resume(&list(&partitions))
         };
         if let Err(error) = result {
-            tracing::warn!(group = self.group, %error, hold, "could not hold or release the partitions");
+            tracing::warn!(group = self.identity.group, %error, hold, "could not hold or release the partitions");
         }
     }
 
     fn revoking(&self, consumer: &BaseConsumer<Self>, partitions: Vec<TopicPartition>) {
         for partition in &partitions {
-            self.epochs.next(partition);
+            self.link.epochs.next(partition);
         }
-        if !partitions.is_empty() && !self.closing() {
+        if !partitions.is_empty() && self.over().is_none() {
             if consumer.assignment_lost() {
-                self.events.push(Item::Lost(partitions.clone()));
+                self.link.events.push(Item::Lost(partitions.clone()));
             } else {
-                let number = self.revocations.fetch_add(1, Ordering::Relaxed) + 1;
-                self.events.push(Item::Revoked(number, partitions.clone()));
-                let deadline = Instant::now() + self.patience;
-                while self.answered.load(Ordering::Relaxed) != number && !self.closing() {
+                let number = self.link.revocations.fetch_add(1, Ordering::Relaxed) + 1;
+                self.link.events.push(Item::Revoked(number, partitions.clone()));
+                let deadline = Instant::now() + self.identity.patience;
+                while self.link.answered.load(Ordering::Relaxed) != number && self.over().is_none() {
                     let left = deadline.saturating_duration_since(Instant::now());
                     if left.is_zero() {
-                        tracing::warn!(group = self.group, "a revocation was not answered in time");
+                        tracing::warn!(group = self.identity.group, "a revocation was not answered in time");
                         break;
                     }
                     self.serve(consumer, left);
@@ -273,38 +356,101 @@ impl Member {
         }
     }
 
-    fn assigned(&self, consumer: &BaseConsumer<Self>, partitions: &TopicPartitionList) {
-        if self.closing() || partitions.count() == 0 {
+    /// Takes an assignment over, once it is known where each partition goes on. Until then nothing is fetched; the
+    /// reader is told why, and gives up when it may not read the offsets.
+    fn assigning(&self, consumer: &BaseConsumer<Self>, partitions: &TopicPartitionList) {
+        let committed = if partitions.count() == 0 {
+            None
+        } else {
+            self.committed(consumer, partitions)
+        };
+        // Before the assignment, so that nothing of these partitions comes another way.
+        if let Some(fetches) = lock(&self.fetches).as_ref() {
+            for element in partitions.elements() {
+                fetches.adopt(consumer, element.topic(), element.partition());
+            }
+        }
+        // A member that leaves has to accept its assignment too, or librdkafka waits for it.
+        let list = committed.as_ref().map_or(partitions, |(list, _)| list);
+        let accepted = match consumer.rebalance_protocol() {
+            RebalanceProtocol::Cooperative => consumer.incremental_assign(list),
+            RebalanceProtocol::Eager | RebalanceProtocol::None => consumer.assign(list),
+        };
+        if let Err(error) = accepted {
+            self.link
+                .events
+                .push(Item::Error(self.error("accepting an assignment", &error)));
             return;
         }
-        let deadline = Instant::now() + self.patience;
-        let committed = loop {
-            match consumer.committed_offsets(partitions.clone(), REQUEST) {
-                Ok(committed) => break committed,
-                Err(error) => {
-                    let error = self.error("reading committed offsets", &error);
-                    let give_up = !error.is_retriable() || Instant::now() >= deadline;
-                    self.events.push(Item::Error(error));
-                    if give_up || self.closing() {
-                        break partitions.clone();
-                    }
-                    self.serve(consumer, RETRY);
-                }
-            }
-        };
-        let mut with_offsets = Vec::with_capacity(committed.count());
-        for element in committed.elements() {
-            let offset = match element.offset() {
-                Offset::Offset(offset) => Some(offset),
-                Offset::Beginning | Offset::End | Offset::Stored | Offset::Invalid | Offset::OffsetTail(_) => None,
-            };
-            with_offsets.push((topic_partition(element.topic(), element.partition()), offset));
-        }
+        let Some((_, with_offsets)) = committed else { return };
         lock(&self.owned)
             .partitions
             .extend(with_offsets.iter().map(|(partition, _)| partition.clone()));
         self.assigned_anew.store(true, Ordering::Relaxed);
-        self.events.push(Item::Assigned(with_offsets));
+        self.link.events.push(Item::Assigned(with_offsets));
+    }
+
+    /// The group's offsets of these partitions, for librdkafka and for the reader. None when the reader is gone.
+    fn committed(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        partitions: &TopicPartitionList,
+    ) -> Option<(TopicPartitionList, Assignment)> {
+        let (since, mut wait) = (Instant::now(), RETRY);
+        let list = loop {
+            if self.over().is_some() {
+                return None;
+            }
+            // An answer can be whole and yet hold an error for one of the partitions.
+            let answer = consumer
+                .committed_offsets(partitions.clone(), REQUEST)
+                .and_then(|list| list.elements().iter().try_for_each(|e| e.error()).map(|()| list));
+            let error = match answer {
+                Ok(list) => break list,
+                Err(error) => self.error("reading committed offsets", &error),
+            };
+            if error.class == Class::Fenced && error.code != "FencedInstanceId" {
+                // The group is about to change, or has gone on without this member, who cannot know it in here.
+                if since.elapsed() >= EXPELLED {
+                    self.over.get_or_init(|| Over::Expelled);
+                }
+                let class = Class::Retriable;
+                self.link.events.push(Item::Error(Error { class, ..error }));
+            } else {
+                self.link.events.push(Item::Error(error));
+            }
+            self.serve_for(consumer, wait);
+            wait = (wait * 2).min(MAX_RETRY);
+        };
+        let mut with_offsets = Vec::with_capacity(list.count());
+        for mut element in list.elements() {
+            let partition = topic_partition(element.topic(), element.partition());
+            let offset = match element.offset() {
+                Offset::Offset(offset) => Some(offset),
+                Offset::Beginning | Offset::End | Offset::Stored | Offset::Invalid | Offset::OffsetTail(_) => None,
+            };
+            if offset.is_none()
+                && let Err(error) = element.set_offset(self.identity.fresh)
+            {
+                self.link
+                    .events
+                    .push(Item::Error(self.error("choosing where to start", &error)));
+            }
+            with_offsets.push((partition, offset));
+        }
+        Some((list, with_offsets))
+    }
+
+    /// Serves commands for this long.
+    fn serve_for(&self, consumer: &BaseConsumer<Self>, wait: Duration) {
+        let deadline = Instant::now() + wait;
+        while self.over().is_none() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            self.serve(consumer, left);
+        }
     }
 }
 
@@ -325,77 +471,87 @@ fn list(partitions: &[TopicPartition]) -> TopicPartitionList {
 
 impl ClientContext for Member {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        log(&self.client, level, facility, message);
+        if message.contains(NOT_SUPPORTED) {
+            if self.tentative {
+                self.over.get_or_init(|| Over::Unsupported);
+            } else {
+                let what = format!("joining the group `{}`", self.identity.group);
+                let error = from_code(what, Code::UnsupportedFeature);
+                self.link.events.push(Item::Error(error));
+            }
+        }
+        if self.muted && matches!(level, RDKafkaLogLevel::Debug) {
+            return;
+        }
+        // librdkafka shouts before it says so by an event, and what follows from that is said there.
+        let level = if self.tentative && facility == "FATAL" {
+            RDKafkaLogLevel::Debug
+        } else {
+            level
+        };
+        log(&self.identity.client, level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        log_error(&self.client, &error, reason);
+        log_error(&self.identity.client, &error, reason);
     }
 }
 
 impl ConsumerContext for Member {
-    fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        match rebalance {
-            Rebalance::Revoke(partitions) => {
-                let elements = partitions.elements();
-                self.revoking(
-                    consumer,
-                    elements
-                        .iter()
-                        .map(|e| topic_partition(e.topic(), e.partition()))
-                        .collect(),
-                );
-            }
-            Rebalance::Error(error) => self.events.push(Item::Error(self.error("rebalancing", error))),
-            // Before the assignment, so that nothing of these partitions comes another way.
-            Rebalance::Assign(partitions) => {
-                if let Some(fetches) = lock(&self.fetches).as_ref() {
-                    for element in partitions.elements() {
-                        fetches.adopt(consumer, element.topic(), element.partition());
-                    }
-                }
-            }
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, what: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
+        if what == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
+            return self.assigning(consumer, partitions);
         }
-    }
-
-    fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        if let Rebalance::Assign(partitions) = rebalance {
-            self.assigned(consumer, partitions);
+        let elements = partitions.elements();
+        let places = elements.iter().map(|e| topic_partition(e.topic(), e.partition()));
+        self.revoking(consumer, places.collect());
+        let released = match consumer.rebalance_protocol() {
+            RebalanceProtocol::Cooperative => consumer.incremental_unassign(partitions),
+            RebalanceProtocol::Eager | RebalanceProtocol::None => consumer.unassign(),
+        };
+        if let Err(error) = released {
+            self.link
+                .events
+                .push(Item::Error(self.error("giving partitions away", &error)));
         }
     }
 }
 
-/// Polls until the reader is gone.
-pub(super) fn run(consumer: &BaseConsumer<Member>, max_records: usize) {
+/// Polls until the client is of no more use.
+pub(super) fn run(consumer: &BaseConsumer<Member>, max_records: usize) -> Over {
     let member = Arc::clone(consumer.context());
     *lock(&member.fetches) = Some(FetchQueue::new(consumer));
-    work(&member, consumer, max_records);
+    let over = work(&member, consumer, max_records);
     // The consumer goes after it.
     drop(lock(&member.fetches).take());
+    over
 }
 
-fn work(member: &Member, consumer: &BaseConsumer<Member>, max_records: usize) {
+fn work(member: &Member, consumer: &BaseConsumer<Member>, max_records: usize) -> Over {
     let mut builder = Builder::default();
     let mut held = false;
     let mut last_records = Instant::now();
     loop {
         while member.serve(consumer, Duration::ZERO) == Served::Command {}
-        if member.closing() {
-            return;
+        if let Some(over) = member.over() {
+            return over;
         }
         let idle = last_records.elapsed() > IDLE_AFTER;
         let wait = if idle { IDLE } else { BETWEEN_RECORDS };
         gather(member, consumer, &mut builder, max_records, wait);
+        if let Some(over) = member.over() {
+            return over;
+        }
         if builder.records() == 0 {
             continue;
         }
         let since = Instant::now();
         last_records = since;
         let mut batch = Box::new(builder.take());
-        while let Err(back) = member.events.push_batch(batch) {
+        while let Err(back) = member.link.events.push_batch(batch) {
             batch = back;
-            if member.closing() {
-                return;
+            if let Some(over) = member.over() {
+                return over;
             }
             if since.elapsed() < PAUSE_AFTER {
                 member.serve(consumer, BUSY_WAIT);
@@ -421,9 +577,13 @@ fn gather(member: &Member, consumer: &BaseConsumer<Member>, builder: &mut Builde
     // Rebalances and errors of the client come on the consumer's own queue, records of adopted partitions do not.
     while let Some(polled) = consumer.poll(Duration::ZERO) {
         match polled {
-            Ok(message) => builder.push_borrowed(&message, &member.epochs),
+            Ok(message) => builder.push_borrowed(&message, &member.link.epochs),
             Err(error) => {
-                member.events.push(Item::Error(consume_error(member, &error)));
+                if member.tentative && unsupported(consumer) {
+                    member.over.get_or_init(|| Over::Unsupported);
+                } else {
+                    member.link.events.push(Item::Error(consume_error(member, &error)));
+                }
                 return;
             }
         }
@@ -434,10 +594,10 @@ fn gather(member: &Member, consumer: &BaseConsumer<Member>, builder: &mut Builde
         let wait = if builder.records() == 0 { wait } else { Duration::ZERO };
         let most = max_records - builder.records();
         let taken = fetches.take(most, wait, &mut |message| match message {
-            Ok(message) => builder.push(&message, &member.epochs),
+            Ok(message) => builder.push(&message, &member.link.epochs),
             Err(code) => {
                 let error = KafkaError::MessageConsumption(code);
-                member.events.push(Item::Error(consume_error(member, &error)));
+                member.link.events.push(Item::Error(consume_error(member, &error)));
             }
         });
         if taken == 0 {
@@ -446,9 +606,15 @@ fn gather(member: &Member, consumer: &BaseConsumer<Member>, builder: &mut Builde
     }
 }
 
+/// Whether the broker refused the group protocol itself.
+fn unsupported(consumer: &BaseConsumer<Member>) -> bool {
+    let fatal = consumer.client().fatal_error();
+    matches!(fatal, Some((Code::UnsupportedFeature | Code::UnsupportedVersion, _)))
+}
+
 fn consume_error(member: &Member, error: &KafkaError) -> Error {
     if let KafkaError::MessageConsumptionFatal(code) = error {
-        let mut fatal = from_code(format!("consuming, group `{}`", member.group), *code);
+        let mut fatal = from_code(format!("consuming, group `{}`", member.identity.group), *code);
         if fatal.class == Class::Retriable || *code == Code::Fatal {
             fatal.class = Class::Fatal;
         }

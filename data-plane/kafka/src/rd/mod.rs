@@ -8,6 +8,7 @@ mod consumer;
 mod errors;
 mod fetch;
 mod member;
+mod membership;
 mod producer;
 mod tail;
 
@@ -23,6 +24,7 @@ pub struct RdKafka {
     producers: producer::Producers,
     admins: Mutex<HashMap<ClientConfig, Weak<admin::RdAdmin>>>,
     threads: Arc<Threads>,
+    classic: Arc<membership::ClassicClusters>,
 }
 
 impl RdKafka {
@@ -51,6 +53,7 @@ impl KafkaPort for RdKafka {
             topics,
             prefetch,
             &self.threads,
+            &self.classic,
         )?))
     }
 

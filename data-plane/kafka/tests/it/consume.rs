@@ -1,8 +1,53 @@
-//! Consuming as a group member: commits, hand-over, slow readers, seeking.
+//! Consuming as a group member: commits, hand-over, slow readers, seeking. Every test runs under both group protocols.
 
 use super::*;
 use dray_connect::sink_batch::TopicPartition;
 use std::collections::BTreeSet;
+
+/// Which group protocol a test is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Protocol {
+    /// As a user who writes `group.protocol=classic` has it.
+    Classic,
+    /// Nothing written: the new one, because this broker has it.
+    Unset,
+}
+
+impl Protocol {
+    fn config(self, pairs: &[(&str, &str)]) -> ClientConfig {
+        let mut config = super::config(pairs);
+        if self == Self::Classic {
+            config.insert("group.protocol".to_owned(), "classic".to_owned());
+        }
+        config
+    }
+}
+
+macro_rules! under_both_protocols {
+    ($($case:ident),* $(,)?) => {
+        mod classic {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $case() {
+                super::$case(super::Protocol::Classic).await;
+            })*
+        }
+        mod consumer {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $case() {
+                super::$case(super::Protocol::Unset).await;
+            })*
+        }
+    };
+}
+
+under_both_protocols!(
+    the_group_is_of_its_type,
+    a_member_goes_on_where_the_last_one_committed,
+    after_a_seek_nothing_earlier_is_delivered,
+    pause_and_resume_lose_nothing,
+    a_hand_over_repeats_nothing,
+    a_slow_reader_stays_a_member,
+);
 
 async fn filled(port: &RdKafka, name: &str, partitions: i32, count: u32) -> String {
     let topic = topic(port, name, partitions, &[]).await;
@@ -18,11 +63,10 @@ fn place(topic: &str, partition: i32) -> TopicPartition {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_member_goes_on_where_the_last_one_committed() {
+async fn a_member_goes_on_where_the_last_one_committed(protocol: Protocol) {
     let port = RdKafka::new();
     let topic = filled(&port, "resume", 1, 100).await;
-    let config = config(&[("group.id", &unique("resume"))]);
+    let config = protocol.config(&[("group.id", &unique("resume"))]);
     let mut first = port
         .consumer(&config, std::slice::from_ref(&topic), 1 << 20)
         .expect("consumer");
@@ -46,11 +90,10 @@ async fn a_member_goes_on_where_the_last_one_committed() {
     second.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn after_a_seek_nothing_earlier_is_delivered() {
+async fn after_a_seek_nothing_earlier_is_delivered(protocol: Protocol) {
     let port = RdKafka::new();
     let topic = filled(&port, "seek", 1, 20_000).await;
-    let config = config(&[("group.id", &unique("seek")), ("max.poll.records", "100")]);
+    let config = protocol.config(&[("group.id", &unique("seek")), ("max.poll.records", "100")]);
     let mut consumer = port
         .consumer(&config, std::slice::from_ref(&topic), 1 << 20)
         .expect("consumer");
@@ -66,11 +109,10 @@ async fn after_a_seek_nothing_earlier_is_delivered() {
     consumer.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn pause_and_resume_lose_nothing() {
+async fn pause_and_resume_lose_nothing(protocol: Protocol) {
     let port = RdKafka::new();
     let topic = filled(&port, "pause", 1, 10_000).await;
-    let config = config(&[("group.id", &unique("pause")), ("max.poll.records", "100")]);
+    let config = protocol.config(&[("group.id", &unique("pause")), ("max.poll.records", "100")]);
     let mut consumer = port
         .consumer(&config, std::slice::from_ref(&topic), 1 << 20)
         .expect("consumer");
@@ -96,12 +138,11 @@ async fn pause_and_resume_lose_nothing() {
 }
 
 /// A reader that commits what it has seen, when asked to give partitions away, hands over without a duplicate.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_hand_over_repeats_nothing() {
+async fn a_hand_over_repeats_nothing(protocol: Protocol) {
     const COUNT: u32 = 20_000;
     let port = RdKafka::new();
     let topic = filled(&port, "handover", 4, COUNT).await;
-    let config = config(&[("group.id", &unique("handover")), ("max.poll.records", "50")]);
+    let config = protocol.config(&[("group.id", &unique("handover")), ("max.poll.records", "50")]);
     let mut seen: BTreeSet<(i32, i64)> = BTreeSet::new();
     let mut next: [BTreeMap<TopicPartition, i64>; 2] = Default::default();
     let mut members = vec![
@@ -151,17 +192,18 @@ async fn a_hand_over_repeats_nothing() {
 }
 
 /// Nobody asks for events for longer than the session; the partitions are still this member's afterwards.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_slow_reader_stays_a_member() {
+async fn a_slow_reader_stays_a_member(protocol: Protocol) {
     const COUNT: u32 = 20_000;
     let port = RdKafka::new();
     let topic = filled(&port, "slow", 1, COUNT).await;
-    let config = config(&[
+    let mut config = protocol.config(&[
         ("group.id", &unique("slow")),
-        ("session.timeout.ms", "6000"),
         ("max.poll.interval.ms", "6000"),
         ("max.poll.records", "100"),
     ]);
+    if protocol == Protocol::Classic {
+        config.insert("session.timeout.ms".to_owned(), "6000".to_owned());
+    }
     let mut consumer = port
         .consumer(&config, std::slice::from_ref(&topic), 1 << 20)
         .expect("consumer");
@@ -186,4 +228,65 @@ async fn a_slow_reader_stays_a_member() {
     }
     assert!(in_order(&found));
     consumer.close().await;
+}
+
+/// What the broker says of the group, and what each of librdkafka's own settings of the classic protocol makes of it.
+async fn the_group_is_of_its_type(protocol: Protocol) {
+    let port = RdKafka::new();
+    let topic = filled(&port, "type", 1, 10).await;
+    let expected = match protocol {
+        Protocol::Classic => "classic",
+        Protocol::Unset => "consumer",
+    };
+    let written: &[(&str, &str)] = &[
+        ("session.timeout.ms", "10000"),
+        ("heartbeat.interval.ms", "1000"),
+        (
+            "partition.assignment.strategy",
+            "org.apache.kafka.clients.consumer.RangeAssignor",
+        ),
+    ];
+    let mut cases = vec![(Vec::new(), expected)];
+    cases.extend(written.iter().map(|pair| (vec![*pair], "classic")));
+    for (pairs, expected) in cases {
+        let group = unique("type");
+        let mut config = protocol.config(&[("group.id", &group)]);
+        config.extend(
+            pairs
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned())),
+        );
+        let mut consumer = port
+            .consumer(&config, std::slice::from_ref(&topic), 1 << 20)
+            .expect("consumer");
+        read(&mut *consumer, 10).await;
+        assert_eq!(group_type(&group).await, expected, "{pairs:?}");
+        consumer.close().await;
+    }
+}
+
+/// The type of a group, as the broker's answer to ListGroups version 5 has it. Read by hand: librdkafka does not tell.
+async fn group_type(group: &str) -> String {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    // Header version 2: API key 16, version 5, correlation id 1, no client id, no tags. Body: any state, any type, no tags.
+    let request = [0, 16, 0, 5, 0, 0, 0, 1, 0xff, 0xff, 0, 1, 1, 0];
+    let mut stream = tokio::net::TcpStream::connect(bootstrap()).await.expect("connects");
+    stream.write_u32(request.len() as u32).await.expect("sends");
+    stream.write_all(&request).await.expect("sends");
+    let mut answer = vec![0; stream.read_u32().await.expect("answers") as usize];
+    stream.read_exact(&mut answer).await.expect("answers");
+    // A group is four compact strings: id, protocol type, state, type.
+    let id = [&[group.len() as u8 + 1], group.as_bytes()].concat();
+    let at = answer
+        .windows(id.len())
+        .position(|window| window == id)
+        .expect("the group is listed");
+    let mut rest = &answer[at + id.len()..];
+    let mut text = String::new();
+    for _ in 0..3 {
+        let (length, tail) = rest.split_first().expect("a string");
+        let (bytes, tail) = tail.split_at(usize::from(*length) - 1);
+        (text, rest) = (String::from_utf8_lossy(bytes).into_owned(), tail);
+    }
+    text
 }

@@ -2,6 +2,7 @@
 //! so that nobody takes silence for success.
 
 mod consume;
+mod faults;
 mod produce;
 mod topics;
 

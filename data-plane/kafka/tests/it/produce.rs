@@ -1,8 +1,12 @@
 //! Producing: all records, in order, where Java would put them, and refusals.
 
 use super::*;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use dray_kafka::port::ProduceRefused;
 use dray_kafka::{Class, murmur2};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Command, Stdio};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_records_come_back_in_order_where_java_puts_them() {
@@ -83,4 +87,73 @@ async fn the_quota_bounds_a_lane_but_not_one_record() {
         within(lane.acks(&mut acks)).await;
     }
     assert_eq!(acks.iter().map(|ack| ack.sequence).collect::<Vec<_>>(), [1, 2]);
+}
+
+/// Keys of all lengths and kinds: empty, text of several scripts, bytes that are no text.
+fn keys() -> Vec<Vec<u8>> {
+    let texts = ["", "a", "key", "grüße", "ключ", "鍵", "🔑🗝️", "null", "0", " "];
+    let mut keys: Vec<Vec<u8>> = texts.iter().map(|text| text.as_bytes().to_vec()).collect();
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut next = move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    for length in (0..40).cycle().take(1_200) {
+        keys.push((0..length).map(|_| (next() >> 32) as u8).collect());
+    }
+    keys
+}
+
+/// The running Java producer, through the oracle: the partition of each key, as the broker has it.
+fn java_partitions(topic: &str, keys: &[Vec<u8>]) -> Vec<i64> {
+    let oracle = std::env::var("DRAY_TEST_ORACLE").expect("set DRAY_TEST_ORACLE: run `make test`");
+    let mut oracle = Command::new(oracle)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the oracle starts");
+    let keys: Vec<String> = keys.iter().map(|key| STANDARD.encode(key)).collect();
+    let question = serde_json::json!({"op": "produce", "bootstrap": bootstrap(), "topic": topic, "keys_b64": keys});
+    let mut input = oracle.stdin.take().expect("piped");
+    writeln!(input, "{question}").expect("asked");
+    drop(input);
+    let mut line = String::new();
+    BufReader::new(oracle.stdout.take().expect("piped"))
+        .read_line(&mut line)
+        .expect("answered");
+    oracle.wait().expect("ended");
+    let answer: serde_json::Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"));
+    let partitions = answer["partitions"].as_array().unwrap_or_else(|| panic!("{line}"));
+    partitions
+        .iter()
+        .map(|partition| partition.as_i64().expect("a number"))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_land_where_the_running_java_producer_puts_them() {
+    const PARTITIONS: i32 = 7;
+    let port = RdKafka::new();
+    let keys = keys();
+    let java = {
+        let (topic, keys) = (topic(&port, "keys-java", PARTITIONS, &[]).await, keys.clone());
+        tokio::task::spawn_blocking(move || java_partitions(&topic, &keys))
+            .await
+            .expect("asked")
+    };
+    assert_eq!(java.len(), keys.len());
+
+    let topic = topic(&port, "keys-dray", PARTITIONS, &[]).await;
+    let mut lane = port.producer_lane(&config(&[]), 4 << 20).expect("lane");
+    let records: Vec<_> = keys.iter().map(|key| (key.clone(), b"v".to_vec())).collect();
+    for ack in produce(&mut *lane, &topic, &records).await {
+        let place = ack.sequence as usize;
+        let partition = i64::from(ack.outcome.expect("delivered").partition);
+        assert_eq!(partition, java[place], "key {:?}", keys[place]);
+    }
+    for partition in 0..i64::from(PARTITIONS) {
+        assert!(java.contains(&partition), "no key in partition {partition}");
+    }
 }

@@ -13,6 +13,7 @@ import java.io.PrintStream;
 import java.math.BigDecimal;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Base64;
 import java.util.Collection;
@@ -22,7 +23,13 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.Future;
 import java.util.stream.StreamSupport;
+import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.clients.producer.RecordMetadata;
+import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.apache.kafka.common.utils.Utils;
 import org.apache.kafka.connect.converters.BooleanConverter;
 import org.apache.kafka.connect.converters.ByteArrayConverter;
@@ -58,6 +65,8 @@ import org.apache.kafka.connect.storage.StringConverter;
  *   -> {"schema":SCHEMA,"value":VALUE,"string":".." or null}     (the text "null" has no result in Java; it is answered as a null value)
  * {"op":"murmur2_partition","key_b64":"..","partitions":n}   Utils.toPositive(Utils.murmur2(key)) % n
  *   -> {"partition":p}
+ * {"op":"produce","bootstrap":"..","topic":"..","keys_b64":["..",..]}   a KafkaProducer with its default settings sends a record for each key
+ *   -> {"partitions":[p,..]}     where the broker says that they are
  * anything that throws
  *   -> {"error":"DataException","message":".." or null,"causes":["JsonParseException: ..",..]}
  *      and "step":"to_connect" or "from_connect" when a converter threw. The error is the simple name of the class. A question that
@@ -123,6 +132,7 @@ public final class Oracle {
                 case "roundtrip" -> roundtrip(question);
                 case "parse" -> parse(question);
                 case "murmur2_partition" -> murmur2Partition(question);
+                case "produce" -> produce(question);
                 default -> throw new BadQuestion("no such op: " + question.path("op"));
             });
             return answer;
@@ -131,6 +141,23 @@ public final class Oracle {
         } catch (Exception | StackOverflowError e) { // deep nesting overflows Connect's stack: an answer as well
             return failed(answer, null, e);
         }
+    }
+
+    private static ObjectNode produce(JsonNode question) throws InterruptedException, ExecutionException {
+        String topic = required(question, "topic").asText();
+        Map<String, Object> config = Map.of("bootstrap.servers", required(question, "bootstrap").asText());
+        ObjectNode answer = JSON.createObjectNode();
+        ArrayNode partitions = answer.putArray("partitions");
+        try (var producer = new KafkaProducer<>(config, new ByteArraySerializer(), new ByteArraySerializer())) {
+            List<Future<RecordMetadata>> sent = new ArrayList<>();
+            for (JsonNode key : required(question, "keys_b64")) {
+                sent.add(producer.send(new ProducerRecord<>(topic, Base64.getDecoder().decode(key.asText()), new byte[0])));
+            }
+            for (Future<RecordMetadata> record : sent) {
+                partitions.add(record.get().partition());
+            }
+        }
+        return answer;
     }
 
     private static ObjectNode fromJson(JsonNode question) {

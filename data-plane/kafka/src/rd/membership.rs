@@ -19,6 +19,9 @@ const CLASSIC: [&str; 3] = [
     "partition.assignment.strategy",
 ];
 
+/// Its session where none is written, librdkafka's default and Java's.
+const SESSION_MS: u32 = 45_000;
+
 /// The clusters, by bootstrap servers, that refused the new protocol: another member there need not try. Until the process
 /// ends: a cluster gets the new protocol once in its life.
 #[derive(Debug, Default)]
@@ -72,6 +75,14 @@ impl Membership {
             let contexts = debug.map_or_else(|| "cgrp".to_owned(), |debug| format!("{debug},cgrp"));
             config.set("debug", contexts);
             config.set_log_level(RDKafkaLogLevel::Debug);
+        }
+        if !new_protocol {
+            // librdkafka refuses a poll interval below the session; Java does not, so an unwritten session gives way.
+            let interval = self.settings.settings.get("max.poll.interval.ms");
+            let interval = interval.and_then(|ms| ms.parse::<u32>().ok()).unwrap_or(SESSION_MS);
+            if interval < SESSION_MS && !self.settings.settings.contains_key(CLASSIC[0]) {
+                config.set(CLASSIC[0], interval.to_string());
+            }
         }
         let muted = new_protocol && debug.is_none();
         let member = Member::new(self.identity.clone(), Arc::clone(&self.link), self.tentative, muted);

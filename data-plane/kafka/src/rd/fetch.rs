@@ -14,6 +14,11 @@ use std::time::Duration;
 /// Messages a call. Their bytes are librdkafka's until they are copied, so this bounds no memory.
 const MESSAGES: usize = 128;
 
+/// Whether librdkafka 2.12 names an error code: its own, and those of brokers.
+fn is_named(code: i32) -> bool {
+    matches!(code, -200..=-137 | -100 | -1..=97 | 100 | 110..=113 | 117 | 118 | 129)
+}
+
 /// A header as it lies in librdkafka's memory.
 type RawHeader<'a> = (&'a [u8], Option<&'a [u8]>);
 
@@ -93,7 +98,11 @@ impl FetchQueue {
         let mut topic = Topic::default();
         for message in self.messages.drain(..) {
             let message = Message(message);
-            visit(message.view(&mut topic));
+            match message.view(&mut topic) {
+                Ok(fetched) => visit(Ok(fetched)),
+                Err(Some(code)) => visit(Err(code)),
+                Err(None) => {}
+            }
         }
         count
     }
@@ -125,12 +134,24 @@ impl Default for Topic {
 struct Message(*mut c::rd_kafka_message_t);
 
 impl Message {
-    fn view<'a>(&'a self, topic: &'a mut Topic) -> Result<Fetched<'a>, Code> {
-        // SAFETY: librdkafka gave the message to us, and it lives until `self` is dropped.
-        let raw = unsafe { &*self.0 };
-        if raw.err != c::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
-            return Err(raw.err.into());
+    /// The message, or its error; no error where it is one that librdkafka does not know, which it goes on after.
+    fn view<'a>(&'a self, topic: &'a mut Topic) -> Result<Fetched<'a>, Option<Code>> {
+        // SAFETY: librdkafka gave the message to us. Its error is read as the number that it is in C: a broker may answer one
+        // that the bindings' enum lacks, and no reference to the whole message may exist then.
+        match unsafe { (&raw const (*self.0).err).cast::<i32>().read() } {
+            0 => {}
+            code if !is_named(code) => {
+                tracing::warn!(
+                    code,
+                    "a fetch was answered with an error code that librdkafka does not know"
+                );
+                return Err(None);
+            }
+            // SAFETY: the enum has this code.
+            _ => return Err(Some(unsafe { (*self.0).err }.into())),
         }
+        // SAFETY: the message lives until `self` is dropped.
+        let raw = unsafe { &*self.0 };
         if topic.handle != raw.rkt.cast_const() {
             topic.handle = raw.rkt;
             topic.name.clear();

@@ -1,8 +1,8 @@
 //! The fault matrix: every error code that Kafka documents for produce, fetch, commit and group membership, answered once
 //! by the dev broker, and what the port makes of it. One table for each API.
 //!
-//! Left out are codes that rdkafka's enum does not have (103 INCONSISTENT_TOPIC_ID and 106 FETCH_SESSION_TOPIC_ID_ERROR on
-//! fetch, 120 TRANSACTION_ABORTABLE on produce): rdkafka makes an invalid enum of them, which ends a debug build.
+//! Left out is 120 TRANSACTION_ABORTABLE on produce: rdkafka's enum does not have it, and rdkafka makes an invalid enum of it,
+//! which ends a debug build.
 
 mod cluster;
 mod commit;

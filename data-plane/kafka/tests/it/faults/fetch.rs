@@ -44,6 +44,8 @@ const FETCH: &[(ResponseError, Outcome)] = &[
         Fails(Retriable, "ThrottlingQuotaExceeded"),
     ),
     (ResponseError::UnknownTopicId, GoesOn),
+    (ResponseError::InconsistentTopicId, GoesOn),
+    (ResponseError::FetchSessionTopicIdError, GoesOn),
 ];
 
 /// Whatever was answered, every record comes, in order; twice only where the offset was out of range, because the group

@@ -4,6 +4,7 @@
 mod consume;
 mod faults;
 mod produce;
+mod secure;
 mod topics;
 
 use dray_kafka::RdKafka;

@@ -1,6 +1,10 @@
-//! The bytes behind a batch: blocks that the batch owns, and spans that point into them.
+//! What lies behind the records of a batch: blocks of bytes, an arena for copies, the rows of nested values, and the
+//! schemas. Spans and rows point into it. How nested values are put in is in `datum::build`.
 
+use crate::datum::Datum;
+use crate::schema::SchemaRef;
 use bytes::Bytes;
+use std::sync::Arc;
 
 /// Where a record's bytes lie in the [`Backing`] of its batch. Means nothing outside that batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +20,7 @@ impl Span {
     /// # Panics
     /// When the range does not lie within the span.
     #[must_use]
+    #[inline]
     pub fn slice(self, start: usize, end: usize) -> Self {
         assert!(
             start <= end && end <= self.len as usize,
@@ -42,13 +47,48 @@ impl Span {
     }
 }
 
-/// Owns the bytes of one batch: blocks taken over without a copy (a file block, a fetched buffer) and one arena for
-/// bytes that are copied in. Records hold [`Span`]s, so a record costs no reference count and no allocation.
+/// A schema in the table of its batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SchemaId(u32);
+
+/// The parts of a nested value: a run of nodes in the [`Backing`] of its batch. Means nothing outside that batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row {
+    start: u32,
+    len: u32,
+}
+
+/// The fields of a struct, as many as its schema has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StructRow {
+    schema: SchemaId,
+    start: u32,
+}
+
+impl StructRow {
+    /// The struct's schema.
+    #[must_use]
+    pub fn schema(self) -> SchemaId {
+        self.schema
+    }
+}
+
+/// Owns what the records of one batch point to: blocks taken over without a copy (a file block, a fetched buffer), one
+/// arena for bytes that are copied in, one for the nodes of nested values, and the schemas. Records hold [`Span`]s and
+/// [`Row`]s, so a record costs no reference count and no allocation.
+///
+/// Rows never change once they are written, so that any number of records may point to the same one.
 #[derive(Debug, Default)]
 pub struct Backing {
     blocks: Vec<Bytes>,
     arena: Vec<u8>,
+    nodes: Vec<Datum>,
+    schemas: Vec<SchemaRef>,
 }
+
+/// How many of the latest schemas are compared before one is entered again. A batch has a handful; the limit bounds the
+/// cost where every record comes with a schema of its own.
+const LATEST_SCHEMAS: usize = 16;
 
 /// The block number that stands for the arena.
 const ARENA: u32 = u32::MAX;
@@ -85,6 +125,7 @@ impl Backing {
 
     /// The bytes of a span of this backing.
     #[must_use]
+    #[inline]
     pub fn bytes(&self, span: Span) -> &[u8] {
         let block: &[u8] = if span.block == ARENA {
             &self.arena
@@ -94,22 +135,80 @@ impl Backing {
         &block[span.start as usize..(span.start + span.len) as usize]
     }
 
-    /// Bytes held, blocks and arena.
-    #[must_use]
-    pub fn size(&self) -> usize {
-        self.arena.len() + self.blocks.iter().map(Bytes::len).sum::<usize>()
+    /// The schema's place in the table. Schemas are told apart by identity, as handles of the same [`SchemaRef`].
+    #[inline]
+    pub fn schema(&mut self, schema: &SchemaRef) -> SchemaId {
+        let latest = self.schemas.iter().enumerate().rev().take(LATEST_SCHEMAS);
+        let known = latest
+            .filter(|(_, known)| Arc::ptr_eq(known, schema))
+            .map(|(i, _)| i)
+            .next();
+        let place = known.unwrap_or_else(|| {
+            self.schemas.push(Arc::clone(schema));
+            self.schemas.len() - 1
+        });
+        SchemaId(place as u32)
     }
 
-    /// Forgets everything; the arena keeps its allocation.
+    /// A schema of this batch.
+    #[must_use]
+    #[inline]
+    pub fn schema_of(&self, id: SchemaId) -> &SchemaRef {
+        &self.schemas[id.0 as usize]
+    }
+
+    /// Appends a row.
+    ///
+    /// # Panics
+    /// When there would be 2^32 nodes: batches are bounded far below.
+    pub(crate) fn row(&mut self, nodes: impl IntoIterator<Item = Datum>) -> Row {
+        let start = self.nodes.len();
+        self.nodes.extend(nodes);
+        let end = u32::try_from(self.nodes.len()).expect("a batch has fewer than 2^32 nodes");
+        Row {
+            start: start as u32,
+            len: end - start as u32,
+        }
+    }
+
+    /// Appends the row of a struct; the caller has checked that there is a node for each field.
+    pub(crate) fn struct_row(&mut self, schema: SchemaId, nodes: impl IntoIterator<Item = Datum>) -> StructRow {
+        let Row { start, .. } = self.row(nodes);
+        StructRow { schema, start }
+    }
+
+    /// The nodes of a row of this backing.
+    #[inline]
+    pub(crate) fn nodes(&self, row: Row) -> &[Datum] {
+        &self.nodes[row.start as usize..][..row.len as usize]
+    }
+
+    /// The fields of a struct of this backing, in schema order.
+    #[inline]
+    pub(crate) fn fields(&self, row: StructRow) -> &[Datum] {
+        let count = self.schema_of(row.schema).fields().map_or(0, <[_]>::len);
+        &self.nodes[row.start as usize..][..count]
+    }
+
+    /// Bytes held: blocks, arena and nodes.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.arena.len() + size_of_val(&*self.nodes) + self.blocks.iter().map(Bytes::len).sum::<usize>()
+    }
+
+    /// Forgets everything; the arenas keep their allocations.
     pub fn clear(&mut self) {
         self.blocks.clear();
         self.arena.clear();
+        self.nodes.clear();
+        self.schemas.clear();
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::schema::Schema;
 
     #[test]
     fn spans_point_into_blocks_and_arena() {
@@ -119,5 +218,17 @@ mod tests {
         assert_eq!(backing.bytes(block.slice(4, 7)), b"two");
         assert_eq!(backing.bytes(copied), b"three");
         assert_eq!(backing.size(), 12);
+    }
+
+    #[test]
+    fn schemas_are_entered_once() {
+        let mut backing = Backing::default();
+        let (text, number) = (Schema::string(), Schema::int64());
+        let ids = [&text, &number, &text].map(|schema| backing.schema(schema));
+        assert_eq!(ids[0], ids[2]);
+        assert_ne!(ids[0], ids[1]);
+        assert!(Arc::ptr_eq(backing.schema_of(ids[1]), &number));
+        backing.clear();
+        assert_eq!(backing.schema(&number), ids[0]);
     }
 }

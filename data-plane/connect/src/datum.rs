@@ -1,10 +1,19 @@
 //! How a record of a batch holds its key and its value, and the view that everybody reads them through.
+//!
+//! Nested values are read in `nested` and written in `build`.
 
-use crate::backing::{Backing, Span};
+mod build;
+mod nested;
+
+use crate::backing::{Backing, Row, SchemaId, Span, StructRow};
+use crate::schema::{SchemaRef, Type};
 use crate::value::Value;
 
-/// A key or value inside a batch: scalars inline, text and bytes as spans of the batch, anything nested as a tree.
-#[derive(Clone, Debug, Default, PartialEq)]
+pub use self::nested::{ArrayRef, DecimalRef, MapRef, StructRef};
+
+/// A value inside a batch: scalars inline, text and bytes as spans of the batch, arrays, maps and structs as rows of it.
+/// A handle: copies of it are the same value, and outside of its batch it means nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Datum {
     /// No value.
     #[default]
@@ -27,8 +36,43 @@ pub enum Datum {
     Str(Utf8Span),
     /// BYTES.
     Bytes(Span),
-    /// Arrays, maps, structs and logical types.
-    Tree(Box<Value>),
+    /// The value of the logical type Decimal: its unscaled bytes, then its scale in eight bytes.
+    Decimal(Span),
+    /// The value of the logical types Date, Time and Timestamp, in milliseconds since the epoch.
+    Date(i64),
+    /// ARRAY: its elements.
+    Array(Row),
+    /// MAP: keys and values by turns.
+    Map(Row),
+    /// STRUCT: its fields.
+    Struct(StructRow),
+}
+
+// What a nested value costs for each of its parts.
+const _: () = assert!(size_of::<Datum>() == 16);
+
+/// A key or value with its schema; no schema means schemaless.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Field {
+    /// The schema, in the batch's table.
+    pub schema: Option<SchemaId>,
+    /// The value.
+    pub datum: Datum,
+}
+
+impl Field {
+    /// A value without a schema.
+    #[must_use]
+    pub fn schemaless(datum: Datum) -> Self {
+        Self { schema: None, datum }
+    }
+
+    /// The schema and the view of this field, which is one of `backing`.
+    #[must_use]
+    #[inline(always)]
+    pub fn view(self, backing: &Backing) -> (Option<&SchemaRef>, ValueRef<'_>) {
+        (self.schema.map(|id| backing.schema_of(id)), self.datum.view(backing))
+    }
 }
 
 /// A span whose bytes were checked to be UTF-8.
@@ -47,6 +91,7 @@ impl Utf8Span {
     /// A span that the caller has checked, for instance as part of a larger block. The check is repeated in debug
     /// builds; if the claim is false the record reads as an empty string, never as undefined behaviour.
     #[must_use]
+    #[inline]
     pub fn checked_by_caller(backing: &Backing, span: Span) -> Self {
         debug_assert!(std::str::from_utf8(backing.bytes(span)).is_ok(), "span is not UTF-8");
         Self(span)
@@ -54,13 +99,16 @@ impl Utf8Span {
 
     /// The bytes' place.
     #[must_use]
+    #[inline]
     pub fn span(self) -> Span {
         self.0
     }
 }
 
-/// A borrowed view of a key or value.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// A borrowed view of a value, whether it lies in a batch or is an owned [`Value`].
+///
+/// Equality is that of [`Value`], which is Java's.
+#[derive(Clone, Copy, Debug)]
 pub enum ValueRef<'a> {
     /// No value.
     Null,
@@ -82,68 +130,125 @@ pub enum ValueRef<'a> {
     Str(&'a [u8]),
     /// BYTES.
     Bytes(&'a [u8]),
-    /// Arrays, maps, structs and logical types.
-    Tree(&'a Value),
+    /// The value of the logical type Decimal.
+    Decimal(DecimalRef<'a>),
+    /// The value of the logical types Date, Time and Timestamp, in milliseconds since the epoch.
+    Date(i64),
+    /// ARRAY.
+    Array(ArrayRef<'a>),
+    /// MAP.
+    Map(MapRef<'a>),
+    /// STRUCT.
+    Struct(StructRef<'a>),
 }
 
 impl Datum {
-    /// The view of this datum, whose spans lie in `backing`.
+    /// The view of this datum, which is one of `backing`.
     #[must_use]
-    pub fn view<'a>(&'a self, backing: &'a Backing) -> ValueRef<'a> {
+    #[inline]
+    pub fn view(self, backing: &Backing) -> ValueRef<'_> {
         match self {
             Self::Null => ValueRef::Null,
-            Self::Boolean(v) => ValueRef::Boolean(*v),
-            Self::Int8(v) => ValueRef::Int8(*v),
-            Self::Int16(v) => ValueRef::Int16(*v),
-            Self::Int32(v) => ValueRef::Int32(*v),
-            Self::Int64(v) => ValueRef::Int64(*v),
-            Self::Float32(v) => ValueRef::Float32(*v),
-            Self::Float64(v) => ValueRef::Float64(*v),
+            Self::Boolean(v) => ValueRef::Boolean(v),
+            Self::Int8(v) => ValueRef::Int8(v),
+            Self::Int16(v) => ValueRef::Int16(v),
+            Self::Int32(v) => ValueRef::Int32(v),
+            Self::Int64(v) => ValueRef::Int64(v),
+            Self::Float32(v) => ValueRef::Float32(v),
+            Self::Float64(v) => ValueRef::Float64(v),
             Self::Str(span) => ValueRef::Str(backing.bytes(span.span())),
-            Self::Bytes(span) => ValueRef::Bytes(backing.bytes(*span)),
-            Self::Tree(value) => ValueRef::from(value.as_ref()),
-        }
-    }
-
-    /// Stores an owned value: scalars inline, everything else as a tree.
-    #[must_use]
-    pub fn from_value(value: Value) -> Self {
-        match value {
-            Value::Null => Self::Null,
-            Value::Boolean(v) => Self::Boolean(v),
-            Value::Int8(v) => Self::Int8(v),
-            Value::Int16(v) => Self::Int16(v),
-            Value::Int32(v) => Self::Int32(v),
-            Value::Int64(v) => Self::Int64(v),
-            Value::Float32(v) => Self::Float32(v),
-            Value::Float64(v) => Self::Float64(v),
-            value @ (Value::String(_)
-            | Value::Bytes(_)
-            | Value::Array(_)
-            | Value::Map(_)
-            | Value::Struct(_)
-            | Value::Decimal(_)
-            | Value::Date(_)) => Self::Tree(Box::new(value)),
+            Self::Bytes(span) => ValueRef::Bytes(backing.bytes(span)),
+            Self::Decimal(span) => ValueRef::Decimal(DecimalRef::of_batch(backing.bytes(span))),
+            Self::Date(v) => ValueRef::Date(v),
+            Self::Array(row) => ValueRef::Array(ArrayRef::of_batch(backing, row)),
+            Self::Map(row) => ValueRef::Map(MapRef::of_batch(backing, row)),
+            Self::Struct(row) => ValueRef::Struct(StructRef::of_batch(backing, row)),
         }
     }
 }
 
 impl<'a> ValueRef<'a> {
+    /// Whether there is no value.
+    #[must_use]
+    pub fn is_null(self) -> bool {
+        matches!(self, Self::Null)
+    }
+
     /// The text of a STRING.
     #[must_use]
     pub fn as_str(self) -> Option<&'a str> {
+        if let Self::Str(bytes) = self {
+            Some(std::str::from_utf8(bytes).unwrap_or_default())
+        } else {
+            None
+        }
+    }
+
+    /// The elements of an ARRAY.
+    #[must_use]
+    pub fn as_array(self) -> Option<ArrayRef<'a>> {
+        if let Self::Array(array) = self {
+            Some(array)
+        } else {
+            None
+        }
+    }
+
+    /// The entries of a MAP.
+    #[must_use]
+    pub fn as_map(self) -> Option<MapRef<'a>> {
+        if let Self::Map(map) = self { Some(map) } else { None }
+    }
+
+    /// The fields of a STRUCT.
+    #[must_use]
+    pub fn as_struct(self) -> Option<StructRef<'a>> {
+        if let Self::Struct(record) = self {
+            Some(record)
+        } else {
+            None
+        }
+    }
+
+    /// The type Connect infers from the class. Null, dates and decimals have none.
+    #[must_use]
+    pub fn schema_type(self) -> Option<Type> {
         match self {
-            Self::Str(bytes) => Some(std::str::from_utf8(bytes).unwrap_or_default()),
-            Self::Null
-            | Self::Boolean(_)
-            | Self::Int8(_)
-            | Self::Int16(_)
-            | Self::Int32(_)
-            | Self::Int64(_)
-            | Self::Float32(_)
-            | Self::Float64(_)
-            | Self::Bytes(_)
-            | Self::Tree(_) => None,
+            Self::Boolean(_) => Some(Type::Boolean),
+            Self::Int8(_) => Some(Type::Int8),
+            Self::Int16(_) => Some(Type::Int16),
+            Self::Int32(_) => Some(Type::Int32),
+            Self::Int64(_) => Some(Type::Int64),
+            Self::Float32(_) => Some(Type::Float32),
+            Self::Float64(_) => Some(Type::Float64),
+            Self::Str(_) => Some(Type::String),
+            Self::Bytes(_) => Some(Type::Bytes),
+            Self::Array(_) => Some(Type::Array),
+            Self::Map(_) => Some(Type::Map),
+            Self::Struct(_) => Some(Type::Struct),
+            Self::Null | Self::Decimal(_) | Self::Date(_) => None,
+        }
+    }
+
+    /// The name of the Java class: `java.lang.String`, `[B`, `java.util.HashMap`; `null` for null.
+    #[must_use]
+    pub fn java_class(self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Boolean(_) => "java.lang.Boolean",
+            Self::Int8(_) => "java.lang.Byte",
+            Self::Int16(_) => "java.lang.Short",
+            Self::Int32(_) => "java.lang.Integer",
+            Self::Int64(_) => "java.lang.Long",
+            Self::Float32(_) => "java.lang.Float",
+            Self::Float64(_) => "java.lang.Double",
+            Self::Str(_) => "java.lang.String",
+            Self::Bytes(_) => "[B",
+            Self::Array(_) => "java.util.ArrayList",
+            Self::Map(_) => "java.util.HashMap",
+            Self::Struct(_) => "org.apache.kafka.connect.data.Struct",
+            Self::Decimal(_) => "java.math.BigDecimal",
+            Self::Date(_) => "java.util.Date",
         }
     }
 
@@ -161,7 +266,11 @@ impl<'a> ValueRef<'a> {
             Self::Float64(v) => Value::Float64(v),
             Self::Str(bytes) => Value::String(std::str::from_utf8(bytes).unwrap_or_default().into()),
             Self::Bytes(bytes) => Value::Bytes(bytes.into()),
-            Self::Tree(value) => value.clone(),
+            Self::Decimal(decimal) => Value::Decimal(decimal.to_decimal()),
+            Self::Date(v) => Value::Date(v),
+            Self::Array(array) => array.to_value(),
+            Self::Map(map) => map.to_value(),
+            Self::Struct(record) => Value::Struct(Box::new(record.to_struct())),
         }
     }
 }
@@ -179,9 +288,20 @@ impl<'a> From<&'a Value> for ValueRef<'a> {
             Value::Float64(v) => Self::Float64(*v),
             Value::String(text) => Self::Str(text.as_bytes()),
             Value::Bytes(bytes) => Self::Bytes(bytes),
-            value @ (Value::Array(_) | Value::Map(_) | Value::Struct(_) | Value::Decimal(_) | Value::Date(_)) => {
-                Self::Tree(value)
-            }
+            Value::Decimal(decimal) => Self::Decimal(DecimalRef::of_value(decimal)),
+            Value::Date(v) => Self::Date(*v),
+            Value::Array(elements) => Self::Array(ArrayRef::of_value(elements)),
+            Value::Map(entries) => Self::Map(MapRef::of_value(entries)),
+            Value::Struct(record) => Self::Struct(StructRef::of_value(record)),
         }
     }
 }
+
+impl PartialEq for ValueRef<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.to_value() == other.to_value()
+    }
+}
+
+#[cfg(test)]
+mod tests;

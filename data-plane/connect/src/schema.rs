@@ -14,8 +14,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 pub use self::builder::SchemaBuilder;
-pub(crate) use self::validate::validate_field;
-pub use self::validate::validate_value;
+pub use self::validate::{validate_field, validate_value};
 use crate::error::{Error, Result};
 use crate::value::Value;
 

@@ -1,7 +1,7 @@
 //! What a sink task receives: converted records that lie in the batch of the fetch they came with.
 
 use crate::backing::Backing;
-use crate::datum::{Datum, ValueRef};
+use crate::datum::{Field, ValueRef};
 use crate::header::Headers;
 use crate::schema::SchemaRef;
 use std::sync::Arc;
@@ -45,14 +45,10 @@ pub struct SinkRecordData {
     pub timestamp: Option<i64>,
     /// What the timestamp means.
     pub timestamp_type: TimestampType,
-    /// The key's schema.
-    pub key_schema: Option<SchemaRef>,
-    /// The key.
-    pub key: Datum,
-    /// The value's schema.
-    pub value_schema: Option<SchemaRef>,
-    /// The value.
-    pub value: Datum,
+    /// The key and its schema.
+    pub key: Field,
+    /// The value and its schema.
+    pub value: Field,
     /// Headers; boxed because most records have none.
     pub headers: Option<Box<Headers>>,
     /// Which record of the fetch this is; the runtime finds the original by it.
@@ -163,25 +159,25 @@ impl<'a> SinkRecord<'a> {
     /// The key's schema; none means schemaless.
     #[must_use]
     pub fn key_schema(self) -> Option<&'a SchemaRef> {
-        self.data.key_schema.as_ref()
+        self.data.key.view(self.backing).0
     }
 
     /// The key.
     #[must_use]
     pub fn key(self) -> ValueRef<'a> {
-        self.data.key.view(self.backing)
+        self.data.key.view(self.backing).1
     }
 
     /// The value's schema; none means schemaless.
     #[must_use]
     pub fn value_schema(self) -> Option<&'a SchemaRef> {
-        self.data.value_schema.as_ref()
+        self.data.value.view(self.backing).0
     }
 
     /// The value.
     #[must_use]
     pub fn value(self) -> ValueRef<'a> {
-        self.data.value.view(self.backing)
+        self.data.value.view(self.backing).1
     }
 
     /// The headers.

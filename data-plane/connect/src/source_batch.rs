@@ -1,19 +1,18 @@
 //! What a source task fills: records that lie in the batch, with tables for what many of them share.
 
 use crate::backing::{Backing, Span};
-use crate::datum::{Datum, ValueRef};
+use crate::datum::ValueRef;
 use crate::header::Headers;
 use crate::offset::{SourceOffset, SourcePartition};
 use crate::schema::SchemaRef;
 use std::sync::Arc;
 
+pub use crate::backing::SchemaId;
+pub use crate::datum::Field;
+
 /// A topic name in the table of its batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TopicId(u32);
-
-/// A schema in the table of its batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SchemaId(u32);
 
 /// A source partition in the table of its batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,18 +21,10 @@ pub struct SourcePartitionId(u32);
 impl SourcePartitionId {
     /// The place in [`SourceBatch::source_partitions`].
     #[must_use]
+    #[inline]
     pub fn index(self) -> usize {
         self.0 as usize
     }
-}
-
-/// A key or value with its schema; no schema means schemaless.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Field {
-    /// The schema, in the batch's table.
-    pub schema: Option<SchemaId>,
-    /// The value.
-    pub datum: Datum,
 }
 
 /// What of a record goes to Kafka.
@@ -81,7 +72,6 @@ pub struct SourceRecord {
 pub struct SourceBatch {
     backing: Backing,
     topics: Vec<Arc<str>>,
-    schemas: Vec<SchemaRef>,
     partitions: Vec<SourcePartition>,
     records: Vec<SourceRecord>,
 }
@@ -95,6 +85,7 @@ impl SourceBatch {
 
     /// The bytes that the records point into.
     #[must_use]
+    #[inline]
     pub fn backing(&self) -> &Backing {
         &self.backing
     }
@@ -111,7 +102,7 @@ impl SourceBatch {
 
     /// The schema's place in the table.
     pub fn schema(&mut self, schema: &SchemaRef) -> SchemaId {
-        SchemaId(intern(&mut self.schemas, schema, Arc::ptr_eq))
+        self.backing.schema(schema)
     }
 
     /// The source partition's place in the table.
@@ -122,6 +113,7 @@ impl SourceBatch {
     }
 
     /// Appends a record. Records of one source partition must come in the order of that partition.
+    #[inline]
     pub fn push(&mut self, record: SourceRecord) {
         self.records.push(record);
     }
@@ -134,6 +126,7 @@ impl SourceBatch {
 
     /// The name of a topic of this batch.
     #[must_use]
+    #[inline]
     pub fn topic_name(&self, id: TopicId) -> &Arc<str> {
         &self.topics[id.0 as usize]
     }
@@ -141,7 +134,7 @@ impl SourceBatch {
     /// A schema of this batch.
     #[must_use]
     pub fn schema_of(&self, id: SchemaId) -> &SchemaRef {
-        &self.schemas[id.0 as usize]
+        self.backing.schema_of(id)
     }
 
     /// The source partitions of this batch, in the order of their ids.
@@ -152,11 +145,9 @@ impl SourceBatch {
 
     /// The schema and the view of a key or value of this batch.
     #[must_use]
-    pub fn view<'a>(&'a self, field: &'a Field) -> (Option<&'a SchemaRef>, ValueRef<'a>) {
-        (
-            field.schema.map(|id| self.schema_of(id)),
-            field.datum.view(&self.backing),
-        )
+    #[inline]
+    pub fn view(&self, field: &Field) -> (Option<&SchemaRef>, ValueRef<'_>) {
+        field.view(&self.backing)
     }
 
     /// Number of records.
@@ -175,7 +166,6 @@ impl SourceBatch {
     pub fn clear(&mut self) {
         self.records.clear();
         self.topics.clear();
-        self.schemas.clear();
         self.partitions.clear();
         self.backing.clear();
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
+use crate::datum::StructRef;
 use crate::error::{Error, Result};
 use crate::schema::{Field, Schema, SchemaRef, Type, validate_field};
 use crate::value::Value;
@@ -25,6 +26,11 @@ impl Struct {
         }
         let values = schema.fields()?.iter().map(|_| Value::Null).collect();
         Ok(Self { schema, values })
+    }
+
+    /// A struct of values that were checked before, one for each field.
+    pub(crate) fn of_checked(schema: SchemaRef, values: Box<[Value]>) -> Self {
+        Self { schema, values }
     }
 
     /// The schema.
@@ -70,7 +76,7 @@ impl Struct {
     pub fn put(&mut self, name: &str, value: impl Into<Value>) -> Result<&mut Self> {
         let value = value.into();
         let field = self.lookup(name)?;
-        validate_field(&field.name, &field.schema, &value)?;
+        validate_field(&field.name, &field.schema, (&value).into())?;
         let index = field.index;
         if let Some(slot) = self.values.get_mut(index) {
             *slot = value;
@@ -86,7 +92,7 @@ impl Struct {
         let (Some(field), Some(slot)) = (field, self.values.get_mut(index)) else {
             return Err(Error::data(format!("{index} is not the position of a field")));
         };
-        validate_field(&field.name, &field.schema, &value)?;
+        validate_field(&field.name, &field.schema, (&value).into())?;
         *slot = value;
         Ok(self)
     }
@@ -99,14 +105,7 @@ impl Struct {
 
     /// Checks every field; null passes where the field is optional or has a default.
     pub fn validate(&self) -> Result<()> {
-        for (field, value) in self.iter() {
-            let may_miss = field.schema.optional() || field.schema.default().is_some();
-            if matches!(value, Value::Null) && may_miss {
-                continue;
-            }
-            validate_field(&field.name, &field.schema, value)?;
-        }
-        Ok(())
+        StructRef::from(self).validate()
     }
 
     fn lookup(&self, name: &str) -> Result<&Field> {

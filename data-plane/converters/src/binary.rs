@@ -1,16 +1,27 @@
 //! `ByteArrayConverter`: bytes pass as they are.
 
-use dray_connect::datum::ValueRef;
+use dray_connect::backing::Backing;
+use dray_connect::datum::{Datum, Field, ValueRef};
 use dray_connect::schema::{Schema, SchemaRef, Type};
 use dray_connect::{Error, Result};
 
-use crate::{Converter, Parsed, Written, java_class};
+use crate::{Converter, Input, Written, java_class};
 
 pub(crate) const CLASS: &str = "org.apache.kafka.connect.converters.ByteArrayConverter";
 
 /// Passes bytes through, and nothing else.
-#[derive(Debug, Default)]
-pub struct ByteArrayConverter;
+#[derive(Debug)]
+pub struct ByteArrayConverter {
+    schema: SchemaRef,
+}
+
+impl Default for ByteArrayConverter {
+    fn default() -> Self {
+        Self {
+            schema: Schema::optional_bytes(),
+        }
+    }
+}
 
 impl Converter for ByteArrayConverter {
     fn from_connect<'a>(
@@ -26,27 +37,23 @@ impl Converter for ByteArrayConverter {
                 schema.type_()
             )));
         }
-        match value {
-            ValueRef::Null => Ok(Written::Null),
-            ValueRef::Bytes(bytes) => Ok(Written::Same(bytes)),
-            ValueRef::Boolean(_)
-            | ValueRef::Int8(_)
-            | ValueRef::Int16(_)
-            | ValueRef::Int32(_)
-            | ValueRef::Int64(_)
-            | ValueRef::Float32(_)
-            | ValueRef::Float64(_)
-            | ValueRef::Str(_)
-            | ValueRef::Tree(_) => Err(Error::data(format!(
-                "ByteArrayConverter is not compatible with objects of type {}",
-                java_class(value)
-            ))),
+        if value.is_null() {
+            return Ok(Written::Null);
         }
+        if let ValueRef::Bytes(bytes) = value {
+            return Ok(Written::Same(bytes));
+        }
+        Err(Error::data(format!(
+            "ByteArrayConverter is not compatible with objects of type {}",
+            java_class(value)
+        )))
     }
 
-    fn to_connect(&mut self, _topic: &str, bytes: Option<&[u8]>) -> Result<(Option<SchemaRef>, Parsed)> {
-        let parsed = if bytes.is_some() { Parsed::Bytes } else { Parsed::Null };
-        Ok((Some(Schema::optional_bytes()), parsed))
+    fn to_connect(&mut self, _topic: &str, input: Option<Input<'_>>, batch: &mut Backing) -> Result<Field> {
+        Ok(Field {
+            schema: Some(batch.schema(&self.schema)),
+            datum: input.map_or(Datum::Null, |input| Datum::Bytes(input.span)),
+        })
     }
 
     fn class(&self) -> &'static str {

@@ -1,17 +1,27 @@
 //! `BooleanConverter`: one byte, 0 or 1.
 
-use dray_connect::datum::ValueRef;
+use dray_connect::backing::Backing;
+use dray_connect::datum::{Datum, Field, ValueRef};
 use dray_connect::schema::{Schema, SchemaRef, Type};
-use dray_connect::value::Value;
 use dray_connect::{Error, Result};
 
-use crate::{Converter, Parsed, Written, java_class};
+use crate::{Converter, Input, Written, java_class};
 
 pub(crate) const CLASS: &str = "org.apache.kafka.connect.converters.BooleanConverter";
 
 /// Writes and reads a boolean as one byte.
-#[derive(Debug, Default)]
-pub struct BooleanConverter;
+#[derive(Debug)]
+pub struct BooleanConverter {
+    schema: SchemaRef,
+}
+
+impl Default for BooleanConverter {
+    fn default() -> Self {
+        Self {
+            schema: Schema::optional_boolean(),
+        }
+    }
+}
 
 impl Converter for BooleanConverter {
     fn from_connect<'a>(
@@ -27,33 +37,25 @@ impl Converter for BooleanConverter {
                 schema.type_()
             )));
         }
-        match value {
-            ValueRef::Null => Ok(Written::Null),
-            ValueRef::Boolean(value) => {
-                let start = scratch.len();
-                scratch.push(u8::from(value));
-                Ok(Written::Scratch(start..scratch.len()))
-            }
-            ValueRef::Int8(_)
-            | ValueRef::Int16(_)
-            | ValueRef::Int32(_)
-            | ValueRef::Int64(_)
-            | ValueRef::Float32(_)
-            | ValueRef::Float64(_)
-            | ValueRef::Str(_)
-            | ValueRef::Bytes(_)
-            | ValueRef::Tree(_) => Err(Error::data(format!(
-                "BooleanConverter is not compatible with objects of type {}",
-                java_class(value)
-            ))),
+        if value.is_null() {
+            return Ok(Written::Null);
         }
+        if let ValueRef::Boolean(value) = value {
+            let start = scratch.len();
+            scratch.push(u8::from(value));
+            return Ok(Written::Scratch(start..scratch.len()));
+        }
+        Err(Error::data(format!(
+            "BooleanConverter is not compatible with objects of type {}",
+            java_class(value)
+        )))
     }
 
-    fn to_connect(&mut self, _topic: &str, bytes: Option<&[u8]>) -> Result<(Option<SchemaRef>, Parsed)> {
-        let parsed = match bytes {
-            None => Parsed::Null,
-            Some([0]) => Parsed::Value(Value::Boolean(false)),
-            Some([1]) => Parsed::Value(Value::Boolean(true)),
+    fn to_connect(&mut self, _topic: &str, input: Option<Input<'_>>, batch: &mut Backing) -> Result<Field> {
+        let datum = match input.map(|input| input.bytes) {
+            None => Datum::Null,
+            Some([0]) => Datum::Boolean(false),
+            Some([1]) => Datum::Boolean(true),
             Some([byte]) => {
                 return Err(failed(format!(
                     "Unexpected byte received by BooleanDeserializer: {byte}"
@@ -65,7 +67,8 @@ impl Converter for BooleanConverter {
                 ));
             }
         };
-        Ok((Some(Schema::optional_boolean()), parsed))
+        let schema = Some(batch.schema(&self.schema));
+        Ok(Field { schema, datum })
     }
 
     fn class(&self) -> &'static str {

@@ -3,12 +3,13 @@
 use std::ops::Range;
 
 use dray_connect::Result;
+use dray_connect::backing::Backing;
 use dray_connect::datum::ValueRef;
-use dray_connect::value::{SchemaAndValue, Value};
+use dray_connect::value::SchemaAndValue;
 use dray_connect::values;
 
 use crate::charset::Charset;
-use crate::{Converter, HeaderConverter, Written};
+use crate::{Converter, HeaderConverter, Written, to_connect_owned};
 
 pub(crate) const SIMPLE_CLASS: &str = "org.apache.kafka.connect.storage.SimpleHeaderConverter";
 
@@ -48,13 +49,18 @@ impl HeaderConverter for SimpleHeaderConverter {
 /// Uses a converter for headers. The header's name plays no part.
 pub struct AsHeaderConverter {
     converter: Box<dyn Converter>,
+    /// For one header at a time.
+    batch: Backing,
 }
 
 impl AsHeaderConverter {
     /// A header converter that asks `converter`.
     #[must_use]
     pub fn new(converter: Box<dyn Converter>) -> Self {
-        Self { converter }
+        Self {
+            converter,
+            batch: Backing::default(),
+        }
     }
 }
 
@@ -79,9 +85,7 @@ impl HeaderConverter for AsHeaderConverter {
     }
 
     fn to_connect_header(&mut self, topic: &str, _name: &str, bytes: Option<&[u8]>) -> Result<SchemaAndValue> {
-        let (schema, parsed) = self.converter.to_connect(topic, bytes)?;
-        let value: Value = parsed.into_value(bytes);
-        Ok(SchemaAndValue { schema, value })
+        to_connect_owned(&mut *self.converter, topic, bytes, &mut self.batch)
     }
 
     fn class(&self) -> &'static str {

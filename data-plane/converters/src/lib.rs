@@ -17,9 +17,10 @@ mod string;
 use std::ops::Range;
 
 use dray_connect::Result;
-use dray_connect::datum::ValueRef;
+use dray_connect::backing::{Backing, Span};
+use dray_connect::datum::{Field, ValueRef};
 use dray_connect::schema::SchemaRef;
-use dray_connect::value::{SchemaAndValue, Value};
+use dray_connect::value::SchemaAndValue;
 
 pub use self::binary::ByteArrayConverter;
 pub use self::boolean::BooleanConverter;
@@ -29,30 +30,13 @@ pub use self::number::{Number, NumberConverter};
 pub use self::registry::{CLASSES, HEADER_CLASSES, class_name, converter, header_converter};
 pub use self::string::StringConverter;
 
-/// What a converter made of bytes. The first three let the caller keep the bytes where they are.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Parsed {
-    /// No value.
-    Null,
-    /// The text is the whole input, and the input was checked to be UTF-8.
-    Text,
-    /// The bytes are the whole input.
-    Bytes,
-    /// Anything else.
-    Value(Value),
-}
-
-impl Parsed {
-    /// The value, copied out of the input where it lies there.
-    #[must_use]
-    pub fn into_value(self, input: Option<&[u8]>) -> Value {
-        match (self, input) {
-            (Self::Value(value), _) => value,
-            (Self::Text, Some(input)) => Value::string(String::from_utf8_lossy(input)),
-            (Self::Bytes, Some(input)) => Value::bytes(input),
-            (Self::Null, _) | (Self::Text | Self::Bytes, None) => Value::Null,
-        }
-    }
+/// Bytes to convert, and where they lie in the batch, so that what is found in them can stay there.
+#[derive(Clone, Copy, Debug)]
+pub struct Input<'a> {
+    /// The bytes.
+    pub bytes: &'a [u8],
+    /// The same bytes in the batch that the value is for.
+    pub span: Span,
 }
 
 /// What a converter made of a value.
@@ -81,8 +65,9 @@ pub trait Converter: Send {
         scratch: &mut Vec<u8>,
     ) -> Result<Written<'a>>;
 
-    /// The schema and value of bytes; `None` are the bytes of a tombstone.
-    fn to_connect(&mut self, topic: &str, bytes: Option<&[u8]>) -> Result<(Option<SchemaRef>, Parsed)>;
+    /// The schema and value of bytes, put into the batch; `None` are the bytes of a tombstone. After an error the batch
+    /// may hold parts that nothing points to.
+    fn to_connect(&mut self, topic: &str, input: Option<Input<'_>>, batch: &mut Backing) -> Result<Field>;
 
     /// The Java class that this one stands for.
     fn class(&self) -> &'static str;
@@ -107,9 +92,30 @@ pub trait HeaderConverter: Send {
     fn class(&self) -> &'static str;
 }
 
+/// What a converter makes of bytes, as owned values: for headers, which are few, and for tests. `batch` is only lent; what
+/// it held is gone.
+pub fn to_connect_owned(
+    converter: &mut dyn Converter,
+    topic: &str,
+    bytes: Option<&[u8]>,
+    batch: &mut Backing,
+) -> Result<SchemaAndValue> {
+    batch.clear();
+    let input = bytes.map(|bytes| Input {
+        bytes,
+        span: batch.copy(bytes),
+    });
+    let field = converter.to_connect(topic, input, batch)?;
+    let (schema, value) = field.view(batch);
+    Ok(SchemaAndValue {
+        schema: schema.cloned(),
+        value: value.to_value(),
+    })
+}
+
 /// The Java class of a value, as Connect's messages print it: `class java.lang.Long`.
 fn java_class(value: ValueRef<'_>) -> String {
-    format!("class {}", value.to_value().java_class())
+    format!("class {}", value.java_class())
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
 //! The number converters: big-endian, of fixed size.
 
-use dray_connect::datum::ValueRef;
+use dray_connect::backing::Backing;
+use dray_connect::datum::{Datum, Field, ValueRef};
 use dray_connect::schema::{Schema, SchemaRef};
-use dray_connect::value::Value;
 use dray_connect::{Error, Result};
 
-use crate::{Converter, Parsed, Written, java_class};
+use crate::{Converter, Input, Written, java_class};
 
 /// Which of the five number converters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,13 +55,13 @@ impl Number {
     }
 
     /// The value of bytes; none when they are of another size.
-    fn decode(self, bytes: &[u8]) -> Option<Value> {
+    fn decode(self, bytes: &[u8]) -> Option<Datum> {
         Some(match self {
-            Self::Short => Value::Int16(i16::from_be_bytes(bytes.try_into().ok()?)),
-            Self::Integer => Value::Int32(i32::from_be_bytes(bytes.try_into().ok()?)),
-            Self::Long => Value::Int64(i64::from_be_bytes(bytes.try_into().ok()?)),
-            Self::Float => Value::Float32(f32::from_be_bytes(bytes.try_into().ok()?)),
-            Self::Double => Value::Float64(f64::from_be_bytes(bytes.try_into().ok()?)),
+            Self::Short => Datum::Int16(i16::from_be_bytes(bytes.try_into().ok()?)),
+            Self::Integer => Datum::Int32(i32::from_be_bytes(bytes.try_into().ok()?)),
+            Self::Long => Datum::Int64(i64::from_be_bytes(bytes.try_into().ok()?)),
+            Self::Float => Datum::Float32(f32::from_be_bytes(bytes.try_into().ok()?)),
+            Self::Double => Datum::Float64(f64::from_be_bytes(bytes.try_into().ok()?)),
         })
     }
 
@@ -81,13 +81,17 @@ impl Number {
 #[derive(Debug)]
 pub struct NumberConverter {
     kind: Number,
+    schema: SchemaRef,
 }
 
 impl NumberConverter {
     /// The converter of that kind.
     #[must_use]
     pub fn new(kind: Number) -> Self {
-        Self { kind }
+        Self {
+            kind,
+            schema: kind.schema(),
+        }
     }
 }
 
@@ -122,15 +126,16 @@ impl Converter for NumberConverter {
         Ok(Written::Scratch(start..scratch.len()))
     }
 
-    fn to_connect(&mut self, _topic: &str, bytes: Option<&[u8]>) -> Result<(Option<SchemaRef>, Parsed)> {
-        let parsed = match bytes {
-            None => Parsed::Null,
-            Some(bytes) => Parsed::Value(self.kind.decode(bytes).ok_or_else(|| {
+    fn to_connect(&mut self, _topic: &str, input: Option<Input<'_>>, batch: &mut Backing) -> Result<Field> {
+        let datum = match input {
+            None => Datum::Null,
+            Some(input) => self.kind.decode(input.bytes).ok_or_else(|| {
                 let text = format!("Failed to deserialize {}: ", self.kind.word());
                 Error::data(text).with_source(self.kind.wrong_size())
-            })?),
+            })?,
         };
-        Ok((Some(self.kind.schema()), parsed))
+        let schema = Some(batch.schema(&self.schema));
+        Ok(Field { schema, datum })
     }
 
     fn class(&self) -> &'static str {

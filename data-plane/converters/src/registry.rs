@@ -79,8 +79,8 @@ fn build(class: &'static str, config: &ConfigMap) -> Result<Box<dyn Converter>> 
         return Ok(Box::new(NumberConverter::new(kind)));
     }
     Ok(match class {
-        binary::CLASS => Box::new(ByteArrayConverter),
-        boolean::CLASS => Box::new(BooleanConverter),
+        binary::CLASS => Box::new(ByteArrayConverter::default()),
+        boolean::CLASS => Box::new(BooleanConverter::default()),
         json::CLASS => Box::new(JsonConverter::new(config)?),
         _ => Box::new(StringConverter::new(config)?),
     })

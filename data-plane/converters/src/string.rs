@@ -2,13 +2,13 @@
 
 use std::io::Write as _;
 
-use dray_connect::datum::ValueRef;
+use dray_connect::backing::Backing;
+use dray_connect::datum::{Datum, Field, Utf8Span, ValueRef};
 use dray_connect::schema::{Schema, SchemaRef};
-use dray_connect::value::Value;
 use dray_connect::{ConfigMap, Error, Result};
 
 use crate::charset::Charset;
-use crate::{Converter, Parsed, Written};
+use crate::{Converter, Input, Written};
 
 pub(crate) const CLASS: &str = "org.apache.kafka.connect.storage.StringConverter";
 const ENCODING: &str = "converter.encoding";
@@ -17,6 +17,7 @@ const ENCODING: &str = "converter.encoding";
 #[derive(Debug)]
 pub struct StringConverter {
     charset: Charset,
+    schema: SchemaRef,
 }
 
 impl StringConverter {
@@ -25,14 +26,17 @@ impl StringConverter {
     /// Java takes any charset it knows, and finds out about others at the first record. Here the Unicode and Latin ones
     /// are known, and others are refused now.
     pub fn new(config: &ConfigMap) -> Result<Self> {
-        let Some(name) = config.get(ENCODING) else {
-            return Ok(Self { charset: Charset::Utf8 });
+        let charset = match config.get(ENCODING) {
+            None => Charset::Utf8,
+            Some(name) => Charset::of_name(name).ok_or_else(|| {
+                let problem = "the encoding must be one of UTF-8, ISO-8859-1, US-ASCII, UTF-16, UTF-16BE, UTF-16LE";
+                Error::invalid_config(ENCODING, Some(name), Some(problem))
+            })?,
         };
-        let charset = Charset::of_name(name).ok_or_else(|| {
-            let problem = "the encoding must be one of UTF-8, ISO-8859-1, US-ASCII, UTF-16, UTF-16BE, UTF-16LE";
-            Error::invalid_config(ENCODING, Some(name), Some(problem))
-        })?;
-        Ok(Self { charset })
+        Ok(Self {
+            charset,
+            schema: Schema::optional_string(),
+        })
     }
 }
 
@@ -58,13 +62,16 @@ impl Converter for StringConverter {
         Ok(Written::Scratch(start..scratch.len()))
     }
 
-    fn to_connect(&mut self, _topic: &str, bytes: Option<&[u8]>) -> Result<(Option<SchemaRef>, Parsed)> {
-        let parsed = match (bytes, self.charset) {
-            (None, _) => Parsed::Null,
-            (Some(bytes), Charset::Utf8) if std::str::from_utf8(bytes).is_ok() => Parsed::Text,
-            (Some(bytes), charset) => Parsed::Value(Value::string(charset.decode(bytes))),
+    fn to_connect(&mut self, _topic: &str, input: Option<Input<'_>>, batch: &mut Backing) -> Result<Field> {
+        let datum = match (input, self.charset) {
+            (None, _) => Datum::Null,
+            (Some(input), Charset::Utf8) if std::str::from_utf8(input.bytes).is_ok() => {
+                Datum::Str(Utf8Span::checked_by_caller(batch, input.span))
+            }
+            (Some(input), charset) => batch.text(&charset.decode(input.bytes)),
         };
-        Ok((Some(Schema::optional_string()), parsed))
+        let schema = Some(batch.schema(&self.schema));
+        Ok(Field { schema, datum })
     }
 
     fn class(&self) -> &'static str {

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use dray_connect::ConfigMap;
-use dray_connect::datum::ValueRef;
+use dray_connect::backing::Backing;
+use dray_connect::datum::{Datum, Utf8Span, ValueRef};
 use dray_connect::logical;
 use dray_connect::schema::{Schema, SchemaBuilder, SchemaRef};
 use dray_connect::structs::Struct;
 use dray_connect::value::{SchemaAndValue, Value};
 
-use crate::{CLASSES, Converter, Parsed, Written, converter, header_converter};
+use crate::{CLASSES, Converter, Input, Written, converter, header_converter, to_connect_owned};
 
 fn config(pairs: &[(&str, &str)]) -> ConfigMap {
     pairs
@@ -35,14 +36,22 @@ fn written(converter: &mut dyn Converter, schema: Option<&SchemaRef>, value: &Va
         }
     };
     assert!(scratch.starts_with(b"kept"));
+    // The same value in a batch is written the same.
+    let mut batch = Backing::default();
+    let datum = batch.value(value);
+    scratch.clear();
+    match converter.from_connect("topic", schema, datum.view(&batch), &mut scratch) {
+        Ok(Written::Null) => assert_eq!(text, "<null>"),
+        Ok(Written::Same(bytes)) => assert_eq!(text, String::from_utf8_lossy(bytes)),
+        Ok(Written::Scratch(range)) => assert_eq!(text, String::from_utf8_lossy(&scratch[range])),
+        Err(error) => assert_eq!(text, error.to_string()),
+    }
     text
 }
 
 fn read(converter: &mut dyn Converter, text: &str) -> Result<Value, String> {
-    let parsed = converter.to_connect("topic", Some(text.as_bytes()));
-    parsed
-        .map(|(_, parsed)| parsed.into_value(Some(text.as_bytes())))
-        .map_err(|error| error.to_string())
+    let read = to_connect_owned(converter, "topic", Some(text.as_bytes()), &mut Backing::default());
+    read.map(|read| read.value).map_err(|error| error.to_string())
 }
 
 #[test]
@@ -69,13 +78,18 @@ fn text_and_bytes_are_not_copied() {
         .from_connect("t", None, ValueRef::Str(text), &mut scratch)
         .unwrap();
     assert!(matches!(written, Written::Same(same) if std::ptr::eq(same, text)));
-    assert_eq!(string.to_connect("t", Some(text)).unwrap().1, Parsed::Text);
+    let mut batch = Backing::default();
+    let span = batch.adopt(text.to_vec().into());
+    let input = Some(Input { bytes: text, span });
+    let read = string.to_connect("t", input, &mut batch).unwrap().datum;
+    assert_eq!(read, Datum::Str(Utf8Span::new(&batch, span).unwrap()));
     let mut bytes = converter("ByteArray", &ConfigMap::new(), false).unwrap();
     let written = bytes
         .from_connect("t", None, ValueRef::Bytes(text), &mut scratch)
         .unwrap();
     assert!(matches!(written, Written::Same(same) if std::ptr::eq(same, text)));
-    assert_eq!(bytes.to_connect("t", Some(text)).unwrap().1, Parsed::Bytes);
+    let read = bytes.to_connect("t", input, &mut batch).unwrap().datum;
+    assert_eq!(read, Datum::Bytes(span));
     assert!(scratch.is_empty());
 }
 
@@ -86,10 +100,8 @@ fn strings_print_as_in_java() {
     assert_eq!(written(&mut *string, None, &map), "{k=[1, null]}");
     assert_eq!(written(&mut *string, None, &Value::Null), "<null>");
     assert_eq!(written(&mut *string, None, &Value::Float64(1e10)), "1.0E10");
-    assert_eq!(
-        string.to_connect("t", Some(b"a\xff")).unwrap().1,
-        Parsed::Value(Value::from("a\u{fffd}"))
-    );
+    let broken = to_connect_owned(&mut *string, "t", Some(b"a\xff"), &mut Backing::default());
+    assert_eq!(broken.unwrap().value, Value::from("a\u{fffd}"));
     let error = converter("String", &config(&[("converter.encoding", "KOI8-R")]), false)
         .err()
         .unwrap();
@@ -147,9 +159,9 @@ fn json_with_schemas_writes_the_example_of_the_reference() {
         written(&mut *converter, Some(&schema), &record.clone().into()),
         expected
     );
-    let (found, parsed) = converter.to_connect("t", Some(expected.as_bytes())).unwrap();
-    assert_eq!(found.as_ref(), Some(&schema));
-    assert_eq!(parsed, Parsed::Value(record.into()));
+    let bytes = Some(expected.as_bytes());
+    let found = to_connect_owned(&mut *converter, "t", bytes, &mut Backing::default()).unwrap();
+    assert_eq!(found, SchemaAndValue::new(schema, record));
     assert_eq!(
         written(&mut *converter, None, &Value::Int8(1)),
         r#"{"schema":null,"payload":1}"#
@@ -237,7 +249,11 @@ fn json_decimals() {
 #[test]
 fn a_known_schema_is_shared_and_a_changed_one_noticed() {
     let mut converter = json(&[]);
-    let mut schema_of = |text: &str| converter.to_connect("t", Some(text.as_bytes())).unwrap().0.unwrap();
+    let mut schema_of = |text: &str| {
+        let bytes = Some(text.as_bytes());
+        let read = to_connect_owned(&mut *converter, "t", bytes, &mut Backing::default());
+        read.unwrap().schema.unwrap()
+    };
     let first = schema_of(r#"{"schema":{"type":"int32"},"payload":1}"#);
     let second = schema_of(r#"{"schema":{"type":"int32"},"payload":2}"#);
     assert!(Arc::ptr_eq(&first, &second));
@@ -306,8 +322,8 @@ fn a_schema_may_nest_a_hundred_levels() {
     };
     let mut converter = json(&[]);
     let text = message(98);
-    let (schema, parsed) = converter.to_connect("t", Some(text.as_bytes())).unwrap();
-    assert!(written(&mut *converter, schema.as_ref(), &parsed.into_value(None)).ends_with("}"));
+    let read_98 = to_connect_owned(&mut *converter, "t", Some(text.as_bytes()), &mut Backing::default()).unwrap();
+    assert!(written(&mut *converter, read_98.schema.as_ref(), &read_98.value).ends_with("}"));
     assert_eq!(
         read(&mut *converter, &message(100)).unwrap_err(),
         "Schema nests deeper than 100 levels"

@@ -5,11 +5,9 @@ use crate::encode::{Converters, Failure};
 use crate::policy::{ErrorPolicy, Stage, Tries};
 use dray_connect::Result;
 use dray_connect::backing::{Backing, Span};
-use dray_connect::datum::{Datum, Utf8Span};
 use dray_connect::header::Headers;
-use dray_connect::schema::SchemaRef;
 use dray_connect::sink_batch::{SinkBatch, SinkRecordData};
-use dray_converters::{Converter, Parsed};
+use dray_converters::{Converter, Input};
 use dray_kafka::port::{FetchBatch, FetchedRecord, Slice};
 use tokio_util::sync::CancellationToken;
 
@@ -31,7 +29,7 @@ pub async fn decode(
     for (place, record) in fetch.records.iter().enumerate() {
         let mut tries = Tries::default();
         loop {
-            match decode_one(fetch, place, record, block, converters, batch.backing()) {
+            match decode_one(fetch, place, record, block, converters, batch.backing_mut()) {
                 Ok(data) => batch.push(data),
                 Err(failure) if tries.again(failure.stage, &failure.error, policy, stop).await? => continue,
                 Err(failure) => failed(place, failure)?,
@@ -48,14 +46,20 @@ fn decode_one(
     record: &FetchedRecord,
     block: Span,
     converters: &mut Converters,
-    backing: &Backing,
+    backing: &mut Backing,
 ) -> Result<SinkRecordData, Failure> {
     let topic: &str = &fetch.topics[record.topic as usize];
-    let part = |converter: &mut dyn Converter, slice: &Option<Slice>, stage: Stage| {
-        convert(fetch, topic, slice.as_ref(), block, converter, backing).map_err(|error| Failure { stage, error })
+    let mut part = |converter: &mut dyn Converter, slice: &Option<Slice>, stage: Stage| {
+        let input = slice.as_ref().map(|slice| Input {
+            bytes: fetch.bytes(slice),
+            span: block.slice(slice.start as usize, slice.end as usize),
+        });
+        converter
+            .to_connect(topic, input, backing)
+            .map_err(|error| Failure { stage, error })
     };
-    let (key_schema, key) = part(converters.key.as_mut(), &record.key, Stage::KeyConverter)?;
-    let (value_schema, value) = part(converters.value.as_mut(), &record.value, Stage::ValueConverter)?;
+    let key = part(converters.key.as_mut(), &record.key, Stage::KeyConverter)?;
+    let value = part(converters.value.as_mut(), &record.value, Stage::ValueConverter)?;
     let mut headers: Option<Box<Headers>> = None;
     for (name, value) in &fetch.headers[record.headers.start as usize..record.headers.end as usize] {
         let failure = |error| Failure {
@@ -76,30 +80,9 @@ fn decode_one(
         offset: record.offset,
         timestamp: record.timestamp,
         timestamp_type: record.timestamp_type,
-        key_schema,
         key,
-        value_schema,
         value,
         headers,
         fetched: place as u32,
     })
-}
-
-fn convert(
-    fetch: &FetchBatch,
-    topic: &str,
-    slice: Option<&Slice>,
-    block: Span,
-    converter: &mut dyn Converter,
-    backing: &Backing,
-) -> Result<(Option<SchemaRef>, Datum)> {
-    let (schema, parsed) = converter.to_connect(topic, slice.map(|slice| fetch.bytes(slice)))?;
-    let span = slice.map(|slice| block.slice(slice.start as usize, slice.end as usize));
-    let datum = match (parsed, span) {
-        (Parsed::Text, Some(span)) => Datum::Str(Utf8Span::checked_by_caller(backing, span)),
-        (Parsed::Bytes, Some(span)) => Datum::Bytes(span),
-        (Parsed::Value(value), _) => Datum::from_value(value),
-        (Parsed::Null | Parsed::Text | Parsed::Bytes, _) => Datum::Null,
-    };
-    Ok((schema, datum))
 }

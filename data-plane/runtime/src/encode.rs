@@ -139,6 +139,7 @@ pub async fn encode<'a>(
 type Parts<'a> = (Part<'a>, Part<'a>, Range<usize>);
 
 impl<'a> EncodedBatch<'a> {
+    #[inline(always)]
     fn parts(&mut self, record: &'a SourceRecord, converters: &mut Converters) -> Result<Parts<'a>, Failure> {
         let topic: &str = self.batch.topic_name(record.topic);
         let start = self.headers.len();
@@ -184,6 +185,7 @@ impl<'a> EncodedBatch<'a> {
         }
     }
 
+    #[inline(always)]
     fn field(&mut self, topic: &str, field: &'a Field, converter: &mut dyn Converter) -> Result<Part<'a>> {
         let (schema, value) = self.batch.view(field);
         Ok(converter.from_connect(topic, schema, value, &mut self.scratch)?.into())

@@ -6,7 +6,7 @@ use dray_agent::plugins;
 use dray_connect::ConfigMap;
 use dray_connect::backing::Backing;
 use dray_connect::connector::Connector;
-use dray_connect::datum::{Datum, Utf8Span};
+use dray_connect::datum::{Datum, Field, Utf8Span};
 use dray_connect::schema::Schema;
 use dray_connect::sink_batch::{SinkBatch, SinkRecordData, TimestampType};
 use dray_connect::testkit::{check_sink, check_source};
@@ -44,17 +44,16 @@ fn batch() -> SinkBatch {
     let mut batch = SinkBatch::new(Backing::default(), vec!["t".into()]);
     for offset in 0..10 {
         let span = batch.backing_mut().copy(format!("value {offset}").as_bytes());
-        let value = Datum::Str(Utf8Span::new(batch.backing(), span).unwrap());
+        let datum = Datum::Str(Utf8Span::new(batch.backing(), span).unwrap());
+        let schema = Some(batch.backing_mut().schema(&Schema::string()));
         batch.push(SinkRecordData {
             topic: 0,
             partition: 3,
             offset,
             timestamp: None,
             timestamp_type: TimestampType::None,
-            key_schema: None,
-            key: Datum::Null,
-            value_schema: Some(Schema::string()),
-            value,
+            key: Field::default(),
+            value: Field { schema, datum },
             headers: None,
             fetched: offset as u32,
         });

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::{Schema, Type};
+use crate::datum::ValueRef;
 use crate::error::{Error, Result};
 use crate::logical::Logical;
 use crate::value::Value;
@@ -34,16 +35,16 @@ impl fmt::Display for Location<'_> {
 /// Null needs an optional schema; a default does not help. A logical type takes only its own value, never the base
 /// representation. Integers are not widened.
 pub fn validate_value(schema: &Schema, value: &Value) -> Result<()> {
-    validate(schema, value, Location::Value)
+    validate(schema, value.into(), Location::Value)
 }
 
 /// As [`validate_value`], for the value of a struct's field.
-pub(crate) fn validate_field(name: &str, schema: &Schema, value: &Value) -> Result<()> {
+pub fn validate_field(name: &str, schema: &Schema, value: ValueRef<'_>) -> Result<()> {
     validate(schema, value, Location::Field(name))
 }
 
-fn validate(schema: &Schema, value: &Value, location: Location<'_>) -> Result<()> {
-    if matches!(value, Value::Null) {
+fn validate(schema: &Schema, value: ValueRef<'_>, location: Location<'_>) -> Result<()> {
+    if value.is_null() {
         if schema.optional() {
             return Ok(());
         }
@@ -61,23 +62,23 @@ fn validate(schema: &Schema, value: &Value, location: Location<'_>) -> Result<()
         )));
     }
     match (schema.type_(), value) {
-        (Type::Struct, Value::Struct(record)) => {
+        (Type::Struct, ValueRef::Struct(record)) => {
             let schemas_match = std::ptr::eq(&**record.schema(), schema) || **record.schema() == *schema;
             if !schemas_match {
                 return Err(Error::data("Struct schemas do not match."));
             }
             record.validate()
         }
-        (Type::Array, Value::Array(elements)) => {
+        (Type::Array, ValueRef::Array(elements)) => {
             let at = Location::Element(&location);
             let element = defined(schema.value_schema_opt(), at)?;
             elements.iter().try_for_each(|value| validate(element, value, at))
         }
-        (Type::Map, Value::Map(entries)) => {
+        (Type::Map, ValueRef::Map(entries)) => {
             let (at_key, at_value) = (Location::Key(&location), Location::MapValue(&location));
             let key_schema = defined(schema.key_schema_opt(), at_key)?;
             let value_schema = defined(schema.value_schema_opt(), at_value)?;
-            for (key, value) in entries {
+            for (key, value) in entries.iter() {
                 validate(key_schema, key, at_key)?;
                 validate(value_schema, value, at_value)?;
             }
@@ -96,10 +97,10 @@ fn defined<'a>(schema: Option<&'a super::SchemaRef>, location: Location<'_>) -> 
 }
 
 /// Whether the Java class of the value is one the schema takes.
-fn class_fits(schema: &Schema, value: &Value) -> bool {
+fn class_fits(schema: &Schema, value: ValueRef<'_>) -> bool {
     match schema.name().and_then(Logical::of_name) {
-        Some(Logical::Decimal) => return matches!(value, Value::Decimal(_)),
-        Some(Logical::Date | Logical::Time | Logical::Timestamp) => return matches!(value, Value::Date(_)),
+        Some(Logical::Decimal) => return matches!(value, ValueRef::Decimal(_)),
+        Some(Logical::Date | Logical::Time | Logical::Timestamp) => return matches!(value, ValueRef::Date(_)),
         None => {}
     }
     value.schema_type() == Some(schema.type_())

@@ -91,7 +91,7 @@ impl SinkTask for BlackholeSinkTask {
 mod tests {
     use super::*;
     use dray_connect::backing::Backing;
-    use dray_connect::datum::Datum;
+    use dray_connect::datum::Field;
     use dray_connect::sink_batch::{SinkRecordData, TimestampType};
 
     #[tokio::test]
@@ -111,10 +111,8 @@ mod tests {
                 offset,
                 timestamp: None,
                 timestamp_type: TimestampType::None,
-                key_schema: None,
-                key: Datum::Null,
-                value_schema: None,
-                value: Datum::Null,
+                key: Field::default(),
+                value: Field::default(),
                 headers: None,
                 fetched: 0,
             });

@@ -7,9 +7,7 @@ use dray_connect::backing::Span;
 use dray_connect::datum::{Datum, Utf8Span};
 use dray_connect::offset::{OffsetMap, Primitive, SourceOffset, SourcePartition};
 use dray_connect::schema::{Schema, SchemaBuilder, SchemaRef};
-use dray_connect::source_batch::{Body, Field, SourceBatch, SourceRecord};
-use dray_connect::structs::Struct;
-use dray_connect::value::Value;
+use dray_connect::source_batch::{Body, Field, SchemaId, SourceBatch, SourceRecord};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -86,7 +84,7 @@ impl Generator {
                     let start = (number - from) as usize * self.plan.value_bytes;
                     text(batch, texts.slice(start, start + self.plan.value_bytes))
                 }
-                None => Datum::from_value(self.record(number)?),
+                None => self.record(batch, value_schema, number)?,
             };
             let key = match self.plan.key {
                 Key::None => Field::default(),
@@ -141,17 +139,19 @@ impl Generator {
         texts.truncate(end);
     }
 
-    fn record(&self, number: u64) -> Result<Value> {
+    fn record(&self, batch: &mut SourceBatch, schema: SchemaId, number: u64) -> Result<Datum> {
         let random = self.random(number);
         let mut body = Vec::with_capacity(self.plan.value_bytes);
         self.push_text(&mut body, number);
-        let mut record = Struct::new(self.struct_schema.clone())?;
-        record.put("id", Value::Int64(number as i64))?;
-        record.put("name", Value::string(format!("name-{}", random % 1000)))?;
-        record.put("amount", Value::Float64((random >> 44) as f64 / 100.0))?;
-        record.put("active", Value::Boolean(random & 1 == 1))?;
-        record.put("text", Value::string(String::from_utf8_lossy(&body)))?;
-        Ok(Value::Struct(Box::new(record)))
+        let batch = batch.backing_mut();
+        let fields = [
+            Datum::Int64(number as i64),
+            batch.text(&format!("name-{}", random % 1000)),
+            Datum::Float64((random >> 44) as f64 / 100.0),
+            Datum::Boolean(random & 1 == 1),
+            batch.text(&String::from_utf8_lossy(&body)),
+        ];
+        batch.record(schema, &fields)
     }
 
     fn random(&self, number: u64) -> u64 {

@@ -140,17 +140,9 @@ fn outcome(output: &mut Output) -> Result<()> {
 
 /// The value as Java's `toString` gives it.
 fn push_text(lines: &mut Vec<u8>, value: ValueRef<'_>) {
-    match value {
-        ValueRef::Str(text) => lines.extend_from_slice(text),
-        ValueRef::Tree(value) => lines.extend_from_slice(value.java_to_string().as_bytes()),
-        scalar @ (ValueRef::Null
-        | ValueRef::Boolean(_)
-        | ValueRef::Int8(_)
-        | ValueRef::Int16(_)
-        | ValueRef::Int32(_)
-        | ValueRef::Int64(_)
-        | ValueRef::Float32(_)
-        | ValueRef::Float64(_)
-        | ValueRef::Bytes(_)) => lines.extend_from_slice(scalar.to_value().java_to_string().as_bytes()),
+    if let ValueRef::Str(text) = value {
+        lines.extend_from_slice(text);
+    } else {
+        lines.extend_from_slice(value.to_value().java_to_string().as_bytes());
     }
 }

@@ -1,31 +1,40 @@
 //! `JsonConverter`: JSON, with the schema beside each value or without schemas.
 //!
-//! A schema that comes or goes again and again is neither parsed nor rendered again. `parser` and `node` are Jackson's
-//! part, `read` and `write` Connect's.
+//! A schema that comes or goes again and again is neither parsed nor rendered again. `scan`, `parser` and `node` are
+//! Jackson's part, `read` and `write` Connect's. Two short cuts lead past `node` and `read`: a text without a schema is
+//! parsed straight into the batch (`out`), and a payload that looks as its schema lets expect too (`expected`).
 
 mod base64;
 mod encoding;
 mod escape;
+mod expected;
 mod lru;
 mod node;
+mod out;
 mod parser;
 mod read;
+mod scan;
 mod schema_read;
 mod schema_write;
 mod write;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use dray_connect::datum::ValueRef;
+use dray_connect::backing::{Backing, Span};
+use dray_connect::datum::{Datum, Field, ValueRef};
 use dray_connect::schema::SchemaRef;
-use dray_connect::value::Value;
 use dray_connect::{ConfigMap, Error, Result};
 
+use self::expected::Plan;
 use self::lru::Lru;
-use self::node::Node;
+use self::node::{Cell, Node, Tape};
+use self::out::{Out, Schemaless};
+use self::parser::Scratch;
 use self::read::Reader;
+use self::scan::Scanner;
 use self::write::{DecimalFormat, Writer};
-use crate::{Converter, Parsed, Written, settings};
+use crate::{Converter, Input, Written, settings};
 
 pub(crate) const CLASS: &str = "org.apache.kafka.connect.json.JsonConverter";
 const SCHEMAS_ENABLE: &str = "schemas.enable";
@@ -39,6 +48,17 @@ const SCHEMA_CONTENT: &str = "schema.content";
 struct Rendered {
     schema: SchemaRef,
     json: Arc<[u8]>,
+    /// What to expect of its payloads.
+    plan: Option<Plan>,
+}
+
+/// What parsing needs from call to call, so that it does not allocate.
+#[derive(Debug, Default)]
+struct Buffers {
+    tape: Tape,
+    cells: Scratch<Cell>,
+    data: Scratch<Datum>,
+    stack: Vec<Datum>,
 }
 
 /// Writes and reads JSON.
@@ -53,8 +73,9 @@ pub struct JsonConverter {
     rendered: Lru<usize, Rendered>,
     last_rendered: Option<Rendered>,
     /// By the bytes of the JSON.
-    parsed: Lru<Arc<[u8]>, SchemaRef>,
+    parsed: Lru<Arc<[u8]>, Rendered>,
     last_parsed: Option<Rendered>,
+    buffers: Buffers,
 }
 
 impl JsonConverter {
@@ -87,6 +108,7 @@ impl JsonConverter {
             last_rendered: None,
             parsed: Lru::new(cache_size),
             last_parsed: None,
+            buffers: Buffers::default(),
         })
     }
 
@@ -122,6 +144,7 @@ impl JsonConverter {
                     let rendered = Rendered {
                         schema: Arc::clone(schema),
                         json: json.into(),
+                        plan: None,
                     };
                     self.rendered.insert(address, rendered.clone());
                     rendered
@@ -132,65 +155,115 @@ impl JsonConverter {
         Ok(self.last_rendered.as_ref().map(|last| &*last.json).unwrap_or_default())
     }
 
-    fn read(&mut self, bytes: &[u8]) -> Result<(Option<SchemaRef>, Value)> {
-        let text = encoding::to_utf8(bytes).ok_or_else(|| malformed("the text is in no encoding of Unicode"))?;
-        let takes_schema = self.schemas_enabled && self.fixed.is_none();
-        let known = self
-            .last_parsed
-            .as_ref()
-            .filter(|_| takes_schema)
-            .map(|last| &*last.json);
-        let document = parser::parse(&text, known).map_err(malformed)?;
-        if let Some(schema) = self.fixed.as_ref().filter(|_| self.schemas_enabled) {
-            let value = self.reader.value(Some(schema), Some(document.root))?;
-            return Ok((Some(Arc::clone(schema)), value));
-        }
+    fn read(&mut self, input: Input<'_>, batch: &mut Backing) -> Result<Field> {
+        let text = encoding::to_utf8(input.bytes).ok_or_else(|| malformed("the text is in no encoding of Unicode"))?;
+        // A mark may have been cut off.
+        let span = match &text {
+            Cow::Borrowed(text) => Some(input.span.slice(input.span.len() - text.len(), input.span.len())),
+            Cow::Owned(_) => None,
+        };
+        let text: &[u8] = &text;
+        self.buffers.stack.clear();
+        let mut out = Out {
+            batch,
+            span,
+            stack: &mut self.buffers.stack,
+        };
         if !self.schemas_enabled {
-            return Ok((None, self.reader.value(None, Some(document.root))?));
+            let mut sink = Schemaless { out, input: text };
+            let document = parser::parse(text, None, &mut sink, &mut self.buffers.data).map_err(malformed)?;
+            return Ok(Field::schemaless(document.root.unwrap_or_default()));
         }
-        let (schema, payload) = envelope(document.root)?;
-        let json = document.schema.and_then(|range| text.get(range));
-        let schema = self.schema(&schema, json)?;
-        let value = self.reader.value(schema.as_ref(), Some(payload))?;
-        Ok((schema, value))
+        let last = self.last_parsed.as_ref().filter(|_| self.fixed.is_none());
+        if let Some(last) = last
+            && let Some(datum) = expected_envelope(last, text, &mut out)
+        {
+            let schema = Some(batch.schema(&last.schema));
+            return Ok(Field { schema, datum });
+        }
+        // Taken out for the call, in which the converter's other parts are needed.
+        let mut buffers = std::mem::take(&mut self.buffers);
+        let field = self.read_all(text, span, batch, &mut buffers);
+        self.buffers = buffers;
+        field
+    }
+
+    /// As [`JsonConverter::read`] where schemas are enabled, whatever comes.
+    fn read_all(
+        &mut self,
+        text: &[u8],
+        span: Option<Span>,
+        batch: &mut Backing,
+        buffers: &mut Buffers,
+    ) -> Result<Field> {
+        let last = self.last_parsed.as_ref().filter(|_| self.fixed.is_none());
+        let known = last.map(|last| &*last.json);
+        let Buffers { tape, cells, stack, .. } = buffers;
+        tape.clear();
+        stack.clear();
+        let document = parser::parse(text, known, tape, cells).map_err(malformed)?;
+        let root = tape.node(text, document.root);
+        let mut out = Out { batch, span, stack };
+        let (schema, payload) = match &self.fixed {
+            Some(schema) => (Some(Arc::clone(schema)), root),
+            None => {
+                let (schema, payload) = envelope(root)?;
+                let json = document.schema.and_then(|range| text.get(range));
+                (self.schema(schema, json)?, payload)
+            }
+        };
+        let datum = self.reader.value(schema.as_ref(), Some(payload), &mut out)?;
+        let schema = schema.map(|schema| batch.schema(&schema));
+        Ok(Field { schema, datum })
     }
 
     /// The schema of an envelope, whose JSON is `json` unless it is the one known from the last message.
-    fn schema(&mut self, node: &Node<'_>, json: Option<&[u8]>) -> Result<Option<SchemaRef>> {
-        if let Node::KnownSchema = node {
+    fn schema(&mut self, node: Node<'_>, json: Option<&[u8]>) -> Result<Option<SchemaRef>> {
+        if node.is_known_schema() {
             return Ok(self.last_parsed.as_ref().map(|last| Arc::clone(&last.schema)));
         }
         let Some(json) = json else {
             return self.reader.schema(node);
         };
-        if let Some(schema) = self.parsed.get(json).cloned() {
-            self.last_parsed = Some(Rendered {
-                schema: Arc::clone(&schema),
-                json: json.into(),
-            });
+        if let Some(known) = self.parsed.get(json).cloned() {
+            let schema = Arc::clone(&known.schema);
+            self.last_parsed = Some(known);
             return Ok(Some(schema));
         }
         let schema = self.reader.schema(node)?;
         if let Some(schema) = &schema {
-            let json: Arc<[u8]> = json.into();
-            self.parsed.insert(Arc::clone(&json), Arc::clone(schema));
-            self.last_parsed = Some(Rendered {
+            let read = Rendered {
                 schema: Arc::clone(schema),
-                json,
-            });
+                json: json.into(),
+                plan: Plan::of(schema),
+            };
+            self.parsed.insert(Arc::clone(&read.json), read.clone());
+            self.last_parsed = Some(read);
         }
         Ok(schema)
     }
 }
 
+/// The payload of an envelope that starts with the same schema as the last one, where all of it is as expected.
+fn expected_envelope(last: &Rendered, text: &[u8], out: &mut Out<'_>) -> Option<Datum> {
+    let plan = last.plan.as_ref()?;
+    let mut scanner = Scanner::new(text, 0);
+    let is_same = scanner.eat(b"{\"schema\":") && scanner.eat(&last.json) && scanner.eat(b",\"payload\":");
+    if !is_same {
+        return None;
+    }
+    let (datum, end) = plan.read(text, scanner.at, out)?;
+    (text.get(end) == Some(&b'}')).then_some(datum)
+}
+
 /// The two members of an envelope, which must be all it has.
 fn envelope(root: Node<'_>) -> Result<(Node<'_>, Node<'_>)> {
-    if let Node::Object(members) = root
-        && let Ok([first, second]) = <[_; 2]>::try_from(members)
+    if let Some(mut members) = root.members()
+        && let (Some(first), Some(second), None) = (members.next(), members.next(), members.next())
     {
-        match (&*first.0, &*second.0) {
-            ("schema", "payload") => return Ok((first.1, second.1)),
-            ("payload", "schema") => return Ok((second.1, first.1)),
+        match (first.0.text(), second.0.text()) {
+            (Some("schema"), Some("payload")) => return Ok((first.1, second.1)),
+            (Some("payload"), Some("schema")) => return Ok((second.1, first.1)),
             _ => {}
         }
     }
@@ -205,10 +278,11 @@ fn fixed_schema(config: &ConfigMap, reader: Reader) -> Result<Option<SchemaRef>>
     let Some(text) = config.get(SCHEMA_CONTENT).filter(|text| !text.is_empty()) else {
         return Ok(None);
     };
-    let document = parser::parse(text.as_bytes(), None).map_err(|cause| {
+    let mut tape = Tape::default();
+    let document = parser::parse(text.as_bytes(), None, &mut tape, &mut Scratch::default()).map_err(|cause| {
         Error::data("Failed to parse schema in converter config due to serialization error: ").with_source(cause)
     })?;
-    reader.schema(&document.root)
+    reader.schema(tape.node(text.as_bytes(), document.root))
 }
 
 fn malformed(cause: impl Into<dray_connect::error::BoxError>) -> Error {
@@ -236,20 +310,17 @@ impl Converter for JsonConverter {
         }
     }
 
-    fn to_connect(&mut self, _topic: &str, bytes: Option<&[u8]>) -> Result<(Option<SchemaRef>, Parsed)> {
-        let Some(bytes) = bytes else {
-            return Ok((None, Parsed::Null));
-        };
-        let (schema, value) = self.read(bytes)?;
-        let parsed = if value.is_null() {
-            Parsed::Null
-        } else {
-            Parsed::Value(value)
-        };
-        Ok((schema, parsed))
+    fn to_connect(&mut self, _topic: &str, input: Option<Input<'_>>, batch: &mut Backing) -> Result<Field> {
+        match input {
+            Some(input) => self.read(input, batch),
+            None => Ok(Field::default()),
+        }
     }
 
     fn class(&self) -> &'static str {
         CLASS
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,100 +2,272 @@
 //!
 //! Texts and numbers stay slices of the input.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
-
 use bigdecimal::BigDecimal;
 use num_bigint::BigInt;
 
-/// One JSON value.
-#[derive(Clone, Debug)]
-pub(super) enum Node<'a> {
-    /// There was no value at all.
-    Missing,
+use super::parser::Sink;
+use super::scan::Text;
+
+/// The values of a text that are not yet Connect's. Kept for the next text, so that parsing does not allocate.
+#[derive(Debug, Default)]
+pub(super) struct Tape {
+    cells: Vec<Cell>,
+    /// The texts that had escapes.
+    unescaped: String,
+}
+
+/// One JSON value; ranges are those of the input or the tape.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Cell {
     Null,
     Boolean(bool),
-    Number(Number<'a>),
-    String(Cow<'a, str>),
-    Array(Vec<Node<'a>>),
-    /// Each name once.
-    Object(Vec<(Cow<'a, str>, Node<'a>)>),
-    /// The schema that was known before, not parsed again; only a member of an envelope is one.
+    Number {
+        negative: bool,
+        integral: bool,
+        start: usize,
+        len: u16,
+        low: i64,
+    },
+    Text {
+        start: usize,
+        end: usize,
+    },
+    Unescaped {
+        start: usize,
+        end: usize,
+    },
+    Array {
+        start: usize,
+        end: usize,
+    },
+    /// Names and values by turns.
+    Object {
+        start: usize,
+        end: usize,
+    },
     KnownSchema,
 }
 
-impl<'a> Node<'a> {
-    /// An object; of members with the same name the last value wins and keeps the place of the first.
-    pub(super) fn object(members: Vec<(Cow<'a, str>, Node<'a>)>) -> Self {
-        /// Up to here comparing each with each is faster than hashing.
-        const FEW: usize = 16;
-        let repeated = if members.len() <= FEW {
-            members
-                .iter()
-                .enumerate()
-                .any(|(i, (name, _))| members.iter().take(i).any(|(before, _)| before == name))
-        } else {
-            let mut seen = std::collections::HashSet::with_capacity(members.len());
-            !members.iter().all(|(name, _)| seen.insert(name))
-        };
-        if !repeated {
-            return Self::Object(members);
-        }
-        let mut places: HashMap<Cow<'a, str>, usize> = HashMap::new();
-        let mut unique: Vec<(Cow<'a, str>, Node<'a>)> = Vec::new();
-        for (name, node) in members {
-            let place = *places.entry(name.clone()).or_insert(unique.len());
-            match unique.get_mut(place) {
-                Some(slot) => slot.1 = node,
-                None => unique.push((name, node)),
-            }
-        }
-        Self::Object(unique)
+impl Tape {
+    pub(super) fn clear(&mut self) {
+        self.cells.clear();
+        self.unescaped.clear();
     }
 
+    /// The node of a cell of this tape.
+    pub(super) fn node<'a>(&'a self, input: &'a [u8], cell: Option<Cell>) -> Node<'a> {
+        Node {
+            tape: self,
+            input,
+            cell,
+        }
+    }
+
+    fn row(&mut self, parts: &[Cell]) -> (usize, usize) {
+        let start = self.cells.len();
+        self.cells.extend_from_slice(parts);
+        (start, self.cells.len())
+    }
+}
+
+impl Sink for Tape {
+    type Node = Cell;
+
+    fn null(&mut self) -> Cell {
+        Cell::Null
+    }
+
+    fn boolean(&mut self, value: bool) -> Cell {
+        Cell::Boolean(value)
+    }
+
+    fn number(&mut self, number: Number<'_>) -> Cell {
+        Cell::Number {
+            negative: number.negative,
+            integral: number.integral,
+            start: number.start,
+            // A number has 1000 digits at most.
+            len: number.text.len() as u16,
+            low: number.low,
+        }
+    }
+
+    fn string(&mut self, text: Text<'_>) -> Cell {
+        match text {
+            Text::Plain(range) => Cell::Text {
+                start: range.start,
+                end: range.end,
+            },
+            Text::Unescaped(text) => {
+                let start = self.unescaped.len();
+                self.unescaped.push_str(text);
+                Cell::Unescaped {
+                    start,
+                    end: self.unescaped.len(),
+                }
+            }
+        }
+    }
+
+    fn array(&mut self, elements: &[Cell]) -> Cell {
+        let (start, end) = self.row(elements);
+        Cell::Array { start, end }
+    }
+
+    fn object(&mut self, members: &[Cell]) -> Cell {
+        let (start, end) = self.row(members);
+        Cell::Object { start, end }
+    }
+
+    fn known_schema(&mut self) -> Cell {
+        Cell::KnownSchema
+    }
+
+    fn bytes<'s>(&'s self, string: Cell, input: &'s [u8]) -> &'s [u8] {
+        self.node(input, Some(string)).text().unwrap_or_default().as_bytes()
+    }
+}
+
+/// One JSON value, or none at all.
+#[derive(Clone, Copy)]
+pub(super) struct Node<'a> {
+    tape: &'a Tape,
+    input: &'a [u8],
+    cell: Option<Cell>,
+}
+
+impl<'a> Node<'a> {
     /// The name Connect's messages use.
-    pub(super) fn kind(&self) -> &'static str {
-        match self {
-            Self::Missing => "MISSING",
-            Self::Null => "NULL",
-            Self::Boolean(_) => "BOOLEAN",
-            Self::Number(_) => "NUMBER",
-            Self::String(_) => "STRING",
-            Self::Array(_) => "ARRAY",
-            Self::Object(_) | Self::KnownSchema => "OBJECT",
+    pub(super) fn kind(self) -> &'static str {
+        match self.cell {
+            None => "MISSING",
+            Some(Cell::Null) => "NULL",
+            Some(Cell::Boolean(_)) => "BOOLEAN",
+            Some(Cell::Number { .. }) => "NUMBER",
+            Some(Cell::Text { .. } | Cell::Unescaped { .. }) => "STRING",
+            Some(Cell::Array { .. }) => "ARRAY",
+            Some(Cell::Object { .. } | Cell::KnownSchema) => "OBJECT",
+        }
+    }
+
+    /// The text that it was parsed from.
+    pub(super) fn input(self) -> &'a [u8] {
+        self.input
+    }
+
+    pub(super) fn is_null(self) -> bool {
+        matches!(self.cell, Some(Cell::Null))
+    }
+
+    pub(super) fn is_known_schema(self) -> bool {
+        matches!(self.cell, Some(Cell::KnownSchema))
+    }
+
+    fn of(self, cell: Cell) -> Self {
+        Self {
+            cell: Some(cell),
+            ..self
+        }
+    }
+
+    fn cells(self, start: usize, end: usize) -> &'a [Cell] {
+        self.tape.cells.get(start..end).unwrap_or_default()
+    }
+
+    /// The elements of an array.
+    pub(super) fn elements(self) -> Option<impl ExactSizeIterator<Item = Node<'a>>> {
+        if let Some(Cell::Array { start, end }) = self.cell {
+            Some(self.cells(start, end).iter().map(move |cell| self.of(*cell)))
+        } else {
+            None
+        }
+    }
+
+    /// The members of an object, each name once; a name is the node of a string.
+    pub(super) fn members(self) -> Option<impl ExactSizeIterator<Item = (Node<'a>, Node<'a>)>> {
+        if let Some(Cell::Object { start, end }) = self.cell {
+            let (members, _) = self.cells(start, end).as_chunks::<2>();
+            Some(
+                members
+                    .iter()
+                    .map(move |[name, value]| (self.of(*name), self.of(*value))),
+            )
+        } else {
+            None
         }
     }
 
     /// The member of an object; none for any other node.
-    pub(super) fn get(&self, name: &str) -> Option<&Node<'a>> {
-        let Self::Object(members) = self else { return None };
-        members.iter().find(|(found, _)| found == name).map(|(_, node)| node)
+    pub(super) fn get(self, name: &str) -> Option<Self> {
+        let mut members = self.members()?;
+        members
+            .find(|(found, _)| found.text() == Some(name))
+            .map(|(_, node)| node)
     }
 
     /// The text of a string.
-    pub(super) fn text(&self) -> Option<&str> {
-        if let Self::String(text) = self {
-            Some(text)
+    pub(super) fn text(self) -> Option<&'a str> {
+        let bytes = match self.cell {
+            Some(Cell::Text { start, end }) => self.input.get(start..end),
+            Some(Cell::Unescaped { start, end }) => self.tape.unescaped.as_bytes().get(start..end),
+            None
+            | Some(
+                Cell::Null
+                | Cell::Boolean(_)
+                | Cell::Number { .. }
+                | Cell::Array { .. }
+                | Cell::Object { .. }
+                | Cell::KnownSchema,
+            ) => return None,
+        };
+        // The scanner has checked it.
+        Some(std::str::from_utf8(bytes.unwrap_or_default()).unwrap_or_default())
+    }
+
+    /// The text of a string, for a sink.
+    pub(super) fn string(self) -> Option<Text<'a>> {
+        if let Some(Cell::Text { start, end }) = self.cell {
+            return Some(Text::Plain(start..end));
+        }
+        self.text().map(Text::Unescaped)
+    }
+
+    /// The value of a boolean.
+    pub(super) fn boolean(self) -> Option<bool> {
+        if let Some(Cell::Boolean(value)) = self.cell {
+            Some(value)
         } else {
             None
         }
     }
 
-    pub(super) fn is_true(&self) -> bool {
-        matches!(self, Self::Boolean(true))
+    pub(super) fn is_true(self) -> bool {
+        self.boolean() == Some(true)
     }
 
     /// The number, where this is one.
-    pub(super) fn number(&self) -> Option<Number<'a>> {
-        if let Self::Number(number) = self {
-            Some(*number)
-        } else {
-            None
-        }
+    pub(super) fn number(self) -> Option<Number<'a>> {
+        let Some(Cell::Number {
+            negative,
+            integral,
+            start,
+            len,
+            low,
+        }) = self.cell
+        else {
+            return None;
+        };
+        Some(Number {
+            negative,
+            start,
+            text: self.input.get(start..start + usize::from(len)).unwrap_or_default(),
+            integral,
+            low,
+        })
     }
 
     /// Java's `longValue`: 0 for what is not a number.
-    pub(super) fn long(&self) -> i64 {
+    pub(super) fn long(self) -> i64 {
         self.number().map_or(0, Number::long)
     }
 }
@@ -104,19 +276,27 @@ impl<'a> Node<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Number<'a> {
     pub(super) negative: bool,
-    /// No sign, no leading zeros; at least one digit stands before a point.
-    pub(super) text: &'a str,
+    /// Where the text starts in the input.
+    pub(super) start: usize,
+    /// ASCII: no sign, no leading zeros; at least one digit stands before a point.
+    pub(super) text: &'a [u8],
     /// Neither a point nor an exponent.
     pub(super) integral: bool,
+    /// The low 64 bits of an integral number.
+    pub(super) low: i64,
 }
 
-impl Number<'_> {
+impl<'a> Number<'a> {
+    fn text(&self) -> &'a str {
+        std::str::from_utf8(self.text).unwrap_or_default()
+    }
+
     /// The digits before the point, those after it, and the exponent.
-    fn parts(&self) -> (&str, &str, i64) {
+    fn parts(&self) -> (&'a str, &'a str, i64) {
         if self.integral {
-            return (self.text, "", 0);
+            return (self.text(), "", 0);
         }
-        let (mantissa, exponent) = self.text.split_once(['e', 'E']).unwrap_or((self.text, "0"));
+        let (mantissa, exponent) = self.text().split_once(['e', 'E']).unwrap_or((self.text(), "0"));
         let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
         // Past 64 bits the parser refuses the number by its scale, so what is used here always fits.
         (whole, fraction, exponent.parse().unwrap_or(i64::MAX))
@@ -133,6 +313,9 @@ impl Number<'_> {
 
     /// The whole part, of which the low 64 bits are kept; narrower integers are cut out of those.
     pub(super) fn long(self) -> i64 {
+        if self.integral {
+            return self.low;
+        }
         let (whole, fraction, exponent) = self.parts();
         let point = i64::try_from(whole.len()).unwrap_or(i64::MAX).saturating_add(exponent);
         let kept = usize::try_from(point).unwrap_or(0);
@@ -150,11 +333,11 @@ impl Number<'_> {
     /// Whether it is an integer of 32 bits, which Jackson keeps apart from longer ones.
     pub(super) fn is_int(self) -> bool {
         // Eleven digits are too many, and ten fit into 64 bits.
-        self.integral && self.text.len() <= 10 && i32::try_from(self.long()).is_ok()
+        self.integral && self.text.len() <= 10 && i32::try_from(self.low).is_ok()
     }
 
     pub(super) fn double(self) -> f64 {
-        let value: f64 = self.text.parse().unwrap_or(0.0);
+        let value: f64 = self.text().parse().unwrap_or(0.0);
         if self.negative && !self.is_zero() {
             -value
         } else {
@@ -163,7 +346,7 @@ impl Number<'_> {
     }
 
     pub(super) fn float(self) -> f32 {
-        let value: f32 = self.text.parse().unwrap_or(0.0);
+        let value: f32 = self.text().parse().unwrap_or(0.0);
         if self.negative && !self.is_zero() {
             -value
         } else {

@@ -1,10 +1,12 @@
 //! From a JSON schema object to a schema.
 
+use dray_connect::backing::Backing;
 use dray_connect::schema::{SchemaBuilder, SchemaRef};
 use dray_connect::value::Value;
 use dray_connect::{Error, Result};
 
 use super::node::Node;
+use super::out::Out;
 use super::read::Reader;
 
 /// Schemas within each other. A schema comes with the message and all that is done with it recurses, so that this keeps a
@@ -13,19 +15,19 @@ const MAX_LEVELS: usize = 100;
 
 impl Reader {
     /// The schema that a node describes; none for JSON null.
-    pub(super) fn schema(self, node: &Node<'_>) -> Result<Option<SchemaRef>> {
+    pub(super) fn schema(self, node: Node<'_>) -> Result<Option<SchemaRef>> {
         self.schema_at(node, 1)
     }
 
     /// As [`Reader::schema`], at a level of nesting counted from 1.
-    fn schema_at(self, node: &Node<'_>, level: usize) -> Result<Option<SchemaRef>> {
-        if matches!(node, Node::Null) {
+    fn schema_at(self, node: Node<'_>, level: usize) -> Result<Option<SchemaRef>> {
+        if node.is_null() {
             return Ok(None);
         }
         self.described(node, level).map(Some)
     }
 
-    fn described(self, node: &Node<'_>, level: usize) -> Result<SchemaRef> {
+    fn described(self, node: Node<'_>, level: usize) -> Result<SchemaRef> {
         if level > MAX_LEVELS {
             return Err(Error::data(format!("Schema nests deeper than {MAX_LEVELS} levels")));
         }
@@ -64,18 +66,18 @@ impl Reader {
         if let Some(doc) = node.get("doc").and_then(Node::text) {
             builder = builder.doc(doc);
         }
-        if let Some(Node::Object(parameters)) = node.get("parameters") {
+        if let Some(parameters) = node.get("parameters").and_then(Node::members) {
             for (name, value) in parameters {
                 let Some(value) = value.text() else {
                     return Err(Error::data("Schema parameters must have string values."));
                 };
-                builder = builder.parameter(&**name, value);
+                builder = builder.parameter(name.text().unwrap_or_default(), value);
             }
         }
         let schema = builder.build()?;
         match node.get("default") {
             Some(default) => {
-                let value = self.value(Some(&schema), Some(default.clone()))?;
+                let value = self.owned(&schema, default)?;
                 // The struct has the schema as it is before the default, so that Connect finds them unequal; a struct
                 // schema with a default could not be used with structs that have it either.
                 if let Value::Struct(_) = value {
@@ -88,7 +90,19 @@ impl Reader {
         }
     }
 
-    fn array_schema(self, node: &Node<'_>, level: usize) -> Result<SchemaBuilder> {
+    /// The value of a node, which belongs to a schema and to no batch.
+    fn owned(self, schema: &SchemaRef, node: Node<'_>) -> Result<Value> {
+        let mut batch = Backing::default();
+        let mut out = Out {
+            batch: &mut batch,
+            span: None,
+            stack: &mut Vec::new(),
+        };
+        let datum = self.value(Some(schema), Some(node), &mut out)?;
+        Ok(datum.view(&batch).to_value())
+    }
+
+    fn array_schema(self, node: Node<'_>, level: usize) -> Result<SchemaBuilder> {
         match node
             .get("items")
             .map(|items| self.schema_at(items, level))
@@ -100,7 +114,7 @@ impl Reader {
         }
     }
 
-    fn map_schema(self, node: &Node<'_>, level: usize) -> Result<SchemaBuilder> {
+    fn map_schema(self, node: Node<'_>, level: usize) -> Result<SchemaBuilder> {
         let missing = |what: &str| Error::data(format!("Map schema did not specify the {what} type"));
         let keys = node.get("keys").ok_or_else(|| missing("key"))?;
         let values = node.get("values").ok_or_else(|| missing("value"))?;
@@ -110,8 +124,8 @@ impl Reader {
         Ok(SchemaBuilder::map(keys, values))
     }
 
-    fn struct_schema(self, node: &Node<'_>, level: usize) -> Result<SchemaBuilder> {
-        let Some(Node::Array(fields)) = node.get("fields") else {
+    fn struct_schema(self, node: Node<'_>, level: usize) -> Result<SchemaBuilder> {
+        let Some(fields) = node.get("fields").and_then(Node::elements) else {
             return Err(Error::data("Struct schema's \"fields\" argument is not an array."));
         };
         let mut builder = SchemaBuilder::struct_();

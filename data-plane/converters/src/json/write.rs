@@ -1,10 +1,9 @@
 //! From values to JSON, straight into the output.
 
-use dray_connect::datum::ValueRef;
+use dray_connect::datum::{ArrayRef, MapRef, StructRef, ValueRef};
 use dray_connect::logical::{self, Logical};
 use dray_connect::schema::{Schema, Type};
-use dray_connect::structs::Struct;
-use dray_connect::value::{Value, decimal_to_string, double_to_string, float_to_string};
+use dray_connect::value::{decimal_to_string, double_to_string, float_to_string};
 use dray_connect::{Error, Result};
 
 use super::{base64, escape};
@@ -44,13 +43,9 @@ impl Writer {
         }
         // What nests is told apart first and all else done elsewhere, which keeps the stack of the recursion small.
         match (container(schema), value) {
-            (None | Some(Type::Array), ValueRef::Tree(Value::Array(elements))) => {
-                self.array(schema, elements, depth, out)
-            }
-            (None | Some(Type::Map), ValueRef::Tree(Value::Map(entries))) => self.map(schema, entries, depth, out),
-            (None | Some(Type::Struct), ValueRef::Tree(Value::Struct(record))) => {
-                self.record(schema, record, depth, out)
-            }
+            (None | Some(Type::Array), ValueRef::Array(elements)) => self.array(schema, elements, depth, out),
+            (None | Some(Type::Map), ValueRef::Map(entries)) => self.map(schema, entries, depth, out),
+            (None | Some(Type::Struct), ValueRef::Struct(record)) => self.record(schema, record, depth, out),
             (_, other) => self.scalar(schema, other, out),
         }
     }
@@ -117,20 +112,16 @@ impl Writer {
             ))
         };
         match (logical, value, self.decimal_format) {
-            (Logical::Decimal, ValueRef::Tree(Value::Decimal(decimal)), DecimalFormat::Base64) => {
-                bytes_string(&logical::decimal_to_bytes(schema, decimal)?, out);
+            (Logical::Decimal, ValueRef::Decimal(decimal), DecimalFormat::Base64) => {
+                bytes_string(&logical::decimal_to_bytes(schema, &decimal.to_decimal())?, out);
             }
-            (Logical::Decimal, ValueRef::Tree(Value::Decimal(decimal)), DecimalFormat::Numeric) => {
-                out.extend_from_slice(decimal_to_string(decimal).as_bytes());
+            (Logical::Decimal, ValueRef::Decimal(decimal), DecimalFormat::Numeric) => {
+                out.extend_from_slice(decimal_to_string(&decimal.to_decimal()).as_bytes());
             }
-            (Logical::Date, ValueRef::Tree(Value::Date(date)), _) => {
-                integer(logical::date_to_days(schema, *date)?, out)
-            }
-            (Logical::Time, ValueRef::Tree(Value::Date(date)), _) => {
-                integer(logical::time_to_millis(schema, *date)?, out)
-            }
-            (Logical::Timestamp, ValueRef::Tree(Value::Date(date)), _) => {
-                integer(logical::timestamp_to_millis(schema, *date)?, out);
+            (Logical::Date, ValueRef::Date(date), _) => integer(logical::date_to_days(schema, date)?, out),
+            (Logical::Time, ValueRef::Date(date), _) => integer(logical::time_to_millis(schema, date)?, out),
+            (Logical::Timestamp, ValueRef::Date(date), _) => {
+                integer(logical::timestamp_to_millis(schema, date)?, out);
             }
             (Logical::Decimal, _, _) => return Err(wrong("Decimal", "BigDecimal")),
             (Logical::Date, _, _) => return Err(wrong("Date", "Date")),
@@ -140,25 +131,25 @@ impl Writer {
         Ok(())
     }
 
-    fn array(self, schema: Option<&Schema>, elements: &[Value], depth: usize, out: &mut Vec<u8>) -> Result<()> {
+    fn array(self, schema: Option<&Schema>, elements: ArrayRef<'_>, depth: usize, out: &mut Vec<u8>) -> Result<()> {
         let depth = deeper(depth)?;
         let schema = element_schema(schema)?;
         out.push(b'[');
         for (i, element) in elements.iter().enumerate() {
             comma(i, out);
-            self.value(schema, ValueRef::from(element), depth, out)?;
+            self.value(schema, element, depth, out)?;
         }
         out.push(b']');
         Ok(())
     }
 
-    fn map(self, schema: Option<&Schema>, entries: &[(Value, Value)], depth: usize, out: &mut Vec<u8>) -> Result<()> {
+    fn map(self, schema: Option<&Schema>, entries: MapRef<'_>, depth: usize, out: &mut Vec<u8>) -> Result<()> {
         let shape = MapShape::of(schema, entries, depth)?;
         out.push(if shape.is_object { b'{' } else { b'[' });
         for (i, (key, value)) in entries.iter().enumerate() {
             comma(i, out);
             self.key(&shape, key, out)?;
-            self.value(shape.values, ValueRef::from(value), shape.depth, out)?;
+            self.value(shape.values, value, shape.depth, out)?;
             if !shape.is_object {
                 out.push(b']');
             }
@@ -169,7 +160,7 @@ impl Writer {
 
     /// What stands before the value of an entry: a member's name, or the start of a pair.
     #[inline(never)]
-    fn key(self, shape: &MapShape<'_>, key: &Value, out: &mut Vec<u8>) -> Result<()> {
+    fn key(self, shape: &MapShape<'_>, key: ValueRef<'_>, out: &mut Vec<u8>) -> Result<()> {
         if shape.is_object {
             return self.name(shape.keys, key, shape.depth, out);
         }
@@ -177,15 +168,15 @@ impl Writer {
             return Err(too_deep(shape.depth));
         }
         out.push(b'[');
-        self.value(shape.keys, ValueRef::from(key), shape.depth, out)?;
+        self.value(shape.keys, key, shape.depth, out)?;
         out.push(b',');
         Ok(())
     }
 
     /// A key as a member's name with its colon. What is not written as a string, such as null, is put in quotes.
-    fn name(self, schema: Option<&Schema>, key: &Value, depth: usize, out: &mut Vec<u8>) -> Result<()> {
+    fn name(self, schema: Option<&Schema>, key: ValueRef<'_>, depth: usize, out: &mut Vec<u8>) -> Result<()> {
         let start = out.len();
-        self.value(schema, ValueRef::from(key), depth, out)?;
+        self.value(schema, key, depth, out)?;
         if out.get(start) != Some(&b'"') {
             out.insert(start, b'"');
             out.push(b'"');
@@ -194,7 +185,7 @@ impl Writer {
         Ok(())
     }
 
-    fn record(self, schema: Option<&Schema>, record: &Struct, depth: usize, out: &mut Vec<u8>) -> Result<()> {
+    fn record(self, schema: Option<&Schema>, record: StructRef<'_>, depth: usize, out: &mut Vec<u8>) -> Result<()> {
         let depth = deeper(depth)?;
         if schema != Some(&**record.schema()) {
             return Err(Error::data("Mismatching schema."));
@@ -204,7 +195,7 @@ impl Writer {
             comma(i, out);
             escape::string(field.name.as_bytes(), out);
             out.push(b':');
-            self.value(Some(&field.schema), ValueRef::from(value), depth, out)?;
+            self.value(Some(&field.schema), value, depth, out)?;
         }
         out.push(b'}');
         Ok(())
@@ -223,7 +214,7 @@ struct MapShape<'a> {
 
 impl<'a> MapShape<'a> {
     #[inline(never)]
-    fn of(schema: Option<&'a Schema>, entries: &[(Value, Value)], depth: usize) -> Result<Self> {
+    fn of(schema: Option<&'a Schema>, entries: MapRef<'_>, depth: usize) -> Result<Self> {
         let values = element_schema(schema)?;
         let keys = schema
             .map(|schema| schema.key_schema())
@@ -231,7 +222,7 @@ impl<'a> MapShape<'a> {
             .map(|schema| &**schema);
         let is_object = match keys {
             Some(keys) => keys.type_() == Type::String,
-            None => entries.iter().all(|(key, _)| key.as_str().is_some()),
+            None => entries.iter().all(|(key, _)| matches!(key, ValueRef::Str(_))),
         };
         let depth = deeper(depth)? + usize::from(!is_object);
         Ok(Self {
@@ -256,20 +247,7 @@ fn container(schema: Option<&Schema>) -> Option<Type> {
 
 /// The type of a value without a schema.
 fn inferred(value: ValueRef<'_>) -> Result<Type> {
-    let kind = match value {
-        ValueRef::Null => None,
-        ValueRef::Boolean(_) => Some(Type::Boolean),
-        ValueRef::Int8(_) => Some(Type::Int8),
-        ValueRef::Int16(_) => Some(Type::Int16),
-        ValueRef::Int32(_) => Some(Type::Int32),
-        ValueRef::Int64(_) => Some(Type::Int64),
-        ValueRef::Float32(_) => Some(Type::Float32),
-        ValueRef::Float64(_) => Some(Type::Float64),
-        ValueRef::Str(_) => Some(Type::String),
-        ValueRef::Bytes(_) => Some(Type::Bytes),
-        ValueRef::Tree(tree) => tree.schema_type(),
-    };
-    kind.ok_or_else(|| {
+    value.schema_type().ok_or_else(|| {
         Error::data(format!(
             "Java {} does not have corresponding schema type.",
             java_class(value)

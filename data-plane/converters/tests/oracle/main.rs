@@ -23,10 +23,11 @@ use std::process::{Command, Stdio};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use dray_connect::backing::Backing;
 use dray_connect::datum::ValueRef;
 use dray_connect::value::{SchemaAndValue, Value};
 use dray_connect::{ConfigMap, Error};
-use dray_converters::{Written, converter, header_converter};
+use dray_converters::{Input, Written, converter, header_converter};
 use serde_json::{Value as Json, json};
 
 use crate::corpus::Case;
@@ -194,18 +195,22 @@ fn roundtrip(class: &str, config: &ConfigMap, bytes: Option<&[u8]>) -> Json {
         Ok(converter) => converter,
         Err(error) => return failed(&error, None),
     };
-    let (schema, parsed) = match converter.to_connect("topic", bytes) {
-        Ok(parsed) => parsed,
+    let mut batch = Backing::default();
+    // A block of the batch and no copy of its arena, as in a fetch.
+    let input = bytes.map(|bytes| Input {
+        bytes,
+        span: batch.adopt(bytes.to_vec().into()),
+    });
+    let field = match converter.to_connect("topic", input, &mut batch) {
+        Ok(field) => field,
         Err(error) => return failed(&error, Some("to_connect")),
     };
-    let value = parsed.into_value(bytes);
     // A second pass goes through the caches and must not differ.
-    let again = converter
-        .to_connect("topic", bytes)
-        .map(|(schema, parsed)| (schema, parsed.into_value(bytes)));
-    assert_eq!(again.unwrap(), (schema.clone(), value.clone()));
+    let again = converter.to_connect("topic", input, &mut batch).unwrap();
+    let (schema, view) = field.view(&batch);
+    assert_eq!(again.view(&batch), (schema, view));
     let mut scratch = b"before".to_vec();
-    let written = match converter.from_connect("topic", schema.as_ref(), ValueRef::from(&value), &mut scratch) {
+    let written = match converter.from_connect("topic", schema, view, &mut scratch) {
         Ok(Written::Null) => None,
         Ok(Written::Same(bytes)) => Some(bytes.to_vec()),
         Ok(Written::Scratch(range)) => Some(scratch[range].to_vec()),
@@ -214,6 +219,17 @@ fn roundtrip(class: &str, config: &ConfigMap, bytes: Option<&[u8]>) -> Json {
             return failed(&error, Some("from_connect"));
         }
     };
+    let value = view.to_value();
+    // An owned value is written as the one in the batch.
+    scratch.clear();
+    let owned = match converter.from_connect("topic", schema, ValueRef::from(&value), &mut scratch) {
+        Ok(Written::Null) => None,
+        Ok(Written::Same(bytes)) => Some(bytes.to_vec()),
+        Ok(Written::Scratch(range)) => Some(scratch[range].to_vec()),
+        Err(error) => panic!("the owned value is refused: {error}"),
+    };
+    assert_eq!(owned, written);
+    let schema = schema.cloned();
     let mut answer = described(&SchemaAndValue { schema, value });
     answer["bytes_b64"] = json!(written.map(|bytes| STANDARD.encode(bytes)));
     answer

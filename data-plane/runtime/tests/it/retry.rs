@@ -1,11 +1,12 @@
 //! `errors.retry.timeout` around the converters: what fails retriably is tried again, in time, and then judged.
 
 use crate::harness::{SHELVES, Stage, id, map, until};
-use dray_connect::datum::ValueRef;
+use dray_connect::backing::Backing;
+use dray_connect::datum::{Datum, Field, Utf8Span, ValueRef};
 use dray_connect::schema::{Schema, SchemaRef};
 use dray_connect::sink_batch::TopicPartition;
 use dray_connect::{Error, Result};
-use dray_converters::{Converter, Parsed, StringConverter, Written};
+use dray_converters::{Converter, Input, StringConverter, Written};
 use dray_kafka::port::{ClientConfig, KafkaPort as _};
 use dray_model::{Generation, TargetState, TaskState};
 use dray_runtime::config::{SinkConfig, SourceConfig};
@@ -82,9 +83,13 @@ impl Converter for Away {
         scratch.extend_from_slice(text.as_bytes());
         Ok(Written::Scratch(start..scratch.len()))
     }
-    fn to_connect(&mut self, _topic: &str, bytes: Option<&[u8]>) -> Result<(Option<SchemaRef>, Parsed)> {
-        self.call(bytes == Some(b"bad"))?;
-        Ok((Some(Schema::string()), Parsed::Text))
+    fn to_connect(&mut self, _topic: &str, input: Option<Input<'_>>, batch: &mut Backing) -> Result<Field> {
+        let Input { bytes, span } = input.unwrap();
+        self.call(bytes == b"bad")?;
+        Ok(Field {
+            schema: Some(batch.schema(&Schema::string())),
+            datum: Datum::Str(Utf8Span::new(batch, span).unwrap()),
+        })
     }
     fn class(&self) -> &'static str {
         "Away"

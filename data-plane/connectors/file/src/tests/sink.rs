@@ -6,7 +6,7 @@ use crate::sink::{FileStreamSinkConnector, FileStreamSinkTask};
 use dray_connect::backing::Backing;
 use dray_connect::connector::{SinkConnector, SinkOffsets, SinkTask};
 use dray_connect::context::{ConnectorContext, SinkTaskContext};
-use dray_connect::datum::{Datum, Utf8Span};
+use dray_connect::datum::Field;
 use dray_connect::sink_batch::{SinkBatch, SinkRecordData, TimestampType, TopicPartition};
 use dray_connect::value::Value;
 use std::error::Error as _;
@@ -15,22 +15,15 @@ use std::path::Path;
 fn batch(values: impl IntoIterator<Item = Value>) -> SinkBatch {
     let mut batch = SinkBatch::new(Backing::default(), vec!["t".into()]);
     for (offset, value) in (0..).zip(values) {
-        let value = if let Some(text) = value.as_str() {
-            let span = batch.backing_mut().copy(text.as_bytes());
-            Datum::Str(Utf8Span::new(batch.backing(), span).unwrap())
-        } else {
-            Datum::from_value(value)
-        };
+        let value = batch.backing_mut().value(&value);
         batch.push(SinkRecordData {
             topic: 0,
             partition: 0,
             offset,
             timestamp: None,
             timestamp_type: TimestampType::None,
-            key_schema: None,
-            key: Datum::Null,
-            value_schema: None,
-            value,
+            key: Field::default(),
+            value: Field::schemaless(value),
             headers: None,
             fetched: offset as u32,
         });

@@ -1,0 +1,93 @@
+//! Where the values of a JSON text go: the batch. Without a schema the parser writes straight into it.
+
+use dray_connect::backing::{Backing, Span};
+use dray_connect::datum::{Datum, Utf8Span};
+
+use super::node::Number;
+use super::parser::Sink;
+use super::scan::Text;
+
+/// A batch, and where in it the text lies that is read.
+pub(super) struct Out<'b> {
+    pub(super) batch: &'b mut Backing,
+    /// None when the text is not in the batch; then strings are copied in.
+    pub(super) span: Option<Span>,
+    /// The parts of what is not whole yet.
+    pub(super) stack: &'b mut Vec<Datum>,
+}
+
+impl Out<'_> {
+    /// A string of `input`.
+    #[inline]
+    pub(super) fn text(&mut self, text: Text<'_>, input: &[u8]) -> Datum {
+        match (text, self.span) {
+            (Text::Plain(range), Some(span)) => {
+                let span = span.slice(range.start, range.end);
+                // The scanner has checked it.
+                Datum::Str(Utf8Span::checked_by_caller(self.batch, span))
+            }
+            (Text::Plain(range), None) => {
+                let bytes = input.get(range).unwrap_or_default();
+                self.batch.text(std::str::from_utf8(bytes).unwrap_or_default())
+            }
+            (Text::Unescaped(text), _) => self.batch.text(text),
+        }
+    }
+}
+
+/// The sink of a text without a schema.
+pub(super) struct Schemaless<'b, 'i> {
+    pub(super) out: Out<'b>,
+    pub(super) input: &'i [u8],
+}
+
+impl Sink for Schemaless<'_, '_> {
+    type Node = Datum;
+
+    fn null(&mut self) -> Datum {
+        Datum::Null
+    }
+
+    fn boolean(&mut self, value: bool) -> Datum {
+        Datum::Boolean(value)
+    }
+
+    fn number(&mut self, number: Number<'_>) -> Datum {
+        schemaless_number(number)
+    }
+
+    fn string(&mut self, text: Text<'_>) -> Datum {
+        self.out.text(text, self.input)
+    }
+
+    fn array(&mut self, elements: &[Datum]) -> Datum {
+        self.out.batch.array(elements)
+    }
+
+    fn object(&mut self, members: &[Datum]) -> Datum {
+        let (members, _) = members.as_chunks::<2>();
+        self.out.batch.map(members.iter().map(|[name, value]| (*name, *value)))
+    }
+
+    /// Only an envelope has one, and an envelope has a schema.
+    fn known_schema(&mut self) -> Datum {
+        Datum::Null
+    }
+
+    fn bytes<'s>(&'s self, string: Datum, _input: &'s [u8]) -> &'s [u8] {
+        if let Datum::Str(span) = string {
+            self.out.batch.bytes(span.span())
+        } else {
+            &[]
+        }
+    }
+}
+
+#[inline]
+pub(super) fn schemaless_number(number: Number<'_>) -> Datum {
+    if number.integral {
+        Datum::Int64(number.low)
+    } else {
+        Datum::Float64(number.double())
+    }
+}

@@ -16,11 +16,12 @@ setup: ## install what the machine lacks (apt-get; needs root or sudo), nothing 
 build: ## compile everything (dev profile)
 	cargo build --workspace --all-targets --locked
 
-lint: setup ## formatting, clippy, rustdoc, and which crate may depend on which
+lint: setup ## formatting, clippy, rustdoc, which crate may depend on which, and instructions a record
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 	deploy/lint/arrows.sh
+	deploy/bench/instructions.sh
 
 # Compiled before the broker starts, so that a compile error costs no broker.
 test: export DRAY_TEST_ORACLE := $(CURDIR)/deploy/oracle/run.sh

@@ -18,6 +18,8 @@ command_ javac default-jdk-headless
 command_ mvn maven
 # The benchmarks.
 command_ python3 python3
+# `make lint` counts instructions.
+command_ valgrind valgrind
 
 if [ ${#missing[@]} -gt 0 ]; then
   command -v apt-get >/dev/null || { echo "setup: missing: ${missing[*]} (names of Debian packages); there is no apt-get here, please install them" >&2; exit 1; }

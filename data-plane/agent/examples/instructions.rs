@@ -1,0 +1,255 @@
+//! The workloads of `deploy/bench/instructions.sh`, which counts their instructions: `instructions WORKLOAD RECORDS`.
+//!
+//! `string` is the whole way of a source: the file source reads lines, the String converter writes them, the ledger keeps
+//! them, a producer lane takes and acknowledges them. `json` and `json-schema` read values with the JSON converter.
+
+#![expect(clippy::unwrap_used, reason = "a measuring program ends at the first surprise")]
+
+use dray_connect::backing::Backing;
+use dray_connect::offset::{OffsetMap, SourcePartition};
+use dray_connect::{ConfigMap, Result, async_trait};
+use dray_converters::{Converter, Input, converter};
+use dray_kafka::fake::FakeKafka;
+use dray_kafka::port::{
+    Ack, Admin, ClientConfig, Consumer, Delivered, KafkaPort, ProduceRecord, ProduceRefused, ProducerLane, TopicTail,
+};
+use dray_model::{ConnectorName, Generation, TargetState, TaskId};
+use dray_runtime::config::WorkerConfig;
+use dray_runtime::offsets::{OffsetEntry, OffsetStore};
+use dray_runtime::status::StatusBoard;
+use dray_runtime::worker::Worker;
+use std::io::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// Lines that are different.
+const LINES: usize = 1000;
+/// Records of a batch for the converter.
+const BATCH: usize = 500;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    let [_, workload, records] = arguments.as_slice() else {
+        panic!("usage: instructions string|json|json-schema RECORDS");
+    };
+    let records: usize = records.parse().unwrap();
+    match workload.as_str() {
+        "string" => string(records),
+        "json" => json(records, false),
+        "json-schema" => json(records, true),
+        other => panic!("there is no workload {other}"),
+    }
+}
+
+/// Lines of 200 bytes from a file to a lane that acknowledges at once.
+fn string(records: usize) {
+    // The same lines again and again, in large writes, so that making them costs nothing for each record.
+    assert_eq!(
+        records % LINES,
+        0,
+        "the number of records must be a multiple of {LINES}"
+    );
+    let lines: String = (0..LINES).map(|number| format!("{number:0199}\n")).collect();
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    for _ in 0..records / LINES {
+        file.write_all(lines.as_bytes()).unwrap();
+    }
+    let string = "org.apache.kafka.connect.storage.StringConverter";
+    let worker_config =
+        WorkerConfig::parse(&config(&[("key.converter", string), ("value.converter", string)])).unwrap();
+    let task_config = config(&[
+        ("name", "lines"),
+        ("connector.class", "FileStreamSource"),
+        ("topic", "t"),
+        ("file", file.path().to_str().unwrap()),
+    ]);
+    let (port, mut acknowledged) = Port::new();
+    let offsets = Arc::new(Offsets);
+    let plugins = dray_agent::plugins::all();
+    let worker = Worker::new(worker_config, Arc::new(port), offsets, plugins, StatusBoard::default());
+    // One thread, so that the threads' order plays no part.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let id = TaskId::new(ConnectorName::try_from("lines").unwrap(), 0);
+        let (generation, target) = (Generation::INITIAL, TargetState::Started);
+        let task = worker
+            .start_task(&id, generation, &task_config, &task_config, target)
+            .unwrap();
+        acknowledged.wait_for(|count| *count == records).await.unwrap();
+        assert!(task.stop(Instant::now() + Duration::from_secs(60)).await);
+    });
+}
+
+/// Objects of ten fields, as they come from a topic.
+fn json(records: usize, with_schema: bool) {
+    let enable = if with_schema { "true" } else { "false" };
+    let mut converter = converter("Json", &config(&[("schemas.enable", enable)]), false).unwrap();
+    let values: Vec<String> = (0..BATCH).map(|number| value(number, with_schema)).collect();
+    let block = bytes(&values);
+    let mut batch = Backing::default();
+    for start in (0..records).step_by(BATCH) {
+        batch.clear();
+        let count = BATCH.min(records - start);
+        read(converter.as_mut(), &block, &values[..count], &mut batch);
+    }
+}
+
+fn read(converter: &mut dyn Converter, block: &bytes::Bytes, values: &[String], batch: &mut Backing) {
+    let whole = batch.adopt(block.clone());
+    let mut at = 0;
+    for value in values {
+        let input = Input {
+            bytes: &block[at..at + value.len()],
+            span: whole.slice(at, at + value.len()),
+        };
+        at += value.len();
+        let field = converter.to_connect("t", Some(input), batch).unwrap();
+        assert!(!std::hint::black_box(field).view(batch).1.is_null());
+    }
+}
+
+fn bytes(values: &[String]) -> bytes::Bytes {
+    values.concat().into_bytes().into()
+}
+
+fn value(number: usize, with_schema: bool) -> String {
+    let random = number * 7919 % 100_000;
+    let payload = format!(
+        concat!(
+            r#"{{"id":{},"name":"customer {:06}","email":"user{}@example.com","ssn":"{:03}-12-3456","qty":{},"#,
+            r#""price":{}.99,"active":{},"created":{},"note":"an order of the shop in the high street {}","country":"DE"}}"#
+        ),
+        1_000_000 + number,
+        random,
+        random,
+        random % 900 + 100,
+        random % 97,
+        random % 500,
+        random.is_multiple_of(2),
+        1_700_000_000_000_i64 + random as i64,
+        random,
+    );
+    if !with_schema {
+        return payload;
+    }
+    let types = [
+        ("id", "int64"),
+        ("name", "string"),
+        ("email", "string"),
+        ("ssn", "string"),
+        ("qty", "int32"),
+        ("price", "double"),
+        ("active", "boolean"),
+        ("created", "int64"),
+        ("note", "string"),
+        ("country", "string"),
+    ];
+    let fields = types.map(|(name, kind)| format!(r#"{{"type":"{kind}","optional":false,"field":"{name}"}}"#));
+    let schema = format!(
+        r#"{{"type":"struct","fields":[{}],"optional":false,"name":"shop.Order"}}"#,
+        fields.join(",")
+    );
+    format!(r#"{{"schema":{schema},"payload":{payload}}}"#)
+}
+
+fn config(pairs: &[(&str, &str)]) -> ConfigMap {
+    let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+    pairs.iter().map(owned).collect()
+}
+
+/// A Kafka that stores nothing, so that nothing but our own code is counted.
+struct Port {
+    fake: FakeKafka,
+    acknowledged: watch::Sender<usize>,
+}
+
+impl Port {
+    fn new() -> (Self, watch::Receiver<usize>) {
+        let (acknowledged, receiver) = watch::channel(0);
+        let fake = FakeKafka::new();
+        (Self { fake, acknowledged }, receiver)
+    }
+}
+
+impl KafkaPort for Port {
+    fn producer_lane(&self, _: &ClientConfig, _: usize) -> dray_kafka::Result<Box<dyn ProducerLane>> {
+        Ok(Box::new(Lane {
+            waiting: Vec::new(),
+            acknowledged: self.acknowledged.clone(),
+        }))
+    }
+
+    fn consumer(
+        &self,
+        config: &ClientConfig,
+        topics: &[String],
+        bytes: usize,
+    ) -> dray_kafka::Result<Box<dyn Consumer>> {
+        self.fake.consumer(config, topics, bytes)
+    }
+
+    fn admin(&self, config: &ClientConfig) -> dray_kafka::Result<Arc<dyn Admin>> {
+        self.fake.admin(config)
+    }
+
+    fn tail(&self, config: &ClientConfig, topic: &str) -> dray_kafka::Result<Box<dyn TopicTail>> {
+        self.fake.tail(config, topic)
+    }
+}
+
+struct Lane {
+    waiting: Vec<Ack>,
+    acknowledged: watch::Sender<usize>,
+}
+
+#[async_trait]
+impl ProducerLane for Lane {
+    fn produce(&mut self, records: &[ProduceRecord<'_>]) -> Result<usize, ProduceRefused> {
+        let delivered = Delivered {
+            partition: 0,
+            offset: 0,
+        };
+        self.waiting.extend(records.iter().map(|record| Ack {
+            sequence: record.sequence,
+            outcome: Ok(delivered),
+        }));
+        Ok(records.len())
+    }
+
+    async fn ready(&mut self) {}
+
+    async fn acks(&mut self, out: &mut Vec<Ack>) {
+        if self.waiting.is_empty() {
+            std::future::pending::<()>().await;
+        }
+        self.try_acks(out);
+    }
+
+    fn try_acks(&mut self, out: &mut Vec<Ack>) {
+        self.acknowledged.send_modify(|count| *count += self.waiting.len());
+        out.append(&mut self.waiting);
+    }
+
+    fn in_flight(&self) -> usize {
+        self.waiting.len()
+    }
+}
+
+/// Keeps nothing.
+struct Offsets;
+
+#[async_trait]
+impl OffsetStore for Offsets {
+    async fn read(&self, _: &str, partitions: &[SourcePartition]) -> Result<Vec<Option<OffsetMap>>> {
+        Ok(vec![None; partitions.len()])
+    }
+
+    async fn commit(&self, _: Vec<OffsetEntry>) -> Result<()> {
+        Ok(())
+    }
+}

@@ -39,7 +39,19 @@ impl<'a> From<Written<'a>> for Part<'a> {
 }
 
 impl<'a> Part<'a> {
-    fn bytes(&self, scratch: &'a [u8]) -> Option<&'a [u8]> {
+    /// What stands still already, and what does not.
+    fn split(self) -> (Option<&'a [u8]>, Option<Range<usize>>) {
+        match self {
+            Self::Null => (None, None),
+            Self::Borrowed(bytes) => (Some(bytes), None),
+            Self::Scratch(range) => (None, Some(range)),
+        }
+    }
+
+    fn bytes<'b>(&self, scratch: &'b [u8]) -> Option<&'b [u8]>
+    where
+        'a: 'b,
+    {
         match self {
             Self::Null => None,
             Self::Borrowed(bytes) => Some(bytes),
@@ -48,20 +60,19 @@ impl<'a> Part<'a> {
     }
 }
 
-struct Encoded<'a> {
-    record: &'a SourceRecord,
-    sequence: Sequence,
-    key: Part<'a>,
-    value: Part<'a>,
+/// What of a record lies in the scratch buffer or among the headers, which still moved when the record was made.
+struct Late {
+    record: usize,
+    key: Option<Range<usize>>,
+    value: Option<Range<usize>>,
     headers: Range<usize>,
 }
 
-/// A batch in bytes. Borrows the batch; what the converters wrote lies in `scratch`.
+/// A batch in bytes. Borrows the batch; what the converters wrote lies in the scratch buffer given to [`encode`].
 pub struct EncodedBatch<'a> {
-    batch: &'a SourceBatch,
-    records: Vec<Encoded<'a>>,
+    records: Vec<ProduceRecord<'a>>,
+    late: Vec<Late>,
     headers: Vec<(&'a str, Part<'a>)>,
-    scratch: Vec<u8>,
 }
 
 /// A record that could not be encoded, for the log.
@@ -83,7 +94,7 @@ pub async fn encode<'a>(
     converters: &mut Converters,
     ledger: &mut Ledger,
     policy: &ErrorPolicy,
-    mut scratch: Vec<u8>,
+    scratch: &mut Vec<u8>,
     failed: &mut (dyn FnMut(&Failure) + Send),
     stop: &CancellationToken,
 ) -> Result<EncodedBatch<'a>> {
@@ -94,21 +105,20 @@ pub async fn encode<'a>(
         .map(|key: &SourcePartition| ledger.partition(key))
         .collect();
     let mut encoded = EncodedBatch {
-        batch,
         records: Vec::with_capacity(batch.len()),
+        late: Vec::new(),
         headers: Vec::new(),
-        scratch,
     };
     for record in batch.records() {
         let number = numbers[record.source_partition.index()];
-        let (headers, scratch) = (encoded.headers.len(), encoded.scratch.len());
+        let (headers, written) = (encoded.headers.len(), scratch.len());
         let mut tries = Tries::default();
         let parts = loop {
-            match encoded.parts(record, converters) {
+            match encoded.parts(batch, record, converters, scratch) {
                 Ok(parts) => break Ok(parts),
                 Err(failure) => {
                     encoded.headers.truncate(headers);
-                    encoded.scratch.truncate(scratch);
+                    scratch.truncate(written);
                     if !tries.again(failure.stage, &failure.error, policy, stop).await? {
                         break Err(failure);
                     }
@@ -118,13 +128,7 @@ pub async fn encode<'a>(
         match parts {
             Ok((key, value, headers)) => {
                 let sequence = ledger.enter(number, record.source_offset.clone());
-                encoded.records.push(Encoded {
-                    record,
-                    sequence,
-                    key,
-                    value,
-                    headers,
-                });
+                encoded.push(batch, record, sequence, key, value, headers);
             }
             Err(failure) => {
                 failed(&failure);
@@ -140,15 +144,21 @@ type Parts<'a> = (Part<'a>, Part<'a>, Range<usize>);
 
 impl<'a> EncodedBatch<'a> {
     #[inline(always)]
-    fn parts(&mut self, record: &'a SourceRecord, converters: &mut Converters) -> Result<Parts<'a>, Failure> {
-        let topic: &str = self.batch.topic_name(record.topic);
+    fn parts(
+        &mut self,
+        batch: &'a SourceBatch,
+        record: &'a SourceRecord,
+        converters: &mut Converters,
+        scratch: &mut Vec<u8>,
+    ) -> Result<Parts<'a>, Failure> {
+        let topic: &str = batch.topic_name(record.topic);
         let start = self.headers.len();
         match &record.body {
             Body::Data { key, value, headers } => {
                 for header in headers.iter().flat_map(|headers| headers.iter()) {
                     let written = converters
                         .header
-                        .from_connect_header(topic, &header.key, &header.value, &mut self.scratch)
+                        .from_connect_header(topic, &header.key, &header.value, scratch)
                         .map_err(|error| Failure {
                             stage: Stage::HeaderConverter,
                             error,
@@ -156,22 +166,19 @@ impl<'a> EncodedBatch<'a> {
                     self.headers
                         .push((&header.key, written.map_or(Part::Null, Part::Scratch)));
                 }
-                let key = self
-                    .field(topic, key, converters.key.as_mut())
-                    .map_err(|error| Failure {
-                        stage: Stage::KeyConverter,
-                        error,
-                    })?;
-                let value = self
-                    .field(topic, value, converters.value.as_mut())
-                    .map_err(|error| Failure {
+                let key = field(batch, topic, key, converters.key.as_mut(), scratch).map_err(|error| Failure {
+                    stage: Stage::KeyConverter,
+                    error,
+                })?;
+                let value =
+                    field(batch, topic, value, converters.value.as_mut(), scratch).map_err(|error| Failure {
                         stage: Stage::ValueConverter,
                         error,
                     })?;
                 Ok((key, value, start..self.headers.len()))
             }
             Body::Encoded { key, value, headers } => {
-                let backing = self.batch.backing();
+                let backing = batch.backing();
                 let part = |span: &Option<_>| span.map_or(Part::Null, |span| Part::Borrowed(backing.bytes(span)));
                 for (name, value) in headers {
                     let name = std::str::from_utf8(backing.bytes(*name)).map_err(|_| Failure {
@@ -186,41 +193,74 @@ impl<'a> EncodedBatch<'a> {
     }
 
     #[inline(always)]
-    fn field(&mut self, topic: &str, field: &'a Field, converter: &mut dyn Converter) -> Result<Part<'a>> {
-        let (schema, value) = self.batch.view(field);
-        Ok(converter.from_connect(topic, schema, value, &mut self.scratch)?.into())
+    fn push(
+        &mut self,
+        batch: &'a SourceBatch,
+        record: &SourceRecord,
+        sequence: Sequence,
+        key: Part<'a>,
+        value: Part<'a>,
+        headers: Range<usize>,
+    ) {
+        let (key, late_key) = key.split();
+        let (value, late_value) = value.split();
+        if late_key.is_some() || late_value.is_some() || !headers.is_empty() {
+            self.late.push(Late {
+                record: self.records.len(),
+                key: late_key,
+                value: late_value,
+                headers,
+            });
+        }
+        self.records.push(ProduceRecord {
+            topic: batch.topic_name(record.topic),
+            partition: record.kafka_partition,
+            timestamp: record.timestamp,
+            key,
+            value,
+            headers: &[],
+            sequence: sequence.to_u64(),
+        });
     }
 
-    /// The headers of all records, one after the other: what [`EncodedBatch::records`] borrows from.
+    /// The headers of all records, one after the other: what [`EncodedBatch::into_records`] borrows from.
     #[must_use]
-    pub fn headers(&self) -> Vec<HeaderRef<'_>> {
-        self.headers
-            .iter()
-            .map(|(key, part)| HeaderRef {
-                key,
-                value: part.bytes(&self.scratch),
-            })
-            .collect()
+    pub fn headers<'b>(&self, scratch: &'b [u8]) -> Vec<HeaderRef<'b>>
+    where
+        'a: 'b,
+    {
+        let header = |(key, part): &(&'a str, Part<'a>)| HeaderRef {
+            key,
+            value: part.bytes(scratch),
+        };
+        self.headers.iter().map(header).collect()
     }
 
     /// The records as the port takes them.
     #[must_use]
-    pub fn records<'b>(&'b self, headers: &'b [HeaderRef<'b>]) -> Vec<ProduceRecord<'b>> {
-        let record = |encoded: &'b Encoded<'a>| ProduceRecord {
-            topic: self.batch.topic_name(encoded.record.topic),
-            partition: encoded.record.kafka_partition,
-            timestamp: encoded.record.timestamp,
-            key: encoded.key.bytes(&self.scratch),
-            value: encoded.value.bytes(&self.scratch),
-            headers: &headers[encoded.headers.clone()],
-            sequence: encoded.sequence.to_u64(),
-        };
-        self.records.iter().map(record).collect()
+    pub fn into_records<'b>(self, scratch: &'b [u8], headers: &'b [HeaderRef<'b>]) -> Vec<ProduceRecord<'b>>
+    where
+        'a: 'b,
+    {
+        let mut records: Vec<ProduceRecord<'b>> = self.records;
+        for late in self.late {
+            let record = &mut records[late.record];
+            record.key = late.key.map(|range| &scratch[range]).or(record.key);
+            record.value = late.value.map(|range| &scratch[range]).or(record.value);
+            record.headers = &headers[late.headers];
+        }
+        records
     }
+}
 
-    /// Gives the scratch buffer back for the next batch.
-    #[must_use]
-    pub fn into_scratch(self) -> Vec<u8> {
-        self.scratch
-    }
+#[inline(always)]
+fn field<'a>(
+    batch: &'a SourceBatch,
+    topic: &str,
+    field: &'a Field,
+    converter: &mut dyn Converter,
+    scratch: &mut Vec<u8>,
+) -> Result<Part<'a>> {
+    let (schema, value) = batch.view(field);
+    Ok(converter.from_connect(topic, schema, value, scratch)?.into())
 }

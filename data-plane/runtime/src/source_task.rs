@@ -210,21 +210,21 @@ impl Runner {
         self.parts.topics.ensure(batch, &self.parts.stop).await?;
         let me = self.parts.me.clone();
         let policy = self.parts.policy.clone();
-        let scratch = std::mem::take(&mut self.scratch);
+        let mut scratch = std::mem::take(&mut self.scratch);
         let mut report = |failure: &Failure| log_failure(&me, &policy, failure.stage, &failure.error);
         let encoded = encode(
             batch,
             &mut self.parts.converters,
             &mut self.ledger,
             &self.parts.policy,
-            scratch,
+            &mut scratch,
             &mut report,
             &self.parts.stop,
         )
         .await?;
         let flow = {
-            let headers = encoded.headers();
-            let records = encoded.records(&headers);
+            let headers = encoded.headers(&scratch);
+            let records = encoded.into_records(&scratch, &headers);
             let mut sent = 0;
             let mut flow = Flow::Continue;
             while sent < records.len() {
@@ -244,7 +244,7 @@ impl Runner {
             }
             flow
         };
-        self.scratch = encoded.into_scratch();
+        self.scratch = scratch;
         self.parts.lane.try_acks(&mut self.acks);
         self.on_acks()?;
         Ok(flow)
@@ -275,13 +275,15 @@ impl Runner {
     }
 
     fn on_acks(&mut self) -> Result<()> {
-        for ack in std::mem::take(&mut self.acks) {
+        let mut acks = std::mem::take(&mut self.acks);
+        for ack in acks.drain(..) {
             let sequence = Sequence::from_u64(ack.sequence);
             match ack.outcome {
                 Ok(_) => self.ledger.finish(sequence),
                 Err(error) => self.on_unproducible(sequence, *error)?,
             }
         }
+        self.acks = acks; // for its allocation
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use dray_connect::offset::{OffsetMap, Primitive, SourceOffset, SourcePartition};
 use dray_connect::schema::{Schema, SchemaRef};
 use dray_connect::source_batch::{Body, Field, SourceBatch, SourceRecord};
 use dray_connect::{Error, Result};
-use memchr::{memchr, memchr2};
+use memchr::{memchr, memchr_iter, memchr2_iter};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -71,10 +71,12 @@ pub(crate) struct Lines {
     at: usize,
     /// No terminator lies between `at` and here.
     scanned: usize,
+    /// Where terminators lie from there on, and which of them is the next: found in one go, because a search costs more to
+    /// begin than a line's length of it takes.
+    ends: Vec<u32>,
+    next_end: usize,
     /// The block is UTF-8 up to here; lines that end later are checked one by one.
     valid: usize,
-    /// Files without `\r` are searched for one byte instead of two.
-    has_return: bool,
     /// The position of `block[at]` in the file.
     position: u64,
 }
@@ -98,11 +100,20 @@ impl Lines {
         self.scanned -= self.at;
         self.at = 0;
         // `valid` may end inside a character that the block cuts off; it comes again at the start of the next block.
-        self.valid = match std::str::from_utf8(&block) {
+        self.valid = match simdutf8::compat::from_utf8(&block) {
             Ok(_) => block.len(),
             Err(error) => error.valid_up_to(),
         };
-        self.has_return = memchr(b'\r', &block).is_some();
+        self.ends.clear();
+        self.next_end = 0;
+        let (start, unseen) = (self.scanned, &block[self.scanned..]);
+        let place = |place: usize| (start + place) as u32; // blocks are shorter than 4 GiB
+        // Files without `\r` are searched for one byte instead of two.
+        if memchr(b'\r', unseen).is_some() {
+            self.ends.extend(memchr2_iter(b'\n', b'\r', unseen).map(place));
+        } else {
+            self.ends.extend(memchr_iter(b'\n', unseen).map(place));
+        }
         self.block = block;
     }
 
@@ -147,13 +158,18 @@ impl Lines {
     }
 
     fn next_line(&mut self, stamp: &Stamp) -> Result<Option<Line>> {
-        let unseen = &self.block[self.scanned..];
-        let found = if self.has_return {
-            memchr2(b'\n', b'\r', unseen)
-        } else {
-            memchr(b'\n', unseen)
-        };
-        let end = found.map_or(self.block.len(), |place| self.scanned + place);
+        // The `\n` of a `\r\n` was found as well.
+        while self
+            .ends
+            .get(self.next_end)
+            .is_some_and(|end| (*end as usize) < self.scanned)
+        {
+            self.next_end += 1;
+        }
+        let end = self
+            .ends
+            .get(self.next_end)
+            .map_or(self.block.len(), |end| *end as usize);
         if end - self.at > MAX_LINE {
             return Err(Error::connect(format!(
                 "a line of {} at position {} has {} bytes or more; lines may have up to {MAX_LINE} bytes",

@@ -4,7 +4,7 @@
 //! Committed offsets are read here, not by librdkafka: it starts a partition nowhere when the coordinator refuses that
 //! request once, and its reader must never take "could not be read" for "nothing is committed".
 
-use super::batch::{Builder, Epochs};
+use super::batch::Epochs;
 use super::client::{lock, log, log_error};
 use super::consumer::{Events, Item};
 use super::errors::{from_code, from_kafka, local};
@@ -23,17 +23,6 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
-/// A batch ends here, so that the reader's memory does not depend on the records' size.
-const BATCH_BYTES: usize = 1 << 20;
-/// How long a command or a rebalance waits at most when no record comes,
-const BETWEEN_RECORDS: Duration = Duration::from_millis(10);
-/// and when none came for so long: a fleet of idle tasks must not keep a core busy. A record never waits.
-const IDLE_AFTER: Duration = Duration::from_secs(1);
-const IDLE: Duration = Duration::from_millis(100);
-/// How soon room for a batch is noticed while the reader is busy.
-const BUSY_WAIT: Duration = Duration::from_millis(1);
-/// A reader that is behind for longer gets its partitions paused; librdkafka then drops what it prefetched.
-const PAUSE_AFTER: Duration = Duration::from_secs(1);
 /// How long one request to the coordinator may take before it is tried again.
 const REQUEST: Duration = Duration::from_secs(5);
 /// Between two tries of a request: at first, and at most.
@@ -128,23 +117,23 @@ pub(super) struct Identity {
 /// The member's state: the context of its librdkafka client. Only the member's thread touches it.
 #[derive(Debug)]
 pub(super) struct Member {
-    identity: Identity,
-    link: Arc<Link>,
+    pub(super) identity: Identity,
+    pub(super) link: Arc<Link>,
     /// The new group protocol is only tried: that the broker does not have it is no error.
-    tentative: bool,
+    pub(super) tentative: bool,
     /// librdkafka's debug lines are for [`NOT_SUPPORTED`] only, not for the user.
     muted: bool,
     owned: Mutex<Owned>,
-    over: OnceLock<Over>,
+    pub(super) over: OnceLock<Over>,
     /// Newly assigned partitions are not paused, whatever the thread did before.
-    assigned_anew: AtomicBool,
+    pub(super) assigned_anew: AtomicBool,
     /// Where assigned partitions deliver; there while the thread runs.
-    fetches: Mutex<Option<FetchQueue>>,
+    pub(super) fetches: Mutex<Option<FetchQueue>>,
 }
 
 /// Why a wait for commands ended.
 #[derive(Debug, PartialEq, Eq)]
-enum Served {
+pub(super) enum Served {
     Command,
     Nothing,
 }
@@ -163,7 +152,7 @@ impl Member {
         }
     }
 
-    fn over(&self) -> Option<Over> {
+    pub(super) fn over(&self) -> Option<Over> {
         if self.link.closing() {
             return Some(Over::Closed);
         }
@@ -184,7 +173,7 @@ impl Member {
     }
 
     /// Waits for one command and obeys it.
-    fn serve(&self, consumer: &BaseConsumer<Self>, wait: Duration) -> Served {
+    pub(super) fn serve(&self, consumer: &BaseConsumer<Self>, wait: Duration) -> Served {
         let command = {
             let commands = lock(&self.link.commands);
             if wait.is_zero() {
@@ -228,7 +217,7 @@ impl Member {
         }
     }
 
-    fn error(&self, what: &str, error: &KafkaError) -> Error {
+    pub(super) fn error(&self, what: &str, error: &KafkaError) -> Error {
         from_kafka(format!("{what}, group `{}`", self.identity.group), error)
     }
 
@@ -314,7 +303,7 @@ impl Member {
     }
 
     /// Pauses or resumes all that the reader did not pause itself.
-    fn hold(&self, consumer: &BaseConsumer<Self>, hold: bool) {
+    pub(super) fn hold(&self, consumer: &BaseConsumer<Self>, hold: bool) {
         let owned = lock(&self.owned);
         let partitions: Vec<_> = owned.partitions.difference(&owned.paused).cloned().collect();
         drop(owned);
@@ -515,110 +504,4 @@ impl ConsumerContext for Member {
                 .push(Item::Error(self.error("giving partitions away", &error)));
         }
     }
-}
-
-/// Polls until the client is of no more use.
-pub(super) fn run(consumer: &BaseConsumer<Member>, max_records: usize) -> Over {
-    let member = Arc::clone(consumer.context());
-    *lock(&member.fetches) = Some(FetchQueue::new(consumer));
-    let over = work(&member, consumer, max_records);
-    // The consumer goes after it.
-    drop(lock(&member.fetches).take());
-    over
-}
-
-fn work(member: &Member, consumer: &BaseConsumer<Member>, max_records: usize) -> Over {
-    let mut builder = Builder::default();
-    let mut held = false;
-    let mut last_records = Instant::now();
-    loop {
-        while member.serve(consumer, Duration::ZERO) == Served::Command {}
-        if let Some(over) = member.over() {
-            return over;
-        }
-        let idle = last_records.elapsed() > IDLE_AFTER;
-        let wait = if idle { IDLE } else { BETWEEN_RECORDS };
-        gather(member, consumer, &mut builder, max_records, wait);
-        if let Some(over) = member.over() {
-            return over;
-        }
-        if builder.records() == 0 {
-            continue;
-        }
-        let since = Instant::now();
-        last_records = since;
-        let mut batch = Box::new(builder.take());
-        while let Err(back) = member.link.events.push_batch(batch) {
-            batch = back;
-            if let Some(over) = member.over() {
-                return over;
-            }
-            if since.elapsed() < PAUSE_AFTER {
-                member.serve(consumer, BUSY_WAIT);
-                continue;
-            }
-            if !held || member.assigned_anew.swap(false, Ordering::Relaxed) {
-                member.hold(consumer, true);
-                held = true;
-            }
-            // Nothing is delivered from held partitions but what slipped through, and that waits in the builder.
-            gather(member, consumer, &mut builder, max_records, BUSY_WAIT);
-            member.serve(consumer, BUSY_WAIT);
-        }
-        if held {
-            member.hold(consumer, false);
-            held = false;
-        }
-    }
-}
-
-/// Takes what is there, up to a batch; waits only for the first record.
-fn gather(member: &Member, consumer: &BaseConsumer<Member>, builder: &mut Builder, max_records: usize, wait: Duration) {
-    // Rebalances and errors of the client come on the consumer's own queue, records of adopted partitions do not.
-    while let Some(polled) = consumer.poll(Duration::ZERO) {
-        match polled {
-            Ok(message) => builder.push_borrowed(&message, &member.link.epochs),
-            Err(error) => {
-                if member.tentative && unsupported(consumer) {
-                    member.over.get_or_init(|| Over::Unsupported);
-                } else {
-                    member.link.events.push(Item::Error(consume_error(member, &error)));
-                }
-                return;
-            }
-        }
-    }
-    let mut fetches = lock(&member.fetches);
-    let Some(fetches) = fetches.as_mut() else { return };
-    while builder.records() < max_records && builder.bytes() < BATCH_BYTES {
-        let wait = if builder.records() == 0 { wait } else { Duration::ZERO };
-        let most = max_records - builder.records();
-        let taken = fetches.take(most, wait, &mut |message| match message {
-            Ok(message) => builder.push(&message, &member.link.epochs),
-            Err(code) => {
-                let error = KafkaError::MessageConsumption(code);
-                member.link.events.push(Item::Error(consume_error(member, &error)));
-            }
-        });
-        if taken == 0 {
-            return;
-        }
-    }
-}
-
-/// Whether the broker refused the group protocol itself.
-fn unsupported(consumer: &BaseConsumer<Member>) -> bool {
-    let fatal = consumer.client().fatal_error();
-    matches!(fatal, Some((Code::UnsupportedFeature | Code::UnsupportedVersion, _)))
-}
-
-fn consume_error(member: &Member, error: &KafkaError) -> Error {
-    if let KafkaError::MessageConsumptionFatal(code) = error {
-        let mut fatal = from_code(format!("consuming, group `{}`", member.identity.group), *code);
-        if fatal.class == Class::Retriable || *code == Code::Fatal {
-            fatal.class = Class::Fatal;
-        }
-        return fatal;
-    }
-    member.error("consuming", error)
 }

@@ -9,6 +9,7 @@ mod errors;
 mod fetch;
 mod member;
 mod membership;
+mod polling;
 mod producer;
 mod tail;
 

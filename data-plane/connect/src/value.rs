@@ -10,6 +10,7 @@ mod java;
 use bigdecimal::BigDecimal;
 
 pub use self::java::{decimal_to_string, double_to_string, float_to_string};
+use crate::datum::ValueRef;
 use crate::schema::{SchemaRef, Type};
 use crate::structs::Struct;
 
@@ -125,43 +126,13 @@ impl Value {
     /// The type Connect infers from the class. Null, dates and decimals have none.
     #[must_use]
     pub fn schema_type(&self) -> Option<Type> {
-        match self {
-            Self::Boolean(_) => Some(Type::Boolean),
-            Self::Int8(_) => Some(Type::Int8),
-            Self::Int16(_) => Some(Type::Int16),
-            Self::Int32(_) => Some(Type::Int32),
-            Self::Int64(_) => Some(Type::Int64),
-            Self::Float32(_) => Some(Type::Float32),
-            Self::Float64(_) => Some(Type::Float64),
-            Self::String(_) => Some(Type::String),
-            Self::Bytes(_) => Some(Type::Bytes),
-            Self::Array(_) => Some(Type::Array),
-            Self::Map(_) => Some(Type::Map),
-            Self::Struct(_) => Some(Type::Struct),
-            Self::Null | Self::Decimal(_) | Self::Date(_) => None,
-        }
+        ValueRef::from(self).schema_type()
     }
 
     /// The name of the Java class: `java.lang.String`, `[B`, `java.util.HashMap`; `null` for null.
     #[must_use]
     pub fn java_class(&self) -> &'static str {
-        match self {
-            Self::Null => "null",
-            Self::Boolean(_) => "java.lang.Boolean",
-            Self::Int8(_) => "java.lang.Byte",
-            Self::Int16(_) => "java.lang.Short",
-            Self::Int32(_) => "java.lang.Integer",
-            Self::Int64(_) => "java.lang.Long",
-            Self::Float32(_) => "java.lang.Float",
-            Self::Float64(_) => "java.lang.Double",
-            Self::String(_) => "java.lang.String",
-            Self::Bytes(_) => "[B",
-            Self::Array(_) => "java.util.ArrayList",
-            Self::Map(_) => "java.util.HashMap",
-            Self::Struct(_) => "org.apache.kafka.connect.data.Struct",
-            Self::Decimal(_) => "java.math.BigDecimal",
-            Self::Date(_) => "java.util.Date",
-        }
+        ValueRef::from(self).java_class()
     }
 
     /// What Java's `toString` prints; `Display` writes the same.

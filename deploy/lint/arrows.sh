@@ -9,8 +9,8 @@ breach() { echo "arrows: $*" >&2; breaches=$((breaches + 1)); }
 may_name() {
   case $1 in
     dray-model | dray-connect | dray-devbroker) echo ;;
-    dray-converters | dray-kafka | dray-connector-*) echo dray-connect ;;
-    dray-runtime) echo dray-model dray-connect dray-converters dray-kafka ;;
+    dray-converters | dray-transforms | dray-kafka | dray-connector-*) echo dray-connect ;;
+    dray-runtime) echo dray-model dray-connect dray-converters dray-transforms dray-kafka ;;
     dray-agent) echo dray-model dray-connect dray-converters dray-kafka dray-runtime 'dray-connector-*' ;;
     dray) echo dray-model dray-connect dray-kafka dray-runtime dray-agent dray-devbroker ;;
     *) return 1 ;;

@@ -1,0 +1,1 @@
+//! Java's `SimpleDateFormat` for UTC and the root locale: patterns, formatting and lenient parsing.

@@ -67,6 +67,9 @@ import org.apache.kafka.connect.storage.StringConverter;
  *   -> {"partition":p}
  * {"op":"produce","bootstrap":"..","topic":"..","keys_b64":["..",..]}   a KafkaProducer with its default settings sends a record for each key
  *   -> {"partitions":[p,..]}     where the broker says that they are
+ * {"op":"pattern",..}   java.util.regex; see Patterns
+ * {"op":"date",..}   java.text.SimpleDateFormat; see Dates
+ * {"op":"transform",..}   a chain of transforms; see Transforms
  * anything that throws
  *   -> {"error":"DataException","message":".." or null,"causes":["JsonParseException: ..",..]}
  *      and "step":"to_connect" or "from_connect" when a converter threw. The error is the simple name of the class. A question that
@@ -94,7 +97,7 @@ import org.apache.kafka.connect.storage.StringConverter;
 public final class Oracle {
     private static final String TOPIC = "topic";
     /** An answer nests deeper than the bytes it describes, so Jackson's limit of 1000 for writing is too low. */
-    private static final ObjectMapper JSON = new ObjectMapper(JsonFactory.builder()
+    static final ObjectMapper JSON = new ObjectMapper(JsonFactory.builder()
             .enable(JsonWriteFeature.ESCAPE_NON_ASCII)
             .streamWriteConstraints(StreamWriteConstraints.builder().maxNestingDepth(10_000).build())
             .build());
@@ -133,6 +136,9 @@ public final class Oracle {
                 case "parse" -> parse(question);
                 case "murmur2_partition" -> murmur2Partition(question);
                 case "produce" -> produce(question);
+                case "pattern" -> Patterns.answer(question);
+                case "date" -> Dates.answer(question);
+                case "transform" -> Transforms.answer(question);
                 default -> throw new BadQuestion("no such op: " + question.path("op"));
             });
             return answer;

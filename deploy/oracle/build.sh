@@ -4,10 +4,10 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 rig=${DRAY_RIG:-$(cd "$here/../.." && pwd)/.rig}
 out="$rig/oracle"
-# Definitions.java is run by hand and is no part of the oracle.
-sources=$(find "$here/src/main/java" -name '*.java' ! -name Definitions.java | LC_ALL=C sort)
-
 "$here/../rig/kafka.sh" fetch
+# Definitions.java is run by hand and is no part of the oracle.
+cd "$here/src/main/java"
+sources=$(find . -name '*.java' ! -name Definitions.java | LC_ALL=C sort)
 want="$(xargs cat <<<"$sources" | cksum) $(cat "$rig/kafka/libs/.complete")"
 [ ! -f "$out/.complete" ] || [ "$(cat "$out/.complete")" != "$want" ] || exit 0
 command -v javac >/dev/null || { echo "build.sh: javac (a JDK, 17 or newer) is missing: run \`make setup\`" >&2; exit 1; }

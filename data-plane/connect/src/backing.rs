@@ -1,5 +1,5 @@
-//! What lies behind the records of a batch: blocks of bytes, an arena for copies, the rows of nested values, and the
-//! schemas. Spans and rows point into it. How nested values are put in is in `datum::build`.
+//! What lies behind the records of a batch: blocks of bytes, an arena for copies, the rows of nested values, and
+//! tables of schemas and topics. Spans, rows and ids point into it. How nested values are put in is in `datum::build`.
 
 use crate::datum::Datum;
 use crate::schema::SchemaRef;
@@ -51,6 +51,10 @@ impl Span {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SchemaId(u32);
 
+/// A topic's name in the table of its batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TopicId(u32);
+
 /// The parts of a nested value: a run of nodes in the [`Backing`] of its batch. Means nothing outside that batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Row {
@@ -74,8 +78,8 @@ impl StructRow {
 }
 
 /// Owns what the records of one batch point to: blocks taken over without a copy (a file block, a fetched buffer), one
-/// arena for bytes that are copied in, one for the nodes of nested values, and the schemas. Records hold [`Span`]s and
-/// [`Row`]s, so a record costs no reference count and no allocation.
+/// arena for bytes that are copied in, one for the nodes of nested values, and tables of schemas and topics. Records hold
+/// [`Span`]s, [`Row`]s and ids, so a record costs no reference count and no allocation.
 ///
 /// Rows never change once they are written, so that any number of records may point to the same one.
 #[derive(Debug, Default)]
@@ -84,6 +88,7 @@ pub struct Backing {
     arena: Vec<u8>,
     nodes: Vec<Datum>,
     schemas: Vec<SchemaRef>,
+    topics: Vec<Arc<str>>,
 }
 
 /// How many of the latest schemas are compared before one is entered again. A batch has a handful; the limit bounds the
@@ -157,6 +162,25 @@ impl Backing {
         &self.schemas[id.0 as usize]
     }
 
+    /// The topic's place in the table.
+    #[inline]
+    pub fn topic(&mut self, name: &Arc<str>) -> TopicId {
+        // From the back, where the latest are; a batch has a handful.
+        let known = |other: &Arc<str>| Arc::ptr_eq(other, name) || other == name;
+        let place = self.topics.iter().rposition(known).unwrap_or_else(|| {
+            self.topics.push(Arc::clone(name));
+            self.topics.len() - 1
+        });
+        TopicId(place as u32)
+    }
+
+    /// The name of a topic of this batch.
+    #[must_use]
+    #[inline]
+    pub fn topic_name(&self, id: TopicId) -> &Arc<str> {
+        &self.topics[id.0 as usize]
+    }
+
     /// Appends a row.
     ///
     /// # Panics
@@ -202,6 +226,7 @@ impl Backing {
         self.arena.clear();
         self.nodes.clear();
         self.schemas.clear();
+        self.topics.clear();
     }
 }
 

@@ -143,6 +143,29 @@ pub enum ValueRef<'a> {
 }
 
 impl Datum {
+    /// The parts of an array, a map or a struct of `backing`: elements, keys and values by turns, or fields in the order of
+    /// the schema. Nothing for a scalar.
+    #[must_use]
+    #[inline]
+    pub fn parts(self, backing: &Backing) -> &[Datum] {
+        match self {
+            Self::Array(row) | Self::Map(row) => backing.nodes(row),
+            Self::Struct(row) => backing.fields(row),
+            Self::Null
+            | Self::Boolean(_)
+            | Self::Int8(_)
+            | Self::Int16(_)
+            | Self::Int32(_)
+            | Self::Int64(_)
+            | Self::Float32(_)
+            | Self::Float64(_)
+            | Self::Str(_)
+            | Self::Bytes(_)
+            | Self::Decimal(_)
+            | Self::Date(_) => &[],
+        }
+    }
+
     /// The view of this datum, which is one of `backing`.
     #[must_use]
     #[inline]

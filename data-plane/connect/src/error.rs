@@ -23,6 +23,9 @@ pub enum Error {
     /// A value cannot be read with another schema (`SchemaProjectorException`).
     #[error("{0}")]
     SchemaProjector(String),
+    /// A name or a number that does not exist was asked for (`IllegalArgumentException`).
+    #[error("{0}")]
+    IllegalArgument(String),
     /// A configuration is wrong (`ConfigException`). The message is complete: it names the key and the value.
     #[error("{0}")]
     Config(String),
@@ -71,6 +74,11 @@ impl Error {
         Self::SchemaProjector(message.into())
     }
 
+    /// Something that does not exist was asked for.
+    pub fn illegal_argument(message: impl Into<String>) -> Self {
+        Self::IllegalArgument(message.into())
+    }
+
     /// A wrong configuration; the message must be complete.
     pub fn config(message: impl Into<String>) -> Self {
         Self::Config(message.into())
@@ -116,7 +124,11 @@ impl Error {
                 source: Some(cause),
             },
             Self::Caused { error, source: _ } => Self::Caused { error, source: cause },
-            Self::Data(_) | Self::SchemaBuilder(_) | Self::SchemaProjector(_) | Self::Config(_) => Self::Caused {
+            Self::Data(_)
+            | Self::SchemaBuilder(_)
+            | Self::SchemaProjector(_)
+            | Self::IllegalArgument(_)
+            | Self::Config(_) => Self::Caused {
                 error: Box::new(self),
                 source: cause,
             },
@@ -132,6 +144,7 @@ impl Error {
             Self::Data(_)
             | Self::SchemaBuilder(_)
             | Self::SchemaProjector(_)
+            | Self::IllegalArgument(_)
             | Self::Config(_)
             | Self::Retriable { .. }
             | Self::Connect { .. }
@@ -147,6 +160,7 @@ impl Error {
             Self::Data(_)
             | Self::SchemaBuilder(_)
             | Self::SchemaProjector(_)
+            | Self::IllegalArgument(_)
             | Self::Config(_)
             | Self::Connect { .. }
             | Self::Caused { .. }
@@ -161,6 +175,7 @@ impl Error {
             Self::Data(_) => "org.apache.kafka.connect.errors.DataException",
             Self::SchemaBuilder(_) => "org.apache.kafka.connect.errors.SchemaBuilderException",
             Self::SchemaProjector(_) => "org.apache.kafka.connect.errors.SchemaProjectorException",
+            Self::IllegalArgument(_) => "java.lang.IllegalArgumentException",
             Self::Config(_) => "org.apache.kafka.common.config.ConfigException",
             Self::Retriable { .. } => "org.apache.kafka.connect.errors.RetriableException",
             Self::Connect { .. } => "org.apache.kafka.connect.errors.ConnectException",

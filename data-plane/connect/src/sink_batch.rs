@@ -1,6 +1,6 @@
 //! What a sink task receives: converted records that lie in the batch of the fetch they came with.
 
-use crate::backing::Backing;
+use crate::backing::{Backing, TopicId};
 use crate::datum::{Field, ValueRef};
 use crate::header::Headers;
 use crate::schema::SchemaRef;
@@ -36,7 +36,7 @@ pub enum TimestampType {
 #[derive(Clone, Debug)]
 pub struct SinkRecordData {
     /// The topic after transforms, in the batch's table.
-    pub topic: u32,
+    pub topic: TopicId,
     /// The partition that it was consumed from.
     pub partition: i32,
     /// Its offset there.
@@ -59,17 +59,15 @@ pub struct SinkRecordData {
 #[derive(Debug, Default)]
 pub struct SinkBatch {
     backing: Backing,
-    topics: Vec<Arc<str>>,
     records: Vec<SinkRecordData>,
 }
 
 impl SinkBatch {
     /// A batch over the bytes of a fetch.
     #[must_use]
-    pub fn new(backing: Backing, topics: Vec<Arc<str>>) -> Self {
+    pub fn new(backing: Backing) -> Self {
         Self {
             backing,
-            topics,
             records: Vec::new(),
         }
     }
@@ -104,16 +102,14 @@ impl SinkBatch {
 
     /// Keeps the records for which `keep` is true.
     pub fn retain(&mut self, mut keep: impl FnMut(SinkRecord<'_>) -> bool) {
-        let (backing, topics) = (&self.backing, &self.topics);
-        self.records.retain(|data| keep(SinkRecord { backing, topics, data }));
+        let backing = &self.backing;
+        self.records.retain(|data| keep(SinkRecord { backing, data }));
     }
 
     /// The records in the order of their partitions.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = SinkRecord<'_>> {
-        let (backing, topics) = (&self.backing, &self.topics);
-        self.records
-            .iter()
-            .map(move |data| SinkRecord { backing, topics, data })
+        let backing = &self.backing;
+        self.records.iter().map(move |data| SinkRecord { backing, data })
     }
 }
 
@@ -121,7 +117,6 @@ impl SinkBatch {
 #[derive(Clone, Copy, Debug)]
 pub struct SinkRecord<'a> {
     backing: &'a Backing,
-    topics: &'a [Arc<str>],
     data: &'a SinkRecordData,
 }
 
@@ -129,7 +124,7 @@ impl<'a> SinkRecord<'a> {
     /// The topic.
     #[must_use]
     pub fn topic(self) -> &'a Arc<str> {
-        &self.topics[self.data.topic as usize]
+        self.backing.topic_name(self.data.topic)
     }
 
     /// The partition that it was consumed from.

@@ -7,12 +7,8 @@ use crate::offset::{SourceOffset, SourcePartition};
 use crate::schema::SchemaRef;
 use std::sync::Arc;
 
-pub use crate::backing::SchemaId;
+pub use crate::backing::{SchemaId, TopicId};
 pub use crate::datum::Field;
-
-/// A topic name in the table of its batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TopicId(u32);
 
 /// A source partition in the table of its batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +44,8 @@ pub enum Body {
         /// Header names and values.
         headers: Vec<(Span, Option<Span>)>,
     },
+    /// Nothing goes to Kafka, as after a filter; the record's offset counts as if it had.
+    Dropped,
 }
 
 /// One record on its way to Kafka.
@@ -71,7 +69,6 @@ pub struct SourceRecord {
 #[derive(Debug, Default)]
 pub struct SourceBatch {
     backing: Backing,
-    topics: Vec<Arc<str>>,
     partitions: Vec<SourcePartition>,
     records: Vec<SourceRecord>,
 }
@@ -97,7 +94,7 @@ impl SourceBatch {
 
     /// The topic's place in the table.
     pub fn topic(&mut self, name: &Arc<str>) -> TopicId {
-        TopicId(intern(&mut self.topics, name, |a, b| Arc::ptr_eq(a, b) || a == b))
+        self.backing.topic(name)
     }
 
     /// The schema's place in the table.
@@ -107,9 +104,13 @@ impl SourceBatch {
 
     /// The source partition's place in the table.
     pub fn source_partition(&mut self, partition: &SourcePartition) -> SourcePartitionId {
-        SourcePartitionId(intern(&mut self.partitions, partition, |a, b| {
-            Arc::ptr_eq(a, b) || a == b
-        }))
+        // From the back, where a batch's latest entries are.
+        let known = |other: &SourcePartition| Arc::ptr_eq(other, partition) || other == partition;
+        let place = self.partitions.iter().rposition(known).unwrap_or_else(|| {
+            self.partitions.push(partition.clone());
+            self.partitions.len() - 1
+        });
+        SourcePartitionId(place as u32)
     }
 
     /// Appends a record. Records of one source partition must come in the order of that partition.
@@ -124,11 +125,21 @@ impl SourceBatch {
         &self.records
     }
 
+    /// The records, to change them, and what they point into.
+    pub fn records_mut(&mut self) -> (&mut [SourceRecord], &mut Backing) {
+        (&mut self.records, &mut self.backing)
+    }
+
+    /// Forgets all records but the first `count`.
+    pub fn truncate(&mut self, count: usize) {
+        self.records.truncate(count);
+    }
+
     /// The name of a topic of this batch.
     #[must_use]
     #[inline]
     pub fn topic_name(&self, id: TopicId) -> &Arc<str> {
-        &self.topics[id.0 as usize]
+        self.backing.topic_name(id)
     }
 
     /// A schema of this batch.
@@ -165,17 +176,7 @@ impl SourceBatch {
     /// Forgets records, tables and bytes; allocations are kept for the next `poll`.
     pub fn clear(&mut self) {
         self.records.clear();
-        self.topics.clear();
         self.partitions.clear();
         self.backing.clear();
     }
-}
-
-/// Finds `item` from the back, where a batch's latest entries are, or appends it.
-fn intern<T: Clone>(table: &mut Vec<T>, item: &T, same: impl Fn(&T, &T) -> bool) -> u32 {
-    let place = table.iter().rposition(|other| same(other, item)).unwrap_or_else(|| {
-        table.push(item.clone());
-        table.len() - 1
-    });
-    place as u32
 }

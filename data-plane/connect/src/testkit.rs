@@ -115,6 +115,7 @@ async fn read(
                     let bytes = |span: &Option<_>| span.map(|span| batch.backing().bytes(span).to_vec());
                     format!("{:?} {:?}", bytes(key), bytes(value))
                 }
+                Body::Dropped => "dropped".to_owned(),
             };
             Seen {
                 what: format!("{} {what}", batch.topic_name(record.topic)),

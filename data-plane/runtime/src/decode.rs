@@ -4,11 +4,11 @@
 use crate::encode::{Converters, Failure};
 use crate::policy::{ErrorPolicy, Stage, Tries};
 use dray_connect::Result;
-use dray_connect::backing::{Backing, Span};
+use dray_connect::backing::{Backing, Span, TopicId};
 use dray_connect::header::Headers;
 use dray_connect::sink_batch::{SinkBatch, SinkRecordData};
 use dray_converters::{Converter, Input};
-use dray_kafka::port::{FetchBatch, FetchedRecord, Slice};
+use dray_kafka::port::{FetchBatch, Slice};
 use tokio_util::sync::CancellationToken;
 
 /// Converts a fetch. A record that fails retriably is tried again; one that fails for good is handed to `failed` with its
@@ -25,11 +25,19 @@ pub async fn decode(
 ) -> Result<SinkBatch> {
     let mut backing = Backing::default();
     let block = backing.adopt(fetch.data.clone());
-    let mut batch = SinkBatch::new(backing, fetch.topics.clone());
+    let topics: Vec<TopicId> = fetch.topics.iter().map(|topic| backing.topic(topic)).collect();
+    let mut batch = SinkBatch::new(backing);
     for (place, record) in fetch.records.iter().enumerate() {
         let mut tries = Tries::default();
         loop {
-            match decode_one(fetch, place, record, block, converters, batch.backing_mut()) {
+            match decode_one(
+                fetch,
+                place,
+                topics[record.topic as usize],
+                block,
+                converters,
+                batch.backing_mut(),
+            ) {
                 Ok(data) => batch.push(data),
                 Err(failure) if tries.again(failure.stage, &failure.error, policy, stop).await? => continue,
                 Err(failure) => failed(place, failure)?,
@@ -43,39 +51,40 @@ pub async fn decode(
 fn decode_one(
     fetch: &FetchBatch,
     place: usize,
-    record: &FetchedRecord,
+    topic: TopicId,
     block: Span,
     converters: &mut Converters,
     backing: &mut Backing,
 ) -> Result<SinkRecordData, Failure> {
-    let topic: &str = &fetch.topics[record.topic as usize];
+    let record = &fetch.records[place];
+    let name: &str = &fetch.topics[record.topic as usize];
     let mut part = |converter: &mut dyn Converter, slice: &Option<Slice>, stage: Stage| {
         let input = slice.as_ref().map(|slice| Input {
             bytes: fetch.bytes(slice),
             span: block.slice(slice.start as usize, slice.end as usize),
         });
         converter
-            .to_connect(topic, input, backing)
+            .to_connect(name, input, backing)
             .map_err(|error| Failure { stage, error })
     };
     let key = part(converters.key.as_mut(), &record.key, Stage::KeyConverter)?;
     let value = part(converters.value.as_mut(), &record.value, Stage::ValueConverter)?;
     let mut headers: Option<Box<Headers>> = None;
-    for (name, value) in &fetch.headers[record.headers.start as usize..record.headers.end as usize] {
+    for (header, value) in &fetch.headers[record.headers.start as usize..record.headers.end as usize] {
         let failure = |error| Failure {
             stage: Stage::HeaderConverter,
             error,
         };
-        let name = String::from_utf8_lossy(fetch.bytes(name)).into_owned();
+        let header = String::from_utf8_lossy(fetch.bytes(header)).into_owned();
         let bytes = value.as_ref().map(|slice| fetch.bytes(slice));
         let value = converters
             .header
-            .to_connect_header(topic, &name, bytes)
+            .to_connect_header(name, &header, bytes)
             .map_err(failure)?;
-        headers.get_or_insert_default().add(name, value).map_err(failure)?;
+        headers.get_or_insert_default().add(header, value).map_err(failure)?;
     }
     Ok(SinkRecordData {
-        topic: record.topic,
+        topic,
         partition: record.partition,
         offset: record.offset,
         timestamp: record.timestamp,

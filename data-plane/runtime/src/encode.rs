@@ -126,10 +126,11 @@ pub async fn encode<'a>(
             }
         };
         match parts {
-            Ok((key, value, headers)) => {
+            Ok(Some((key, value, headers))) => {
                 let sequence = ledger.enter(number, record.source_offset.clone());
                 encoded.push(batch, record, sequence, key, value, headers);
             }
+            Ok(None) => ledger.enter_finished(number, record.source_offset.clone()),
             Err(failure) => {
                 failed(&failure);
                 policy.judge(failure.error)?;
@@ -150,7 +151,7 @@ impl<'a> EncodedBatch<'a> {
         record: &'a SourceRecord,
         converters: &mut Converters,
         scratch: &mut Vec<u8>,
-    ) -> Result<Parts<'a>, Failure> {
+    ) -> Result<Option<Parts<'a>>, Failure> {
         let topic: &str = batch.topic_name(record.topic);
         let start = self.headers.len();
         match &record.body {
@@ -175,7 +176,7 @@ impl<'a> EncodedBatch<'a> {
                         stage: Stage::ValueConverter,
                         error,
                     })?;
-                Ok((key, value, start..self.headers.len()))
+                Ok(Some((key, value, start..self.headers.len())))
             }
             Body::Encoded { key, value, headers } => {
                 let backing = batch.backing();
@@ -187,8 +188,9 @@ impl<'a> EncodedBatch<'a> {
                     })?;
                     self.headers.push((name, part(value)));
                 }
-                Ok((part(key), part(value), start..self.headers.len()))
+                Ok(Some((part(key), part(value), start..self.headers.len())))
             }
+            Body::Dropped => Ok(None),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Creation of topics that a source writes to (KIP-158): groups of patterns with their settings.
 
 use crate::config::TopicGroup;
-use dray_connect::source_batch::SourceBatch;
+use dray_connect::source_batch::{Body, SourceBatch};
 use dray_connect::{Error, Result};
 use dray_kafka::port::{Admin, NewTopic};
 use std::collections::HashSet;
@@ -39,6 +39,9 @@ impl TopicCreator {
     pub async fn ensure(&mut self, batch: &SourceBatch, stop: &CancellationToken) -> Result<()> {
         let Some(admin) = &self.admin else { return Ok(()) };
         for record in batch.records() {
+            if let Body::Dropped = record.body {
+                continue;
+            }
             let topic = batch.topic_name(record.topic);
             let name: &str = topic;
             if self.known.contains(topic) {

@@ -41,13 +41,14 @@ fn config(class: &str, folder: &Path) -> ConfigMap {
 }
 
 fn batch() -> SinkBatch {
-    let mut batch = SinkBatch::new(Backing::default(), vec!["t".into()]);
+    let mut batch = SinkBatch::new(Backing::default());
+    let topic = batch.backing_mut().topic(&"t".into());
     for offset in 0..10 {
         let span = batch.backing_mut().copy(format!("value {offset}").as_bytes());
         let datum = Datum::Str(Utf8Span::new(batch.backing(), span).unwrap());
         let schema = Some(batch.backing_mut().schema(&Schema::string()));
         batch.push(SinkRecordData {
-            topic: 0,
+            topic,
             partition: 3,
             offset,
             timestamp: None,

@@ -35,6 +35,13 @@ impl Backing {
         Datum::Map(self.row(entries.into_iter().flat_map(|(key, value)| [key, value])))
     }
 
+    /// A map of keys and values of this batch by turns. No two keys may be equal.
+    #[inline]
+    pub fn map_of_parts(&mut self, parts: &[Datum]) -> Datum {
+        debug_assert!(parts.len().is_multiple_of(2), "a key without a value");
+        Datum::Map(self.row(parts.iter().copied()))
+    }
+
     /// A struct of values of this batch, one for each field of the schema and in its order. Each is checked as
     /// [`crate::structs::Struct::put`] does it: null needs an optional field, even where there is a default.
     pub fn record(&mut self, schema: SchemaId, fields: &[Datum]) -> Result<Datum> {
@@ -64,6 +71,18 @@ impl Backing {
         let row = self.struct_row(schema, fields.iter().copied());
         debug_assert!(self.fields_fit(row), "a value does not fit the schema of its field");
         Datum::Struct(row)
+    }
+
+    /// As [`Backing::record`], but nothing is checked, neither here nor in debug builds: what Java has in its hands before
+    /// anybody calls `validate()`. Whoever writes the struct finds a null in a required field.
+    ///
+    /// # Panics
+    /// When there is not one value for each field.
+    #[inline]
+    pub fn record_not_validated(&mut self, schema: SchemaId, fields: &[Datum]) -> Datum {
+        let expected = self.schema_of(schema).fields().map_or(0, <[_]>::len);
+        assert_eq!(expected, fields.len(), "a struct needs a value for each field");
+        Datum::Struct(self.struct_row(schema, fields.iter().copied()))
     }
 
     fn fields_fit(&self, row: crate::backing::StructRow) -> bool {

@@ -103,10 +103,11 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(connector.task_configs(3).unwrap().len(), 3);
-        let mut batch = SinkBatch::new(Backing::default(), vec!["t".into()]);
+        let mut batch = SinkBatch::new(Backing::default());
+        let topic = batch.backing_mut().topic(&"t".into());
         for offset in 0..5 {
             batch.push(SinkRecordData {
-                topic: 0,
+                topic,
                 partition: 0,
                 offset,
                 timestamp: None,

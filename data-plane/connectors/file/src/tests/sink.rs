@@ -13,11 +13,12 @@ use std::error::Error as _;
 use std::path::Path;
 
 fn batch(values: impl IntoIterator<Item = Value>) -> SinkBatch {
-    let mut batch = SinkBatch::new(Backing::default(), vec!["t".into()]);
+    let mut batch = SinkBatch::new(Backing::default());
+    let topic = batch.backing_mut().topic(&"t".into());
     for (offset, value) in (0..).zip(values) {
         let value = batch.backing_mut().value(&value);
         batch.push(SinkRecordData {
-            topic: 0,
+            topic,
             partition: 0,
             offset,
             timestamp: None,

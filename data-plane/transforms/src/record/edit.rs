@@ -1,0 +1,225 @@
+//! The copy of a map's entries or a struct's fields that the transforms of a chain change in place.
+
+use dray_connect::backing::{Backing, SchemaId};
+use dray_connect::datum::Datum;
+use dray_connect::schema::SchemaRef;
+
+use super::{Content, Operand};
+
+/// The entries of a map in their order. Names are looked up one after the other: maps of records are short.
+pub struct MapMut<'e> {
+    row: &'e mut Vec<Datum>,
+    backing: &'e mut Backing,
+}
+
+impl<'e> MapMut<'e> {
+    pub(super) fn new(row: &'e mut Vec<Datum>, backing: &'e mut Backing) -> Self {
+        Self { row, backing }
+    }
+
+    /// Number of entries.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.row.len() / 2
+    }
+
+    /// Whether there is no entry.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.row.is_empty()
+    }
+
+    /// The batch that the values lie in.
+    #[must_use]
+    pub fn backing(&self) -> &Backing {
+        self.backing
+    }
+
+    /// The same, to put values in.
+    pub fn backing_mut(&mut self) -> &mut Backing {
+        self.backing
+    }
+
+    /// The bytes of the name at that place; none when its key is not a string.
+    #[must_use]
+    #[inline]
+    pub fn name(&self, index: usize) -> Option<&[u8]> {
+        name_of(self.backing, self.row[2 * index])
+    }
+
+    /// The place of the entry with that name.
+    #[must_use]
+    #[inline]
+    pub fn find(&self, name: &str) -> Option<usize> {
+        (0..self.len()).find(|index| is_named(self.backing, self.row[2 * index], name))
+    }
+
+    /// The value at that place.
+    #[must_use]
+    pub fn value(&self, index: usize) -> Datum {
+        self.row[2 * index + 1]
+    }
+
+    /// The value of the entry with that name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<Datum> {
+        self.find(name).map(|index| self.value(index))
+    }
+
+    /// Replaces the value at that place.
+    pub fn set(&mut self, index: usize, value: Datum) {
+        self.row[2 * index + 1] = value;
+    }
+
+    /// Sets the value of the entry with that name; a new one goes to the end.
+    pub fn put(&mut self, name: &str, value: Datum) {
+        match self.find(name) {
+            Some(index) => self.set(index, value),
+            None => {
+                let name = self.backing.text(name);
+                self.row.extend([name, value]);
+            }
+        }
+    }
+
+    /// Removes the entry with that name and returns its value; the others keep their order.
+    pub fn remove(&mut self, name: &str) -> Option<Datum> {
+        let index = self.find(name)?;
+        let value = self.value(index);
+        self.row.drain(2 * index..2 * index + 2);
+        Some(value)
+    }
+
+    /// Asks of each entry what becomes of its name: none removes the entry, the same bytes keep it.
+    #[inline]
+    pub fn rename_each(&mut self, mut becomes: impl FnMut(&[u8]) -> Name) {
+        let mut kept = 0;
+        for index in 0..self.len() {
+            let (key, value) = (self.row[2 * index], self.row[2 * index + 1]);
+            let key = match name_of(self.backing, key).map(&mut becomes) {
+                None | Some(Name::Same) => key,
+                Some(Name::Removed) => continue,
+                Some(Name::New(name)) => self.backing.text(&name),
+            };
+            self.row[2 * kept] = key;
+            self.row[2 * kept + 1] = value;
+            kept += 1;
+        }
+        self.row.truncate(2 * kept);
+    }
+
+    /// Where several entries have one name, as after renaming: the last value counts, at the first place.
+    pub fn keep_last_of_each_name(&mut self) {
+        let mut index = 1;
+        while index < self.len() {
+            let key = self.row[2 * index];
+            let first = (0..index).find(|before| {
+                let name = |key| name_of(self.backing, key);
+                name(key).is_some() && name(self.row[2 * before]) == name(key)
+            });
+            match first {
+                None => index += 1,
+                Some(first) => {
+                    self.row[2 * first + 1] = self.row[2 * index + 1];
+                    self.row.drain(2 * index..2 * index + 2);
+                }
+            }
+        }
+    }
+
+    /// Removes all entries and puts these in their place: keys and values by turns. No two keys may be equal.
+    pub fn replace(&mut self, parts: &[Datum]) {
+        self.row.clear();
+        self.row.extend_from_slice(parts);
+    }
+
+    /// Keys and values by turns.
+    #[must_use]
+    pub fn parts(&self) -> &[Datum] {
+        self.row
+    }
+}
+
+/// What becomes of an entry's name.
+pub enum Name {
+    /// It stays.
+    Same,
+    /// The entry goes.
+    Removed,
+    /// It changes.
+    New(std::sync::Arc<str>),
+}
+
+#[inline]
+fn name_of(backing: &Backing, key: Datum) -> Option<&[u8]> {
+    if let Datum::Str(text) = key {
+        Some(backing.bytes(text.span()))
+    } else {
+        None
+    }
+}
+
+#[inline]
+fn is_named(backing: &Backing, key: Datum, name: &str) -> bool {
+    // The length is at hand, the bytes are not.
+    matches!(key, Datum::Str(text) if text.span().len() == name.len() && backing.bytes(text.span()) == name.as_bytes())
+}
+
+/// The fields of a struct in the order of its schema.
+pub struct StructMut<'e> {
+    operand: &'e mut Operand,
+    schema: SchemaId,
+    backing: &'e mut Backing,
+}
+
+impl<'e> StructMut<'e> {
+    pub(super) fn new(operand: &'e mut Operand, schema: SchemaId, backing: &'e mut Backing) -> Self {
+        Self {
+            operand,
+            schema,
+            backing,
+        }
+    }
+
+    /// The schema.
+    #[must_use]
+    pub fn schema(&self) -> &SchemaRef {
+        self.backing.schema_of(self.schema)
+    }
+
+    /// The batch that the values lie in.
+    #[must_use]
+    pub fn backing(&self) -> &Backing {
+        self.backing
+    }
+
+    /// The same, to put values in.
+    pub fn backing_mut(&mut self) -> &mut Backing {
+        self.backing
+    }
+
+    /// The values, one a field, defaults not filled in.
+    #[must_use]
+    pub fn values(&self) -> &[Datum] {
+        &self.operand.row
+    }
+
+    /// The value of the field at that place, to change it. The field's schema must allow what is put there.
+    pub fn value_mut(&mut self, index: usize) -> &mut Datum {
+        &mut self.operand.row[index]
+    }
+
+    /// Gives the struct another schema and `values` one value for each of its fields: `change` gets those of before and the
+    /// batch to put new ones in.
+    ///
+    /// # Panics
+    /// When there is not one value for each field afterwards.
+    pub fn reshape(&mut self, schema: &SchemaRef, change: impl FnOnce(&mut Vec<Datum>, &mut Backing)) {
+        change(&mut self.operand.row, self.backing);
+        let fields = schema.fields().map_or(0, <[_]>::len);
+        assert_eq!(self.operand.row.len(), fields, "a struct needs a value for each field");
+        self.schema = self.backing.schema(schema);
+        self.operand.schema = Some(self.schema);
+        self.operand.content = Content::Struct(self.schema);
+    }
+}

@@ -1,0 +1,21 @@
+//! Apache's transformations, a file each.
+
+mod filter;
+mod replace_field;
+
+use dray_connect::config::{ConfigKey, ConfigType, Importance};
+
+use crate::registry::TransformationKind;
+
+/// All of them.
+pub(crate) const ALL: &[TransformationKind] = &[filter::KIND, replace_field::KIND];
+
+/// The key that many of them have.
+const REPLACE_NULL: &str = "replace.null.with.default";
+
+fn replace_null() -> ConfigKey {
+    ConfigKey::new(REPLACE_NULL, ConfigType::Boolean)
+        .default_value(true)
+        .importance(Importance::Medium)
+        .doc("Whether a field that is null and has a default is read as that default, or stays null.")
+}

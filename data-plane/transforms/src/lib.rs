@@ -13,6 +13,7 @@ mod registry;
 pub mod simple_date_format;
 #[cfg(test)]
 mod testing;
+mod topics;
 mod transformations;
 
 use dray_connect::Result;

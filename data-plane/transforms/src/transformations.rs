@@ -7,6 +7,10 @@ mod insert_field;
 mod insert_header;
 mod mask_field;
 mod replace_field;
+mod timestamp_converter;
+mod timestamp_router;
+
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use dray_connect::config::{ConfigKey, ConfigType, Importance};
 
@@ -21,6 +25,8 @@ pub(crate) const ALL: &[TransformationKind] = &[
     insert_header::KIND,
     mask_field::KIND,
     replace_field::KIND,
+    timestamp_converter::KIND,
+    timestamp_router::KIND,
 ];
 
 /// The key that many of them have.
@@ -31,4 +37,11 @@ fn replace_null() -> ConfigKey {
         .default_value(true)
         .importance(Importance::Medium)
         .doc("Whether a field that is null and has a default is read as that default, or stays null.")
+}
+
+/// When a date format is made: years of two digits are read as those around it.
+fn now_millis() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok();
+    now.and_then(|now| i64::try_from(now.as_millis()).ok())
+        .unwrap_or_default()
 }

@@ -67,6 +67,17 @@ impl Chain {
         })
     }
 
+    /// Adds a transformation that no configuration names, at the end and without a predicate. `class` is what dead letter
+    /// headers call it.
+    pub fn push(&mut self, alias: &str, class: &str, transformation: Box<dyn Transformation>) {
+        self.stages.push(Stage {
+            alias: alias.to_owned(),
+            class: class.to_owned(),
+            condition: None,
+            transformation,
+        });
+    }
+
     /// Whether there is no transform: records need not go through the chain.
     #[must_use]
     pub fn is_empty(&self) -> bool {

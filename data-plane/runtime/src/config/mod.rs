@@ -46,13 +46,24 @@ fn key(name: &str, kind: ConfigType, importance: Importance, doc: &str) -> Confi
     ConfigKey::new(name, kind).importance(importance).doc(doc)
 }
 
-/// Finds converters, by full name and by alias.
+/// Finds converters, transforms and predicates, by full name and by alias.
 #[derive(Debug)]
-struct ConverterClasses;
+struct PluginClasses;
 
-impl ClassResolver for ConverterClasses {
+impl ClassResolver for PluginClasses {
     fn resolve(&self, name_or_alias: &str) -> Option<String> {
-        dray_converters::class_name(name_or_alias).map(str::to_owned)
+        dray_converters::class_name(name_or_alias)
+            .map(str::to_owned)
+            .or_else(|| dray_transforms::config::class_name(name_or_alias))
+    }
+
+    fn nearest(&self, name: &str) -> Vec<String> {
+        let converters = dray_converters::CLASSES.iter().map(|class| (*class).to_owned());
+        let all: Vec<String> = converters
+            .chain(dray_transforms::config::transformation_names())
+            .chain(dray_transforms::config::predicate_names())
+            .collect();
+        dray_transforms::config::nearest(name, &all)
     }
 }
 

@@ -113,7 +113,7 @@ pub fn transform_sink(
 fn apply(chain: &mut Chain, input: Input<'_>, backing: &mut Backing) -> Result<Option<Output>, Failure> {
     chain.apply(input, backing).map_err(|failure| Failure {
         stage: Stage::Transformation,
-        class: failure.class.into(),
+        class: failure.stage.class.into(),
         error: failure.error,
     })
 }

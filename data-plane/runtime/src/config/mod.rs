@@ -18,10 +18,13 @@ pub use self::topic_creation::TopicGroup;
 pub use self::worker_config::WorkerConfig;
 
 use dray_connect::config::{
-    ClassResolver, Composite, ConfigKey, ConfigType, ConfigValue, Importance, Lambda, NonNull, ParsedConfig,
+    ClassResolver, Composite, ConfigDef, ConfigKey, ConfigType, ConfigValue, Importance, Lambda, NonNull, ParsedConfig,
     UniqueList, Validator,
 };
-use dray_connect::{ConfigMap, Error};
+use dray_connect::{ConfigMap, Error, Result};
+use dray_transforms::Chain;
+use dray_transforms::config::enrich;
+use std::sync::Arc;
 
 /// A converter class and its own keys, their prefix off.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +68,16 @@ impl ClassResolver for PluginClasses {
             .collect();
         dray_transforms::config::nearest(name, &all)
     }
+}
+
+/// The transforms of a connector's configuration, checked as a part of it. The framework's other keys are not looked at.
+///
+/// # Errors
+/// With Connect's text for the first key of a transform or predicate that is missing or has a value that is not allowed.
+pub fn chain(config: &ConfigMap) -> Result<Chain> {
+    let classes = ConfigDef::new().with_classes(Arc::new(PluginClasses));
+    enrich(classes, config).parse(config)?;
+    Chain::read(config)
 }
 
 /// Refuses a class that is there but not of that kind.

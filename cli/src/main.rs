@@ -1,8 +1,9 @@
-//! The `dray` binary: `dray standalone`, `dray quickstart`, `dray dev-broker`.
+//! The `dray` binary: `dray standalone`, `dray quickstart`, `dray dev-broker`, `dray transform`.
 
 mod log;
 mod quickstart;
 mod standalone;
+mod transform;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -26,6 +27,9 @@ enum Command {
     Quickstart(quickstart::Args),
     /// Run the embedded broker alone (memory only: for trying out and for tests)
     DevBroker(DevBrokerArgs),
+    /// Try out the transforms of a connector
+    #[command(subcommand)]
+    Transform(transform::Command),
 }
 
 #[derive(clap::Args)]
@@ -68,6 +72,7 @@ fn main() -> ExitCode {
         Command::Standalone(args) => standalone::run(&args, &runtime),
         Command::Quickstart(args) => quickstart::run(&args, &runtime),
         Command::DevBroker(args) => dev_broker(&args, &runtime),
+        Command::Transform(transform::Command::Test(args)) => transform::test(&args),
     };
     // A plugin that blocks a thread must not keep the process: everything that matters was joined before.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));

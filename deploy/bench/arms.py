@@ -84,7 +84,7 @@ class Engine:
 
 
 def connector(flow: Flow, data: Input, name: str, discard: str, out: Path) -> dict[str, str]:
-    config = {"name": name, "tasks.max": str(flow.tasks), **flow.converters}
+    config = {"name": name, "tasks.max": str(flow.tasks), **flow.converters, **flow.transforms}
     if flow.sink is None:
         return config | {"connector.class": "FileStreamSource", "file": str(data.file), "topic": name}
     if flow.sink == "file":

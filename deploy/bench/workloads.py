@@ -3,6 +3,7 @@
 Records are chosen so that a run takes about ten seconds or more on one core of a small machine; an arm that is slower may take fewer.
 """
 
+import re
 from dataclasses import dataclass, field
 
 STRING = {"key.converter": "org.apache.kafka.connect.storage.StringConverter",
@@ -15,6 +16,25 @@ def json_converter(schemas: bool) -> dict[str, str]:
     return {"key.converter": BYTES["key.converter"],
             "value.converter": "org.apache.kafka.connect.json.JsonConverter",
             "value.converter.schemas.enable": str(schemas).lower()}
+
+
+# Four transforms on ten fields, three of them with a field of their own to touch.
+FOUR_TRANSFORMS = {
+    "transforms": "replace,insert,mask,time",
+    "transforms.replace.type": "org.apache.kafka.connect.transforms.ReplaceField$Value",
+    "transforms.replace.exclude": "note",
+    "transforms.replace.renames": "qty:quantity",
+    "transforms.insert.type": "org.apache.kafka.connect.transforms.InsertField$Value",
+    "transforms.insert.static.field": "src",
+    "transforms.insert.static.value": "bench",
+    "transforms.insert.topic.field": "topic",
+    "transforms.mask.type": "org.apache.kafka.connect.transforms.MaskField$Value",
+    "transforms.mask.fields": "ssn",
+    "transforms.time.type": "org.apache.kafka.connect.transforms.TimestampConverter$Value",
+    "transforms.time.field": "created",
+    "transforms.time.target.type": "string",
+    "transforms.time.format": "yyyy-MM-dd'T'HH:mm:ss.SSS'Z'",
+}
 
 
 @dataclass(frozen=True)
@@ -39,6 +59,7 @@ class Flow:
     converters: dict[str, str]
     records: dict[str, int]  # in millions: dray, connect, raw, default
     profile: bool = False  # one more run, under perf
+    transforms: dict[str, str] = field(default_factory=dict)
     unit: str = field(default="CPU-s per million records", init=False)
 
 
@@ -82,6 +103,10 @@ WORKLOADS: dict[str, Workload] = {w.id: w for w in [
          "json", "discard", 8, 1, json_converter(False), millions(6, 8, 8, 8), profile=True),
     Flow("discard-inline", "Kafka → discard, the same JSON with an inline schema, 8 partitions, 1 task", Target("5×", times=5),
          "inline", "discard", 8, 1, json_converter(True), millions(4, 2, 4, 2)),
+    Flow("W4a", "the JSON without schema through ReplaceField, InsertField, MaskField, TimestampConverter → discard", Target("3×", times=3),
+         "json", "discard", 8, 1, json_converter(False), millions(6, 4, 8, 4), profile=True, transforms=FOUR_TRANSFORMS),
+    Flow("W4b", "the JSON with an inline schema through the same four transforms → discard", Target("5×", times=5),
+         "inline", "discard", 8, 1, json_converter(True), millions(4, 2, 4, 2), transforms=FOUR_TRANSFORMS),
     Latency("W7", "latency at 1,000 lines/s, file append → topic → consumer", Target("p99 ≤ 10 ms", at_most=10),
             rate=1000, seconds=15, skip=3000),
     ColdStart("C5", "exec → first record at the destination; the empty process", Target("≤ 150 ms", at_most=150)),
@@ -89,7 +114,7 @@ WORKLOADS: dict[str, Workload] = {w.id: w for w in [
 
 
 def chosen(prefix: str) -> list[Workload]:
-    """The workload of this id, or all whose id begins so: `W1` is `W1-200` and `W1-2K`."""
+    """The workload of this id, or all whose id begins so: `W1` is `W1-200` and `W1-2K`, `W4` is `W4a` and `W4b`."""
     if prefix in WORKLOADS:
         return [WORKLOADS[prefix]]
-    return [w for w in WORKLOADS.values() if prefix and w.id.startswith(f"{prefix}-")]
+    return [w for w in WORKLOADS.values() if prefix and re.fullmatch(rf"{re.escape(prefix)}(-.+|[a-z])", w.id)]

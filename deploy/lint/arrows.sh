@@ -11,7 +11,7 @@ may_name() {
     dray-model | dray-connect | dray-devbroker) echo ;;
     dray-converters | dray-transforms | dray-kafka | dray-connector-*) echo dray-connect ;;
     dray-runtime) echo dray-model dray-connect dray-converters dray-transforms dray-kafka ;;
-    dray-agent) echo dray-model dray-connect dray-converters dray-kafka dray-runtime 'dray-connector-*' ;;
+    dray-agent) echo dray-model dray-connect dray-converters dray-transforms dray-kafka dray-runtime 'dray-connector-*' ;;
     dray) echo dray-model dray-connect dray-kafka dray-runtime dray-agent dray-devbroker ;;
     *) return 1 ;;
   esac

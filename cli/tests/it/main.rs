@@ -8,3 +8,4 @@ mod crash;
 mod files;
 mod fleet;
 mod harness;
+mod transform;

@@ -92,8 +92,7 @@ pub fn worker(path: &Path) -> Result<WorkerConfig, Error> {
 /// When it cannot be read, or has no name.
 pub fn connector(path: &Path) -> Result<ConnectorFile, Error> {
     let bytes = read(path)?;
-    let is_json = bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
-    let (mut config, name, state) = if is_json {
+    let (mut config, name, state) = if is_json(&bytes) {
         json(path, &bytes)?
     } else {
         (properties(path, &bytes)?, None, None)
@@ -136,6 +135,23 @@ pub fn connector(path: &Path) -> Result<ConnectorFile, Error> {
         config,
         initial_state,
     })
+}
+
+/// Reads the settings of a connector file, whatever they are: a part of one will do, without a name.
+///
+/// # Errors
+/// When it cannot be read, or is neither properties nor JSON.
+pub fn settings(path: &Path) -> Result<ConfigMap, Error> {
+    let bytes = read(path)?;
+    if is_json(&bytes) {
+        json(path, &bytes).map(|(config, _, _)| config)
+    } else {
+        properties(path, &bytes)
+    }
+}
+
+fn is_json(bytes: &[u8]) -> bool {
+    bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{')
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Error> {

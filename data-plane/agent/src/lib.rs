@@ -3,3 +3,4 @@
 pub mod files;
 pub mod plugins;
 pub mod standalone;
+pub mod transform_test;

@@ -2,8 +2,8 @@
 //! Unlike Connect's, it is part of the record's way: offsets wait until the letters are acknowledged.
 
 use crate::config::DeadLetterConfig;
-use crate::encode::Failure;
 use crate::guard::trace;
+use crate::policy::Failure;
 use crate::topics::create;
 use dray_connect::{Error, Result};
 use dray_kafka::port::{Ack, Admin, FetchBatch, HeaderRef, NewTopic, ProduceRecord, ProducerLane};
@@ -30,8 +30,6 @@ pub struct Letter {
     pub place: usize,
     /// Why it failed.
     pub failure: Failure,
-    /// Java class name of what refused it.
-    pub class: &'static str,
 }
 
 impl DeadLetters {
@@ -127,7 +125,7 @@ impl DeadLetters {
             ("connector.name", self.id.connector.to_string()),
             ("task.id", self.id.number.to_string()),
             ("stage", letter.failure.stage.name().to_owned()),
-            ("class.name", letter.class.to_owned()),
+            ("class.name", letter.failure.class.to_string()),
             ("exception.class.name", error.java_class().to_owned()),
             ("exception.message", error.to_string()),
             ("exception.stacktrace", trace(error)),

@@ -1,17 +1,19 @@
-//! The way of fetched bytes to a sink batch: converters, in Connect's order (key, value, headers). No bytes are copied:
+//! The way of fetched bytes to a sink batch: converters, in Connect's order (key, value, headers), then transforms. No bytes are copied:
 //! the sink batch takes the fetched buffer over.
 
-use crate::encode::{Converters, Failure};
-use crate::policy::{ErrorPolicy, Stage, Tries};
+use crate::encode::Converters;
+use crate::policy::{ErrorPolicy, Failure, Stage, Tries};
+use crate::transform::transform_sink;
 use dray_connect::Result;
 use dray_connect::backing::{Backing, Span, TopicId};
 use dray_connect::header::Headers;
 use dray_connect::sink_batch::{SinkBatch, SinkRecordData};
 use dray_converters::{Converter, Input};
 use dray_kafka::port::{FetchBatch, Slice};
+use dray_transforms::Chain;
 use tokio_util::sync::CancellationToken;
 
-/// Converts a fetch. A record that fails retriably is tried again; one that fails for good is handed to `failed` with its
+/// Converts and transforms a fetch. A record that fails retriably is tried again; one that fails for good is handed to `failed` with its
 /// place in the fetch. Waits only between tries.
 ///
 /// # Errors
@@ -19,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 pub async fn decode(
     fetch: &FetchBatch,
     converters: &mut Converters,
+    chain: &mut Chain,
     policy: &ErrorPolicy,
     failed: &mut (dyn FnMut(usize, Failure) -> Result<()> + Send),
     stop: &CancellationToken,
@@ -30,15 +33,11 @@ pub async fn decode(
     for (place, record) in fetch.records.iter().enumerate() {
         let mut tries = Tries::default();
         loop {
-            match decode_one(
-                fetch,
-                place,
-                topics[record.topic as usize],
-                block,
-                converters,
-                batch.backing_mut(),
-            ) {
-                Ok(data) => batch.push(data),
+            let topic = topics[record.topic as usize];
+            let decoded = decode_one(fetch, place, topic, block, converters, batch.backing_mut());
+            match decoded.and_then(|data| transform_sink(data, chain, batch.backing_mut())) {
+                Ok(Some(data)) => batch.push(data),
+                Ok(None) => {}
                 Err(failure) if tries.again(failure.stage, &failure.error, policy, stop).await? => continue,
                 Err(failure) => failed(place, failure)?,
             }
@@ -63,18 +62,22 @@ fn decode_one(
             bytes: fetch.bytes(slice),
             span: block.slice(slice.start as usize, slice.end as usize),
         });
-        converter
-            .to_connect(name, input, backing)
-            .map_err(|error| Failure { stage, error })
+        converter.to_connect(name, input, backing).map_err(|error| Failure {
+            stage,
+            class: converter.class().into(),
+            error,
+        })
     };
     let key = part(converters.key.as_mut(), &record.key, Stage::KeyConverter)?;
     let value = part(converters.value.as_mut(), &record.value, Stage::ValueConverter)?;
+    let class = converters.header.class();
+    let failure = |error| Failure {
+        stage: Stage::HeaderConverter,
+        class: class.into(),
+        error,
+    };
     let mut headers: Option<Box<Headers>> = None;
     for (header, value) in &fetch.headers[record.headers.start as usize..record.headers.end as usize] {
-        let failure = |error| Failure {
-            stage: Stage::HeaderConverter,
-            error,
-        };
         let header = String::from_utf8_lossy(fetch.bytes(header)).into_owned();
         let bytes = value.as_ref().map(|slice| fetch.bytes(slice));
         let value = converters

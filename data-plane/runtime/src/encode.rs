@@ -1,7 +1,7 @@
 //! The way of a source batch to Kafka's bytes: converters, in Connect's order (header, key, value).
 
 use crate::ledger::{Ledger, PartitionNumber, Sequence};
-use crate::policy::{ErrorPolicy, Stage, Tries};
+use crate::policy::{ErrorPolicy, Failure, Stage, Tries};
 use dray_connect::offset::SourcePartition;
 use dray_connect::source_batch::{Body, Field, SourceBatch, SourceRecord};
 use dray_connect::{Error, Result};
@@ -70,25 +70,17 @@ struct Late {
 
 /// A batch in bytes. Borrows the batch; what the converters wrote lies in the scratch buffer given to [`encode`].
 pub struct EncodedBatch<'a> {
+    /// Why the batch ends early, if it does: a failure that is not tolerated, or [`Error::Cancelled`]. The records before it
+    /// are there.
+    pub failure: Option<Error>,
     records: Vec<ProduceRecord<'a>>,
     late: Vec<Late>,
     headers: Vec<(&'a str, Part<'a>)>,
 }
 
-/// A record that could not be encoded, for the log.
-pub struct Failure {
-    /// Where it failed.
-    pub stage: Stage,
-    /// Why.
-    pub error: Error,
-}
-
 /// Encodes a batch and enters its records into the ledger. A record that fails retriably is tried again; one that fails for
-/// good and is tolerated is entered as finished and reported through `failed`. Waits only between tries.
-///
-/// # Errors
-/// The first failure that is not tolerated, or [`Error::Cancelled`] when `stop` ends a wait; the records before it are
-/// entered and stay unfinished, so nothing beyond them is ever committed.
+/// good and is tolerated is entered as finished and reported through `failed`. What comes after a failure that is not
+/// tolerated is not entered, so no offset beyond it is ever committed. Waits only between tries.
 pub async fn encode<'a>(
     batch: &'a SourceBatch,
     converters: &mut Converters,
@@ -97,7 +89,7 @@ pub async fn encode<'a>(
     scratch: &mut Vec<u8>,
     failed: &mut (dyn FnMut(&Failure) + Send),
     stop: &CancellationToken,
-) -> Result<EncodedBatch<'a>> {
+) -> EncodedBatch<'a> {
     scratch.clear();
     let numbers: Vec<PartitionNumber> = batch
         .source_partitions()
@@ -105,6 +97,7 @@ pub async fn encode<'a>(
         .map(|key: &SourcePartition| ledger.partition(key))
         .collect();
     let mut encoded = EncodedBatch {
+        failure: None,
         records: Vec::with_capacity(batch.len()),
         late: Vec::new(),
         headers: Vec::new(),
@@ -119,8 +112,13 @@ pub async fn encode<'a>(
                 Err(failure) => {
                     encoded.headers.truncate(headers);
                     scratch.truncate(written);
-                    if !tries.again(failure.stage, &failure.error, policy, stop).await? {
-                        break Err(failure);
+                    match tries.again(failure.stage, &failure.error, policy, stop).await {
+                        Ok(true) => {}
+                        Ok(false) => break Err(failure),
+                        Err(cancelled) => {
+                            encoded.failure = Some(cancelled);
+                            return encoded;
+                        }
                     }
                 }
             }
@@ -133,12 +131,15 @@ pub async fn encode<'a>(
             Ok(None) => ledger.enter_finished(number, record.source_offset.clone()),
             Err(failure) => {
                 failed(&failure);
-                policy.judge(failure.error)?;
+                if let Err(error) = policy.judge(failure.error) {
+                    encoded.failure = Some(error);
+                    return encoded;
+                }
                 ledger.enter_finished(number, record.source_offset.clone());
             }
         }
     }
-    Ok(encoded)
+    encoded
 }
 
 type Parts<'a> = (Part<'a>, Part<'a>, Range<usize>);
@@ -162,6 +163,7 @@ impl<'a> EncodedBatch<'a> {
                         .from_connect_header(topic, &header.key, &header.value, scratch)
                         .map_err(|error| Failure {
                             stage: Stage::HeaderConverter,
+                            class: converters.header.class().into(),
                             error,
                         })?;
                     self.headers
@@ -169,11 +171,13 @@ impl<'a> EncodedBatch<'a> {
                 }
                 let key = field(batch, topic, key, converters.key.as_mut(), scratch).map_err(|error| Failure {
                     stage: Stage::KeyConverter,
+                    class: converters.key.class().into(),
                     error,
                 })?;
                 let value =
                     field(batch, topic, value, converters.value.as_mut(), scratch).map_err(|error| Failure {
                         stage: Stage::ValueConverter,
+                        class: converters.value.class().into(),
                         error,
                     })?;
                 Ok(Some((key, value, start..self.headers.len())))
@@ -184,6 +188,7 @@ impl<'a> EncodedBatch<'a> {
                 for (name, value) in headers {
                     let name = std::str::from_utf8(backing.bytes(*name)).map_err(|_| Failure {
                         stage: Stage::HeaderConverter,
+                        class: converters.header.class().into(),
                         error: Error::data("a header's name is not UTF-8"),
                     })?;
                     self.headers.push((name, part(value)));

@@ -18,5 +18,6 @@ pub mod sink_task;
 pub mod source_task;
 pub mod status;
 pub mod topics;
+pub mod transform;
 mod unsupported;
 pub mod worker;

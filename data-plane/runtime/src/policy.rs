@@ -2,6 +2,7 @@
 
 use dray_connect::config::ParsedConfig;
 use dray_connect::{Error, Result};
+use std::borrow::Cow;
 use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -10,6 +11,8 @@ use tokio_util::sync::CancellationToken;
 /// Where a record failed; the names are Connect's, they stand in dead letter headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
+    /// A transform or its predicate.
+    Transformation,
     /// Bytes to key, or key to bytes.
     KeyConverter,
     /// Bytes to value, or value to bytes.
@@ -27,6 +30,7 @@ impl Stage {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
+            Self::Transformation => "TRANSFORMATION",
             Self::KeyConverter => "KEY_CONVERTER",
             Self::ValueConverter => "VALUE_CONVERTER",
             Self::HeaderConverter => "HEADER_CONVERTER",
@@ -34,6 +38,17 @@ impl Stage {
             Self::TaskPut => "TASK_PUT",
         }
     }
+}
+
+/// A record that could not be dealt with.
+#[derive(Debug)]
+pub struct Failure {
+    /// Where it failed.
+    pub stage: Stage,
+    /// The Java class that refused it.
+    pub class: Cow<'static, str>,
+    /// Why.
+    pub error: Error,
 }
 
 /// `errors.tolerance`.

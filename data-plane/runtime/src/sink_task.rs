@@ -2,9 +2,9 @@
 
 use crate::dead_letter::{DeadLetters, Letter};
 use crate::decode::decode;
-use crate::encode::{Converters, Failure};
+use crate::encode::Converters;
 use crate::guard::{guarded, trace};
-use crate::policy::{ErrorPolicy, Stage};
+use crate::policy::{ErrorPolicy, Failure, Stage};
 use crate::status::TaskSelf;
 use dray_connect::connector::{SinkOffsets, SinkTask};
 use dray_connect::context::SinkTaskContext;
@@ -12,6 +12,7 @@ use dray_connect::sink_batch::{SinkBatch, TimestampType, TopicPartition};
 use dray_connect::{ConfigMap, Error, Result};
 use dray_kafka::port::{Admin, Consumer, ConsumerEvent, FetchBatch, FetchedRecord};
 use dray_model::{TargetState, TaskState};
+use dray_transforms::Chain;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +32,8 @@ pub struct SinkParts {
     pub consumer: Box<dyn Consumer>,
     /// Its converters.
     pub converters: Converters,
+    /// Its transforms.
+    pub chain: Chain,
     /// What happens to bad records.
     pub policy: ErrorPolicy,
     /// Where bad records go, if anywhere.
@@ -59,6 +62,7 @@ struct Runner {
     task: Box<dyn SinkTask>,
     consumer: Box<dyn Consumer>,
     converters: Converters,
+    chain: Chain,
     dead_letters: Option<DeadLetters>,
     pattern: Option<TopicPattern>,
     policy: ErrorPolicy,
@@ -117,6 +121,7 @@ pub async fn run(parts: SinkParts) {
         config,
         consumer,
         converters,
+        chain,
         policy,
         dead_letters,
         pattern,
@@ -127,6 +132,7 @@ pub async fn run(parts: SinkParts) {
         task,
         consumer,
         converters,
+        chain,
         dead_letters,
         pattern,
         policy,
@@ -330,19 +336,9 @@ impl Runner {
     async fn take(&mut self, fetch: FetchBatch) -> Result<()> {
         let mut letters: Vec<Letter> = Vec::new();
         let mut refused: Option<Error> = None;
-        let classes = (
-            self.converters.key.class(),
-            self.converters.value.class(),
-            self.converters.header.class(),
-        );
         let (policy, me) = (&self.policy, &self.me);
         let mut failed = |place, failure: Failure| {
-            let class = match failure.stage {
-                Stage::KeyConverter => classes.0,
-                Stage::HeaderConverter => classes.2,
-                Stage::ValueConverter | Stage::KafkaProduce | Stage::TaskPut => classes.1,
-            };
-            let letter = Letter { place, failure, class };
+            let letter = Letter { place, failure };
             log_failure(me, policy, &letter, &fetch);
             letters.push(letter);
             match policy.tolerance {
@@ -350,7 +346,15 @@ impl Runner {
                 crate::policy::Tolerance::None => Err(Error::connect("Tolerance exceeded in error handler")),
             }
         };
-        let batch = match decode(&fetch, &mut self.converters, policy, &mut failed, &self.stop).await {
+        let decoded = decode(
+            &fetch,
+            &mut self.converters,
+            &mut self.chain,
+            policy,
+            &mut failed,
+            &self.stop,
+        );
+        let batch = match decoded.await {
             Ok(batch) => Some(batch),
             Err(Error::Cancelled) => return Err(Error::Cancelled), // all of the fetch comes again
             Err(error) => {
@@ -432,9 +436,9 @@ impl Runner {
             place,
             failure: Failure {
                 stage: Stage::TaskPut,
+                class: "org.apache.kafka.connect.sink.SinkTask".into(),
                 error,
             },
-            class: "org.apache.kafka.connect.sink.SinkTask",
         };
         let letters: Vec<Letter> = errant.into_iter().map(letter).collect();
         for letter in &letters {
@@ -580,5 +584,5 @@ fn log_failure(me: &TaskSelf, policy: &ErrorPolicy, letter: &Letter, fetch: &Fet
         String::new()
     };
     tracing::error!(connector = %me.id.connector, task = me.id.number, error = %trace(&letter.failure.error),
-        "Error encountered in task {}. Executing stage '{}' with class '{}'{consumed}.", me.id, letter.failure.stage.name(), letter.class);
+        "Error encountered in task {}. Executing stage '{}' with class '{}'{consumed}.", me.id, letter.failure.stage.name(), letter.failure.class);
 }

@@ -1,12 +1,13 @@
 //! One source task: poll, encode, produce, and commit what is durable.
 
-use crate::encode::{Converters, Failure, encode};
+use crate::encode::{Converters, encode};
 use crate::guard::{guarded, trace};
 use crate::ledger::{Ledger, Sequence};
 use crate::offsets::{ConnectorOffsets, OffsetEntry, OffsetStore};
-use crate::policy::{ErrorPolicy, Stage};
+use crate::policy::{ErrorPolicy, Failure, Stage};
 use crate::status::TaskSelf;
 use crate::topics::TopicCreator;
+use crate::transform::transform_source;
 use dray_connect::connector::SourceTask;
 use dray_connect::context::SourceTaskContext;
 use dray_connect::offset::{SourceOffset, SourcePartition};
@@ -14,6 +15,7 @@ use dray_connect::source_batch::SourceBatch;
 use dray_connect::{ConfigMap, Error, Result};
 use dray_kafka::port::{Ack, ProducerLane};
 use dray_model::{TargetState, TaskState};
+use dray_transforms::Chain;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -33,6 +35,8 @@ pub struct SourceParts {
     pub lane: Box<dyn ProducerLane>,
     /// Its converters.
     pub converters: Converters,
+    /// Its transforms.
+    pub chain: Chain,
     /// What happens to bad records.
     pub policy: ErrorPolicy,
     /// Creates topics, where the configuration asks for it.
@@ -113,7 +117,7 @@ impl Runner {
         tracing::info!(connector = %me.id.connector, task = me.id.number, "task is running");
         let mut batch = SourceBatch::new();
         while self.fill(&mut batch).await? == Flow::Continue {
-            if self.send(&batch).await? == Flow::Stop {
+            if self.send(&mut batch).await? == Flow::Stop {
                 break;
             }
             batch.clear();
@@ -205,14 +209,17 @@ impl Runner {
         Ok(Flow::Continue)
     }
 
-    /// Encodes and produces a batch. Back-pressure: while the lane is full, nothing is polled.
-    async fn send(&mut self, batch: &SourceBatch) -> Result<Flow> {
-        self.parts.topics.ensure(batch, &self.parts.stop).await?;
+    /// Transforms, encodes and produces a batch. Back-pressure: while the lane is full, nothing is polled. What comes before
+    /// a record that fails is sent all the same, as by Connect: after a restart the task is at that record again.
+    async fn send(&mut self, batch: &mut SourceBatch) -> Result<Flow> {
         let me = self.parts.me.clone();
         let policy = self.parts.policy.clone();
-        let mut scratch = std::mem::take(&mut self.scratch);
         let mut report = |failure: &Failure| log_failure(&me, &policy, failure.stage, &failure.error);
-        let encoded = encode(
+        let transformed = transform_source(batch, &mut self.parts.chain, &policy, &mut report, &self.parts.stop).await;
+        let batch: &SourceBatch = batch;
+        self.parts.topics.ensure(batch, &self.parts.stop).await?;
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let mut encoded = encode(
             batch,
             &mut self.parts.converters,
             &mut self.ledger,
@@ -221,7 +228,8 @@ impl Runner {
             &mut report,
             &self.parts.stop,
         )
-        .await?;
+        .await;
+        let encoding = encoded.failure.take();
         let flow = {
             let headers = encoded.headers(&scratch);
             let records = encoded.into_records(&scratch, &headers);
@@ -247,7 +255,10 @@ impl Runner {
         self.scratch = scratch;
         self.parts.lane.try_acks(&mut self.acks);
         self.on_acks()?;
-        Ok(flow)
+        match encoding {
+            Some(error) => Err(error),
+            None => transformed.map(|()| flow),
+        }
     }
 
     async fn wait_for_room(&mut self) -> Result<Flow> {

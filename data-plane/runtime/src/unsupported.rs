@@ -1,5 +1,5 @@
 //! Settings of Kafka Connect that change what a connector does and that Dray does not have yet. They are refused: a
-//! pipeline that silently leaves out a transform, or resolves no secret, is worse than one that does not start.
+//! pipeline that resolves no secret, or is less exact than was asked for, is worse than one that does not start.
 
 use dray_connect::config::ParsedConfig;
 use dray_connect::{Error, Result};
@@ -25,13 +25,6 @@ pub(crate) fn refuse_worker(config: &ParsedConfig) -> Result<()> {
 
 /// Refuses a connector that asks for what is not there.
 pub(crate) fn refuse_connector(config: &ParsedConfig) -> Result<()> {
-    for key in ["transforms", "predicates"] {
-        refuse(
-            config,
-            key,
-            "transforms and predicates are not supported yet; remove the key",
-        )?;
-    }
     refuse(config, "connector.plugin.version", VERSION)?;
     refuse_versions(config)?;
     let key = "exactly.once.support";
@@ -85,8 +78,6 @@ mod tests {
             SinkConfig::parse(&config).and(SourceConfig::parse(&config, true).map(drop))
         };
         for result in [
-            connector("transforms", "mask"),
-            connector("predicates", "p"),
             connector("exactly.once.support", "REQUIRED"),
             connector("connector.plugin.version", "1.0"),
             connector("header.converter.plugin.version", "1.0"),
@@ -98,6 +89,5 @@ mod tests {
             assert!(error.to_string().contains("supported yet"), "{error}");
         }
         worker("connector.client.config.override.policy", "All").unwrap();
-        connector("transforms", " ").unwrap();
     }
 }

@@ -18,6 +18,7 @@ use dray_connect::connector::{ConnectorPlugin, Make};
 use dray_connect::{ConfigMap, Error, Result};
 use dray_kafka::port::KafkaPort;
 use dray_model::{ConnectorName, ConnectorState, Generation, TargetState, TaskId, TaskState};
+use dray_transforms::Chain;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -229,6 +230,7 @@ impl Worker {
                 };
                 let lane = self.port.producer_lane(&producer, LANE_QUOTA).map_err(client)?;
                 let converters = self.converters(&config.connector)?;
+                let chain = Chain::read(config.connector.originals())?;
                 let topics = TopicCreator::new(config.topic_groups, admin)?;
                 let (task_config, offsets) = (task_config.clone(), self.offsets.clone());
                 let (commit_interval, flush_timeout) = (self.config.flush_interval, self.config.flush_timeout);
@@ -243,6 +245,7 @@ impl Worker {
                         config: task_config,
                         lane,
                         converters,
+                        chain,
                         policy: config.connector.errors,
                         topics,
                         offsets,
@@ -259,6 +262,7 @@ impl Worker {
                 let config = SinkConfig::parse(connector_config)?;
                 me.report(TaskState::Unassigned, None);
                 let converters = self.converters(&config.connector)?;
+                let chain = Chain::read(config.connector.originals())?;
                 let worker = self.config.originals();
                 let consumer = client_config::consumer(worker, connector_config, id.connector.as_str(), id.number);
                 let (list, pattern) = match config.topics {
@@ -287,6 +291,7 @@ impl Worker {
                         config: task_config,
                         consumer,
                         converters,
+                        chain,
                         policy: config.connector.errors,
                         dead_letters,
                         pattern,

@@ -15,10 +15,18 @@ pub struct Chain {
     workspace: Workspace,
 }
 
+/// How a stage is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StageName {
+    /// Its alias in the configuration.
+    pub alias: String,
+    /// The Java class of its transformation, as dead letter headers name it.
+    pub class: String,
+}
+
 /// One transform of a chain.
 struct Stage {
-    alias: String,
-    class: String,
+    name: StageName,
     condition: Option<Condition>,
     transformation: Box<dyn Transformation>,
 }
@@ -32,10 +40,8 @@ struct Condition {
 /// A record that a stage could not be applied to.
 #[derive(Debug)]
 pub struct Failure {
-    /// The alias of the stage.
-    pub alias: String,
-    /// The class of its transformation, as dead letter headers name it.
-    pub class: String,
+    /// The stage.
+    pub stage: StageName,
     /// Why.
     pub error: Error,
 }
@@ -67,6 +73,19 @@ impl Chain {
         })
     }
 
+    /// Adds a transformation that no configuration names, at the end and without a predicate. `class` is what dead letter
+    /// headers call it.
+    pub fn push(&mut self, alias: &str, class: &str, transformation: Box<dyn Transformation>) {
+        self.stages.push(Stage {
+            name: StageName {
+                alias: alias.to_owned(),
+                class: class.to_owned(),
+            },
+            condition: None,
+            transformation,
+        });
+    }
+
     /// Whether there is no transform: records need not go through the chain.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -82,21 +101,20 @@ impl Chain {
         self.apply_observed(input, backing, |_, _, _| {})
     }
 
-    /// As [`Chain::apply`]; after each stage `observe` gets its alias, what happened and the record as it is then.
+    /// As [`Chain::apply`]; after each stage `observe` gets its name, what happened and the record as it is then.
     pub fn apply_observed(
         &mut self,
         input: Input<'_>,
         backing: &mut Backing,
-        mut observe: impl FnMut(&str, Step, &mut ConnectRecord<'_>),
+        mut observe: impl FnMut(&StageName, Step, &mut ConnectRecord<'_>),
     ) -> Result<Option<Output>, Failure> {
         let mut record = ConnectRecord::new(input, backing, &mut self.workspace);
         for stage in &mut self.stages {
             let step = stage.apply(&mut record).map_err(|error| Failure {
-                alias: stage.alias.clone(),
-                class: stage.class.clone(),
+                stage: stage.name.clone(),
                 error,
             })?;
-            observe(&stage.alias, step, &mut record);
+            observe(&stage.name, step, &mut record);
             if step == Step::Dropped {
                 return Ok(None);
             }
@@ -124,9 +142,11 @@ impl Stage {
         own.remove("negate");
         let parsed = (named.kind.definition)().parse(&own)?;
         Ok(Self {
-            alias,
             transformation: (named.kind.make)(named.side, &parsed)?,
-            class: named.class,
+            name: StageName {
+                alias,
+                class: named.class,
+            },
             condition,
         })
     }

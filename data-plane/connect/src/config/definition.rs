@@ -16,6 +16,11 @@ use crate::error::{Error, Result};
 pub trait ClassResolver: fmt::Debug + Send + Sync {
     /// The full name of the class, or none when there is no such class.
     fn resolve(&self, name_or_alias: &str) -> Option<String>;
+
+    /// Classes whose names are like one that there is not, the best first.
+    fn nearest(&self, _name: &str) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// What validation found about one key.
@@ -184,11 +189,14 @@ impl ConfigDef {
         };
         match classes.resolve(class) {
             Some(full_name) => Ok(ConfigValue::Class(full_name)),
-            None => Err(Error::invalid_config(
-                name,
-                Some(text),
-                Some(&format!("Class {text} could not be found.")),
-            )),
+            None => {
+                let mut problem = format!("Class {text} could not be found.");
+                let nearest = classes.nearest(class);
+                if !nearest.is_empty() {
+                    problem.push_str(&format!(" Did you mean {}?", nearest.join(", ")));
+                }
+                Err(Error::invalid_config(name, Some(text), Some(&problem)))
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! The keys that every connector has, those of sources and those of sinks, and the settings that both kinds share.
 
-use super::{ConverterClasses, PluginConfig, converter_class, key, unique_names};
+use super::{PluginClasses, PluginConfig, converter_class, key, unique_names};
 use crate::policy::ErrorPolicy;
 use crate::unsupported;
 use dray_connect::config::{
@@ -101,7 +101,7 @@ fn define_common() -> ConfigDef {
         "Replaces the worker's; keys below it are its own, and those of the worker's converter do not count then.";
     let version = "The version of that class; the installed one when not set.";
     ConfigDef::new()
-        .with_classes(Arc::new(ConverterClasses))
+        .with_classes(Arc::new(PluginClasses))
         .define(
             key(
                 "name",

@@ -18,10 +18,13 @@ pub use self::topic_creation::TopicGroup;
 pub use self::worker_config::WorkerConfig;
 
 use dray_connect::config::{
-    ClassResolver, Composite, ConfigKey, ConfigType, ConfigValue, Importance, Lambda, NonNull, ParsedConfig,
+    ClassResolver, Composite, ConfigDef, ConfigKey, ConfigType, ConfigValue, Importance, Lambda, NonNull, ParsedConfig,
     UniqueList, Validator,
 };
-use dray_connect::{ConfigMap, Error};
+use dray_connect::{ConfigMap, Error, Result};
+use dray_transforms::Chain;
+use dray_transforms::config::enrich;
+use std::sync::Arc;
 
 /// A converter class and its own keys, their prefix off.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,14 +49,35 @@ fn key(name: &str, kind: ConfigType, importance: Importance, doc: &str) -> Confi
     ConfigKey::new(name, kind).importance(importance).doc(doc)
 }
 
-/// Finds converters, by full name and by alias.
+/// Finds converters, transforms and predicates, by full name and by alias.
 #[derive(Debug)]
-struct ConverterClasses;
+struct PluginClasses;
 
-impl ClassResolver for ConverterClasses {
+impl ClassResolver for PluginClasses {
     fn resolve(&self, name_or_alias: &str) -> Option<String> {
-        dray_converters::class_name(name_or_alias).map(str::to_owned)
+        dray_converters::class_name(name_or_alias)
+            .map(str::to_owned)
+            .or_else(|| dray_transforms::config::class_name(name_or_alias))
     }
+
+    fn nearest(&self, name: &str) -> Vec<String> {
+        let converters = dray_converters::CLASSES.iter().map(|class| (*class).to_owned());
+        let all: Vec<String> = converters
+            .chain(dray_transforms::config::transformation_names())
+            .chain(dray_transforms::config::predicate_names())
+            .collect();
+        dray_transforms::config::nearest(name, &all)
+    }
+}
+
+/// The transforms of a connector's configuration, checked as a part of it. The framework's other keys are not looked at.
+///
+/// # Errors
+/// With Connect's text for the first key of a transform or predicate that is missing or has a value that is not allowed.
+pub fn chain(config: &ConfigMap) -> Result<Chain> {
+    let classes = ConfigDef::new().with_classes(Arc::new(PluginClasses));
+    enrich(classes, config).parse(config)?;
+    Chain::read(config)
 }
 
 /// Refuses a class that is there but not of that kind.

@@ -3,6 +3,7 @@
 use super::connector_config::{ConnectorConfig, PATTERN, TOPICS, sink_definition};
 use dray_connect::config::ParsedConfig;
 use dray_connect::{ConfigMap, Error, Result};
+use dray_transforms::config::enrich;
 use fancy_regex::Regex;
 
 /// What a sink reads.
@@ -43,7 +44,7 @@ impl SinkConfig {
     /// With Connect's text for the first key that is missing, has a value that is not allowed, contradicts another, or
     /// is not supported yet.
     pub fn parse(config: &ConfigMap) -> Result<Self> {
-        let parsed = sink_definition().parse(config)?;
+        let parsed = enrich(sink_definition().clone(), config).parse(config)?;
         let connector = ConnectorConfig::read(&parsed)?;
         if let Some(conflict) = conflicts(&parsed)?.into_iter().next() {
             let value = config.get(conflict.key).map(String::as_str);

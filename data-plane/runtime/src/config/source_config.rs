@@ -3,6 +3,7 @@
 use super::connector_config::{ConnectorConfig, source_definition};
 use super::topic_creation::{self, TopicGroup};
 use dray_connect::{ConfigMap, Result};
+use dray_transforms::config::enrich;
 
 /// What the framework needs of a source connector's configuration.
 #[derive(Clone, Debug)]
@@ -19,7 +20,7 @@ impl SourceConfig {
     /// # Errors
     /// With Connect's text for the first key that is missing, has a value that is not allowed, or is not supported yet.
     pub fn parse(config: &ConfigMap, topic_creation: bool) -> Result<Self> {
-        let parsed = source_definition().parse(config)?;
+        let parsed = enrich(source_definition().clone(), config).parse(config)?;
         let groups = parsed.list("topic.creation.groups").unwrap_or_default();
         Ok(Self {
             connector: ConnectorConfig::read(&parsed)?,

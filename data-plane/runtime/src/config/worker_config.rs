@@ -1,6 +1,6 @@
 //! The keys of a worker file, standalone or distributed, and the settings that the runtime takes from them.
 
-use super::{ConverterClasses, PluginConfig, converter_class, key};
+use super::{PluginClasses, PluginConfig, converter_class, key};
 use crate::offsets::topic::OffsetTopic;
 use crate::unsupported;
 use dray_connect::config::{
@@ -82,7 +82,7 @@ fn millis(config: &ParsedConfig, key: &str) -> Result<Duration> {
 }
 
 fn define() -> ConfigDef {
-    let def = ConfigDef::new().with_classes(Arc::new(ConverterClasses));
+    let def = ConfigDef::new().with_classes(Arc::new(PluginClasses));
     rest(ssl(common(def)))
         .define(
             key("offset.storage.file.filename", Text, High, "The file that source offsets are kept in.").default_null(),

@@ -8,3 +8,4 @@ mod harness;
 mod retry;
 mod sink;
 mod source;
+mod transforms;

@@ -16,6 +16,7 @@ use dray_runtime::sink_task::{self, SinkParts};
 use dray_runtime::source_task::{self, SourceParts};
 use dray_runtime::status::TaskSelf;
 use dray_runtime::topics::TopicCreator;
+use dray_transforms::Chain;
 use std::future::Future;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -150,6 +151,7 @@ fn sink(stage: &Stage, away: &Away, shelf: &str, errors: &[(&str, &str)]) -> Tas
         config: map(&[("shelf", shelf)]),
         consumer: stage.kafka.consumer(&consumer, &["t".to_owned()], 1 << 20).unwrap(),
         converters: away.converters(),
+        chain: Chain::default(),
         policy: config.connector.errors,
         dead_letters: None,
         pattern: None,
@@ -173,6 +175,7 @@ fn source(stage: &Stage, away: &Away, errors: &[(&str, &str)]) -> Task {
         config: map(&[("topic", "out"), ("count", "10")]),
         lane: stage.kafka.producer_lane(&ClientConfig::new(), 1 << 20).unwrap(),
         converters: away.converters(),
+        chain: Chain::default(),
         policy,
         topics: TopicCreator::new(Vec::new(), || panic!("no topics are created")).unwrap(),
         offsets: stage.offsets.clone(),

@@ -1,0 +1,119 @@
+//! A connector's transforms, between it and its converters.
+
+use crate::policy::{ErrorPolicy, Failure, Stage, Tries};
+use dray_connect::Result;
+use dray_connect::backing::Backing;
+use dray_connect::sink_batch::SinkRecordData;
+use dray_connect::source_batch::{Body, SourceBatch};
+use dray_transforms::{Chain, Input, Origin, Output};
+use tokio_util::sync::CancellationToken;
+
+/// Runs the chain on a source's records, in place; encoded ones pass by. A record that fails retriably is tried again; one
+/// that fails for good and is tolerated is dropped and reported through `failed`. Waits only between tries.
+///
+/// # Errors
+/// The first failure that is not tolerated, or [`dray_connect::Error::Cancelled`] when `stop` ends a wait. The batch then
+/// ends before that record.
+pub async fn transform_source(
+    batch: &mut SourceBatch,
+    chain: &mut Chain,
+    policy: &ErrorPolicy,
+    failed: &mut (dyn FnMut(&Failure) + Send),
+    stop: &CancellationToken,
+) -> Result<()> {
+    if chain.is_empty() {
+        return Ok(());
+    }
+    for place in 0..batch.len() {
+        let mut tries = Tries::default();
+        while let Err(failure) = transform_one(batch, place, chain) {
+            let again = match tries.again(failure.stage, &failure.error, policy, stop).await {
+                Ok(false) => {
+                    failed(&failure);
+                    policy.judge(failure.error).map(|()| false)
+                }
+                again => again,
+            };
+            match again {
+                Ok(true) => {}
+                Ok(false) => {
+                    batch.records_mut().0[place].body = Body::Dropped;
+                    break;
+                }
+                Err(error) => {
+                    batch.truncate(place);
+                    return Err(error);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn transform_one(batch: &mut SourceBatch, place: usize, chain: &mut Chain) -> Result<(), Failure> {
+    let (records, backing) = batch.records_mut();
+    let record = &mut records[place];
+    let Body::Data { key, value, headers } = &mut record.body else {
+        return Ok(());
+    };
+    let input = Input {
+        topic: record.topic,
+        kafka_partition: record.kafka_partition,
+        timestamp: record.timestamp,
+        key: *key,
+        value: *value,
+        headers: headers.as_deref(),
+        origin: Origin::Source,
+    };
+    let Some(output) = apply(chain, input, backing)? else {
+        record.body = Body::Dropped;
+        return Ok(());
+    };
+    (*key, *value) = (output.key, output.value);
+    if output.headers.is_some() {
+        *headers = output.headers;
+    }
+    record.topic = output.topic;
+    record.kafka_partition = output.kafka_partition;
+    record.timestamp = output.timestamp;
+    Ok(())
+}
+
+/// Runs the chain on a sink's record; none when it was dropped.
+pub fn transform_sink(
+    mut record: SinkRecordData,
+    chain: &mut Chain,
+    backing: &mut Backing,
+) -> Result<Option<SinkRecordData>, Failure> {
+    if chain.is_empty() {
+        return Ok(Some(record));
+    }
+    let input = Input {
+        topic: record.topic,
+        kafka_partition: Some(record.partition),
+        timestamp: record.timestamp,
+        key: record.key,
+        value: record.value,
+        headers: record.headers.as_deref(),
+        origin: Origin::Sink { offset: record.offset },
+    };
+    let Some(output) = apply(chain, input, backing)? else {
+        return Ok(None);
+    };
+    record.topic = output.topic;
+    record.partition = output.kafka_partition.unwrap_or(record.partition);
+    record.timestamp = output.timestamp;
+    (record.key, record.value) = (output.key, output.value);
+    if output.headers.is_some() {
+        record.headers = output.headers;
+    }
+    Ok(Some(record))
+}
+
+fn apply(chain: &mut Chain, input: Input<'_>, backing: &mut Backing) -> Result<Option<Output>, Failure> {
+    chain.apply(input, backing).map_err(|failure| Failure {
+        stage: Stage::Transformation,
+        class: failure.stage.class.into(),
+        error: failure.error,
+    })
+}

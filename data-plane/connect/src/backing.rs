@@ -118,6 +118,7 @@ impl Backing {
     ///
     /// # Panics
     /// When the arena would pass 4 GiB: batches are bounded far below.
+    #[inline]
     pub fn copy(&mut self, bytes: &[u8]) -> Span {
         append(&mut self.arena, bytes)
     }

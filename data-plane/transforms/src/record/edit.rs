@@ -52,7 +52,8 @@ impl<'e> MapMut<'e> {
     #[must_use]
     #[inline]
     pub fn find(&self, name: &str) -> Option<usize> {
-        (0..self.len()).find(|index| is_named(self.backing, self.row[2 * index], name))
+        let (entries, _) = self.row.as_chunks::<2>();
+        entries.iter().position(|[key, _]| is_named(self.backing, *key, name))
     }
 
     /// The value at that place.

@@ -6,6 +6,7 @@ mod header_from;
 mod insert_field;
 mod insert_header;
 mod mask_field;
+mod regex_router;
 mod replace_field;
 mod timestamp_converter;
 mod timestamp_router;
@@ -24,6 +25,7 @@ pub(crate) const ALL: &[TransformationKind] = &[
     insert_field::KIND,
     insert_header::KIND,
     mask_field::KIND,
+    regex_router::KIND,
     replace_field::KIND,
     timestamp_converter::KIND,
     timestamp_router::KIND,

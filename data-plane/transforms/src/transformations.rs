@@ -1,14 +1,33 @@
 //! Apache's transformations, a file each.
 
+mod drop_headers;
 mod filter;
+mod header_from;
+mod insert_field;
+mod insert_header;
+mod mask_field;
 mod replace_field;
+mod timestamp_converter;
+mod timestamp_router;
+
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use dray_connect::config::{ConfigKey, ConfigType, Importance};
 
 use crate::registry::TransformationKind;
 
 /// All of them.
-pub(crate) const ALL: &[TransformationKind] = &[filter::KIND, replace_field::KIND];
+pub(crate) const ALL: &[TransformationKind] = &[
+    drop_headers::KIND,
+    filter::KIND,
+    header_from::KIND,
+    insert_field::KIND,
+    insert_header::KIND,
+    mask_field::KIND,
+    replace_field::KIND,
+    timestamp_converter::KIND,
+    timestamp_router::KIND,
+];
 
 /// The key that many of them have.
 const REPLACE_NULL: &str = "replace.null.with.default";
@@ -18,4 +37,11 @@ fn replace_null() -> ConfigKey {
         .default_value(true)
         .importance(Importance::Medium)
         .doc("Whether a field that is null and has a default is read as that default, or stays null.")
+}
+
+/// When a date format is made: years of two digits are read as those around it.
+fn now_millis() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok();
+    now.and_then(|now| i64::try_from(now.as_millis()).ok())
+        .unwrap_or_default()
 }

@@ -13,6 +13,7 @@ mod replace_field;
 mod set_schema_metadata;
 mod timestamp_converter;
 mod timestamp_router;
+mod value_to_key;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -35,6 +36,7 @@ pub(crate) const ALL: &[TransformationKind] = &[
     set_schema_metadata::KIND,
     timestamp_converter::KIND,
     timestamp_router::KIND,
+    value_to_key::KIND,
 ];
 
 /// The key that many of them have.

@@ -1,5 +1,6 @@
 //! Apache's transformations, a file each.
 
+mod cast;
 mod drop_headers;
 mod extract_field;
 mod filter;
@@ -23,6 +24,7 @@ use crate::registry::TransformationKind;
 
 /// All of them.
 pub(crate) const ALL: &[TransformationKind] = &[
+    cast::KIND,
     drop_headers::KIND,
     extract_field::KIND,
     filter::KIND,

@@ -98,7 +98,7 @@ fn bad_files_exit_2_with_one_line() {
         (
             &good,
             "{\"name\":\"a\",\"connector.class\":\"FileStreamSink\",\"topics\":\"t\",\"transforms\":\"x\"}",
-            "transforms and predicates are not supported yet",
+            "Missing required configuration \"transforms.x.type\"",
         ),
         (
             &good,

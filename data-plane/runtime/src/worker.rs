@@ -183,6 +183,8 @@ impl Worker {
             Make::Source(_) => SourceConfig::parse(config, self.config.topic_creation)?.connector,
             Make::Sink(_) => SinkConfig::parse(config)?.connector,
         };
+        // Each task reads its own; what is wrong with it is better said before there are any.
+        Chain::read(settings.originals())?;
         let stop = CancellationToken::new();
         let parts = InstanceParts {
             name: name.clone(),

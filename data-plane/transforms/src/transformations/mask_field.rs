@@ -214,13 +214,14 @@ impl Transformation for MaskField {
         let plan = self
             .plans
             .get(fields.schema(), |schema| plan(schema, &self.fields, self.replace_null))?;
-        fields.change(|values, backing| {
+        let masked = fields.change(|values, backing| {
             plan.defaults.fill(values, backing);
-            for index in &plan.masked {
-                values[*index] = self.mask.put(values[*index], backing)?;
+            for &index in &plan.masked {
+                values[index] = self.mask.put(values[index], backing).map_err(|error| (index, error))?;
             }
             Ok(())
-        })?;
+        });
+        masked.map_err(|(index, error)| fields.first_error(index, error))?;
         fields.refuse_null()?;
         Ok(Applied::Kept)
     }

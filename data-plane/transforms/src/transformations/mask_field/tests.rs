@@ -144,6 +144,12 @@ fn what_cannot_be_copied_is_refused() {
         value(MASK, &[("fields", "at")], given),
         Err("Invalid value: null used for required field: \"number\", schema type: INT32".to_owned())
     );
+    let given = structure(&schema, [Value::Null, Value::Null, decimal("1.50"), Value::Date(7)]);
+    assert_eq!(
+        value(MASK, &[("fields", "at"), ("replacement", "1")], given),
+        Err("Invalid value: null used for required field: \"number\", schema type: INT32".to_owned()),
+        "fields are copied in their order"
+    );
     let inner = SchemaBuilder::struct_().build().unwrap();
     let outer = SchemaBuilder::struct_().field("s", Arc::clone(&inner)).build().unwrap();
     let given = structure(&outer, [Struct::new(inner).unwrap().into()]);

@@ -162,7 +162,8 @@ impl Transformation for ReplaceField {
         if record.schema(self.side).is_none() {
             let mut map = record.map(self.side, PURPOSE)?;
             map.rename_each(|name| self.names.becomes(name))?;
-            if !self.names.renames.is_empty() {
+            // Names were unique before, so only a new one can be there twice.
+            if self.names.renames.iter().any(|(_, new)| map.has_twice(new)) {
                 map.keep_last_of_each_name();
             }
             return Ok(Applied::Kept);

@@ -162,12 +162,18 @@ impl ConfigDef {
         }
         let mut values = BTreeMap::new();
         for key in self.keys.values() {
-            let value = match (config.get(&key.name), &key.default) {
+            let mut value = match (config.get(&key.name), &key.default) {
                 (Some(text), _) => self.parse_type(&key.name, text, key.kind)?,
                 (None, Some(default)) => default.clone(),
                 (None, None) => return Err(Error::config(missing(&key.name))),
             };
             if let Some(validator) = &key.validator {
+                if let ConfigValue::List(elements) = &mut value
+                    && validator.removes_repetition()
+                {
+                    let mut seen = BTreeSet::new();
+                    elements.retain(|element| seen.insert(element.clone()));
+                }
                 validator.ensure_valid(&key.name, &value)?;
             }
             values.insert(key.name.clone(), value);

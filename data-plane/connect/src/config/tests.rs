@@ -179,6 +179,24 @@ fn texts_out_of_a_set() {
         list,
         Err("Invalid value x for configuration k: String must be one of: a"),
     );
+    let any = |texts: &[&str], expected| {
+        let list = ConfigValue::List(texts.iter().map(|text| (*text).to_owned()).collect());
+        check_valid(ValidList::any(), list, expected);
+    };
+    any(&["a", "b"], Ok(()));
+    any(
+        &[],
+        Err("Configuration 'k' must not be empty. Valid values include: any non-empty value"),
+    );
+    any(&["a", "a"], Err("Configuration 'k' values must not be duplicated."));
+    any(&["a", ""], Err("Configuration 'k' values must not be empty."));
+    check_valid(
+        ValidList::any(),
+        ConfigValue::Null,
+        Err("Configuration 'k' values must not be null."),
+    );
+    check_valid(ValidList::any_or_none(), ConfigValue::List(Vec::new()), Ok(()));
+    assert_eq!(ValidList::any().describe(), "");
     let case = || CaseInsensitiveValidString::of(["requested", "required"]);
     check_valid(case(), "REQUIRED", Ok(()));
     // The order is that of a Java HashSet.
@@ -242,6 +260,24 @@ fn other_validators() {
     );
     let lambda = Lambda::new("never", |name, _| Err(Error::config(format!("no {name}"))));
     check_valid(lambda, 1, Err("no k"));
+}
+
+#[test]
+fn repetition_in_a_list_is_removed_by_parse_and_reported_by_validation() {
+    let key = ConfigKey::new("k", ConfigType::List).validator(ValidList::any());
+    let def = ConfigDef::new().define(key);
+    let parsed = def.parse(&[("k".to_owned(), "b, a,b".to_owned())].into()).unwrap();
+    assert_eq!(parsed.list("k"), Some(&["b".to_owned(), "a".to_owned()][..]));
+    let duplicated = "Configuration 'k' values must not be duplicated.".to_owned();
+    assert_eq!(
+        errors_of(&def, &[("k", Some("b, a,b"))]),
+        [("k".to_owned(), Some("b,a,b".to_owned()), vec![duplicated])]
+    );
+    let embedding = ConfigDef::new().embed("x.", "X", 0, &def);
+    let error = embedding
+        .parse(&[("x.k".to_owned(), "b,b".to_owned())].into())
+        .unwrap_err();
+    assert_eq!(error.to_string(), "Configuration 'k' values must not be duplicated.");
 }
 
 fn errors_of(def: &ConfigDef, config: &[(&str, Option<&str>)]) -> Vec<(String, Option<String>, Vec<String>)> {

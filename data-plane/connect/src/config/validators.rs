@@ -14,6 +14,12 @@ pub trait Validator: fmt::Debug + Send + Sync {
 
     /// The values that pass, in words for documentation.
     fn describe(&self) -> String;
+
+    /// Whether `parse` takes repetition out of a list before it asks this validator. `validate_all` leaves it in, so that
+    /// the validator reports it.
+    fn removes_repetition(&self) -> bool {
+        false
+    }
 }
 
 /// Refuses the value.
@@ -167,28 +173,74 @@ impl Validator for ValidString {
     }
 }
 
-/// A list whose elements are each one of some texts.
+/// A list of texts that are not empty, each once (KIP-1161). Null fails.
 #[derive(Clone, Debug)]
-pub struct ValidList(ValidString);
+pub struct ValidList {
+    /// What an element can be; anything when there is none.
+    valid: ValidString,
+    may_be_empty: bool,
+}
 
 impl ValidList {
-    /// Elements out of these.
+    /// Elements out of these, or no element.
     #[must_use]
     pub fn of<S: Into<String>>(texts: impl IntoIterator<Item = S>) -> Self {
-        Self(ValidString::of(texts))
+        Self {
+            valid: ValidString::of(texts),
+            may_be_empty: true,
+        }
+    }
+
+    /// Any elements, but at least one.
+    #[must_use]
+    pub fn any() -> Self {
+        Self {
+            may_be_empty: false,
+            ..Self::any_or_none()
+        }
+    }
+
+    /// Any elements, or none.
+    #[must_use]
+    pub fn any_or_none() -> Self {
+        Self::of(<[String; 0]>::default())
     }
 }
 
 impl Validator for ValidList {
     fn ensure_valid(&self, name: &str, value: &ConfigValue) -> Result<()> {
-        for element in elements(name, value)? {
-            self.0.ensure_valid(name, &ConfigValue::String(element.clone()))?;
+        let elements = elements(name, value)?;
+        let refuse = |problem: &str| Err(Error::config(format!("Configuration '{name}' {problem}")));
+        if value.is_null() {
+            return refuse("values must not be null.");
+        }
+        if elements.is_empty() && !self.may_be_empty {
+            return refuse("must not be empty. Valid values include: any non-empty value");
+        }
+        let mut seen = HashSet::new();
+        if !elements.iter().all(|element| seen.insert(element)) {
+            return refuse("values must not be duplicated.");
+        }
+        for element in elements {
+            if element.is_empty() {
+                return refuse("values must not be empty.");
+            }
+            if !self.valid.0.is_empty() {
+                self.valid.ensure_valid(name, &ConfigValue::String(element.clone()))?;
+            }
         }
         Ok(())
     }
 
     fn describe(&self) -> String {
-        self.0.describe()
+        if self.valid.0.is_empty() {
+            return String::new();
+        }
+        self.valid.describe()
+    }
+
+    fn removes_repetition(&self) -> bool {
+        true
     }
 }
 

@@ -119,13 +119,7 @@ impl Backing {
     /// # Panics
     /// When the arena would pass 4 GiB: batches are bounded far below.
     pub fn copy(&mut self, bytes: &[u8]) -> Span {
-        let start = u32::try_from(self.arena.len()).expect("a batch stays below 4 GiB");
-        self.arena.extend_from_slice(bytes);
-        Span {
-            block: ARENA,
-            start,
-            len: bytes.len() as u32,
-        }
+        append(&mut self.arena, bytes)
     }
 
     /// The bytes of a span of this backing.
@@ -181,6 +175,12 @@ impl Backing {
         &self.topics[id.0 as usize]
     }
 
+    /// A topic's name, copied into the arena.
+    #[inline]
+    pub(crate) fn copy_topic(&mut self, id: TopicId) -> Span {
+        append(&mut self.arena, self.topics[id.0 as usize].as_bytes())
+    }
+
     /// Appends a row.
     ///
     /// # Panics
@@ -227,6 +227,17 @@ impl Backing {
         self.nodes.clear();
         self.schemas.clear();
         self.topics.clear();
+    }
+}
+
+#[inline]
+fn append(arena: &mut Vec<u8>, bytes: &[u8]) -> Span {
+    let start = u32::try_from(arena.len()).expect("a batch stays below 4 GiB");
+    arena.extend_from_slice(bytes);
+    Span {
+        block: ARENA,
+        start,
+        len: bytes.len() as u32,
     }
 }
 

@@ -11,6 +11,8 @@ mod predicates;
 pub mod record;
 mod registry;
 pub mod simple_date_format;
+#[cfg(test)]
+mod testing;
 mod transformations;
 
 use dray_connect::Result;

@@ -196,6 +196,12 @@ impl<'r> ConnectRecord<'r> {
         self.backing.topic_name(self.topic)
     }
 
+    /// The topic's place in the table of the batch.
+    #[must_use]
+    pub fn topic_id(&self) -> TopicId {
+        self.topic
+    }
+
     /// Changes the topic.
     pub fn set_topic(&mut self, topic: &Arc<str>) {
         self.topic = self.backing.topic(topic);

@@ -1,6 +1,11 @@
 //! Apache's transformations, a file each.
 
+mod drop_headers;
 mod filter;
+mod header_from;
+mod insert_field;
+mod insert_header;
+mod mask_field;
 mod replace_field;
 
 use dray_connect::config::{ConfigKey, ConfigType, Importance};
@@ -8,7 +13,15 @@ use dray_connect::config::{ConfigKey, ConfigType, Importance};
 use crate::registry::TransformationKind;
 
 /// All of them.
-pub(crate) const ALL: &[TransformationKind] = &[filter::KIND, replace_field::KIND];
+pub(crate) const ALL: &[TransformationKind] = &[
+    drop_headers::KIND,
+    filter::KIND,
+    header_from::KIND,
+    insert_field::KIND,
+    insert_header::KIND,
+    mask_field::KIND,
+    replace_field::KIND,
+];
 
 /// The key that many of them have.
 const REPLACE_NULL: &str = "replace.null.with.default";

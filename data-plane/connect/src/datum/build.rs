@@ -3,7 +3,7 @@
 use bigdecimal::BigDecimal;
 
 use super::{Datum, Utf8Span};
-use crate::backing::{Backing, SchemaId};
+use crate::backing::{Backing, SchemaId, TopicId};
 use crate::error::{Error, Result};
 use crate::schema::validate_field;
 use crate::value::Value;
@@ -12,6 +12,12 @@ impl Backing {
     /// A string, copied in.
     pub fn text(&mut self, text: &str) -> Datum {
         let span = self.copy(text.as_bytes());
+        Datum::Str(Utf8Span::checked_by_caller(self, span))
+    }
+
+    /// The name of a topic of this batch as a string.
+    pub fn topic_text(&mut self, topic: TopicId) -> Datum {
+        let span = self.copy_topic(topic);
         Datum::Str(Utf8Span::checked_by_caller(self, span))
     }
 

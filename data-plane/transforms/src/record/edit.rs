@@ -1,8 +1,9 @@
 //! The copy of a map's entries or a struct's fields that the transforms of a chain change in place.
 
+use dray_connect::Result;
 use dray_connect::backing::{Backing, SchemaId};
-use dray_connect::datum::Datum;
-use dray_connect::schema::SchemaRef;
+use dray_connect::datum::{Datum, ValueRef};
+use dray_connect::schema::{Field, SchemaRef, validate_field};
 
 use super::{Content, Operand};
 
@@ -221,5 +222,27 @@ impl<'e> StructMut<'e> {
         self.schema = self.backing.schema(schema);
         self.operand.schema = Some(self.schema);
         self.operand.content = Content::Struct(self.schema);
+    }
+
+    /// Changes the values, whose schema stays: `change` gets them and the batch to put new ones in. The schemas of the
+    /// fields must allow what is put there.
+    #[inline]
+    pub fn change<T>(&mut self, change: impl FnOnce(&mut [Datum], &mut Backing) -> T) -> T {
+        change(&mut self.operand.row, self.backing)
+    }
+
+    /// Refuses null in a required field, even where there is a default, as `Struct.put` does it while a transform of Java
+    /// copies field by field.
+    ///
+    /// # Errors
+    /// The first such field.
+    #[inline]
+    pub fn refuse_null(&self) -> Result<()> {
+        let fields = self.schema().fields()?;
+        let refused = |(field, value): &(&Field, &Datum)| matches!(value, Datum::Null) && !field.schema.optional();
+        match fields.iter().zip(self.values()).find(refused) {
+            None => Ok(()),
+            Some((field, _)) => validate_field(&field.name, &field.schema, ValueRef::Null),
+        }
     }
 }

@@ -6,6 +6,7 @@
 
 pub mod chain;
 pub mod config;
+pub mod field_path;
 mod plans;
 mod predicates;
 pub mod record;

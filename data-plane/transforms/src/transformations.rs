@@ -1,12 +1,16 @@
 //! Apache's transformations, a file each.
 
 mod drop_headers;
+mod extract_field;
 mod filter;
+mod flatten;
 mod header_from;
+mod hoist_field;
 mod insert_field;
 mod insert_header;
 mod mask_field;
 mod replace_field;
+mod set_schema_metadata;
 
 use dray_connect::config::{ConfigKey, ConfigType, Importance};
 
@@ -15,12 +19,16 @@ use crate::registry::TransformationKind;
 /// All of them.
 pub(crate) const ALL: &[TransformationKind] = &[
     drop_headers::KIND,
+    extract_field::KIND,
     filter::KIND,
+    flatten::KIND,
     header_from::KIND,
+    hoist_field::KIND,
     insert_field::KIND,
     insert_header::KIND,
     mask_field::KIND,
     replace_field::KIND,
+    set_schema_metadata::KIND,
 ];
 
 /// The key that many of them have.

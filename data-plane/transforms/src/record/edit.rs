@@ -5,7 +5,7 @@ use dray_connect::backing::{Backing, SchemaId};
 use dray_connect::datum::{Datum, ValueRef};
 use dray_connect::schema::{Field, SchemaRef, validate_field};
 
-use super::{Content, Operand};
+use super::{ConnectRecord, Content, Operand, Side, not_a_map, not_a_struct};
 
 /// The entries of a map in their order. Names are looked up one after the other: maps of records are short.
 pub struct MapMut<'e> {
@@ -52,7 +52,7 @@ impl<'e> MapMut<'e> {
     #[must_use]
     #[inline]
     pub fn find(&self, name: &str) -> Option<usize> {
-        (0..self.len()).find(|index| is_named(self.backing, self.row[2 * index], name))
+        find_entry(self.backing, self.row, name)
     }
 
     /// The value at that place.
@@ -166,6 +166,13 @@ fn is_named(backing: &Backing, key: Datum, name: &str) -> bool {
     matches!(key, Datum::Str(text) if text.span().len() == name.len() && backing.bytes(text.span()) == name.as_bytes())
 }
 
+/// The place of the entry with that name in the parts of a map, which are keys and values by turns.
+#[must_use]
+#[inline]
+pub fn find_entry(backing: &Backing, parts: &[Datum], name: &str) -> Option<usize> {
+    (0..parts.len() / 2).find(|index| is_named(backing, parts[2 * index], name))
+}
+
 /// The fields of a struct in the order of its schema.
 pub struct StructMut<'e> {
     operand: &'e mut Operand,
@@ -243,6 +250,36 @@ impl<'e> StructMut<'e> {
         match fields.iter().zip(self.values()).find(refused) {
             None => Ok(()),
             Some((field, _)) => validate_field(&field.name, &field.schema, ValueRef::Null),
+        }
+    }
+}
+
+/// Reading without a copy.
+impl ConnectRecord<'_> {
+    /// The entries of a map, keys and values by turns: as [`ConnectRecord::map`], for one who changes nothing.
+    ///
+    /// # Errors
+    /// When the key or value is no map.
+    pub fn entries(&self, side: Side, purpose: &str) -> Result<&[Datum]> {
+        let operand = self.operand(side);
+        match operand.content {
+            Content::Map => Ok(&operand.row),
+            Content::Whole(datum @ Datum::Map(_)) => Ok(datum.parts(self.backing())),
+            Content::Whole(_) | Content::Struct(_) => Err(not_a_map(purpose, self.java_class(side))),
+        }
+    }
+
+    /// The schema of a struct and the values of its fields: as [`ConnectRecord::record`], for one who changes nothing.
+    ///
+    /// # Errors
+    /// When the key or value is no struct.
+    pub fn fields(&self, side: Side, purpose: &str) -> Result<(&SchemaRef, &[Datum])> {
+        let operand = self.operand(side);
+        let backing = self.backing();
+        match operand.content {
+            Content::Struct(schema) => Ok((backing.schema_of(schema), &operand.row)),
+            Content::Whole(datum @ Datum::Struct(row)) => Ok((backing.schema_of(row.schema()), datum.parts(backing))),
+            Content::Whole(_) | Content::Map => Err(not_a_struct(purpose, self.java_class(side))),
         }
     }
 }

@@ -11,6 +11,7 @@ mod insert_header;
 mod mask_field;
 mod replace_field;
 mod set_schema_metadata;
+mod value_to_key;
 
 use dray_connect::config::{ConfigKey, ConfigType, Importance};
 
@@ -29,6 +30,7 @@ pub(crate) const ALL: &[TransformationKind] = &[
     mask_field::KIND,
     replace_field::KIND,
     set_schema_metadata::KIND,
+    value_to_key::KIND,
 ];
 
 /// The key that many of them have.

@@ -9,6 +9,7 @@ use dray_connect::value::Value;
 use dray_connect::{Error, Result};
 
 use crate::plans::{Plans, copy_schema_basics};
+use crate::record::not_a_name;
 use crate::registry::TransformationKind;
 use crate::{Applied, ConnectRecord, Side, Transformation};
 
@@ -115,10 +116,7 @@ struct Entries<'f> {
 impl Entries<'_> {
     fn add(&mut self, key: Datum, value: Datum, backing: &mut Backing) -> Result<()> {
         let Datum::Str(text) = key else {
-            let class = key.view(backing).java_class();
-            return Err(Error::data(format!(
-                "a map with a key of class {class} cannot be flattened: its keys must be strings"
-            )));
+            return Err(not_a_name(key.view(backing).java_class()));
         };
         match value {
             Datum::Null

@@ -77,7 +77,7 @@ fn what_a_map_must_not_hold() {
         ),
         (
             SchemaAndValue::schemaless(Value::map([(1.into(), 2.into())])),
-            "a map with a key of class java.lang.Integer cannot be flattened: its keys must be strings",
+            "a map with a key of class java.lang.Integer is no record: its keys must be strings",
         ),
     ] {
         assert_eq!(flat(of), Err(problem.to_owned()));

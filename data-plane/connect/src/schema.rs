@@ -238,6 +238,15 @@ impl Schema {
         self.element.as_ref()
     }
 
+    /// A schema that has this name and this version where they are given, and is the same otherwise. Nothing is checked.
+    #[must_use]
+    pub fn with_metadata(&self, name: Option<&str>, version: Option<i32>) -> SchemaRef {
+        let mut schema = self.clone();
+        schema.name = name.map(Into::into).or(schema.name);
+        schema.version = version.or(schema.version);
+        Arc::new(schema)
+    }
+
     /// Whether two schemas are equal; two handles of one schema are found so without looking inside.
     #[must_use]
     pub fn same(a: &SchemaRef, b: &SchemaRef) -> bool {

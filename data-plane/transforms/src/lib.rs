@@ -6,6 +6,8 @@
 
 pub mod chain;
 pub mod config;
+pub mod field_path;
+mod java;
 mod plans;
 mod predicates;
 pub mod record;

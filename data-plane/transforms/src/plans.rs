@@ -56,15 +56,14 @@ pub(crate) struct Defaults(Vec<(usize, Value)>);
 impl Defaults {
     /// Those of the fields of a struct schema; none when `replace` is false.
     pub(crate) fn of(schema: &SchemaRef, replace: bool) -> Result<Self> {
-        let mut defaults = Vec::new();
-        for field in schema.fields()? {
-            if let Some(default) = field.schema.default()
-                && replace
-            {
-                defaults.push((field.index, default.clone()));
-            }
-        }
-        Ok(Self(defaults))
+        let fields = schema.fields()?.iter().filter(|_| replace);
+        Ok(Self::at(fields.map(|field| (field.index, &field.schema))))
+    }
+
+    /// Those of schemas at these places.
+    pub(crate) fn at<'s>(schemas: impl IntoIterator<Item = (usize, &'s SchemaRef)>) -> Self {
+        let default = |(index, schema): (usize, &SchemaRef)| Some((index, schema.default()?.clone()));
+        Self(schemas.into_iter().filter_map(default).collect())
     }
 
     /// Puts them where there is null.

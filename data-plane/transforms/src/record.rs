@@ -14,7 +14,8 @@ use dray_connect::header::Headers;
 use dray_connect::schema::SchemaRef;
 use dray_connect::{Error, Result};
 
-pub use self::edit::{MapMut, Name, StructMut};
+pub(crate) use self::edit::not_a_name;
+pub use self::edit::{MapMut, Name, StructMut, find_entry};
 
 /// Which of a record's two values a transform works on: what `$Key` and `$Value` say at the end of its class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -305,10 +306,7 @@ impl<'r> ConnectRecord<'r> {
                 operand.content = Content::Map;
             }
             Content::Whole(_) | Content::Struct(_) => {
-                return Err(Error::data(format!(
-                    "Only Map objects supported in absence of schema for [{purpose}], found: {}",
-                    operand.java_class(backing)
-                )));
+                return Err(not_a_map(purpose, operand.java_class(backing)));
             }
         }
         Ok(MapMut::new(&mut operand.row, backing))
@@ -329,12 +327,23 @@ impl<'r> ConnectRecord<'r> {
                 row.schema()
             }
             Content::Whole(_) | Content::Map => {
-                return Err(Error::data(format!(
-                    "Only Struct objects supported for [{purpose}], found: {}",
-                    operand.java_class(backing)
-                )));
+                return Err(not_a_struct(purpose, operand.java_class(backing)));
             }
         };
         Ok(StructMut::new(operand, schema, backing))
     }
+}
+
+/// The error of Connect's `requireMap`.
+#[cold]
+pub(crate) fn not_a_map(purpose: &str, class: &str) -> Error {
+    Error::data(format!(
+        "Only Map objects supported in absence of schema for [{purpose}], found: {class}"
+    ))
+}
+
+/// The error of Connect's `requireStruct`.
+#[cold]
+pub(crate) fn not_a_struct(purpose: &str, class: &str) -> Error {
+    Error::data(format!("Only Struct objects supported for [{purpose}], found: {class}"))
 }

@@ -16,6 +16,7 @@ pub(crate) struct Record {
     pub(crate) topic: &'static str,
     pub(crate) partition: Option<i32>,
     pub(crate) timestamp: Option<i64>,
+    pub(crate) key: SchemaAndValue,
     pub(crate) value: SchemaAndValue,
     pub(crate) headers: Headers,
     pub(crate) origin: Origin,
@@ -25,6 +26,7 @@ pub(crate) struct Record {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Result {
     pub(crate) topic: String,
+    pub(crate) key: SchemaAndValue,
     pub(crate) value: SchemaAndValue,
     pub(crate) headers: Headers,
 }
@@ -35,6 +37,7 @@ pub(crate) fn record(value: SchemaAndValue) -> Record {
         topic: "t",
         partition: None,
         timestamp: None,
+        key: SchemaAndValue::NULL,
         value,
         headers: Headers::new(),
         origin: Origin::Source,
@@ -82,11 +85,8 @@ fn apply_chain(chain: &mut Chain, record: &Record) -> std::result::Result<Result
         topic: backing.topic(&record.topic.into()),
         kafka_partition: record.partition,
         timestamp: record.timestamp,
-        key: Field::default(),
-        value: Field {
-            schema: record.value.schema.as_ref().map(|schema| backing.schema(schema)),
-            datum: backing.value(&record.value.value),
-        },
+        key: put(&record.key, &mut backing),
+        value: put(&record.value, &mut backing),
         headers: Some(&record.headers),
         origin: record.origin,
     };
@@ -94,17 +94,29 @@ fn apply_chain(chain: &mut Chain, record: &Record) -> std::result::Result<Result
         .apply(input, &mut backing)
         .map_err(|failure| failure.error.to_string())?;
     let output = output.expect("none of these drops records");
-    let (schema, value) = output.value.view(&backing);
     Ok(Result {
         topic: backing.topic_name(output.topic).to_string(),
-        value: SchemaAndValue {
-            schema: schema.cloned(),
-            value: value.to_value(),
-        },
+        key: taken(output.key, &backing),
+        value: taken(output.value, &backing),
         headers: output
             .headers
             .map_or_else(|| record.headers.clone(), |headers| *headers),
     })
+}
+
+fn put(data: &SchemaAndValue, backing: &mut Backing) -> Field {
+    Field {
+        schema: data.schema.as_ref().map(|schema| backing.schema(schema)),
+        datum: backing.value(&data.value),
+    }
+}
+
+fn taken(field: Field, backing: &Backing) -> SchemaAndValue {
+    let (schema, value) = field.view(backing);
+    SchemaAndValue {
+        schema: schema.cloned(),
+        value: value.to_value(),
+    }
 }
 
 /// The value after the transform; its message where it fails.

@@ -1,14 +1,19 @@
 //! Apache's transformations, a file each.
 
 mod drop_headers;
+mod extract_field;
 mod filter;
+mod flatten;
 mod header_from;
+mod hoist_field;
 mod insert_field;
 mod insert_header;
 mod mask_field;
 mod replace_field;
+mod set_schema_metadata;
 mod timestamp_converter;
 mod timestamp_router;
+mod value_to_key;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -19,14 +24,19 @@ use crate::registry::TransformationKind;
 /// All of them.
 pub(crate) const ALL: &[TransformationKind] = &[
     drop_headers::KIND,
+    extract_field::KIND,
     filter::KIND,
+    flatten::KIND,
     header_from::KIND,
+    hoist_field::KIND,
     insert_field::KIND,
     insert_header::KIND,
     mask_field::KIND,
     replace_field::KIND,
+    set_schema_metadata::KIND,
     timestamp_converter::KIND,
     timestamp_router::KIND,
+    value_to_key::KIND,
 ];
 
 /// The key that many of them have.

@@ -103,7 +103,7 @@ fn what_is_wrong_is_said_when_the_chain_is_read() {
                 ("transforms.a.type", "ReplaceField$Key"),
                 ("transforms.a.renames", "one"),
             ],
-            "Invalid value one for configuration renames: Invalid rename mapping: one",
+            "Invalid value [one] for configuration renames: Invalid rename mapping: one",
         ),
     ] {
         let error = Chain::read(&config(&pairs)).err().map(|error| error.to_string());

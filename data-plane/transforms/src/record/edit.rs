@@ -1,11 +1,14 @@
 //! The copy of a map's entries or a struct's fields that the transforms of a chain change in place.
 
-use dray_connect::Result;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use dray_connect::backing::{Backing, SchemaId};
 use dray_connect::datum::{Datum, ValueRef};
 use dray_connect::schema::{Field, SchemaRef, validate_field};
+use dray_connect::{Error, Result};
 
-use super::{Content, Operand};
+use super::{ConnectRecord, Content, Operand, Side, not_a_map, not_a_struct};
 
 /// The entries of a map in their order. Names are looked up one after the other: maps of records are short.
 pub struct MapMut<'e> {
@@ -52,8 +55,7 @@ impl<'e> MapMut<'e> {
     #[must_use]
     #[inline]
     pub fn find(&self, name: &str) -> Option<usize> {
-        let (entries, _) = self.row.as_chunks::<2>();
-        entries.iter().position(|[key, _]| is_named(self.backing, *key, name))
+        find_entry(self.backing, self.row, name)
     }
 
     /// The value at that place.
@@ -92,41 +94,62 @@ impl<'e> MapMut<'e> {
         Some(value)
     }
 
-    /// Asks of each entry what becomes of its name: none removes the entry, the same bytes keep it.
+    /// Asks of each entry what becomes of its name, of which there is none when its key is null: none removes the entry,
+    /// the same bytes keep it.
+    ///
+    /// # Errors
+    /// When a key is no string.
     #[inline]
-    pub fn rename_each(&mut self, mut becomes: impl FnMut(&[u8]) -> Name) {
+    pub fn rename_each(&mut self, mut becomes: impl FnMut(Option<&[u8]>) -> Name) -> Result<()> {
         let mut kept = 0;
         for index in 0..self.len() {
             let (key, value) = (self.row[2 * index], self.row[2 * index + 1]);
-            let key = match name_of(self.backing, key).map(&mut becomes) {
-                None | Some(Name::Same) => key,
-                Some(Name::Removed) => continue,
-                Some(Name::New(name)) => self.backing.text(&name),
+            let name = name_of(self.backing, key);
+            if name.is_none() && key != Datum::Null {
+                return Err(not_a_name(key.view(self.backing).java_class()));
+            }
+            let key = match becomes(name) {
+                Name::Same => key,
+                Name::Removed => continue,
+                Name::New(name) => self.backing.text(&name),
             };
             self.row[2 * kept] = key;
             self.row[2 * kept + 1] = value;
             kept += 1;
         }
         self.row.truncate(2 * kept);
+        Ok(())
     }
 
     /// Where several entries have one name, as after renaming: the last value counts, at the first place.
     pub fn keep_last_of_each_name(&mut self) {
-        let mut index = 1;
-        while index < self.len() {
-            let key = self.row[2 * index];
-            let first = (0..index).find(|before| {
-                let name = |key| name_of(self.backing, key);
-                name(key).is_some() && name(self.row[2 * before]) == name(key)
-            });
+        let (row, backing) = (&mut *self.row, &*self.backing);
+        let mut places: HashMap<&[u8], usize> = HashMap::new();
+        let hashed = row.len() / 2 > FEW;
+        let mut kept = 0;
+        for index in 0..row.len() / 2 {
+            let (key, value) = (row[2 * index], row[2 * index + 1]);
+            let first = match name_of(backing, key) {
+                None => None,
+                Some(name) if hashed => match places.entry(name) {
+                    Entry::Occupied(place) => Some(*place.get()),
+                    Entry::Vacant(place) => {
+                        place.insert(kept);
+                        None
+                    }
+                },
+                Some(name) => (0..kept).find(|before| name_of(backing, row[2 * before]) == Some(name)),
+            };
             match first {
-                None => index += 1,
-                Some(first) => {
-                    self.row[2 * first + 1] = self.row[2 * index + 1];
-                    self.row.drain(2 * index..2 * index + 2);
+                Some(first) => row[2 * first + 1] = value,
+                None => {
+                    row[2 * kept] = key;
+                    row[2 * kept + 1] = value;
+                    kept += 1;
                 }
             }
         }
+        row.truncate(2 * kept);
     }
 
     /// Removes all entries and puts these in their place: keys and values by turns. No two keys may be equal.
@@ -140,6 +163,17 @@ impl<'e> MapMut<'e> {
     pub fn parts(&self) -> &[Datum] {
         self.row
     }
+}
+
+/// Up to so many names are compared one by one, which is faster than hashing them.
+const FEW: usize = 16;
+
+/// Java casts such a key to a string and throws.
+#[cold]
+pub(crate) fn not_a_name(class: &str) -> Error {
+    Error::data(format!(
+        "a map with a key of class {class} is no record: its keys must be strings"
+    ))
 }
 
 /// What becomes of an entry's name.
@@ -165,6 +199,14 @@ fn name_of(backing: &Backing, key: Datum) -> Option<&[u8]> {
 fn is_named(backing: &Backing, key: Datum, name: &str) -> bool {
     // The length is at hand, the bytes are not.
     matches!(key, Datum::Str(text) if text.span().len() == name.len() && backing.bytes(text.span()) == name.as_bytes())
+}
+
+/// The place of the entry with that name in the parts of a map, which are keys and values by turns.
+#[must_use]
+#[inline]
+pub fn find_entry(backing: &Backing, parts: &[Datum], name: &str) -> Option<usize> {
+    let (entries, _) = parts.as_chunks::<2>();
+    entries.iter().position(|[key, _]| is_named(backing, *key, name))
 }
 
 /// The fields of a struct in the order of its schema.
@@ -244,6 +286,36 @@ impl<'e> StructMut<'e> {
         match fields.iter().zip(self.values()).find(refused) {
             None => Ok(()),
             Some((field, _)) => validate_field(&field.name, &field.schema, ValueRef::Null),
+        }
+    }
+}
+
+/// Reading without a copy.
+impl ConnectRecord<'_> {
+    /// The entries of a map, keys and values by turns: as [`ConnectRecord::map`], for one who changes nothing.
+    ///
+    /// # Errors
+    /// When the key or value is no map.
+    pub fn entries(&self, side: Side, purpose: &str) -> Result<&[Datum]> {
+        let operand = self.operand(side);
+        match operand.content {
+            Content::Map => Ok(&operand.row),
+            Content::Whole(datum @ Datum::Map(_)) => Ok(datum.parts(self.backing())),
+            Content::Whole(_) | Content::Struct(_) => Err(not_a_map(purpose, self.java_class(side))),
+        }
+    }
+
+    /// The schema of a struct and the values of its fields: as [`ConnectRecord::record`], for one who changes nothing.
+    ///
+    /// # Errors
+    /// When the key or value is no struct.
+    pub fn fields(&self, side: Side, purpose: &str) -> Result<(&SchemaRef, &[Datum])> {
+        let operand = self.operand(side);
+        let backing = self.backing();
+        match operand.content {
+            Content::Struct(schema) => Ok((backing.schema_of(schema), &operand.row)),
+            Content::Whole(datum @ Datum::Struct(row)) => Ok((backing.schema_of(row.schema()), datum.parts(backing))),
+            Content::Whole(_) | Content::Map => Err(not_a_struct(purpose, self.java_class(side))),
         }
     }
 }

@@ -80,8 +80,7 @@ fn offset<U: Unit>(text: &[U], mut at: usize, sign: i32, digits: Digits) -> Foun
             hours = 10 * hours + digit;
             at += 1;
         }
-        // The end of the text is an error even where one digit would do: minutes have to follow.
-        Err(stopped) if digits != Digits::ShortColon || stopped == text.len() => return Err(stopped),
+        Err(stopped) if digits != Digits::ShortColon => return Err(stopped),
         Err(_) => {}
     }
     if hours > 23 {

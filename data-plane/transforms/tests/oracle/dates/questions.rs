@@ -124,6 +124,7 @@ pub(super) fn all() -> Vec<Question> {
     mixed(&mut questions, &mut random);
     wrong_patterns(&mut questions, &mut random);
     two_digit_years(&mut questions, &mut random);
+    odd_ones(&mut questions);
     questions
 }
 
@@ -299,5 +300,55 @@ fn two_digit_years(questions: &mut Vec<Question>, random: &mut Random) {
                 });
             }
         }
+    }
+}
+
+/// What chance hardly finds.
+fn odd_ones(questions: &mut Vec<Question>) {
+    for (pattern, text) in [
+        // The era of a week year is that of the other fields in local time.
+        ("yyyy-MM-dd HH X YYYY", "0001-01-01 00 +23 5"),
+        ("yyyy-MM-dd HH X YYYY", "0000-12-31 23 -23 5"),
+        ("G yyyy D YYYY", "BC 0001 366 0001"),
+        // The point of a number wraps around.
+        ("m", "1E2147483647"),
+        ("m", "1E2147483646"),
+        ("m", "1E-2147483648"),
+        ("m", "1E000000000000000000000000000002"),
+        // A year of two digits, then another that is in a century for sure.
+        ("yy yy M", "46 47 -20"),
+        ("yy yy M", "47 46 -20"),
+        ("yy YY M", "46 47 1"),
+        ("yy YY w", "47 46 1"),
+        // Blanks are skipped, and the zone looked for where they start.
+        ("z", " GMT"),
+        ("z", " GMT+1:00"),
+        ("z", "\tUTC"),
+        ("z", "  +0100"),
+        ("X", " Z"),
+        ("X", " z"),
+        ("XXX", "\t+01:00"),
+        ("z", "GMT+1"),
+        ("z", "GMT+1:"),
+        ("z", "GMT+1:1"),
+        ("z", "GMT+12"),
+        ("z", "GMT+123"),
+        ("Z", "GMT-9:59x"),
+        ("z", "Coordinated Universal Time"),
+        ("Z", "coordinated universal times"),
+        ("z", "Coordinated Universal"),
+        // Characters whose lower or upper case is ASCII.
+        ("EEE", "\u{17f}UN"),
+        ("EEE", "\u{17f}at"),
+        ("EEEE", "fr\u{131}day"),
+        ("EEEE", "FR\u{130}DAY"),
+        ("G", "anno dom\u{131}n\u{130}"),
+        ("yyyy 'K'", "2024 \u{212a}"),
+        // Blanks of other kinds.
+        ("yyyy MM", "2024\u{a0}01"),
+        ("yyyy\u{a0}MM", "2024 01"),
+        ("yyyy'T'MM", "2024t01"),
+    ] {
+        questions.push(parse(pattern, text.to_owned()));
     }
 }

@@ -12,6 +12,7 @@ pub mod error;
 pub mod header;
 pub mod logical;
 pub mod offset;
+pub mod pattern;
 pub mod projector;
 pub mod schema;
 pub mod sink_batch;

@@ -8,6 +8,7 @@ use crate::policy::{ErrorPolicy, Failure, Stage};
 use crate::status::TaskSelf;
 use dray_connect::connector::{SinkOffsets, SinkTask};
 use dray_connect::context::SinkTaskContext;
+use dray_connect::pattern::Pattern;
 use dray_connect::sink_batch::{SinkBatch, TimestampType, TopicPartition};
 use dray_connect::{ConfigMap, Error, Result};
 use dray_kafka::port::{Admin, Consumer, ConsumerEvent, FetchBatch, FetchedRecord};
@@ -87,7 +88,7 @@ const LISTING_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A `topics.regex`.
 pub struct TopicPattern {
-    regex: fancy_regex::Regex,
+    pattern: Pattern,
     admin: Arc<dyn Admin>,
     subscribed: Vec<String>,
 }
@@ -95,12 +96,20 @@ pub struct TopicPattern {
 impl TopicPattern {
     /// A pattern that matches whole names.
     #[must_use]
-    pub fn new(regex: fancy_regex::Regex, admin: Arc<dyn Admin>) -> Self {
+    pub fn new(pattern: Pattern, admin: Arc<dyn Admin>) -> Self {
         Self {
-            regex,
+            pattern,
             admin,
             subscribed: Vec::new(),
         }
+    }
+
+    /// Whether a task reads that topic. One that cannot be decided stays as it was.
+    fn takes(&self, topic: &String) -> bool {
+        self.pattern.matches(topic).unwrap_or_else(|error| {
+            tracing::warn!(topic, error = %error, "topics.regex could not be matched; the topic stays as it was");
+            self.subscribed.contains(topic)
+        })
     }
 }
 
@@ -238,9 +247,7 @@ impl Runner {
                 return Ok(());
             }
         };
-        let names = topics
-            .into_keys()
-            .filter(|name| pattern.regex.is_match(name).unwrap_or(false));
+        let names = topics.into_keys().filter(|name| pattern.takes(name));
         let matching: Vec<String> = names.collect();
         if matching != pattern.subscribed && !matching.is_empty() {
             tracing::info!(connector = %self.me.id.connector, task = self.me.id.number, topics = matching.len(), "subscribed to matching topics");

@@ -47,10 +47,7 @@ impl TopicCreator {
             if self.known.contains(topic) {
                 continue;
             }
-            let group = self.groups.iter().find(|group| {
-                group.include.is_match(name).unwrap_or(false) && !group.exclude.is_match(name).unwrap_or(true)
-            });
-            let group = group.expect("the default group takes every topic");
+            let group = self.group(name)?;
             let new = NewTopic {
                 name: topic.to_string(),
                 partitions: group.partitions,
@@ -77,6 +74,23 @@ impl TopicCreator {
             self.known.insert(topic.clone());
         }
         Ok(())
+    }
+
+    /// The group that a topic belongs to. A pattern that gives no answer is an error: a topic with the wrong settings is
+    /// hard to undo.
+    fn group(&self, topic: &str) -> Result<&TopicGroup> {
+        for group in &self.groups {
+            match group.takes(topic) {
+                Ok(true) => return Ok(group),
+                Ok(false) => {}
+                Err(error) => {
+                    let text = format!("Task failed to find the topic creation group of topic {topic}");
+                    return Err(Error::connect(text).with_source(error));
+                }
+            }
+        }
+        // The default group takes all names that a topic can have, but nothing with a line feed.
+        Err(Error::connect(format!("Topic {topic:?} is in no topic creation group")))
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::value::ConfigValue;
 use crate::error::{Error, Result};
+use crate::pattern::Pattern;
 
 /// Checks one value of a configuration.
 pub trait Validator: fmt::Debug + Send + Sync {
@@ -415,7 +416,7 @@ impl Validator for UniqueList {
     }
 }
 
-/// A regular expression. Null passes.
+/// A regular expression in Java's syntax. Null passes.
 #[derive(Clone, Copy, Debug)]
 pub struct Regex;
 
@@ -424,7 +425,7 @@ impl Validator for Regex {
         let Some(pattern) = text(name, value)? else {
             return Ok(());
         };
-        match fancy_regex::Regex::new(pattern) {
+        match Pattern::compile(pattern) {
             Ok(_) => Ok(()),
             Err(error) => refuse(name, value, &format!("Invalid regex: {error}")),
         }

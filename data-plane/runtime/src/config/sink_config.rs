@@ -2,9 +2,9 @@
 
 use super::connector_config::{ConnectorConfig, PATTERN, TOPICS, sink_definition};
 use dray_connect::config::ParsedConfig;
+use dray_connect::pattern::Pattern;
 use dray_connect::{ConfigMap, Error, Result};
 use dray_transforms::config::enrich;
-use fancy_regex::Regex;
 
 /// What a sink reads.
 #[derive(Clone, Debug)]
@@ -12,7 +12,7 @@ pub enum Topics {
     /// These topics.
     List(Vec<String>),
     /// All whose whole name matches.
-    Pattern(Regex),
+    Pattern(Pattern),
 }
 
 /// Where a sink's bad records go.
@@ -54,7 +54,7 @@ impl SinkConfig {
         let topics = if pattern.is_empty() {
             Topics::List(names(&parsed))
         } else {
-            Topics::Pattern(whole(pattern)?)
+            Topics::Pattern(compiled(pattern)?)
         };
         let letters = parsed.string("errors.deadletterqueue.topic.name").unwrap_or_default();
         let dead_letters = (!letters.is_empty()).then(|| -> Result<DeadLetterConfig> {
@@ -84,7 +84,7 @@ pub struct Conflict {
 /// The contradictions between the topics, their pattern and the dead letter queue.
 ///
 /// # Errors
-/// When the pattern is not a regular expression.
+/// When the pattern is not a regular expression, or cannot be matched against the dead letter queue.
 pub fn conflicts(parsed: &ParsedConfig) -> Result<Vec<Conflict>> {
     let both = |problem: &str| {
         [TOPICS, PATTERN].map(|key| Conflict {
@@ -112,7 +112,11 @@ pub fn conflicts(parsed: &ParsedConfig) -> Result<Vec<Conflict>> {
         );
         return Ok(vec![Conflict { key: TOPICS, problem }]);
     }
-    if !pattern.is_empty() && whole(pattern)?.is_match(letters).unwrap_or(true) {
+    let read_again = !pattern.is_empty()
+        && compiled(pattern)?
+            .matches(letters)
+            .map_err(|error| invalid(pattern, &error.to_string()))?;
+    if read_again {
         let problem = format!(
             "The DLQ topic '{letters}' may not be matched by the regex for the topics ('topics.regex={pattern}') consumed by the connector"
         );
@@ -132,7 +136,10 @@ fn names(parsed: &ParsedConfig) -> Vec<String> {
     names
 }
 
-fn whole(pattern: &str) -> Result<Regex> {
-    Regex::new(&format!("^(?:{pattern})$"))
-        .map_err(|error| Error::invalid_config(PATTERN, Some(pattern), Some(&format!("Invalid regex: {error}"))))
+fn compiled(pattern: &str) -> Result<Pattern> {
+    Pattern::compile(pattern).map_err(|error| invalid(pattern, &error.to_string()))
+}
+
+fn invalid(pattern: &str, problem: &str) -> Error {
+    Error::invalid_config(PATTERN, Some(pattern), Some(&format!("Invalid regex: {problem}")))
 }

@@ -279,10 +279,10 @@ fn groups_of_topics_inherit_from_the_default() {
         ("l", true, false),
         ("xl", false, false),
     ] {
-        assert_eq!(logs.include.is_match(name).unwrap(), included, "{name}");
-        assert_eq!(logs.exclude.is_match(name).unwrap(), excluded, "{name}");
+        assert_eq!(logs.include.matches(name).unwrap(), included, "{name}");
+        assert_eq!(logs.exclude.matches(name).unwrap(), excluded, "{name}");
         assert!(
-            rest.include.is_match(name).unwrap() && !rest.exclude.is_match(name).unwrap(),
+            rest.include.matches(name).unwrap() && !rest.exclude.matches(name).unwrap(),
             "{name}"
         );
     }

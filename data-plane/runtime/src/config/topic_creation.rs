@@ -4,8 +4,8 @@
 use super::key;
 use super::worker_config::positive_or_minus_one;
 use dray_connect::config::{ConfigDef, ConfigType, ConfigValue, Importance, Lambda, ParsedConfig};
+use dray_connect::pattern::{self, Pattern};
 use dray_connect::{ConfigMap, Error, Result};
-use fancy_regex::Regex;
 use std::collections::BTreeMap;
 
 const PREFIX: &str = "topic.creation.";
@@ -15,15 +15,25 @@ const DEFAULT: &str = "default";
 #[derive(Clone, Debug)]
 pub struct TopicGroup {
     /// Names that belong to it.
-    pub include: Regex,
+    pub include: Pattern,
     /// Names that do not, although they match.
-    pub exclude: Regex,
+    pub exclude: Pattern,
     /// Partitions of a new topic; -1 is the broker's default.
     pub partitions: i32,
     /// Replication factor of a new topic; -1 is the broker's default.
     pub replication_factor: i16,
     /// Settings of a new topic.
     pub configs: BTreeMap<String, String>,
+}
+
+impl TopicGroup {
+    /// Whether a topic belongs to this group.
+    ///
+    /// # Errors
+    /// When one of its patterns gives no answer for this name.
+    pub fn takes(&self, topic: &str) -> Result<bool, pattern::Error> {
+        Ok(self.include.matches(topic)? && !self.exclude.matches(topic)?)
+    }
 }
 
 /// The groups of a configuration in the order to ask them, the default group last. None when no key asks for creation.
@@ -70,14 +80,13 @@ fn read(config: &ConfigMap, name: &str, default: Option<&TopicGroup>) -> Result<
     })
 }
 
-fn patterns(parsed: &ParsedConfig, key: &str) -> Result<Regex> {
+fn patterns(parsed: &ParsedConfig, key: &str) -> Result<Pattern> {
     pattern(parsed.list(key).unwrap_or_default())
 }
 
 /// One pattern of a list of them; an empty list matches only the empty name.
-fn pattern(list: &[String]) -> Result<Regex> {
-    let joined = list.join("|");
-    Regex::new(&format!("^(?:{joined})$"))
+fn pattern(list: &[String]) -> Result<Pattern> {
+    Pattern::compile(&list.join("|"))
         .map_err(|error| Error::config(format!("Syntax error in regular expression: {error}")))
 }
 

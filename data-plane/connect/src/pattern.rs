@@ -111,6 +111,17 @@ pub enum Error {
 }
 
 impl Error {
+    /// The same as an error of connector code, which has no class of its own for a group that is not there.
+    #[must_use]
+    pub fn into_connect(self) -> crate::error::Error {
+        use crate::error::Error as Connect;
+        let message = self.to_string();
+        match self {
+            Self::TooLong { .. } | Self::Unsupported { .. } => Connect::connect(message),
+            Self::Replacement(_) | Self::NoGroup(_) => Connect::illegal_argument(message),
+        }
+    }
+
     /// The class of Java's exception; where Java has none, Connect's own.
     #[must_use]
     pub fn java_class(&self) -> &'static str {

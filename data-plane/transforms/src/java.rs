@@ -1,5 +1,7 @@
 //! What Java does with texts: the order of its hash maps, its splitting, its numbers.
 
+pub(crate) mod number;
+
 /// Splits at colons as `String.split(":")` does: empty parts at the end are dropped, an empty text has one part.
 pub(crate) fn split_at_colons(text: &str) -> Vec<&str> {
     if text.is_empty() {
@@ -10,6 +12,11 @@ pub(crate) fn split_at_colons(text: &str) -> Vec<&str> {
         parts.pop();
     }
     parts
+}
+
+/// `String.trim`: everything up to the space is cut, other white space is not.
+pub(crate) fn trim(text: &str) -> &str {
+    text.trim_matches(|c: char| c <= ' ')
 }
 
 /// Brings entries into the order in which a Java `HashMap` that they were put into one after the other is walked: it

@@ -1,9 +1,11 @@
 //! Apache's predicates.
 
-use dray_connect::Result;
-use dray_connect::config::{ConfigDef, ConfigKey, ConfigType, Importance, NonEmptyString};
+use dray_connect::config::{Composite, ConfigDef, ConfigKey, ConfigType, Importance, NonEmptyString, Regex};
+use dray_connect::pattern::{Error as PatternError, Pattern};
+use dray_connect::{Error, Result};
 
 use crate::registry::PredicateKind;
+use crate::topics::Topics;
 use crate::{ConnectRecord, Predicate, Side};
 
 /// All of them.
@@ -28,6 +30,24 @@ pub(crate) const ALL: &[PredicateKind] = &[
         definition: ConfigDef::new,
         make: |_| Ok(Box::new(RecordIsTombstone)),
     },
+    PredicateKind {
+        name: "TopicNameMatches",
+        definition: || {
+            ConfigDef::new().define(
+                ConfigKey::new("pattern", ConfigType::String)
+                    .validator(Composite::of(vec![Box::new(NonEmptyString), Box::new(Regex)]))
+                    .importance(Importance::Medium)
+                    .doc("A Java regular expression for the whole name of the topic."),
+            )
+        },
+        make: |config| {
+            let pattern = Pattern::compile(config.string("pattern").unwrap_or_default());
+            Ok(Box::new(TopicNameMatches {
+                pattern: pattern.map_err(|error| Error::config(error.to_string()))?,
+                known: Topics::default(),
+            }))
+        },
+    },
 ];
 
 struct HasHeaderKey {
@@ -46,5 +66,66 @@ struct RecordIsTombstone;
 impl Predicate for RecordIsTombstone {
     fn test(&mut self, record: &ConnectRecord<'_>) -> Result<bool> {
         Ok(record.is_null(Side::Value))
+    }
+}
+
+struct TopicNameMatches {
+    pattern: Pattern,
+    known: Topics<bool>,
+}
+
+impl Predicate for TopicNameMatches {
+    fn test(&mut self, record: &ConnectRecord<'_>) -> Result<bool> {
+        let pattern = &self.pattern;
+        let matches = self.known.get(record.topic(), |topic| {
+            pattern.matches(topic).map_err(PatternError::into_connect)
+        })?;
+        Ok(*matches)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dray_connect::value::SchemaAndValue;
+
+    use crate::testing::{Record, apply, record};
+
+    /// Whether `MaskField`, which fails on null, was applied to a record of that topic.
+    fn matches(pattern: &str, topic: &'static str) -> Result<bool, String> {
+        let record = Record {
+            topic,
+            ..record(SchemaAndValue::NULL)
+        };
+        let keys = [
+            ("fields", "f"),
+            ("predicate", "p"),
+            ("../../predicates", "p"),
+            ("../../predicates.p.type", "TopicNameMatches"),
+            ("../../predicates.p.pattern", pattern),
+        ];
+        match apply("MaskField$Value", &keys, &record) {
+            Ok(_) => Ok(false),
+            Err(problem) if problem.ends_with("found: null") => Ok(true),
+            Err(problem) => Err(problem),
+        }
+    }
+
+    #[test]
+    fn a_topic_matches_as_a_whole() {
+        assert_eq!(matches("a.*", "abc"), Ok(true));
+        assert_eq!(matches("b", "abc"), Ok(false));
+        assert_eq!(matches("[[a-z]&&[^b]]+", "ac"), Ok(true));
+    }
+
+    #[test]
+    fn wrong_patterns_are_refused() {
+        assert_eq!(
+            matches("", "t"),
+            Err("Invalid value  for configuration pattern: String must be non-empty".to_owned())
+        );
+        assert_eq!(
+            matches("(", "t"),
+            Err("Invalid value ( for configuration pattern: Invalid regex: Unclosed group near index 1\n(".to_owned())
+        );
     }
 }

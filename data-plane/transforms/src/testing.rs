@@ -63,14 +63,19 @@ pub(crate) fn structure<const N: usize>(schema: &SchemaRef, values: [Value; N]) 
     SchemaAndValue::new(SchemaRef::clone(schema), record)
 }
 
-/// The record after the transform of that class with these keys; its message where it fails.
+/// The record after the transform of that class with these keys; its message where it fails. A key that begins with `../../`
+/// is one of the connector itself.
 pub(crate) fn apply(class: &str, keys: &[(&str, &str)], record: &Record) -> std::result::Result<Result, String> {
     let mut config = ConfigMap::from([
         ("transforms".to_owned(), "x".to_owned()),
         ("transforms.x.type".to_owned(), class.to_owned()),
     ]);
     for (key, value) in keys {
-        config.insert(format!("transforms.x.{key}"), (*value).to_owned());
+        let key = match key.strip_prefix("../../") {
+            Some(of_connector) => of_connector.to_owned(),
+            None => format!("transforms.x.{key}"),
+        };
+        config.insert(key, (*value).to_owned());
     }
     let mut chain = Chain::read(&config).map_err(|error| error.to_string())?;
     // Twice: what it keeps from the first time must not show, and what was given must be as it was.

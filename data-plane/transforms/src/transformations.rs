@@ -1,5 +1,6 @@
 //! Apache's transformations, a file each.
 
+mod cast;
 mod drop_headers;
 mod extract_field;
 mod filter;
@@ -9,6 +10,7 @@ mod hoist_field;
 mod insert_field;
 mod insert_header;
 mod mask_field;
+mod regex_router;
 mod replace_field;
 mod set_schema_metadata;
 mod timestamp_converter;
@@ -23,6 +25,7 @@ use crate::registry::TransformationKind;
 
 /// All of them.
 pub(crate) const ALL: &[TransformationKind] = &[
+    cast::KIND,
     drop_headers::KIND,
     extract_field::KIND,
     filter::KIND,
@@ -32,6 +35,7 @@ pub(crate) const ALL: &[TransformationKind] = &[
     insert_field::KIND,
     insert_header::KIND,
     mask_field::KIND,
+    regex_router::KIND,
     replace_field::KIND,
     set_schema_metadata::KIND,
     timestamp_converter::KIND,

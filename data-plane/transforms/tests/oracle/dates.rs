@@ -118,18 +118,9 @@ fn difference(question: &Question, ours: &Json, theirs: &Json) -> Option<&'stati
     };
     let stopped = usize::try_from(ours["offset"].as_i64()?).ok()?;
     let further = theirs["offset"].as_i64().is_none_or(|offset| offset > stopped as i64);
-    let text: Vec<u16> = text.encode_utf16().collect();
-    let (before, rest) = (
-        text.get(..stopped)?,
-        String::from_utf16_lossy(&text[stopped..]).to_uppercase(),
-    );
-    let name = if rest.starts_with("GMT") {
-        // After a blank this is a name of Java's.
-        before.ends_with(&[u16::from(b' ')]) || before.ends_with(&[u16::from(b'\t')])
-    } else {
-        rest.starts_with(|c: char| c.is_ascii_alphabetic())
-            && !rest.starts_with("UTC")
-            && !rest.starts_with("COORDINATED UNIVERSAL TIME")
-    };
+    let units: Vec<u16> = text.encode_utf16().skip(stopped).collect();
+    let rest = String::from_utf16_lossy(&units).to_uppercase();
+    let ours = ["UTC", "COORDINATED UNIVERSAL TIME", "GMT", "GREENWICH MEAN TIME"];
+    let name = rest.starts_with(|c: char| c.is_ascii_alphabetic()) && !ours.iter().any(|name| rest.starts_with(name));
     (further && name && question.pattern.contains(['z', 'Z'])).then_some("zone-names")
 }

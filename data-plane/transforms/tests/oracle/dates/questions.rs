@@ -105,14 +105,16 @@ const INSTANTS: [i64; 62] = [
 ];
 
 /// 2026-11-21, and times that make the century start at an edge.
-const NOWS: [i64; 6] = [
+const NOWS: [i64; 8] = [
     1_795_219_200_000,
     1_795_219_200_000,
-    // 2024-02-29, 2180-02-29, 1970-01-01, 1655-01-01
+    // 2024-02-29, 2180-02-29, 1970-01-01, 1655-01-01, 1662-10-20, 50-06-01
     1_709_208_123_456,
-    6_631_977_600_000,
+    6_632_064_000_000,
     0,
-    -9_940_492_800_000,
+    -9_940_406_400_000,
+    -9_694_252_800_000,
+    -60_576_249_600_000,
 ];
 
 pub(super) fn all() -> Vec<Question> {
@@ -337,6 +339,8 @@ fn odd_ones(questions: &mut Vec<Question>) {
         ("z", "Coordinated Universal Time"),
         ("Z", "coordinated universal times"),
         ("z", "Coordinated Universal"),
+        ("yyyy'-'z", "1800-\t greenwich mean time"),
+        ("yyyy'-'zHH", "1800- gmt12"),
         // Characters whose lower or upper case is ASCII.
         ("EEE", "\u{17f}UN"),
         ("EEE", "\u{17f}at"),

@@ -46,11 +46,20 @@ pub(super) struct Outline {
     next: usize,
     /// Where its text starts.
     start: usize,
+    /// Whether this text has other names.
+    differs: bool,
+    /// Texts in a row that had other names.
+    others: u32,
 }
 
 impl Outline {
     /// A new text begins.
+    #[inline]
     pub(super) fn rewind(&mut self) {
+        if !self.differs {
+            self.others = 0;
+        }
+        self.differs = false;
         self.next = 0;
         self.start = 0;
     }
@@ -75,6 +84,13 @@ impl Outline {
     /// Takes a name that was not expected. `text` has its quotes and its colon, and there is none where the name may not
     /// be expected: it had escapes, or blanks behind it, or its object has it already.
     pub(super) fn learn(&mut self, text: Option<&[u8]>, place: Place, seen: u128, is_schema: bool) {
+        if !self.differs {
+            self.differs = true;
+            self.others = self.others.saturating_add(1);
+            // One other text among many changes nothing, and where texts differ all the time most are left alone.
+            let learns = self.names.is_empty() || self.others > 1 && self.others.is_power_of_two();
+            self.next = if learns { self.next } else { usize::MAX };
+        }
         if self.next > self.names.len() {
             return;
         }
@@ -126,19 +142,32 @@ mod tests {
         for (names, found) in [
             ("abc", ""),
             ("abc", "abc"),
+            // A shorter text takes nothing away, and one other text neither.
             ("ab", "ab"),
-            // A shorter text takes nothing away.
             ("abcd", "abc"),
-            // From the first other name on this text counts.
+            ("abc", "abc"),
+            ("abxy", "ab"),
+            ("abc", "abc"),
+            // From the first other name on the second other text counts.
+            ("abxyz", "ab"),
             ("abxyz", "ab"),
             ("abxyz", "abxyz"),
-            ("abcd", "ab"),
+            // After that the fourth, the eighth and so on.
+            ("k", ""),
+            ("l", ""),
+            ("m", ""),
+            ("n", ""),
+            ("o", ""),
+            ("n", "n"),
+            ("abcd", ""),
+            ("abcd", ""),
             ("abcd", "abcd"),
             // What follows a name that cannot be expected is not expected either.
             ("aBcd", "a"),
             ("aBcd", "a"),
+            ("aBcd", "a"),
+            ("aBcd", "a"),
             ("abcd", "a"),
-            ("abcd", "abcd"),
         ] {
             assert_eq!(expected(&mut outline, names), found, "{names}");
         }

@@ -220,8 +220,8 @@ fn a_text_reads_alike_whatever_came_before() {
             for text in &texts {
                 let alone = read(&mut JsonConverter::new(&config).unwrap(), text);
                 let mut converter = JsonConverter::new(&config).unwrap();
-                // The second time what the first one left is expected.
-                for _ in 0..2 {
+                // The names of the second text in a row are expected.
+                for before in [before, before, text, before] {
                     drop(read(&mut converter, before));
                     let after = read(&mut converter, text);
                     assert_eq!(format!("{after:?}"), format!("{alone:?}"), "{text} after {before}");

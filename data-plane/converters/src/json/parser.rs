@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use super::node::Number;
 use super::outline::{Outline, Place};
-use super::scan::{Result, Scanner, Text, after_blanks, integer, plain_end};
+use super::scan::{Result, Scanner, Text, after_blanks, plain_end, short_number};
 
 /// Arrays and objects within each other; Jackson's limit.
 const MAX_DEPTH: usize = 1000;
@@ -142,7 +142,7 @@ impl<S: Sink> Parser<'_, '_, S> {
                     }
                 }
                 Some(b'-' | b'0'..=b'9') => {
-                    if let Some((number, end)) = integer(input, at) {
+                    if let Some((number, end)) = short_number(input, at) {
                         at = end;
                         self.sink.number(number)
                     } else {

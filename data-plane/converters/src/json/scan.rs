@@ -456,13 +456,13 @@ pub(super) fn after_blanks(input: &[u8], mut at: usize) -> usize {
 fn ends_plain(bytes: u64) -> u64 {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x8080_8080_8080_8080;
-    let quote = bytes ^ (ONES * b'"' as u64);
+    // The quote stands right behind the control characters once their second bit is turned over.
+    let low = bytes ^ (ONES * 2);
     let backslash = bytes ^ (ONES * b'\\' as u64);
     // A byte of `x - ONES & !x` has its high bit where that of x is zero; a borrow reaches only the bytes above it.
-    let is_quote = quote.wrapping_sub(ONES) & !quote;
+    let is_low = low.wrapping_sub(ONES * 0x21) & !low;
     let is_backslash = backslash.wrapping_sub(ONES) & !backslash;
-    let is_control = bytes.wrapping_sub(ONES * 0x20) & !bytes;
-    (is_quote | is_backslash | is_control | bytes) & HIGH
+    (is_low | is_backslash | bytes) & HIGH
 }
 
 #[cfg(test)]

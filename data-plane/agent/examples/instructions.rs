@@ -180,6 +180,7 @@ impl KafkaPort for Port {
     fn producer_lane(&self, _: &ClientConfig, _: usize) -> dray_kafka::Result<Box<dyn ProducerLane>> {
         Ok(Box::new(Lane {
             waiting: Vec::new(),
+            next_offset: 0,
             acknowledged: self.acknowledged.clone(),
         }))
     }
@@ -204,20 +205,21 @@ impl KafkaPort for Port {
 
 struct Lane {
     waiting: Vec<Ack>,
+    next_offset: i64,
     acknowledged: watch::Sender<usize>,
 }
 
 #[async_trait]
 impl ProducerLane for Lane {
     fn produce(&mut self, records: &[ProduceRecord<'_>]) -> Result<usize, ProduceRefused> {
-        let delivered = Delivered {
-            partition: 0,
-            offset: 0,
-        };
-        self.waiting.extend(records.iter().map(|record| Ack {
-            sequence: record.sequence,
-            outcome: Ok(delivered),
-        }));
+        for record in records {
+            let delivered = Delivered {
+                partition: 0,
+                offset: self.next_offset,
+            };
+            Ack::append(&mut self.waiting, record.sequence, Ok(delivered));
+            self.next_offset += 1;
+        }
         Ok(records.len())
     }
 
@@ -231,12 +233,13 @@ impl ProducerLane for Lane {
     }
 
     fn try_acks(&mut self, out: &mut Vec<Ack>) {
-        self.acknowledged.send_modify(|count| *count += self.waiting.len());
+        let records: usize = self.waiting.iter().map(|ack| ack.count).sum();
+        self.acknowledged.send_modify(|count| *count += records);
         out.append(&mut self.waiting);
     }
 
     fn in_flight(&self) -> usize {
-        self.waiting.len()
+        self.waiting.iter().map(|ack| ack.count).sum()
     }
 }
 

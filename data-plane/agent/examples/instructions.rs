@@ -1,11 +1,13 @@
 //! The workloads of `deploy/bench/instructions.sh`, which counts their instructions: `instructions WORKLOAD RECORDS`.
 //!
 //! `string` is the whole way of a source: the file source reads lines, the String converter writes them, the ledger keeps
-//! them, a producer lane takes and acknowledges them. `json` and `json-schema` read values with the JSON converter.
+//! them, a producer lane takes and acknowledges them. `json` and `json-schema` read values with the JSON converter;
+//! `json-chain` and `json-schema-chain` put them through four transforms as well.
 
 #![expect(clippy::unwrap_used, reason = "a measuring program ends at the first surprise")]
 
 use dray_connect::backing::Backing;
+use dray_connect::datum::Field;
 use dray_connect::offset::{OffsetMap, SourcePartition};
 use dray_connect::{ConfigMap, Result, async_trait};
 use dray_converters::{Converter, Input, converter};
@@ -18,6 +20,7 @@ use dray_runtime::config::WorkerConfig;
 use dray_runtime::offsets::{OffsetEntry, OffsetStore};
 use dray_runtime::status::StatusBoard;
 use dray_runtime::worker::Worker;
+use dray_transforms::{Chain, Origin};
 use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,13 +35,15 @@ const BATCH: usize = 500;
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     let [_, workload, records] = arguments.as_slice() else {
-        panic!("usage: instructions string|json|json-schema RECORDS");
+        panic!("usage: instructions string|json|json-schema|json-chain|json-schema-chain RECORDS");
     };
     let records: usize = records.parse().unwrap();
     match workload.as_str() {
         "string" => string(records),
-        "json" => json(records, false),
-        "json-schema" => json(records, true),
+        "json" => json(records, false, &mut Chain::default()),
+        "json-schema" => json(records, true, &mut Chain::default()),
+        "json-chain" => json(records, false, &mut chain()),
+        "json-schema-chain" => json(records, true, &mut chain()),
         other => panic!("there is no workload {other}"),
     }
 }
@@ -86,7 +91,7 @@ fn string(records: usize) {
 }
 
 /// Objects of ten fields, as they come from a topic.
-fn json(records: usize, with_schema: bool) {
+fn json(records: usize, with_schema: bool, chain: &mut Chain) {
     let enable = if with_schema { "true" } else { "false" };
     let mut converter = converter("Json", &config(&[("schemas.enable", enable)]), false).unwrap();
     let values: Vec<String> = (0..BATCH).map(|number| value(number, with_schema)).collect();
@@ -95,12 +100,41 @@ fn json(records: usize, with_schema: bool) {
     for start in (0..records).step_by(BATCH) {
         batch.clear();
         let count = BATCH.min(records - start);
-        read(converter.as_mut(), &block, &values[..count], &mut batch);
+        read(converter.as_mut(), chain, &block, &values[..count], &mut batch);
     }
 }
 
-fn read(converter: &mut dyn Converter, block: &bytes::Bytes, values: &[String], batch: &mut Backing) {
+/// The chain of the benchmarks W4a and W4b.
+fn chain() -> Chain {
+    let class = |name: &str| format!("org.apache.kafka.connect.transforms.{name}$Value");
+    Chain::read(&config(&[
+        ("transforms", "replace,insert,mask,time"),
+        ("transforms.replace.type", &class("ReplaceField")),
+        ("transforms.replace.exclude", "note"),
+        ("transforms.replace.renames", "qty:quantity"),
+        ("transforms.insert.type", &class("InsertField")),
+        ("transforms.insert.static.field", "src"),
+        ("transforms.insert.static.value", "bench"),
+        ("transforms.insert.topic.field", "topic"),
+        ("transforms.mask.type", &class("MaskField")),
+        ("transforms.mask.fields", "ssn"),
+        ("transforms.time.type", &class("TimestampConverter")),
+        ("transforms.time.field", "created"),
+        ("transforms.time.target.type", "string"),
+        ("transforms.time.format", "yyyy-MM-dd'T'HH:mm:ss.SSS'Z'"),
+    ]))
+    .unwrap()
+}
+
+fn read(
+    converter: &mut dyn Converter,
+    chain: &mut Chain,
+    block: &bytes::Bytes,
+    values: &[String],
+    batch: &mut Backing,
+) {
     let whole = batch.adopt(block.clone());
+    let topic = batch.topic(&"orders".into());
     let mut at = 0;
     for value in values {
         let input = Input {
@@ -108,7 +142,19 @@ fn read(converter: &mut dyn Converter, block: &bytes::Bytes, values: &[String], 
             span: whole.slice(at, at + value.len()),
         };
         at += value.len();
-        let field = converter.to_connect("t", Some(input), batch).unwrap();
+        let mut field = converter.to_connect("t", Some(input), batch).unwrap();
+        if !chain.is_empty() {
+            let input = dray_transforms::Input {
+                topic,
+                kafka_partition: Some(0),
+                timestamp: Some(1),
+                key: Field::default(),
+                value: field,
+                headers: None,
+                origin: Origin::Sink { offset: 1 },
+            };
+            field = chain.apply(input, batch).unwrap().unwrap().value;
+        }
         assert!(!std::hint::black_box(field).view(batch).1.is_null());
     }
 }
@@ -180,6 +226,7 @@ impl KafkaPort for Port {
     fn producer_lane(&self, _: &ClientConfig, _: usize) -> dray_kafka::Result<Box<dyn ProducerLane>> {
         Ok(Box::new(Lane {
             waiting: Vec::new(),
+            next_offset: 0,
             acknowledged: self.acknowledged.clone(),
         }))
     }
@@ -204,20 +251,21 @@ impl KafkaPort for Port {
 
 struct Lane {
     waiting: Vec<Ack>,
+    next_offset: i64,
     acknowledged: watch::Sender<usize>,
 }
 
 #[async_trait]
 impl ProducerLane for Lane {
     fn produce(&mut self, records: &[ProduceRecord<'_>]) -> Result<usize, ProduceRefused> {
-        let delivered = Delivered {
-            partition: 0,
-            offset: 0,
-        };
-        self.waiting.extend(records.iter().map(|record| Ack {
-            sequence: record.sequence,
-            outcome: Ok(delivered),
-        }));
+        for record in records {
+            let delivered = Delivered {
+                partition: 0,
+                offset: self.next_offset,
+            };
+            Ack::append(&mut self.waiting, record.sequence, Ok(delivered));
+            self.next_offset += 1;
+        }
         Ok(records.len())
     }
 
@@ -231,12 +279,13 @@ impl ProducerLane for Lane {
     }
 
     fn try_acks(&mut self, out: &mut Vec<Ack>) {
-        self.acknowledged.send_modify(|count| *count += self.waiting.len());
+        let records: usize = self.waiting.iter().map(|ack| ack.count).sum();
+        self.acknowledged.send_modify(|count| *count += records);
         out.append(&mut self.waiting);
     }
 
     fn in_flight(&self) -> usize {
-        self.waiting.len()
+        self.waiting.iter().map(|ack| ack.count).sum()
     }
 }
 

@@ -40,13 +40,43 @@ pub struct ProduceRecord<'a> {
     pub sequence: u64,
 }
 
-/// The end of one produced record.
+/// The end of a run of produced records: most are stored as they were taken, and so many records cost as much as one.
 #[derive(Debug)]
 pub struct Ack {
-    /// The record's own number.
+    /// The first record's own number.
     pub sequence: u64,
-    /// Where it is stored, or why it is not. The error is boxed so that an acknowledgement stays small.
+    /// How many records this is about; those after the first have the sequences that follow.
+    pub count: usize,
+    /// Where the first is stored, and the others behind it; or why a record, which is then alone, is not. The error is boxed
+    /// so that an acknowledgement stays small.
     pub outcome: Result<Delivered, Box<crate::Error>>,
+}
+
+impl Ack {
+    /// The records' own numbers.
+    #[must_use]
+    pub fn sequences(&self) -> Range<u64> {
+        self.sequence..self.sequence + self.count as u64
+    }
+
+    /// Appends the end of one record: to the last run, where it was stored behind it.
+    #[inline]
+    pub fn append(acks: &mut Vec<Self>, sequence: u64, outcome: Result<Delivered, Box<crate::Error>>) {
+        if let (Some(last), Ok(stored)) = (acks.last_mut(), &outcome)
+            && let Ok(first) = last.outcome
+            && first.partition == stored.partition
+            && first.offset + last.count as i64 == stored.offset
+            && last.sequence + last.count as u64 == sequence
+        {
+            last.count += 1;
+            return;
+        }
+        acks.push(Self {
+            sequence,
+            count: 1,
+            outcome,
+        });
+    }
 }
 
 /// Where a produced record is stored.
@@ -58,7 +88,7 @@ pub struct Delivered {
     pub offset: i64,
 }
 
-/// One task's share of a producer. Every record taken by `produce` comes back in exactly one [`Ack`].
+/// One task's share of a producer. Every record taken by `produce` comes back in exactly one [`Ack`], alone or in a run.
 #[async_trait]
 pub trait ProducerLane: Send {
     /// Takes records in order and returns how many it took: fewer than given when the queue or this lane's byte quota
@@ -267,4 +297,47 @@ pub trait KafkaPort: Send + Sync {
 
     /// A reader of all of one topic.
     fn tail(&self, config: &ClientConfig, topic: &str) -> Result<Box<dyn TopicTail>>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Class;
+
+    fn at(partition: i32, offset: i64) -> Result<Delivered, Box<crate::Error>> {
+        Ok(Delivered { partition, offset })
+    }
+
+    #[test]
+    fn records_that_follow_each_other_are_one_run() {
+        let failed = || {
+            Err(Box::new(crate::Error {
+                what: "producing a record".to_owned(),
+                code: "TEST".to_owned(),
+                message: "the test asked for it".to_owned(),
+                class: Class::Fatal,
+            }))
+        };
+        let mut acks = Vec::new();
+        for (sequence, outcome, run) in [
+            (5, at(0, 50), 5..6),
+            (6, at(0, 51), 5..7),
+            (7, at(0, 52), 5..8),
+            // Another partition, offset or sequence.
+            (8, at(1, 53), 8..9),
+            (9, at(1, 55), 9..10),
+            (11, at(1, 56), 11..12),
+            (12, failed(), 12..13),
+            (13, failed(), 13..14),
+            (14, at(1, 57), 14..15),
+            // Numbers that do not count, and a broker that does not say the offset.
+            (14, at(1, 58), 14..15),
+            (15, at(0, -1), 15..16),
+            (16, at(0, -1), 16..17),
+        ] {
+            Ack::append(&mut acks, sequence, outcome);
+            assert_eq!(acks.last().map(Ack::sequences), Some(run), "{sequence}");
+        }
+        assert_eq!(acks.iter().map(|ack| ack.count).sum::<usize>(), 12);
+    }
 }

@@ -88,6 +88,7 @@ impl Ledger {
     }
 
     /// Enters a record that is about to be produced.
+    #[inline]
     pub fn enter(&mut self, number: PartitionNumber, offset: SourceOffset) -> Sequence {
         let partition = &mut self.partitions[number.0 as usize];
         let local = (partition.base + partition.entries.len() as u64) & LOCAL_MASK;
@@ -102,25 +103,33 @@ impl Ledger {
     /// Enters a record that is finished already: dropped, or failed and tolerated.
     pub fn enter_finished(&mut self, number: PartitionNumber, offset: SourceOffset) {
         let sequence = self.enter(number, offset);
-        self.finish(sequence);
+        self.finish(sequence, 1);
     }
 
-    /// A record is durable. Finishing one twice changes nothing.
-    pub fn finish(&mut self, sequence: Sequence) {
-        let Some(partition) = self.partitions.get_mut((sequence.0 >> LOCAL_BITS) as usize) else {
+    /// As many records are durable, from this one on and as they were entered. Finishing one twice changes nothing.
+    pub fn finish(&mut self, first: Sequence, count: usize) {
+        let number = (first.0 >> LOCAL_BITS) as usize;
+        let Some(partition) = self.partitions.get_mut(number) else {
             return;
         };
-        let place = (sequence.0 & LOCAL_MASK).wrapping_sub(partition.base) & LOCAL_MASK;
-        let Some(entry) = partition.entries.get_mut(place as usize) else {
-            return;
-        };
-        if std::mem::replace(&mut entry.finished, true) {
-            return;
+        let local = first.0 & LOCAL_MASK;
+        let place = (local.wrapping_sub(partition.base) & LOCAL_MASK) as usize;
+        // The number behind a partition's last is the next partition's first.
+        let here = count.min((LOCAL_MASK - local + 1) as usize);
+        // Those that left the prefix long ago were finished before.
+        let gone = (partition.base.wrapping_sub(local) & LOCAL_MASK) as usize;
+        let (place, unseen) = if gone < here { (0, here - gone) } else { (place, here) };
+        for entry in partition.entries.iter_mut().skip(place).take(unseen) {
+            self.unfinished -= usize::from(!entry.finished);
+            entry.finished = true;
         }
-        self.unfinished -= 1;
-        while partition.entries.front().is_some_and(|entry| entry.finished) {
-            partition.committable = partition.entries.pop_front().map(|entry| entry.offset);
-            partition.base = (partition.base + 1) & LOCAL_MASK;
+        let prefix = partition.entries.iter().take_while(|entry| entry.finished).count();
+        partition.base = (partition.base + prefix as u64) & LOCAL_MASK;
+        if let Some(last) = partition.entries.drain(..prefix).next_back() {
+            partition.committable = Some(last.offset);
+        }
+        if here < count {
+            self.finish(Sequence(first.0 + here as u64), count - here);
         }
     }
 

@@ -290,7 +290,7 @@ impl Runner {
         for ack in acks.drain(..) {
             let sequence = Sequence::from_u64(ack.sequence);
             match ack.outcome {
-                Ok(_) => self.ledger.finish(sequence),
+                Ok(_) => self.ledger.finish(sequence, ack.count),
                 Err(error) => self.on_unproducible(sequence, *error)?,
             }
         }
@@ -302,7 +302,7 @@ impl Runner {
         let error = Error::connect("Unrecoverable exception from producer send callback").with_source(error);
         log_failure(&self.parts.me, &self.parts.policy, Stage::KafkaProduce, &error);
         self.parts.policy.judge(error)?;
-        self.ledger.finish(sequence);
+        self.ledger.finish(sequence, 1);
         Ok(())
     }
 
@@ -374,7 +374,7 @@ impl Runner {
             for ack in self.acks.drain(..) {
                 // A record that failed stays unfinished, so its offset is not committed.
                 if ack.outcome.is_ok() {
-                    self.ledger.finish(Sequence::from_u64(ack.sequence));
+                    self.ledger.finish(Sequence::from_u64(ack.sequence), ack.count);
                 }
             }
         }

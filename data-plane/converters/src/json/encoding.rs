@@ -8,6 +8,8 @@ use crate::charset;
 pub(super) fn to_utf8(bytes: &[u8]) -> Option<Cow<'_, [u8]>> {
     let owned = |text: String| Some(Cow::Owned(text.into_bytes()));
     match bytes {
+        // Nearly all there is.
+        [1..=0x7f, 1..=0x7f, ..] => Some(Cow::Borrowed(bytes)),
         // Marks first: that of little-endian UTF-32 starts with that of UTF-16.
         [0, 0, 0xfe, 0xff, rest @ ..] => owned(utf32(rest, u32::from_be_bytes)?),
         [0xff, 0xfe, 0, 0, rest @ ..] => owned(utf32(rest, u32::from_le_bytes)?),

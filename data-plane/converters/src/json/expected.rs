@@ -12,7 +12,7 @@ use dray_connect::schema::{SchemaRef, Type};
 
 use super::node::Number;
 use super::out::Out;
-use super::scan::{Scanner, Text, integer, plain_end};
+use super::scan::{Scanner, Text, plain_end, short_number};
 
 /// What to expect of a struct.
 #[derive(Clone, Debug)]
@@ -109,7 +109,7 @@ impl Member {
             (Kind::Boolean, b't') => literal("true", input, at).map(|end| (Datum::Boolean(true), end)),
             (Kind::Boolean, b'f') => literal("false", input, at).map(|end| (Datum::Boolean(false), end)),
             (Kind::Struct(plan), _) => plan.read(input, at, out),
-            (kind, b'-' | b'0'..=b'9') => match integer(input, at) {
+            (kind, b'-' | b'0'..=b'9') => match short_number(input, at) {
                 Some((number, end)) => Some((kind.number(number)?, end)),
                 None => kind.rare_number(input, at),
             },

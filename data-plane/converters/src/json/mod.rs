@@ -11,6 +11,7 @@ mod expected;
 mod lru;
 mod node;
 mod out;
+mod outline;
 mod parser;
 mod read;
 mod scan;

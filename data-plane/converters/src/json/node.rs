@@ -27,6 +27,7 @@ pub(super) enum Cell {
         start: usize,
         len: u16,
         low: i64,
+        decimals: u8,
     },
     Text {
         start: usize,
@@ -89,6 +90,7 @@ impl Sink for Tape {
             // A number has 1000 digits at most.
             len: number.text.len() as u16,
             low: number.low,
+            decimals: number.decimals,
         }
     }
 
@@ -253,6 +255,7 @@ impl<'a> Node<'a> {
             start,
             len,
             low,
+            decimals,
         }) = self.cell
         else {
             return None;
@@ -263,6 +266,7 @@ impl<'a> Node<'a> {
             text: self.input.get(start..start + usize::from(len)).unwrap_or_default(),
             integral,
             low,
+            decimals,
         })
     }
 
@@ -282,11 +286,23 @@ pub(super) struct Number<'a> {
     pub(super) text: &'a [u8],
     /// Neither a point nor an exponent.
     pub(super) integral: bool,
-    /// The low 64 bits of an integral number.
+    /// The low 64 bits of an integral number; all digits of a short one.
     pub(super) low: i64,
+    /// How many digits of a short number, which has 18 at most, stand after the point.
+    pub(super) decimals: u8,
 }
 
+/// The powers of ten that a double holds exactly, as far as a short number needs them.
+const POWERS_OF_TEN: [f64; 18] = [
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17,
+];
+/// The integers up to here are doubles.
+const MAX_EXACT: u64 = 1 << f64::MANTISSA_DIGITS;
+
 impl<'a> Number<'a> {
+    /// In the place of the decimals of a number that is not short.
+    pub(super) const NOT_SHORT: u8 = u8::MAX;
+
     fn text(&self) -> &'a str {
         std::str::from_utf8(self.text).unwrap_or_default()
     }
@@ -336,7 +352,17 @@ impl<'a> Number<'a> {
         self.integral && self.text.len() <= 10 && i32::try_from(self.low).is_ok()
     }
 
+    #[inline]
     pub(super) fn double(self) -> f64 {
+        // The quotient of two exact numbers is rounded once, as it must be.
+        match POWERS_OF_TEN.get(usize::from(self.decimals)) {
+            Some(power) if self.low.unsigned_abs() <= MAX_EXACT => self.low as f64 / power,
+            Some(_) | None => self.any_double(),
+        }
+    }
+
+    #[inline(never)]
+    fn any_double(self) -> f64 {
         let value: f64 = self.text().parse().unwrap_or(0.0);
         if self.negative && !self.is_zero() {
             -value

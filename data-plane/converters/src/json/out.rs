@@ -18,7 +18,7 @@ pub(super) struct Out<'b> {
 
 impl Out<'_> {
     /// A string of `input`.
-    #[inline]
+    #[inline(always)]
     pub(super) fn text(&mut self, text: Text<'_>, input: &[u8]) -> Datum {
         match (text, self.span) {
             (Text::Plain(range), Some(span)) => {
@@ -26,12 +26,13 @@ impl Out<'_> {
                 // The scanner has checked it.
                 Datum::Str(Utf8Span::checked_by_caller(self.batch, span))
             }
-            (Text::Plain(range), None) => {
-                let bytes = input.get(range).unwrap_or_default();
-                self.batch.text(std::str::from_utf8(bytes).unwrap_or_default())
-            }
-            (Text::Unescaped(text), _) => self.batch.text(text),
+            (text, _) => self.copied(text.bytes(input)),
         }
+    }
+
+    #[inline(never)]
+    fn copied(&mut self, text: &[u8]) -> Datum {
+        self.batch.text(std::str::from_utf8(text).unwrap_or_default())
     }
 }
 
@@ -56,6 +57,7 @@ impl Sink for Schemaless<'_, '_> {
         schemaless_number(number)
     }
 
+    #[inline(always)]
     fn string(&mut self, text: Text<'_>) -> Datum {
         self.out.text(text, self.input)
     }

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::node::Number;
-use super::scan::{Result, Scanner, Text, after_blanks, integer, plain_end};
+use super::outline::{Outline, Place};
+use super::scan::{Result, Scanner, Text, after_blanks, plain_end, short_number};
 
 /// Arrays and objects within each other; Jackson's limit.
 const MAX_DEPTH: usize = 1000;
@@ -42,6 +43,7 @@ pub(super) struct Document<N> {
 pub(super) struct Scratch<N> {
     nodes: Vec<N>,
     open: Vec<Open>,
+    outline: Outline,
 }
 
 impl<N> Default for Scratch<N> {
@@ -49,6 +51,7 @@ impl<N> Default for Scratch<N> {
         Self {
             nodes: Vec::new(),
             open: Vec::new(),
+            outline: Outline::default(),
         }
     }
 }
@@ -75,11 +78,13 @@ pub(super) fn parse<S: Sink>(
 ) -> Result<Document<S::Node>> {
     scratch.nodes.clear();
     scratch.open.clear();
+    scratch.outline.rewind();
     let mut parser = Parser {
         scanner: Scanner::new(input, 0),
         sink,
         nodes: &mut scratch.nodes,
         open: &mut scratch.open,
+        outline: &mut scratch.outline,
         known,
         schema_start: None,
         schema: None,
@@ -107,6 +112,7 @@ struct Parser<'a, 'p, S: Sink> {
     sink: &'p mut S,
     nodes: &'p mut Vec<S::Node>,
     open: &'p mut Vec<Open>,
+    outline: &'p mut Outline,
     known: Option<&'p [u8]>,
     /// Set while the root's member `schema` is read.
     schema_start: Option<usize>,
@@ -136,7 +142,7 @@ impl<S: Sink> Parser<'_, '_, S> {
                     }
                 }
                 Some(b'-' | b'0'..=b'9') => {
-                    if let Some((number, end)) = integer(input, at) {
+                    if let Some((number, end)) = short_number(input, at) {
                         at = end;
                         self.sink.number(number)
                     } else {
@@ -259,8 +265,34 @@ impl<S: Sink> Parser<'_, '_, S> {
     }
 
     /// The member's name that starts there; returns where its value starts.
-    #[inline]
+    #[inline(always)]
     fn name(&mut self, at: usize) -> Result<usize> {
+        match self.expected_name(at) {
+            Some(value) => Ok(value),
+            None => self.new_name(at),
+        }
+    }
+
+    /// The name that the text before had at this place.
+    #[inline(always)]
+    fn expected_name(&mut self, at: usize) -> Option<usize> {
+        let input = self.scanner.input;
+        let depth = self.open.len();
+        let outer = self.open.last_mut()?;
+        let parts = self.nodes.len() - outer.start;
+        let name = self.outline.expect(input, at, Place { depth, parts })?;
+        outer.seen |= name.seen;
+        let end = at + name.len;
+        self.nodes.push(self.sink.string(Text::Plain(at + 1..end - 2)));
+        let value = after_blanks(input, end);
+        if name.is_schema {
+            self.schema_start = Some(value);
+        }
+        Some(value)
+    }
+
+    #[inline(never)]
+    fn new_name(&mut self, at: usize) -> Result<usize> {
         let input = self.scanner.input;
         if input.get(at) == Some(&b'"')
             && let Some(end) = plain_end(input, at + 1)
@@ -293,22 +325,30 @@ impl<S: Sink> Parser<'_, '_, S> {
         Ok(value)
     }
 
-    #[inline]
     fn named(&mut self, text: Text<'_>, value: usize) {
         let input = self.scanner.input;
         let name = text.bytes(input);
-        if self.open.len() == 1 && name == b"schema" {
+        let depth = self.open.len();
+        let is_schema = depth == 1 && name == b"schema";
+        if is_schema {
             self.schema_start = Some(value);
         }
         if let Some(outer) = self.open.last_mut() {
-            let bit = 1_u128 << hash(name);
+            let seen = 1_u128 << hash(name);
             // Only a name whose bit is set may have come before.
-            if outer.seen & bit != 0 && !outer.repeated {
+            if outer.seen & seen != 0 && !outer.repeated {
                 let (members, _) = self.nodes.get(outer.start..).unwrap_or_default().as_chunks::<2>();
                 let mut before = members.iter().map(|[name, _]| self.sink.bytes(*name, input));
                 outer.repeated = members.len() > FEW || before.any(|before| before == name);
             }
-            outer.seen |= bit;
+            outer.seen |= seen;
+            let quoted = match &text {
+                Text::Plain(range) if !outer.repeated => input.get(range.start - 1..range.end + 2),
+                Text::Plain(_) | Text::Unescaped(_) => None,
+            };
+            let parts = self.nodes.len() - outer.start;
+            let quoted = quoted.filter(|quoted| quoted.ends_with(b"\":"));
+            self.outline.learn(quoted, Place { depth, parts }, seen, is_schema);
         }
         self.nodes.push(self.sink.string(text));
     }

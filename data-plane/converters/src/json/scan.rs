@@ -175,6 +175,7 @@ impl<'a> Scanner<'a> {
             text: self.input.get(start..self.at).unwrap_or_default(),
             integral: true,
             low: if negative { low.wrapping_neg() } else { low },
+            decimals: Number::NOT_SHORT,
         })
     }
 
@@ -225,6 +226,7 @@ impl<'a> Scanner<'a> {
             text: self.input.get(start..self.at).unwrap_or_default(),
             integral,
             low: if negative { low.wrapping_neg() } else { low },
+            decimals: Number::NOT_SHORT,
         };
         if exponential && number.scale().is_none() {
             return Err(self.syntax("the exponent of a number is out of range"));
@@ -392,35 +394,52 @@ pub(super) fn plain_end(input: &[u8], start: usize) -> Option<usize> {
     is_end.then_some(end)
 }
 
-/// The integer that starts there and the place behind it, when it is of at most 18 digits and without leading zeros.
+/// The number that starts there and the place behind it, when it is of at most 18 digits, without leading zeros and without
+/// an exponent.
 #[inline(always)]
-pub(super) fn integer(input: &[u8], at: usize) -> Option<(Number<'_>, usize)> {
+pub(super) fn short_number(input: &[u8], at: usize) -> Option<(Number<'_>, usize)> {
     let negative = input.get(at) == Some(&b'-');
     let start = at + usize::from(negative);
-    let (mut low, mut end) = (0_i64, start);
-    for byte in input.get(start..)? {
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 {
-            break;
+    let (mut low, mut end) = more_digits(input, start, 0);
+    let whole = end - start;
+    let integral = input.get(end) != Some(&b'.');
+    if !integral {
+        let fraction = end + 1;
+        (low, end) = more_digits(input, fraction, low);
+        if end == fraction {
+            return None;
         }
-        // Nineteen digits and more are refused below.
-        low = low.wrapping_mul(10).wrapping_add(i64::from(digit));
-        end += 1;
     }
-    let digits = end - start;
-    let leads_with_zero = input.get(start) == Some(&b'0') && digits > 1;
-    let goes_on = matches!(input.get(end), Some(b'.' | b'e' | b'E'));
-    if digits == 0 || digits > 18 || leads_with_zero || goes_on {
+    let decimals = if integral { 0 } else { end - start - whole - 1 };
+    let leads_with_zero = input.get(start) == Some(&b'0') && whole > 1;
+    let goes_on = matches!(input.get(end), Some(b'e' | b'E'));
+    if whole == 0 || whole + decimals > 18 || leads_with_zero || goes_on {
         return None;
     }
     let number = Number {
         negative,
         start,
         text: input.get(start..end)?,
-        integral: true,
+        integral,
         low: if negative { -low } else { low },
+        decimals: decimals as u8,
     };
     Some((number, end))
+}
+
+/// The digits that start there, appended to `low`, and the place behind them. Past 18 digits in all the number is wrong, and
+/// refused by the caller.
+#[inline(always)]
+fn more_digits(input: &[u8], mut at: usize, mut low: i64) -> (i64, usize) {
+    while let Some(byte) = input.get(at) {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            break;
+        }
+        low = low.wrapping_mul(10).wrapping_add(i64::from(digit));
+        at += 1;
+    }
+    (low, at)
 }
 
 #[inline(always)]
@@ -437,18 +456,18 @@ pub(super) fn after_blanks(input: &[u8], mut at: usize) -> usize {
 fn ends_plain(bytes: u64) -> u64 {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x8080_8080_8080_8080;
-    let quote = bytes ^ (ONES * b'"' as u64);
+    // The quote stands right behind the control characters once their second bit is turned over.
+    let low = bytes ^ (ONES * 2);
     let backslash = bytes ^ (ONES * b'\\' as u64);
     // A byte of `x - ONES & !x` has its high bit where that of x is zero; a borrow reaches only the bytes above it.
-    let is_quote = quote.wrapping_sub(ONES) & !quote;
+    let is_low = low.wrapping_sub(ONES * 0x21) & !low;
     let is_backslash = backslash.wrapping_sub(ONES) & !backslash;
-    let is_control = bytes.wrapping_sub(ONES * 0x20) & !bytes;
-    (is_quote | is_backslash | is_control | bytes) & HIGH
+    (is_low | is_backslash | bytes) & HIGH
 }
 
 #[cfg(test)]
 mod tests {
-    use super::ends_plain;
+    use super::{ends_plain, short_number};
 
     #[test]
     fn the_first_byte_that_ends_a_run_is_found() {
@@ -472,6 +491,50 @@ mod tests {
                     assert_eq!(found, expected, "{byte:#x} at {place}, {behind:#x} behind");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn short_numbers_are_the_doubles_that_they_are_nearest_to() {
+        let mut random = 1_u64;
+        for round in 0..200_000_u32 {
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            let digits = (random >> 3) % 10_u64.pow(round % 18 + 1);
+            // The point goes before the last digits, as many as there are or fewer.
+            let digits = digits.to_string();
+            let (whole, fraction) = digits.split_at(random as usize % digits.len());
+            let whole = if whole.is_empty() { "0" } else { whole };
+            let text = format!("-{whole}.{fraction},");
+            let (number, end) = short_number(text.as_bytes(), 0).unwrap_or_else(|| panic!("{text} is not taken"));
+            assert_eq!(end, text.len() - 1, "{text}");
+            let expected: f64 = text[..end].parse().unwrap();
+            // Java's exact numbers know no negative zero.
+            let expected = if expected == 0.0 { 0.0 } else { expected };
+            assert_eq!(number.double().to_bits(), expected.to_bits(), "{text}");
+        }
+    }
+
+    #[test]
+    fn short_numbers_end_where_they_end() {
+        for (text, decimals) in [
+            ("0", Some(0)),
+            ("-0.50", Some(2)),
+            ("123456789012345678", Some(0)),
+            ("1.23456789012345678", Some(17)),
+            ("1234567890123456789", None),
+            ("12.34567890123456789", None),
+            ("00", None),
+            ("01.5", None),
+            ("-", None),
+            ("1.", None),
+            (".5", None),
+            ("1e2", None),
+            ("1.5E2", None),
+        ] {
+            let found = short_number(text.as_bytes(), 0).map(|(number, end)| (number.decimals, end));
+            assert_eq!(found, decimals.map(|decimals| (decimals, text.len())), "{text}");
         }
     }
 }

@@ -173,3 +173,74 @@ fn the_last_of_equal_names_wins_and_keeps_the_place_of_the_first() {
     assert_eq!(entries[0].1.as_str(), Some("last"));
     assert_eq!(entries[499].0.as_str(), Some("k499"));
 }
+
+#[test]
+fn a_text_reads_alike_whatever_came_before() {
+    let many: Vec<String> = (0..600).map(|place| format!("\"n{place}\":{place}")).collect();
+    let long = "l".repeat(300);
+    let texts = [
+        r#"{"a":1,"b":2,"c":3}"#.to_owned(),
+        // The same names in other objects, and so once twice.
+        r#"{"a":1,"a":2,"c":3}"#.to_owned(),
+        r#"{"a":1,"b":2,"a":3,"c":4}"#.to_owned(),
+        r#"{"a":{"x":1},"x":2,"y":3}"#.to_owned(),
+        r#"{"a":{"x":1,"x":2},"y":3}"#.to_owned(),
+        r#"{"a":{"x":1},"x":2,"x":3}"#.to_owned(),
+        r#"[{"x":1},{"x":2},{"y":3}]"#.to_owned(),
+        r#"[{"x":1,"x":2},{"y":3}]"#.to_owned(),
+        r#"[{"x":1},5,{"x":2}]"#.to_owned(),
+        r#"[{"x":1},{"\u0061":1,"x":2}]"#.to_owned(),
+        r#"[[{"x":1}],{"x":2}]"#.to_owned(),
+        r#"{"x":{"x":{"x":1}}}"#.to_owned(),
+        r#"{"x":{"x":1},"x":2}"#.to_owned(),
+        // Names that cannot be expected, and such that end or start alike.
+        r#"{"a" :1,"b":2,"c": 3}"#.to_owned(),
+        r#"{"\u0061":1,"b":2}"#.to_owned(),
+        r#"{"\u0061":1,"a":2}"#.to_owned(),
+        r#"{"größe":1,"b":2}"#.to_owned(),
+        r#"{"größe":1,"größe":2}"#.to_owned(),
+        r#"{"":1,"b":2}"#.to_owned(),
+        r#"{"ab":1,"b":2}"#.to_owned(),
+        // Shorter, longer, none, and wrong.
+        r#"{"a":1}"#.to_owned(),
+        r#"{"a":1,"b":2,"c":3,"d":4}"#.to_owned(),
+        "{}".to_owned(),
+        "5".to_owned(),
+        r#"{"a":1,"b""#.to_owned(),
+        r#"{"a":1,"b":"#.to_owned(),
+        r#"{"a":1,b:2}"#.to_owned(),
+        r#"{"schema":null,"payload":{"schema":1}}"#.to_owned(),
+        format!("{{\"{long}\":1,\"b\":2}}"),
+        format!("{{{}}}", many.join(",")),
+        format!("{{{},\"n0\":7}}", many.join(",")),
+    ];
+    for enable in ["true", "false"] {
+        let config: ConfigMap = [("schemas.enable".to_owned(), enable.to_owned())].into();
+        for before in &texts {
+            for text in &texts {
+                let alone = read(&mut JsonConverter::new(&config).unwrap(), text);
+                let mut converter = JsonConverter::new(&config).unwrap();
+                // The names of the second text in a row are expected.
+                for before in [before, before, text, before] {
+                    drop(read(&mut converter, before));
+                    let after = read(&mut converter, text);
+                    assert_eq!(format!("{after:?}"), format!("{alone:?}"), "{text} after {before}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_schema_is_known_again_where_its_name_was_expected() {
+    let mut converter = JsonConverter::new(&ConfigMap::new()).unwrap();
+    let mut schema = None;
+    for number in 0..4 {
+        // An array, which the short cut does not take.
+        let array = r#"{"schema":{"type":"array","items":{"type":"int32"}},"payload":[1]}"#;
+        let text = array.replace('1', &number.to_string());
+        let found = read(&mut converter, &text).unwrap().schema.unwrap();
+        let first = schema.get_or_insert_with(|| found.clone());
+        assert!(std::sync::Arc::ptr_eq(first, &found), "{text} has a schema of its own");
+    }
+}

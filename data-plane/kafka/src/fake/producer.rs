@@ -52,12 +52,12 @@ impl FakeLane {
                     self.bytes.remove(&ack.sequence);
                 }
             }
-            self.acked.push(ack);
+            Ack::append(&mut self.acked, ack.sequence, ack.outcome);
         }
     }
 
     fn hand_out(&mut self, out: &mut Vec<Ack>) {
-        self.in_flight -= self.acked.len();
+        self.in_flight -= self.acked.iter().map(|ack| ack.count).sum::<usize>();
         out.append(&mut self.acked);
     }
 
@@ -98,6 +98,7 @@ impl ProducerLane for FakeLane {
                 }
                 let ack = Ack {
                     sequence: record.sequence,
+                    count: 1,
                     outcome: cluster.store(record).map_err(Box::new),
                 };
                 if cluster.held {

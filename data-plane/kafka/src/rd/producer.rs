@@ -31,13 +31,28 @@ const ROOM_SHARE: usize = 8;
 /// What librdkafka and the protocol add to a record, at most: `message.max.bytes` covers it too.
 const RECORD_OVERHEAD: usize = 512;
 
-/// A delivery report, small and without allocation. The lane makes an [`Ack`] of it.
+/// The delivery reports of a run of records, small and without allocation. The lane makes [`Ack`]s of it.
 #[derive(Clone, Copy)]
 struct Report {
     counter: u64,
+    /// More than one where all of them are stored, one after the other.
+    count: u64,
     partition: i32,
     offset: i64,
     error: Option<Code>,
+}
+
+impl Report {
+    /// Takes in the report of the next record, if it is that.
+    fn extend(&mut self, next: &Self) -> bool {
+        let follows = (self.counter + self.count) & COUNTER_MASK == next.counter
+            && self.partition == next.partition
+            && self.offset + self.count as i64 == next.offset
+            && self.error.is_none()
+            && next.error.is_none();
+        self.count += u64::from(follows);
+        follows
+    }
 }
 
 /// Where the polling thread leaves the reports of one lane. Bounded by the lane's quota.
@@ -82,12 +97,14 @@ impl ProducerContext for Context {
         let report = match result {
             Ok(message) => Report {
                 counter,
+                count: 1,
                 partition: message.partition(),
                 offset: message.offset(),
                 error: None,
             },
             Err((error, message)) => Report {
                 counter,
+                count: 1,
                 partition: message.partition(),
                 offset: -1,
                 error: Some(error.rdkafka_error_code().unwrap_or(Code::Unknown)),
@@ -99,7 +116,9 @@ impl ProducerContext for Context {
             let mailbox = &mailboxes[place].1;
             let mut reports = lock(&mailbox.reports);
             let first = reports.is_empty();
-            reports.push(report);
+            if !reports.last_mut().is_some_and(|last| last.extend(&report)) {
+                reports.push(report);
+            }
             drop(reports);
             // Once per burst: with reports waiting, the wake-up is already on its way.
             if first {
@@ -280,32 +299,31 @@ impl Lane {
         std::mem::swap(&mut *lock(&self.mailbox.reports), &mut self.reports);
         for report in self.reports.drain(..) {
             let index = (report.counter.wrapping_sub(self.first) & COUNTER_MASK) as usize;
-            let Some(flight) = self.flights.get_mut(index).filter(|flight| !flight.done) else {
-                tracing::error!(lane = self.id, "a delivery report for a record that is not in flight");
-                continue;
-            };
-            flight.done = true;
-            self.used -= flight.bytes;
-            let outcome = match report.error {
-                None => Ok(Delivered {
-                    partition: report.partition,
-                    offset: report.offset,
-                }),
-                Some(code) => Err(Box::new(from_code("producing a record", code))),
-            };
-            self.acked.push(Ack {
-                sequence: flight.sequence,
-                outcome,
-            });
+            for place in 0..report.count {
+                let flight = self.flights.get_mut(index + place as usize);
+                let Some(flight) = flight.filter(|flight| !flight.done) else {
+                    tracing::error!(lane = self.id, "a delivery report for a record that is not in flight");
+                    continue;
+                };
+                flight.done = true;
+                self.used -= flight.bytes;
+                let outcome = match report.error {
+                    None => Ok(Delivered {
+                        partition: report.partition,
+                        offset: report.offset + place as i64,
+                    }),
+                    Some(code) => Err(Box::new(from_code("producing a record", code))),
+                };
+                Ack::append(&mut self.acked, flight.sequence, outcome);
+            }
         }
-        while self.flights.front().is_some_and(|flight| flight.done) {
-            self.flights.pop_front();
-            self.first = (self.first + 1) & COUNTER_MASK;
-        }
+        let done = self.flights.iter().take_while(|flight| flight.done).count();
+        self.flights.drain(..done);
+        self.first = (self.first + done as u64) & COUNTER_MASK;
     }
 
     fn hand_out(&mut self, out: &mut Vec<Ack>) {
-        self.in_flight -= self.acked.len();
+        self.in_flight -= self.acked.iter().map(|ack| ack.count).sum::<usize>();
         out.append(&mut self.acked);
     }
 
@@ -497,5 +515,34 @@ mod tests {
             timeout(Duration::from_millis(50), lane.ready()).await.is_err(),
             "400 bytes are no room for 600"
         );
+    }
+
+    #[test]
+    fn reports_that_follow_each_other_are_one_run() {
+        let report = |counter, partition, offset, error| Report {
+            counter,
+            count: 1,
+            partition,
+            offset,
+            error,
+        };
+        let first = report(COUNTER_MASK - 1, 3, 7, None);
+        for (next, follows) in [
+            (report(COUNTER_MASK, 3, 8, None), true),
+            (report(COUNTER_MASK - 1, 3, 8, None), false),
+            (report(0, 3, 8, None), false),
+            (report(COUNTER_MASK, 2, 8, None), false),
+            (report(COUNTER_MASK, 3, 9, None), false),
+            (report(COUNTER_MASK, 3, 8, Some(Code::InvalidTopic)), false),
+        ] {
+            let mut run = first;
+            assert_eq!(run.extend(&next), follows);
+            assert_eq!(run.count, if follows { 2 } else { 1 });
+        }
+        let mut run = first;
+        assert!(run.extend(&report(COUNTER_MASK, 3, 8, None)));
+        assert!(run.extend(&report(0, 3, 9, None)), "counters begin again");
+        let mut failed = report(1, 3, -1, Some(Code::InvalidTopic));
+        assert!(!failed.extend(&report(2, 3, 0, None)));
     }
 }

@@ -11,7 +11,7 @@ mod group;
 mod member;
 mod produce;
 
-use super::{PATIENCE, record, unique, within};
+use super::{PATIENCE, counted, each, record, unique, within};
 use dray_connect::sink_batch::TopicPartition;
 use dray_devbroker::{ApiKey, Config, DevBroker, Fault, ResponseError};
 use dray_kafka::port::{ClientConfig, Consumer, ConsumerEvent, KafkaPort, NewTopic, ProduceRecord, ProducerLane};
@@ -148,11 +148,12 @@ async fn send(lane: &mut dyn ProducerLane, numbers: std::ops::Range<u32>) -> BTr
             }
         }
     }
-    while acks.len() + outcomes.len() < records.len() {
+    while counted(&acks) + outcomes.len() < records.len() {
         within(lane.acks(&mut acks)).await;
     }
     outcomes.extend(
-        acks.into_iter()
+        each(acks)
+            .into_iter()
             .map(|ack| (ack.sequence as u32, ack.outcome.map(drop).map_err(|error| *error))),
     );
     outcomes

@@ -8,7 +8,9 @@ mod secure;
 mod topics;
 
 use dray_kafka::RdKafka;
-use dray_kafka::port::{Ack, ClientConfig, Consumer, ConsumerEvent, KafkaPort, NewTopic, ProduceRecord, ProducerLane};
+use dray_kafka::port::{
+    Ack, ClientConfig, Consumer, ConsumerEvent, Delivered, KafkaPort, NewTopic, ProduceRecord, ProducerLane,
+};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -85,11 +87,34 @@ async fn produce(lane: &mut dyn ProducerLane, topic: &str, records: &[(Vec<u8>, 
             lane.ready().await;
         }
     }
-    while acks.len() < records.len() {
+    while counted(&acks) < records.len() {
         within(lane.acks(&mut acks)).await;
     }
     assert_eq!(lane.in_flight(), 0);
-    acks
+    each(acks)
+}
+
+/// Records that are acknowledged.
+fn counted(acks: &[Ack]) -> usize {
+    acks.iter().map(|ack| ack.count).sum()
+}
+
+/// An acknowledgement for each record of the runs.
+fn each(acks: Vec<Ack>) -> Vec<Ack> {
+    let mut each = Vec::new();
+    for ack in acks {
+        if let Ok(first) = ack.outcome {
+            each.extend(ack.sequences().zip(first.offset..).map(|(sequence, offset)| Ack {
+                sequence,
+                count: 1,
+                outcome: Ok(Delivered { offset, ..first }),
+            }));
+        } else {
+            assert_eq!(ack.count, 1, "a failure is one record's: {ack:?}");
+            each.push(ack);
+        }
+    }
+    each
 }
 
 async fn within<T>(future: impl Future<Output = T>) -> T {

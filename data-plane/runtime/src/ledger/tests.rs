@@ -20,9 +20,9 @@ fn commits_the_longest_finished_prefix() {
     let a = ledger.partition(&file("a"));
     let first = ledger.enter(a, at(1));
     let second = ledger.enter(a, at(2));
-    ledger.finish(second);
+    ledger.finish(second, 1);
     assert!(ledger.take_committable().is_empty(), "the first record is not durable");
-    ledger.finish(first);
+    ledger.finish(first, 1);
     assert_eq!(ledger.take_committable(), vec![(file("a"), at(2))]);
     assert!(ledger.take_committable().is_empty(), "nothing is committed twice");
     assert_eq!(ledger.unfinished(), 0);
@@ -34,7 +34,7 @@ fn a_stuck_partition_holds_up_only_itself() {
     let (a, b) = (ledger.partition(&file("a")), ledger.partition(&file("b")));
     ledger.enter(a, at(1));
     let other = ledger.enter(b, at(7));
-    ledger.finish(other);
+    ledger.finish(other, 1);
     assert_eq!(ledger.take_committable(), vec![(file("b"), at(7))]);
 }
 
@@ -48,6 +48,21 @@ fn a_failed_commit_comes_back_unless_newer() {
     assert_eq!(ledger.take_committable(), taken);
     ledger.enter_finished(a, at(2));
     ledger.give_back(taken);
+    assert_eq!(ledger.take_committable(), vec![(file("a"), at(2))]);
+}
+
+#[test]
+fn a_run_may_go_on_in_the_next_partition() {
+    let mut ledger = Ledger::new();
+    let (a, b) = (ledger.partition(&file("a")), ledger.partition(&file("b")));
+    ledger.partitions[0].base = LOCAL_MASK;
+    let last = ledger.enter(a, at(1));
+    let first = ledger.enter(b, at(7));
+    let again = ledger.enter(a, at(2));
+    assert_eq!(last.to_u64() + 1, first.to_u64());
+    ledger.finish(last, 2);
+    assert_eq!(ledger.take_committable(), vec![(file("a"), at(1)), (file("b"), at(7))]);
+    ledger.finish(again, 1);
     assert_eq!(ledger.take_committable(), vec![(file("a"), at(2))]);
 }
 
@@ -66,12 +81,12 @@ fn partitions_compare_as_maps() {
 proptest! {
     /// Against a model that keeps every record for ever and recomputes the prefix.
     #[test]
-    fn agrees_with_the_model(steps in proptest::collection::vec((0usize..3, 0usize..4, any::<prop::sample::Index>()), 1..400)) {
+    fn agrees_with_the_model(steps in proptest::collection::vec((0usize..3, 0usize..4, 1usize..5, any::<prop::sample::Index>()), 1..400)) {
         let mut ledger = Ledger::new();
         let numbers: Vec<_> = (0..3).map(|n| ledger.partition(&file(&n.to_string()))).collect();
         let mut model: Vec<Vec<(Sequence, i64, bool)>> = vec![Vec::new(); 3];
         let mut taken = [0i64; 3];
-        for (partition, action, pick) in steps {
+        for (partition, action, count, pick) in steps {
             match action {
                 0 | 1 => {
                     let value = model[partition].len() as i64 + 1;
@@ -80,8 +95,11 @@ proptest! {
                 }
                 2 if !model[partition].is_empty() => {
                     let place = pick.index(model[partition].len());
-                    model[partition][place].2 = true;
-                    ledger.finish(model[partition][place].0);
+                    let count = count.min(model[partition].len() - place);
+                    for record in &mut model[partition][place..place + count] {
+                        record.2 = true;
+                    }
+                    ledger.finish(model[partition][place].0, count);
                 }
                 _ => {
                     let committable: HashMap<String, i64> = ledger

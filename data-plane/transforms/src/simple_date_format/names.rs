@@ -77,10 +77,9 @@ pub(super) fn starts_with<U: Unit>(text: &[U], name: &str) -> bool {
 fn folded(unit: u32) -> u32 {
     match unit {
         0x41..=0x5A => unit + 0x20,
-        // Dotted and dotless i, long s and the Kelvin sign are the only others whose case is that of an ASCII letter.
+        // Beside dotted and dotless i and long s only the Kelvin sign has the case of an ASCII letter; no name has a k.
         0x130 | 0x131 => u32::from(b'i'),
         0x17F => u32::from(b's'),
-        0x212A => u32::from(b'k'),
         _ => unit,
     }
 }

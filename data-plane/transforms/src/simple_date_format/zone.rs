@@ -1,4 +1,4 @@
-//! Time zones in a text: offsets from UTC, and the names of UTC itself.
+//! Time zones in a text: offsets from UTC, and the names of UTC and GMT.
 //!
 //! Java knows all its zones by name here. Such a name needs the history of that zone, and after it has been read Java's
 //! format stays in that zone for good. Both is left out: such a text does not match.
@@ -22,7 +22,11 @@ enum Digits {
 /// stopped to be one.
 pub(super) type Found = Result<(Option<i32>, usize), usize>;
 
-/// `z` and `Z`: `GMT`, `GMT+1:00`, `+0100`, `UTC`. Blanks lie between `start` and `at`; with them `GMT` is a zone's name.
+/// Names of zones that always have the time of UTC, in the order in which Java finds them.
+const NAMES: [&str; 4] = [names::LONG_UTC, "UTC", "Greenwich Mean Time", "GMT"];
+
+/// `z` and `Z`: `GMT`, `GMT+1:00`, `+0100`, `UTC`. Blanks lie between `start` and `at`; after them `GMT` is the name of a
+/// zone, which has no offset.
 pub(super) fn general<U: Unit>(text: &[U], start: usize, at: usize) -> Found {
     if let Some(sign) = sign(text, at) {
         return offset(text, at + 1, sign, Digits::Minutes);
@@ -34,7 +38,7 @@ pub(super) fn general<U: Unit>(text: &[U], start: usize, at: usize) -> Found {
             None => Ok((Some(0), end)),
         };
     }
-    match names::find(&text[at..], &[names::LONG_UTC, "UTC"]) {
+    match names::find(&text[at..], &NAMES) {
         Some((_, length)) => Ok((None, at + length)),
         None => Err(at),
     }
@@ -80,8 +84,7 @@ fn offset<U: Unit>(text: &[U], mut at: usize, sign: i32, digits: Digits) -> Foun
             hours = 10 * hours + digit;
             at += 1;
         }
-        // The end of the text is an error even where one digit would do: minutes have to follow.
-        Err(stopped) if digits != Digits::ShortColon || stopped == text.len() => return Err(stopped),
+        Err(stopped) if digits != Digits::ShortColon => return Err(stopped),
         Err(_) => {}
     }
     if hours > 23 {

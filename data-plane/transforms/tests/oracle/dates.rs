@@ -118,10 +118,9 @@ fn difference(question: &Question, ours: &Json, theirs: &Json) -> Option<&'stati
     };
     let stopped = usize::try_from(ours["offset"].as_i64()?).ok()?;
     let further = theirs["offset"].as_i64().is_none_or(|offset| offset > stopped as i64);
-    let name = text
-        .encode_utf16()
-        .nth(stopped)
-        .is_some_and(|unit| char::from_u32(u32::from(unit)).is_some_and(char::is_alphabetic));
-    let zone = question.pattern.contains(['z', 'Z']);
-    (further && name && zone).then_some("zone-names")
+    let units: Vec<u16> = text.encode_utf16().skip(stopped).collect();
+    let rest = String::from_utf16_lossy(&units).to_uppercase();
+    let ours = ["UTC", "COORDINATED UNIVERSAL TIME", "GMT", "GREENWICH MEAN TIME"];
+    let name = rest.starts_with(|c: char| c.is_ascii_alphabetic()) && !ours.iter().any(|name| rest.starts_with(name));
+    (further && name && question.pattern.contains(['z', 'Z'])).then_some("zone-names")
 }

@@ -152,8 +152,12 @@ impl Work {
 
     fn settle(&mut self, acks: &mut Vec<Ack>) {
         for ack in acks.drain(..) {
-            if let Some(number) = self.sequences.remove(&ack.sequence) {
-                self.finish(number, ack.outcome.err().map(|error| *error));
+            let sequences = ack.sequences();
+            let mut error = ack.outcome.err().map(|error| *error);
+            for sequence in sequences {
+                if let Some(number) = self.sequences.remove(&sequence) {
+                    self.finish(number, error.take());
+                }
             }
         }
     }

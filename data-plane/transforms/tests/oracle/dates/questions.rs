@@ -105,14 +105,16 @@ const INSTANTS: [i64; 62] = [
 ];
 
 /// 2026-11-21, and times that make the century start at an edge.
-const NOWS: [i64; 6] = [
+const NOWS: [i64; 8] = [
     1_795_219_200_000,
     1_795_219_200_000,
-    // 2024-02-29, 2180-02-29, 1970-01-01, 1655-01-01
+    // 2024-02-29, 2180-02-29, 1970-01-01, 1655-01-01, 1662-10-20, 50-06-01
     1_709_208_123_456,
-    6_631_977_600_000,
+    6_632_064_000_000,
     0,
-    -9_940_492_800_000,
+    -9_940_406_400_000,
+    -9_694_252_800_000,
+    -60_576_249_600_000,
 ];
 
 pub(super) fn all() -> Vec<Question> {
@@ -124,6 +126,7 @@ pub(super) fn all() -> Vec<Question> {
     mixed(&mut questions, &mut random);
     wrong_patterns(&mut questions, &mut random);
     two_digit_years(&mut questions, &mut random);
+    odd_ones(&mut questions);
     questions
 }
 
@@ -299,5 +302,57 @@ fn two_digit_years(questions: &mut Vec<Question>, random: &mut Random) {
                 });
             }
         }
+    }
+}
+
+/// What chance hardly finds.
+fn odd_ones(questions: &mut Vec<Question>) {
+    for (pattern, text) in [
+        // The era of a week year is that of the other fields in local time.
+        ("yyyy-MM-dd HH X YYYY", "0001-01-01 00 +23 5"),
+        ("yyyy-MM-dd HH X YYYY", "0000-12-31 23 -23 5"),
+        ("G yyyy D YYYY", "BC 0001 366 0001"),
+        // The point of a number wraps around.
+        ("m", "1E2147483647"),
+        ("m", "1E2147483646"),
+        ("m", "1E-2147483648"),
+        ("m", "1E000000000000000000000000000002"),
+        // A year of two digits, then another that is in a century for sure.
+        ("yy yy M", "46 47 -20"),
+        ("yy yy M", "47 46 -20"),
+        ("yy YY M", "46 47 1"),
+        ("yy YY w", "47 46 1"),
+        // Blanks are skipped, and the zone looked for where they start.
+        ("z", " GMT"),
+        ("z", " GMT+1:00"),
+        ("z", "\tUTC"),
+        ("z", "  +0100"),
+        ("X", " Z"),
+        ("X", " z"),
+        ("XXX", "\t+01:00"),
+        ("z", "GMT+1"),
+        ("z", "GMT+1:"),
+        ("z", "GMT+1:1"),
+        ("z", "GMT+12"),
+        ("z", "GMT+123"),
+        ("Z", "GMT-9:59x"),
+        ("z", "Coordinated Universal Time"),
+        ("Z", "coordinated universal times"),
+        ("z", "Coordinated Universal"),
+        ("yyyy'-'z", "1800-\t greenwich mean time"),
+        ("yyyy'-'zHH", "1800- gmt12"),
+        // Characters whose lower or upper case is ASCII.
+        ("EEE", "\u{17f}UN"),
+        ("EEE", "\u{17f}at"),
+        ("EEEE", "fr\u{131}day"),
+        ("EEEE", "FR\u{130}DAY"),
+        ("G", "anno dom\u{131}n\u{130}"),
+        ("yyyy 'K'", "2024 \u{212a}"),
+        // Blanks of other kinds.
+        ("yyyy MM", "2024\u{a0}01"),
+        ("yyyy\u{a0}MM", "2024 01"),
+        ("yyyy'T'MM", "2024t01"),
+    ] {
+        questions.push(parse(pattern, text.to_owned()));
     }
 }

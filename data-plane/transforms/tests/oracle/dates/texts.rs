@@ -111,7 +111,7 @@ const NAMES: [&str; 24] = [
     "oct",
 ];
 
-const ZONES: [&str; 38] = [
+const ZONES: [&str; 40] = [
     "Z",
     "z",
     "UTC",
@@ -150,6 +150,8 @@ const ZONES: [&str; 38] = [
     "Pacific Standard Time",
     "EST5EDT",
     "Nowhere",
+    "Greenwich Mean Time",
+    "greenwich mean timely",
 ];
 
 /// What a format writes, or nothing when the pattern is wrong.

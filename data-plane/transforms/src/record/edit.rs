@@ -121,13 +121,6 @@ impl<'e> MapMut<'e> {
         Ok(())
     }
 
-    /// Whether more than one entry has that name, as can be after renaming.
-    #[must_use]
-    pub fn has_twice(&self, name: &str) -> bool {
-        let first = self.find(name);
-        first.is_some_and(|first| find_entry(self.backing, &self.row[2 * first + 2..], name).is_some())
-    }
-
     /// Where several entries have one name, as after renaming: the last value counts, at the first place.
     pub fn keep_last_of_each_name(&mut self) {
         let (row, backing) = (&mut *self.row, &*self.backing);
@@ -145,7 +138,7 @@ impl<'e> MapMut<'e> {
                         None
                     }
                 },
-                Some(name) => find_bytes(backing, &row[..2 * kept], name),
+                Some(name) => (0..kept).find(|before| name_of(backing, row[2 * before]) == Some(name)),
             };
             match first {
                 Some(first) => row[2 * first + 1] = value,
@@ -203,20 +196,15 @@ fn name_of(backing: &Backing, key: Datum) -> Option<&[u8]> {
 }
 
 #[inline]
-fn is_named(backing: &Backing, key: Datum, name: &[u8]) -> bool {
+fn is_named(backing: &Backing, key: Datum, name: &str) -> bool {
     // The length is at hand, the bytes are not.
-    matches!(key, Datum::Str(text) if text.span().len() == name.len() && backing.bytes(text.span()) == name)
+    matches!(key, Datum::Str(text) if text.span().len() == name.len() && backing.bytes(text.span()) == name.as_bytes())
 }
 
 /// The place of the entry with that name in the parts of a map, which are keys and values by turns.
 #[must_use]
 #[inline]
 pub fn find_entry(backing: &Backing, parts: &[Datum], name: &str) -> Option<usize> {
-    find_bytes(backing, parts, name.as_bytes())
-}
-
-#[inline]
-fn find_bytes(backing: &Backing, parts: &[Datum], name: &[u8]) -> Option<usize> {
     let (entries, _) = parts.as_chunks::<2>();
     entries.iter().position(|[key, _]| is_named(backing, *key, name))
 }

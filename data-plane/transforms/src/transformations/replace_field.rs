@@ -162,8 +162,7 @@ impl Transformation for ReplaceField {
         if record.schema(self.side).is_none() {
             let mut map = record.map(self.side, PURPOSE)?;
             map.rename_each(|name| self.names.becomes(name))?;
-            // Names were unique before, so only a new one can be there twice.
-            if self.names.renames.iter().any(|(_, new)| map.has_twice(new)) {
+            if !self.names.renames.is_empty() {
                 map.keep_last_of_each_name();
             }
             return Ok(Applied::Kept);

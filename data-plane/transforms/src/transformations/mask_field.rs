@@ -9,6 +9,7 @@ use dray_connect::values::{convert_to_double, convert_to_long, parse_decimal};
 use dray_connect::{Error, Result};
 
 use super::{REPLACE_NULL, replace_null};
+use crate::java::hash_order;
 use crate::plans::{Defaults, Plans};
 use crate::registry::TransformationKind;
 use crate::{Applied, ConnectRecord, Side, Transformation};
@@ -76,9 +77,12 @@ struct Replacement {
 
 impl MaskField {
     fn new(side: Side, config: &ParsedConfig) -> Result<Self> {
+        let fields = config.list("fields").unwrap_or_default().iter();
+        // Java goes through a set of them: of two fields that cannot be masked its first one is told.
+        let fields = hash_order(fields.map(|name| (name.clone(), ())));
         Ok(Self {
             side,
-            fields: config.list("fields").unwrap_or_default().to_vec(),
+            fields: fields.into_iter().map(|(name, ())| name).collect(),
             replace_null: config.boolean(REPLACE_NULL)?,
             mask: config
                 .string("replacement")

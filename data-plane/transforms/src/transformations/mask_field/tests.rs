@@ -91,6 +91,8 @@ fn a_replacement_is_read_as_the_class_that_it_replaces() {
             ))
         );
     }
+    // Java goes through a hash set of the fields, which has "bytes" before "map".
+    assert_eq!(masked("map,bytes", Some("1")), masked("bytes", Some("1")));
     assert_eq!(masked("string", Some("xxx")).unwrap(), "java.lang.String:xxx");
     for (field, ending) in [("int32", "a number"), ("float32", "a number"), ("decimal", "number")] {
         assert_eq!(

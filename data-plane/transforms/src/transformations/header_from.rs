@@ -153,6 +153,8 @@ impl HeaderFrom {
         let mut added = Vec::with_capacity(pairs.len());
         for (((field, header), source), value) in pairs.iter().zip(&plan.sources).zip(found) {
             let (Some((_, schema)), Some(value)) = (source, value) else {
+                // What is wrong with a header before this one comes first.
+                append(record.headers_mut(), added)?;
                 return Err(Error::data(format!(
                     "HeaderFrom has no field {field} to make the header {header} of: {} has none of that name. \
                      Take it out of fields and headers.",
@@ -271,14 +273,14 @@ mod tests {
         assert_eq!(run("move", "a,c", &[]), "Struct{b=d} x=1:int32 y=null:int64");
         let keep_null = [("replace.null.with.default", "false")];
         assert_eq!(run("copy", "a,b", &keep_null), "Struct{a=1} x=1:int32 y=null:string");
-        let moved = apply(FROM, &keys("move", "a", "x"), &given)
-            .unwrap()
-            .value
-            .schema
-            .unwrap();
+        let moved = apply(FROM, &keys("move", "a", "x"), &given).unwrap().value;
+        assert_eq!(moved.value.java_to_string(), "Struct{b=d}");
         let expected = SchemaBuilder::struct_().name("n").version(3);
         let expected = expected.field("b", Arc::clone(&schema.fields().unwrap()[1].schema));
-        assert_eq!(moved, expected.field("c", Schema::optional_int64()).build().unwrap());
+        assert_eq!(
+            moved.schema,
+            Some(expected.field("c", Schema::optional_int64()).build().unwrap())
+        );
     }
 
     #[test]
@@ -303,6 +305,10 @@ mod tests {
             failed("move", "none"),
             failed("move", "b"),
             "the copy of the fields comes first"
+        );
+        assert_eq!(
+            shown(&keys("copy", "a,none", "x,y"), &given).unwrap_err(),
+            failed("copy", "a")
         );
         let null = record(SchemaAndValue::NULL);
         assert_eq!(

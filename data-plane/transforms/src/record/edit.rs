@@ -94,13 +94,13 @@ impl<'e> MapMut<'e> {
         Some(value)
     }
 
-    /// Asks of each entry what becomes of its name, of which there is none when its key is null: none removes the entry,
-    /// the same bytes keep it.
+    /// Asks of each entry what becomes of its name, of which there is none when its key is null. Where two entries come to
+    /// have one name, the last value counts, at the first place.
     ///
     /// # Errors
     /// When a key is no string.
     #[inline]
-    pub fn rename_each(&mut self, mut becomes: impl FnMut(Option<&[u8]>) -> Name) -> Result<()> {
+    pub fn rename_each<'n>(&mut self, mut becomes: impl FnMut(Option<&[u8]>) -> Name<'n>) -> Result<()> {
         let mut kept = 0;
         for index in 0..self.len() {
             let (key, value) = (self.row[2 * index], self.row[2 * index + 1]);
@@ -108,11 +108,19 @@ impl<'e> MapMut<'e> {
             if name.is_none() && key != Datum::Null {
                 return Err(not_a_name(key.view(self.backing).java_class()));
             }
-            let key = match becomes(name) {
-                Name::Same => key,
+            let (key, first) = match becomes(name) {
                 Name::Removed => continue,
-                Name::New(name) => self.backing.text(&name),
+                Name::Same => (key, None),
+                Name::Taken(name) => (key, find_entry(self.backing, &self.row[..2 * kept], name)),
+                Name::New(name) => {
+                    let first = find_entry(self.backing, &self.row[..2 * kept], name);
+                    (self.backing.text(name), first)
+                }
             };
+            if let Some(first) = first {
+                self.row[2 * first + 1] = value;
+                continue;
+            }
             self.row[2 * kept] = key;
             self.row[2 * kept + 1] = value;
             kept += 1;
@@ -121,7 +129,7 @@ impl<'e> MapMut<'e> {
         Ok(())
     }
 
-    /// Where several entries have one name, as after renaming: the last value counts, at the first place.
+    /// Where several entries have one name, as after flattening: the last value counts, at the first place.
     pub fn keep_last_of_each_name(&mut self) {
         let (row, backing) = (&mut *self.row, &*self.backing);
         let mut places: HashMap<&[u8], usize> = HashMap::new();
@@ -177,13 +185,16 @@ pub(crate) fn not_a_name(class: &str) -> Error {
 }
 
 /// What becomes of an entry's name.
-pub enum Name {
-    /// It stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Name<'n> {
+    /// It stays, and no other name becomes this one.
     Same,
+    /// It stays, and is what another name may become.
+    Taken(&'n str),
     /// The entry goes.
     Removed,
     /// It changes.
-    New(std::sync::Arc<str>),
+    New(&'n str),
 }
 
 #[inline]

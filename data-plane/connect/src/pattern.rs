@@ -158,8 +158,8 @@ impl Pattern {
         let parsed = parse::parse(regex)?;
         behind::check(&parsed.node, regex)?;
         let trust = groups::trust(&parsed.node, parsed.groups, regex)?;
-        let plain = Engines::new(&emit(&parsed.node, Texts::Plain), regex)?;
-        let any = emit(&parsed.node, Texts::Any);
+        let plain = Engines::new(&emit(&parsed, Texts::Plain), regex)?;
+        let any = emit(&parsed, Texts::Any);
         let any = if any == plain.part.as_str() {
             plain.clone()
         } else {

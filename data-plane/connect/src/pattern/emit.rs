@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::ast::{Kind, Node};
+use super::ast::{Kind, Node, Parsed};
 use super::names;
 use super::sets::{self, Fold, Set};
 
@@ -17,9 +17,14 @@ pub(super) enum Texts {
 }
 
 /// The pattern for these texts. Its groups have the numbers that they have in Java.
-pub(super) fn emit(node: &Node, texts: Texts) -> String {
+pub(super) fn emit(parsed: &Parsed, texts: Texts) -> String {
     let mut out = String::new();
-    Emitter { texts, out: &mut out }.node(node);
+    Emitter {
+        texts,
+        groups: parsed.groups,
+        out: &mut out,
+    }
+    .node(&parsed.node);
     out
 }
 
@@ -30,6 +35,7 @@ const NEVER: &str = "[a&&b]";
 
 struct Emitter<'a> {
     texts: Texts,
+    groups: usize,
     out: &'a mut String,
 }
 
@@ -63,6 +69,7 @@ impl Emitter<'_> {
                 self.inside(opening, node);
             }
             Node::Repeat { node, min, max, kind } => self.repeat(node, *min, *max, *kind),
+            Node::Back { group, .. } if *group > self.groups => self.out.push_str(NEVER),
             Node::Back { group, fold, .. } => {
                 let opening = if *fold == Fold::None { "(?:" } else { "(?i:" };
                 // Written so that no digit that follows is taken for a part of the number.

@@ -98,10 +98,6 @@ impl Parser<'_> {
         self.text.get(place).copied().unwrap_or('\0')
     }
 
-    pub(super) fn end(&self) -> usize {
-        self.end
-    }
-
     /// What `\Z` means here, and `$` without `(?m)`.
     pub(super) fn last_line_end(&self) -> Node {
         Node::LastLineEnd { unix: self.flags.unix }
@@ -301,7 +297,7 @@ impl Parser<'_> {
         let place = self.cursor;
         let group = if self.next() == '?' {
             match self.skip() {
-                ':' => self.alternatives()?,
+                ':' => plain(self.alternatives()?),
                 '=' => self.look(false, false, place)?,
                 '!' => self.look(false, true, place)?,
                 '>' => Node::Atomic(Box::new(self.alternatives()?)),
@@ -328,7 +324,7 @@ impl Parser<'_> {
                             self.depth -= 1;
                             return Ok(None);
                         }
-                        ':' => self.alternatives()?,
+                        ':' => plain(self.alternatives()?),
                         _ => return Err(self.error("Unknown inline modifier")),
                     }
                 }
@@ -460,5 +456,14 @@ impl Parser<'_> {
             max,
             kind,
         }
+    }
+}
+
+/// A group without a number. Around one with a number it is kept: a loop then is not the loop of that group.
+fn plain(inside: Node) -> Node {
+    if matches!(inside, Node::Capture(..)) {
+        Node::Concat(vec![inside])
+    } else {
+        inside
     }
 }

@@ -5,6 +5,7 @@
 
 use super::PatternError;
 use super::ast::{Kind, Node, Parsed};
+use super::behind;
 use super::quote;
 use super::sets::{self, Fold};
 
@@ -294,16 +295,15 @@ impl Parser<'_> {
             return Err(self.refused("nesting deeper than 50 groups", "the engine stops there"));
         }
         let saved = self.flags;
-        let place = self.cursor;
         let group = if self.next() == '?' {
             match self.skip() {
                 ':' => plain(self.alternatives()?),
-                '=' => self.look(false, false, place)?,
-                '!' => self.look(false, true, place)?,
+                '=' => self.look(false, false)?,
+                '!' => self.look(false, true)?,
                 '>' => Node::Atomic(Box::new(self.alternatives()?)),
                 '<' => match self.read() {
-                    '=' => self.look(true, false, place)?,
-                    '!' => self.look(true, true, place)?,
+                    '=' => self.look(true, false)?,
+                    '!' => self.look(true, true)?,
                     first => {
                         let name = self.group_name(first)?;
                         if self.names.iter().any(|(known, _)| *known == name) {
@@ -342,12 +342,25 @@ impl Parser<'_> {
         self.quantified(group).map(Some)
     }
 
-    fn look(&mut self, behind: bool, negative: bool, at: usize) -> Result<Node, PatternError> {
+    fn look(&mut self, behind: bool, negative: bool) -> Result<Node, PatternError> {
+        let node = self.alternatives()?;
+        if behind {
+            behind::check(&node).map_err(|refusal| match refusal {
+                behind::Refusal::Endless => PatternError::mostly(
+                    "Look-behind group does not have an obvious maximum length",
+                    self.cursor as isize - 1,
+                    self.pattern,
+                ),
+                behind::Refusal::Mixed => self.refused(
+                    "a look-behind of more than one length with groups or assertions inside",
+                    "the engine finds too much",
+                ),
+            })?;
+        }
         Ok(Node::Look {
             behind,
             negative,
-            node: Box::new(self.alternatives()?),
-            at,
+            node: Box::new(node),
         })
     }
 

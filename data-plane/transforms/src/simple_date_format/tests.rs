@@ -132,7 +132,7 @@ proptest! {
 
     #[test]
     fn every_instant_there_and_back(millis: i64) {
-        for pattern in ["G y-M-d H:m:s.S", "y D G h a m s S", "EEEE, d. MMMM y G HH:mm:ss,SSS zzzz"] {
+        for pattern in ["G yyy-M-d H:m:s.S", "yyy D G h a m s S", "EEEE, d. MMMM yyy G HH:mm:ss,SSS zzzz"] {
             let text = text(pattern, millis);
             prop_assert_eq!(compile(pattern).parse(&text), Ok(millis), "{} {}", pattern, text);
         }

@@ -131,18 +131,20 @@ impl Stage {
         let Some(named) = registry::transformation(class) else {
             return Err(unknown(&key, class));
         };
-        let condition = match own.remove("predicate") {
+        let (predicate, negate) = (own.remove("predicate"), own.remove("negate"));
+        let parsed = (named.kind.definition)().parse(&own)?;
+        let transformation = (named.kind.make)(named.side, &parsed)?;
+        // After the transformation, as in Connect: of two mistakes the first one is told.
+        let condition = match predicate {
             None => None,
             Some(predicate) => Some(Condition {
                 predicate: read_predicate(config, predicate.trim())?,
                 // As Java's `Boolean.parseBoolean`: whatever is not "true" is false.
-                negate: own.get("negate").is_some_and(|text| text.eq_ignore_ascii_case("true")),
+                negate: negate.is_some_and(|text| text.eq_ignore_ascii_case("true")),
             }),
         };
-        own.remove("negate");
-        let parsed = (named.kind.definition)().parse(&own)?;
         Ok(Self {
-            transformation: (named.kind.make)(named.side, &parsed)?,
+            transformation,
             name: StageName {
                 alias,
                 class: named.class,

@@ -101,6 +101,7 @@ fn what_is_wrong_is_said_when_the_chain_is_read() {
             vec![
                 ("transforms", "a"),
                 ("transforms.a.type", "ReplaceField$Key"),
+                ("transforms.a.predicate", "p"),
                 ("transforms.a.renames", "one"),
             ],
             "Invalid value [one] for configuration renames: Invalid rename mapping: one",

@@ -292,12 +292,25 @@ impl<'e> StructMut<'e> {
     /// The first such field.
     #[inline]
     pub fn refuse_null(&self) -> Result<()> {
+        self.refuse_null_before(self.values().len())
+    }
+
+    #[inline]
+    fn refuse_null_before(&self, end: usize) -> Result<()> {
         let fields = self.schema().fields()?;
         let refused = |(field, value): &(&Field, &Datum)| matches!(value, Datum::Null) && !field.schema.optional();
-        match fields.iter().zip(self.values()).find(refused) {
+        match fields.iter().zip(&self.values()[..end]).find(refused) {
             None => Ok(()),
             Some((field, _)) => validate_field(&field.name, &field.schema, ValueRef::Null),
         }
+    }
+
+    /// The error of the field at that place, or that of a null which is refused in a field before it: Java copies the
+    /// fields in their order.
+    #[cold]
+    #[must_use]
+    pub fn first_error(&self, index: usize, error: Error) -> Error {
+        self.refuse_null_before(index).err().unwrap_or(error)
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use dray_connect::config::{
     ConfigDef, ConfigKey, ConfigType, ConfigValue, Importance, Lambda, ParsedConfig, ValidString,
 };
+use dray_connect::datum::Datum;
 use dray_connect::header::Headers;
 use dray_connect::schema::{SchemaBuilder, SchemaRef};
 use dray_connect::value::{SchemaAndValue, Value};
@@ -76,6 +77,8 @@ impl Operation {
 }
 
 struct Plan {
+    /// The schema itself.
+    given: SchemaRef,
     /// The place and the schema of the field of each pair; none where the schema has no such field.
     sources: Vec<Option<(usize, SchemaRef)>>,
     /// The schema without the fields that are moved, and the places of those that stay.
@@ -132,24 +135,10 @@ impl HeaderFrom {
         let plan = self
             .plans
             .get(fields.schema(), |schema| plan(schema, pairs, operation, replace_null))?;
-        let mut added = Vec::with_capacity(pairs.len());
-        for ((field, header), source) in pairs.iter().zip(&plan.sources) {
-            let Some((index, schema)) = source else {
-                return Err(Error::data(format!(
-                    "HeaderFrom has no field {field} to make the header {header} of: {} has none of that name. \
-                     Take it out of fields and headers.",
-                    fields.schema()
-                )));
-            };
-            let value = match (
-                fields.values()[*index].view(fields.backing()).to_value(),
-                schema.default(),
-            ) {
-                (Value::Null, Some(default)) if replace_null => default.clone(),
-                (value, _) => value,
-            };
-            added.push((Arc::clone(header), SchemaAndValue::new(Arc::clone(schema), value)));
-        }
+        let found = plan.sources.iter();
+        let found: Vec<Option<Datum>> = found
+            .map(|source| source.as_ref().map(|(index, _)| fields.values()[*index]))
+            .collect();
         if let Some((schema, kept)) = &plan.rest {
             fields.reshape(schema, |values, backing| {
                 plan.defaults.fill(values, backing);
@@ -160,6 +149,21 @@ impl HeaderFrom {
                 values.truncate(kept.len());
             });
             fields.refuse_null()?;
+        }
+        let mut added = Vec::with_capacity(pairs.len());
+        for (((field, header), source), value) in pairs.iter().zip(&plan.sources).zip(found) {
+            let (Some((_, schema)), Some(value)) = (source, value) else {
+                return Err(Error::data(format!(
+                    "HeaderFrom has no field {field} to make the header {header} of: {} has none of that name. \
+                     Take it out of fields and headers.",
+                    plan.given
+                )));
+            };
+            let value = match (value.view(fields.backing()).to_value(), schema.default()) {
+                (Value::Null, Some(default)) if replace_null => default.clone(),
+                (value, _) => value,
+            };
+            added.push((Arc::clone(header), SchemaAndValue::new(Arc::clone(schema), value)));
         }
         append(record.headers_mut(), added)
     }
@@ -189,6 +193,7 @@ fn plan(schema: &SchemaRef, pairs: &[(String, Arc<str>)], operation: Operation, 
         }
     };
     Ok(Plan {
+        given: Arc::clone(schema),
         sources: pairs.iter().map(source).collect(),
         rest,
         defaults: Defaults::of(schema, replace_null)?,
@@ -293,6 +298,11 @@ mod tests {
             failed("copy", "none"),
             "HeaderFrom has no field none to make the header x of: Schema{n:STRUCT} has none of that name. \
              Take it out of fields and headers."
+        );
+        assert_eq!(
+            failed("move", "none"),
+            failed("move", "b"),
+            "the copy of the fields comes first"
         );
         let null = record(SchemaAndValue::NULL);
         assert_eq!(

@@ -9,6 +9,7 @@ use dray_connect::values::{convert_to_double, convert_to_long, parse_decimal};
 use dray_connect::{Error, Result};
 
 use super::{REPLACE_NULL, replace_null};
+use crate::java::hash_order;
 use crate::plans::{Defaults, Plans};
 use crate::registry::TransformationKind;
 use crate::{Applied, ConnectRecord, Side, Transformation};
@@ -76,9 +77,12 @@ struct Replacement {
 
 impl MaskField {
     fn new(side: Side, config: &ParsedConfig) -> Result<Self> {
+        let fields = config.list("fields").unwrap_or_default().iter();
+        // Java goes through a set of them: of two fields that cannot be masked its first one is told.
+        let fields = hash_order(fields.map(|name| (name.clone(), ())));
         Ok(Self {
             side,
-            fields: config.list("fields").unwrap_or_default().to_vec(),
+            fields: fields.into_iter().map(|(name, ())| name).collect(),
             replace_null: config.boolean(REPLACE_NULL)?,
             mask: config
                 .string("replacement")
@@ -214,13 +218,14 @@ impl Transformation for MaskField {
         let plan = self
             .plans
             .get(fields.schema(), |schema| plan(schema, &self.fields, self.replace_null))?;
-        fields.change(|values, backing| {
+        let masked = fields.change(|values, backing| {
             plan.defaults.fill(values, backing);
-            for index in &plan.masked {
-                values[*index] = self.mask.put(values[*index], backing)?;
+            for &index in &plan.masked {
+                values[index] = self.mask.put(values[index], backing).map_err(|error| (index, error))?;
             }
             Ok(())
-        })?;
+        });
+        masked.map_err(|(index, error)| fields.first_error(index, error))?;
         fields.refuse_null()?;
         Ok(Applied::Kept)
     }

@@ -174,13 +174,15 @@ impl TimestampConverter {
         }
         let mut fields = record.record(self.side, PURPOSE)?;
         let plan = plans.get(fields.schema(), |schema| plan(schema, field, *replace_null, conversion))?;
-        fields.change(|values, backing| {
-            plan.defaults.fill(values, backing);
-            if let Some(index) = plan.index {
+        fields.change(|values, backing| plan.defaults.fill(values, backing));
+        if let Some(index) = plan.index {
+            let convert = |values: &mut [Datum], backing: &mut Backing| {
                 values[index] = conversion.convert(known(&plan.kind)?, values[index], backing)?;
-            }
-            Ok(())
-        })?;
+                Ok(())
+            };
+            let converted = fields.change(convert);
+            converted.map_err(|error| fields.first_error(index, error))?;
+        }
         fields.reshape(&plan.schema, |_, _| {});
         fields.refuse_null()
     }

@@ -91,6 +91,8 @@ fn a_replacement_is_read_as_the_class_that_it_replaces() {
             ))
         );
     }
+    // Java goes through a hash set of the fields, which has "bytes" before "map".
+    assert_eq!(masked("map,bytes", Some("1")), masked("bytes", Some("1")));
     assert_eq!(masked("string", Some("xxx")).unwrap(), "java.lang.String:xxx");
     for (field, ending) in [("int32", "a number"), ("float32", "a number"), ("decimal", "number")] {
         assert_eq!(
@@ -143,6 +145,12 @@ fn what_cannot_be_copied_is_refused() {
     assert_eq!(
         value(MASK, &[("fields", "at")], given),
         Err("Invalid value: null used for required field: \"number\", schema type: INT32".to_owned())
+    );
+    let given = structure(&schema, [Value::Null, Value::Null, decimal("1.50"), Value::Date(7)]);
+    assert_eq!(
+        value(MASK, &[("fields", "at"), ("replacement", "1")], given),
+        Err("Invalid value: null used for required field: \"number\", schema type: INT32".to_owned()),
+        "fields are copied in their order"
     );
     let inner = SchemaBuilder::struct_().build().unwrap();
     let outer = SchemaBuilder::struct_().field("s", Arc::clone(&inner)).build().unwrap();

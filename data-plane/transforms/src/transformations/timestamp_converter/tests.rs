@@ -219,6 +219,13 @@ fn what_is_no_timestamp_is_refused() {
         "Could not parse timestamp: value (x) does not match pattern (yyyy)"
     );
     assert!(failed(&[("target.type", "unix")], text()).contains("set format"));
+    let two = SchemaBuilder::struct_().field("a", Schema::int8());
+    let two = two.field("f", Schema::int32()).build().unwrap();
+    assert_eq!(
+        failed(&keys, structure(&two, [Value::Null, 1.into()])),
+        "Invalid value: null used for required field: \"a\", schema type: INT8",
+        "fields are copied in their order"
+    );
     let required = SchemaBuilder::struct_().field("f", Schema::int64()).build().unwrap();
     assert_eq!(
         failed(

@@ -209,7 +209,13 @@ fn name_of(backing: &Backing, key: Datum) -> Option<&[u8]> {
 #[inline]
 fn is_named(backing: &Backing, key: Datum, name: &str) -> bool {
     // The length is at hand, the bytes are not.
-    matches!(key, Datum::Str(text) if text.span().len() == name.len() && backing.bytes(text.span()) == name.as_bytes())
+    matches!(key, Datum::Str(text) if text.span().len() == name.len() && same_name(backing.bytes(text.span()), name.as_bytes()))
+}
+
+/// Whether two names are equal. Most that are as long as each other differ at their beginning, which is seen without a call.
+#[inline]
+pub(crate) fn same_name(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && a.first() == b.first() && a == b
 }
 
 /// The place of the entry with that name in the parts of a map, which are keys and values by turns.

@@ -12,7 +12,7 @@ use dray_connect::{Error, Result};
 use super::{REPLACE_NULL, replace_null};
 use crate::java::{hash_order, split_at_colons};
 use crate::plans::{Defaults, Plans, copy_schema_basics};
-use crate::record::Name;
+use crate::record::{Name, same_name};
 use crate::registry::TransformationKind;
 use crate::{Applied, ConnectRecord, Side, Transformation};
 
@@ -112,7 +112,7 @@ impl ReplaceField {
 impl Names {
     #[inline]
     fn becomes(&self, name: Option<&[u8]>) -> Name<'_> {
-        let is = |listed: &str| name == Some(listed.as_bytes());
+        let is = |listed: &str| name.is_some_and(|name| same_name(name, listed.as_bytes()));
         let listed = |list: &[String]| list.iter().any(|listed| is(listed));
         if listed(&self.exclude) || !(self.include.is_empty() || listed(&self.include)) {
             return Name::Removed;

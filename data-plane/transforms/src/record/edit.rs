@@ -95,13 +95,14 @@ impl<'e> MapMut<'e> {
     }
 
     /// Asks of each entry what becomes of its name, of which there is none when its key is null: none removes the entry,
-    /// the same bytes keep it.
+    /// the same bytes keep it. Of entries that come to have one name the last value counts, at the first place.
     ///
     /// # Errors
     /// When a key is no string.
     #[inline]
     pub fn rename_each(&mut self, mut becomes: impl FnMut(Option<&[u8]>) -> Name) -> Result<()> {
         let mut kept = 0;
+        let mut may_repeat = false;
         for index in 0..self.len() {
             let (key, value) = (self.row[2 * index], self.row[2 * index + 1]);
             let name = name_of(self.backing, key);
@@ -111,13 +112,23 @@ impl<'e> MapMut<'e> {
             let key = match becomes(name) {
                 Name::Same => key,
                 Name::Removed => continue,
-                Name::New(name) => self.backing.text(&name),
+                Name::New(name) => {
+                    // Those that came before, and those that will come unless they change as well.
+                    let (before, after) = (&self.row[..2 * kept], &self.row[2 * index + 2..]);
+                    may_repeat |= [before, after]
+                        .iter()
+                        .any(|parts| find_entry(self.backing, parts, &name).is_some());
+                    self.backing.text(&name)
+                }
             };
             self.row[2 * kept] = key;
             self.row[2 * kept + 1] = value;
             kept += 1;
         }
         self.row.truncate(2 * kept);
+        if may_repeat {
+            self.keep_last_of_each_name();
+        }
         Ok(())
     }
 
@@ -138,7 +149,10 @@ impl<'e> MapMut<'e> {
                         None
                     }
                 },
-                Some(name) => (0..kept).find(|before| name_of(backing, row[2 * before]) == Some(name)),
+                Some(name) => {
+                    let (before, _) = row[..2 * kept].as_chunks::<2>();
+                    before.iter().position(|[key, _]| is_named(backing, *key, name))
+                }
             };
             match first {
                 Some(first) => row[2 * first + 1] = value,
@@ -196,9 +210,9 @@ fn name_of(backing: &Backing, key: Datum) -> Option<&[u8]> {
 }
 
 #[inline]
-fn is_named(backing: &Backing, key: Datum, name: &str) -> bool {
+fn is_named(backing: &Backing, key: Datum, name: &[u8]) -> bool {
     // The length is at hand, the bytes are not.
-    matches!(key, Datum::Str(text) if text.span().len() == name.len() && backing.bytes(text.span()) == name.as_bytes())
+    matches!(key, Datum::Str(text) if text.span().len() == name.len() && backing.bytes(text.span()) == name)
 }
 
 /// The place of the entry with that name in the parts of a map, which are keys and values by turns.
@@ -206,7 +220,9 @@ fn is_named(backing: &Backing, key: Datum, name: &str) -> bool {
 #[inline]
 pub fn find_entry(backing: &Backing, parts: &[Datum], name: &str) -> Option<usize> {
     let (entries, _) = parts.as_chunks::<2>();
-    entries.iter().position(|[key, _]| is_named(backing, *key, name))
+    entries
+        .iter()
+        .position(|[key, _]| is_named(backing, *key, name.as_bytes()))
 }
 
 /// The fields of a struct in the order of its schema.

@@ -162,9 +162,6 @@ impl Transformation for ReplaceField {
         if record.schema(self.side).is_none() {
             let mut map = record.map(self.side, PURPOSE)?;
             map.rename_each(|name| self.names.becomes(name))?;
-            if !self.names.renames.is_empty() {
-                map.keep_last_of_each_name();
-            }
             return Ok(Applied::Kept);
         }
         let mut fields = record.record(self.side, PURPOSE)?;

@@ -94,38 +94,44 @@ impl<'e> MapMut<'e> {
         Some(value)
     }
 
+<<<<<<< HEAD
     /// Asks of each entry what becomes of its name, of which there is none when its key is null. Where two entries come to
     /// have one name, the last value counts, at the first place.
+=======
+    /// Asks of each entry what becomes of its name, of which there is none when its key is null: none removes the entry,
+    /// the same bytes keep it. Of entries that come to have one name the last value counts, at the first place.
+>>>>>>> h-smt1
     ///
     /// # Errors
     /// When a key is no string.
     #[inline]
     pub fn rename_each<'n>(&mut self, mut becomes: impl FnMut(Option<&[u8]>) -> Name<'n>) -> Result<()> {
+        let Self { row, backing } = self;
+        let (entries, _) = row.as_chunks_mut::<2>();
         let mut kept = 0;
-        for index in 0..self.len() {
-            let (key, value) = (self.row[2 * index], self.row[2 * index + 1]);
-            let name = name_of(self.backing, key);
+        for index in 0..entries.len() {
+            let [key, value] = entries[index];
+            let name = name_of(backing, key);
             if name.is_none() && key != Datum::Null {
-                return Err(not_a_name(key.view(self.backing).java_class()));
+                return Err(not_a_name(key.view(backing).java_class()));
             }
             let (key, first) = match becomes(name) {
                 Name::Removed => continue,
                 Name::Same => (key, None),
-                Name::Taken(name) => (key, find_entry(self.backing, &self.row[..2 * kept], name)),
+                Name::Taken(name) => (key, position(backing, &entries[..kept], name)),
                 Name::New(name) => {
-                    let first = find_entry(self.backing, &self.row[..2 * kept], name);
-                    (self.backing.text(name), first)
+                    let first = position(backing, &entries[..kept], name);
+                    (backing.text(name), first)
                 }
             };
             if let Some(first) = first {
-                self.row[2 * first + 1] = value;
+                entries[first][1] = value;
                 continue;
             }
-            self.row[2 * kept] = key;
-            self.row[2 * kept + 1] = value;
+            entries[kept] = [key, value];
             kept += 1;
         }
-        self.row.truncate(2 * kept);
+        row.truncate(2 * kept);
         Ok(())
     }
 
@@ -146,7 +152,10 @@ impl<'e> MapMut<'e> {
                         None
                     }
                 },
-                Some(name) => (0..kept).find(|before| name_of(backing, row[2 * before]) == Some(name)),
+                Some(name) => {
+                    let (before, _) = row[..2 * kept].as_chunks::<2>();
+                    before.iter().position(|[key, _]| is_named(backing, *key, name))
+                }
             };
             match first {
                 Some(first) => row[2 * first + 1] = value,
@@ -207,8 +216,9 @@ fn name_of(backing: &Backing, key: Datum) -> Option<&[u8]> {
 }
 
 #[inline]
-fn is_named(backing: &Backing, key: Datum, name: &str) -> bool {
+fn is_named(backing: &Backing, key: Datum, name: &[u8]) -> bool {
     // The length is at hand, the bytes are not.
+<<<<<<< HEAD
     matches!(key, Datum::Str(text) if text.span().len() == name.len() && same_name(backing.bytes(text.span()), name.as_bytes()))
 }
 
@@ -216,6 +226,9 @@ fn is_named(backing: &Backing, key: Datum, name: &str) -> bool {
 #[inline]
 pub(crate) fn same_name(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && a.first() == b.first() && a == b
+=======
+    matches!(key, Datum::Str(text) if text.span().len() == name.len() && backing.bytes(text.span()) == name)
+>>>>>>> h-smt1
 }
 
 /// The place of the entry with that name in the parts of a map, which are keys and values by turns.
@@ -223,7 +236,9 @@ pub(crate) fn same_name(a: &[u8], b: &[u8]) -> bool {
 #[inline]
 pub fn find_entry(backing: &Backing, parts: &[Datum], name: &str) -> Option<usize> {
     let (entries, _) = parts.as_chunks::<2>();
-    entries.iter().position(|[key, _]| is_named(backing, *key, name))
+    entries
+        .iter()
+        .position(|[key, _]| is_named(backing, *key, name.as_bytes()))
 }
 
 /// The fields of a struct in the order of its schema.

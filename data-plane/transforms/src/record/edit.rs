@@ -94,13 +94,8 @@ impl<'e> MapMut<'e> {
         Some(value)
     }
 
-<<<<<<< HEAD
     /// Asks of each entry what becomes of its name, of which there is none when its key is null. Where two entries come to
     /// have one name, the last value counts, at the first place.
-=======
-    /// Asks of each entry what becomes of its name, of which there is none when its key is null: none removes the entry,
-    /// the same bytes keep it. Of entries that come to have one name the last value counts, at the first place.
->>>>>>> h-smt1
     ///
     /// # Errors
     /// When a key is no string.
@@ -218,24 +213,24 @@ fn name_of(backing: &Backing, key: Datum) -> Option<&[u8]> {
 #[inline]
 fn is_named(backing: &Backing, key: Datum, name: &[u8]) -> bool {
     // The length is at hand, the bytes are not.
-<<<<<<< HEAD
-    matches!(key, Datum::Str(text) if text.span().len() == name.len() && same_name(backing.bytes(text.span()), name.as_bytes()))
+    matches!(key, Datum::Str(text) if text.span().len() == name.len() && same_name(backing.bytes(text.span()), name))
 }
 
 /// Whether two names are equal. Most that are as long as each other differ at their beginning, which is seen without a call.
 #[inline]
 pub(crate) fn same_name(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && a.first() == b.first() && a == b
-=======
-    matches!(key, Datum::Str(text) if text.span().len() == name.len() && backing.bytes(text.span()) == name)
->>>>>>> h-smt1
 }
 
 /// The place of the entry with that name in the parts of a map, which are keys and values by turns.
 #[must_use]
 #[inline]
 pub fn find_entry(backing: &Backing, parts: &[Datum], name: &str) -> Option<usize> {
-    let (entries, _) = parts.as_chunks::<2>();
+    position(backing, parts.as_chunks().0, name)
+}
+
+#[inline]
+fn position(backing: &Backing, entries: &[[Datum; 2]], name: &str) -> Option<usize> {
     entries
         .iter()
         .position(|[key, _]| is_named(backing, *key, name.as_bytes()))

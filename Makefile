@@ -23,14 +23,14 @@ lint: setup ## formatting, clippy, rustdoc, which crate may depend on which, and
 	deploy/lint/arrows.sh
 	deploy/bench/instructions.sh
 
-# Compiled before the broker starts, so that a compile error costs no broker.
+# Compiled before the servers start, so that a compile error costs none.
 test: export DRAY_TEST_ORACLE := $(CURDIR)/deploy/oracle/run.sh
-test: setup ## all tests, against a real Kafka broker started for them and the real Connect as oracle
+test: setup ## all tests, against a real Kafka broker and a real etcd started for them, and the real Connect as oracle
 	deploy/rig/kafka.sh fetch
 	deploy/oracle/build.sh
 	cargo test --workspace --locked --no-run
 	python3 -m unittest discover -s deploy/bench
-	exec deploy/rig/with-broker.sh cargo test --workspace --locked
+	exec deploy/rig/with-etcd.sh deploy/rig/with-broker.sh cargo test --workspace --locked
 
 e2e: setup ## the tests of the binary again, longer: 50 kills instead of 10
 	deploy/rig/kafka.sh fetch

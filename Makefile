@@ -2,7 +2,7 @@
 SHELL := /usr/bin/env bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build lint test e2e bench quickstart clean
+.PHONY: help setup build lint test e2e bench fuzz quickstart clean
 
 # One after the other, also under `make -j`: cargo uses all cores by itself.
 .NOTPARALLEL:
@@ -23,14 +23,14 @@ lint: setup ## formatting, clippy, rustdoc, which crate may depend on which, and
 	deploy/lint/arrows.sh
 	deploy/bench/instructions.sh
 
-# Compiled before the broker starts, so that a compile error costs no broker.
+# Compiled before the servers start, so that a compile error costs none.
 test: export DRAY_TEST_ORACLE := $(CURDIR)/deploy/oracle/run.sh
-test: setup ## all tests, against a real Kafka broker started for them and the real Connect as oracle
+test: setup ## all tests, against a real Kafka broker and a real etcd started for them, and the real Connect as oracle
 	deploy/rig/kafka.sh fetch
 	deploy/oracle/build.sh
 	cargo test --workspace --locked --no-run
 	python3 -m unittest discover -s deploy/bench
-	exec deploy/rig/with-broker.sh cargo test --workspace --locked
+	exec deploy/rig/with-etcd.sh deploy/rig/with-broker.sh cargo test --workspace --locked
 
 e2e: setup ## the tests of the binary again, longer: 50 kills instead of 10
 	deploy/rig/kafka.sh fetch
@@ -38,6 +38,12 @@ e2e: setup ## the tests of the binary again, longer: 50 kills instead of 10
 
 bench: setup ## one workload beside the real Kafka Connect, pinned, five to nine minutes: W=W1-200, or W=W1 for several; no W lists them
 	@python3 deploy/bench/run.py "$(W)"
+
+fuzz: S ?= 60
+fuzz: ## any bytes into one target for S=60 seconds: T=pattern; needs nightly Rust and `cargo install cargo-fuzz`; no T lists them
+	@targets=$$(ls data-plane/*/fuzz/fuzz_targets/$(or $(T),*).rs) || { echo "make fuzz: there is no target $(T)" >&2; exit 2; }; \
+	if [ -z "$(T)" ]; then for target in $$targets; do basename "$$target" .rs; done; \
+	else cargo +nightly fuzz run --fuzz-dir "$${targets%/fuzz_targets/*}" "$(T)" -- -max_total_time=$(S) -timeout=10; fi
 
 quickstart: setup ## file to topic to file on a broker in the process; ONCE=1 ends when the lines have arrived (dev profile)
 ifeq ($(ONCE),1)

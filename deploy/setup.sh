@@ -13,9 +13,14 @@ command_ make make
 command_ pkg-config pkg-config
 library openssl libssl-dev
 library zlib zlib1g-dev
-# The tests run against a real Kafka.
+# etcd-client compiles its protos while it is built, with the well-known ones.
+command_ protoc protobuf-compiler
+library protobuf libprotobuf-dev
+# The tests run against a real Kafka and a real etcd, with certificates.
 command_ javac default-jdk-headless
 command_ mvn maven
+command_ etcd etcd-server
+command_ openssl openssl
 # The benchmarks.
 command_ python3 python3
 # `make lint` counts instructions.

@@ -12,6 +12,8 @@ may_name() {
     dray-converters | dray-transforms | dray-kafka | dray-connector-*) echo dray-connect ;;
     dray-runtime) echo dray-model dray-connect dray-converters dray-transforms dray-kafka ;;
     dray-agent) echo dray-model dray-connect dray-converters dray-transforms dray-kafka dray-runtime 'dray-connector-*' ;;
+    dray-store) echo dray-model ;;
+    dray-store-etcd) echo dray-store ;;
     dray) echo dray-model dray-connect dray-kafka dray-runtime dray-agent dray-devbroker ;;
     *) return 1 ;;
   esac
@@ -19,6 +21,8 @@ may_name() {
 # Who may name rdkafka, and who may do so in [dev-dependencies].
 rdkafka_normal=' dray-kafka '
 rdkafka_dev=' dray-kafka dray-devbroker dray-agent dray '
+# Who may name etcd-client, in any kind of dependency.
+etcd=' dray-store-etcd '
 
 allowed() { # name, patterns...
   local name=$1 pattern; shift
@@ -60,6 +64,7 @@ while read -r crate at dependency there; do
   planes "$crate" "$at" "$dependency" "$there"
   case $dependency in
     rdkafka | rdkafka-sys) [[ $rdkafka_normal == *" $crate "* ]] || breach "$crate names $dependency: only dray-kafka may" ;;
+    etcd-client) [[ $etcd == *" $crate "* ]] || breach "$crate names $dependency: only dray-store-etcd may" ;;
     dray | dray-*)
       # shellcheck disable=SC2046 # the words are wanted
       allowed "$dependency" $(may_name "$crate" || true) || breach "$crate names $dependency: not an arrow of ours" ;;
@@ -70,6 +75,7 @@ while read -r crate at dependency there; do
   planes "$crate" "$at" "$dependency" "$there"
   case $dependency in
     rdkafka | rdkafka-sys) [[ $rdkafka_dev == *" $crate "* ]] || breach "$crate names $dependency in its dev-dependencies" ;;
+    etcd-client) [[ $etcd == *" $crate "* ]] || breach "$crate names $dependency in its dev-dependencies: only dray-store-etcd may" ;;
   esac
 done <<<"$dev"
 set +f

@@ -50,6 +50,14 @@ impl PatternError {
         }
     }
 
+    /// Java's words for what Java refuses in most cases, but not in all.
+    fn mostly(description: &str, index: isize, pattern: &str) -> Self {
+        Self {
+            message: described(description.to_owned(), index, pattern),
+            refused: true,
+        }
+    }
+
     fn refused(what: &str, why: &str, index: isize, pattern: &str) -> Self {
         Self {
             message: described(format!("Not supported: {what} ({why})"), index, pattern),
@@ -149,6 +157,8 @@ struct Compiled {
     only_ascii: Option<&'static str>,
     /// Why texts with combining marks cannot be matched.
     no_marks: Option<&'static str>,
+    /// Whether it looks behind a place: Java does so in the middle of a surrogate pair, too.
+    looks_behind: bool,
     plain: Engines,
     any: Engines,
 }
@@ -167,10 +177,9 @@ impl Pattern {
     /// With Java's text where Java refuses the pattern, and with the reason where we do.
     pub fn compile(regex: &str) -> Result<Self, PatternError> {
         let parsed = parse::parse(regex)?;
-        behind::check(&parsed.node, regex)?;
         let trust = groups::trust(&parsed.node, parsed.groups, regex)?;
-        let plain = Engines::new(&emit(&parsed.node, Texts::Plain), regex)?;
-        let any = emit(&parsed.node, Texts::Any);
+        let plain = Engines::new(&emit(&parsed, Texts::Plain), regex)?;
+        let any = emit(&parsed, Texts::Any);
         let any = if any == plain.part.as_str() {
             plain.clone()
         } else {
@@ -192,6 +201,9 @@ impl Pattern {
                     .node
                     .any(&narrow_boundary)
                     .then_some(r"\b and \B beside combining marks are not known"),
+                looks_behind: parsed
+                    .node
+                    .any(&|node| matches!(node, Node::Boundary { .. } | Node::Look { behind: true, .. })),
                 plain,
                 any,
             }),
@@ -220,6 +232,9 @@ impl Pattern {
     /// When the replacement is wrong, with Java's text; when the search takes too long; when Java's answer is not known.
     pub fn replace_first<'t>(&self, text: &'t str, replacement: &Replacement) -> Result<Cow<'t, str>, Error> {
         let engines = self.engines(text)?;
+        if self.inner.looks_behind && text.chars().any(|c| c > '\u{ffff}') {
+            return Err(self.unsupported("Java would search in the middle of a surrogate pair".to_owned()));
+        }
         let found = engines.part.captures(text).map_err(|error| self.gave_up(&error))?;
         let Some(captures) = found else {
             return Ok(Cow::Borrowed(text));

@@ -14,8 +14,8 @@ use dray_connect::header::Headers;
 use dray_connect::schema::SchemaRef;
 use dray_connect::{Error, Result};
 
-pub(crate) use self::edit::not_a_name;
 pub use self::edit::{MapMut, Name, StructMut, find_entry};
+pub(crate) use self::edit::{not_a_name, same_name};
 
 /// Which of a record's two values a transform works on: what `$Key` and `$Value` say at the end of its class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,12 +10,14 @@ mod number;
 mod parse;
 mod pattern;
 mod resolve;
+mod template;
 #[cfg(test)]
 mod tests;
 mod weeks;
 mod zone;
 
-use crate::simple_date_format::pattern::Step;
+use self::pattern::Step;
+use self::template::Template;
 
 /// A compiled pattern. It formats and parses in UTC, leniently, and keeps no state between calls.
 ///
@@ -32,6 +34,7 @@ use crate::simple_date_format::pattern::Step;
 pub struct SimpleDateFormat {
     pattern: String,
     steps: Box<[Step]>,
+    template: Option<Template>,
     century: Century,
 }
 
@@ -77,9 +80,11 @@ impl SimpleDateFormat {
     /// # Errors
     /// For a pattern that Java refuses. There is none that Java knows and this does not.
     pub fn compile(pattern: &str, now_millis: i64) -> Result<Self, PatternError> {
+        let steps = pattern::compile(pattern)?;
         Ok(Self {
             pattern: pattern.to_owned(),
-            steps: pattern::compile(pattern)?,
+            template: Template::of(&steps),
+            steps,
             century: Century::before(now_millis),
         })
     }
@@ -93,7 +98,13 @@ impl SimpleDateFormat {
     /// Appends the text of an instant, given in milliseconds since the epoch. Every instant has one: years go from
     /// 292269055 BC to 292278994.
     pub fn format(&self, millis: i64, out: &mut String) {
-        format::format(&self.steps, millis, out);
+        let written = self
+            .template
+            .as_ref()
+            .is_some_and(|template| template.format(millis, out));
+        if !written {
+            format::format(&self.steps, millis, out);
+        }
     }
 
     /// The milliseconds since the epoch of a text that starts as the pattern says; what follows is ignored.

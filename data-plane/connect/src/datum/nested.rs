@@ -205,14 +205,22 @@ impl<'a> StructRef<'a> {
 
     /// Checks every field; null passes where the field is optional or has a default.
     pub fn validate(self) -> Result<()> {
-        for (field, value) in self.iter() {
-            let may_miss = field.schema.optional() || field.schema.default().is_some();
-            if value.is_null() && may_miss {
-                continue;
+        let check = |field: &Field, value: ValueRef<'_>| {
+            let may_miss = || field.schema.optional() || field.schema.default().is_some();
+            if value.is_null() && may_miss() {
+                return Ok(());
             }
-            validate_field(&field.name, &field.schema, value)?;
+            validate_field(&field.name, &field.schema, value)
+        };
+        match self.0 {
+            // Not by `iter`, which looks the row up for each field.
+            Fields::Batch(backing, row) => {
+                let fields = backing.schema_of(row.schema()).fields().unwrap_or_default();
+                let mut pairs = fields.iter().zip(backing.fields(row));
+                pairs.try_for_each(|(field, datum)| check(field, datum.view(backing)))
+            }
+            Fields::Owned(_) => self.iter().try_for_each(|(field, value)| check(field, value)),
         }
-        Ok(())
     }
 
     /// An owned copy.

@@ -18,8 +18,6 @@ pub(super) enum Node {
         behind: bool,
         negative: bool,
         node: Box<Node>,
-        /// Where it stands in the pattern.
-        at: usize,
     },
     Repeat {
         node: Box<Node>,

@@ -1,35 +1,72 @@
-//! How far a look-behind looks.
+//! How far a look-behind looks, and which of them fancy-regex gets right.
 
-use super::PatternError;
 use super::ast::{Kind, Node};
 
-/// Refuses a look-behind whose length has no end, or depends on what a group has matched.
-///
-/// Java takes some endless ones by mistake (`(?<=a*)b`) and refuses most (`(?<=(a)*)b`): here none is taken.
-pub(super) fn check(node: &Node, pattern: &str) -> Result<(), PatternError> {
-    match node {
-        Node::Look { behind, node, at, .. } => {
-            if *behind && longest(node).is_none() {
-                return Err(PatternError::refused(
-                    "this look-behind",
-                    "Look-behind group does not have an obvious maximum length",
-                    *at as isize,
-                    pattern,
-                ));
+/// Why a look-behind cannot be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// Java refuses most of these as well, but takes `(?<=a*)b` by mistake.
+    Endless,
+    /// Of more than one length, and with more inside than characters: fancy-regex then finds matches that are none.
+    Mixed,
+}
+
+/// Whether we can look behind for this.
+pub(super) fn check(node: &Node) -> Result<(), Refusal> {
+    longest(node).ok_or(Refusal::Endless)?;
+    let branches = branches(node);
+    let fixed = |node: &Node| longest(node) == Some(shortest(node));
+    // Java looks for the nearest start first, whatever the branch: a group would show the difference.
+    let captures = branches.len() > 1 && node.any(&|node| matches!(node, Node::Capture(..)));
+    let fine = fixed(node) || !captures && branches.iter().all(|branch| fixed(branch) || is_plain(branch));
+    fine.then_some(()).ok_or(Refusal::Mixed)
+}
+
+/// The alternatives, each of which is written as a look-behind of its own.
+pub(super) fn branches(node: &Node) -> &[Node] {
+    if let Node::Alternation(branches) = node {
+        branches
+    } else {
+        std::slice::from_ref(node)
+    }
+}
+
+/// Whether it is made of characters alone.
+fn is_plain(node: &Node) -> bool {
+    let other = |node: &Node| {
+        !matches!(
+            node,
+            Node::Empty | Node::Set(_) | Node::Concat(_) | Node::Alternation(_) | Node::Repeat { .. }
+        ) || matches!(
+            node,
+            Node::Repeat {
+                kind: Kind::Possessive,
+                ..
             }
-            check(node, pattern)
-        }
-        Node::Concat(parts) | Node::Alternation(parts) => parts.iter().try_for_each(|part| check(part, pattern)),
-        Node::Capture(_, node) | Node::Atomic(node) | Node::Repeat { node, .. } => check(node, pattern),
+        )
+    };
+    !node.any(&other)
+}
+
+/// The least number of characters that it takes.
+fn shortest(node: &Node) -> u64 {
+    match node {
+        Node::Set(_) => 1,
+        Node::Concat(parts) => parts
+            .iter()
+            .fold(0, |sum: u64, part| sum.saturating_add(shortest(part))),
+        Node::Alternation(branches) => branches.iter().map(shortest).min().unwrap_or(0),
+        Node::Capture(_, node) | Node::Atomic(node) => shortest(node),
+        Node::Repeat { node, min, .. } => shortest(node).saturating_mul(u64::from(*min)),
         Node::Empty
-        | Node::Set(_)
         | Node::Back { .. }
+        | Node::Look { .. }
         | Node::Start
         | Node::End
         | Node::LineStart { .. }
         | Node::LineEnd { .. }
         | Node::LastLineEnd { .. }
-        | Node::Boundary { .. } => Ok(()),
+        | Node::Boundary { .. } => 0,
     }
 }
 

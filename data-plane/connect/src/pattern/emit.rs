@@ -3,7 +3,8 @@
 
 use std::fmt::Write as _;
 
-use super::ast::{Kind, Node};
+use super::ast::{Kind, Node, Parsed};
+use super::behind;
 use super::names;
 use super::sets::{self, Fold, Set};
 
@@ -17,9 +18,14 @@ pub(super) enum Texts {
 }
 
 /// The pattern for these texts. Its groups have the numbers that they have in Java.
-pub(super) fn emit(node: &Node, texts: Texts) -> String {
+pub(super) fn emit(parsed: &Parsed, texts: Texts) -> String {
     let mut out = String::new();
-    Emitter { texts, out: &mut out }.node(node);
+    Emitter {
+        texts,
+        groups: parsed.groups,
+        out: &mut out,
+    }
+    .node(&parsed.node);
     out
 }
 
@@ -30,6 +36,7 @@ const NEVER: &str = "[a&&b]";
 
 struct Emitter<'a> {
     texts: Texts,
+    groups: usize,
     out: &'a mut String,
 }
 
@@ -52,17 +59,17 @@ impl Emitter<'_> {
             Node::Capture(_, node) => self.inside("(", node),
             Node::Atomic(node) => self.inside("(?>", node),
             Node::Look {
-                behind, negative, node, ..
-            } => {
-                let opening = match (behind, negative) {
-                    (false, false) => "(?=",
-                    (false, true) => "(?!",
-                    (true, false) => "(?<=",
-                    (true, true) => "(?<!",
-                };
-                self.inside(opening, node);
-            }
+                behind: false,
+                negative,
+                node,
+            } => self.inside(if *negative { "(?!" } else { "(?=" }, node),
+            Node::Look {
+                behind: true,
+                negative,
+                node,
+            } => self.behind(*negative, node),
             Node::Repeat { node, min, max, kind } => self.repeat(node, *min, *max, *kind),
+            Node::Back { group, .. } if *group > self.groups => self.out.push_str(NEVER),
             Node::Back { group, fold, .. } => {
                 let opening = if *fold == Fold::None { "(?:" } else { "(?i:" };
                 // Written so that no digit that follows is taken for a part of the number.
@@ -96,6 +103,21 @@ impl Emitter<'_> {
         self.out.push_str(opening);
         self.node(node);
         self.out.push(')');
+    }
+
+    /// One look-behind for each alternative: fancy-regex is sure of those of one length.
+    fn behind(&mut self, negative: bool, node: &Node) {
+        let branches = behind::branches(node);
+        if negative {
+            branches.iter().for_each(|branch| self.inside("(?<!", branch));
+        } else if let [one] = branches {
+            self.inside("(?<=", one);
+        } else {
+            for (index, branch) in branches.iter().enumerate() {
+                self.inside(if index == 0 { "(?:(?<=" } else { "|(?<=" }, branch);
+            }
+            self.out.push(')');
+        }
     }
 
     fn around(&mut self, opening: &str, node: &Node, closing: &str) {

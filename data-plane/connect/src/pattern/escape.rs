@@ -74,7 +74,6 @@ impl Parser<'_> {
             'u' => Escape::Char(self.utf16()?),
             'x' => Escape::Char(self.hexadecimal()?),
             c if c.is_ascii_alphanumeric() => return Err(self.error("Illegal/unsupported escape sequence")),
-            '\0' if self.cursor > self.end() => return Err(self.error("Unexpected internal error")),
             c => Escape::Char(c),
         })
     }

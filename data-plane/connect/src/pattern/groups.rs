@@ -29,6 +29,7 @@ pub(super) fn trust(node: &Node, groups: usize, pattern: &str) -> Result<Vec<Tru
         trust: &trust,
         pattern,
         fresh: vec![false; groups + 1],
+        open: Vec::new(),
         home: vec![0; groups + 1],
         inside: 0,
         homes: 0,
@@ -100,6 +101,8 @@ struct Walk<'a> {
     pattern: &'a str,
     /// Groups that were matched on every way to here, in this round of each loop.
     fresh: Vec<bool>,
+    /// The groups around the walk.
+    open: Vec<usize>,
     /// For each group the atomic part around it that is repeated, 0 for none.
     home: Vec<usize>,
     /// The one where the walk is, and how many there were.
@@ -124,7 +127,9 @@ impl Walk<'_> {
             Node::Capture(group, node) => {
                 self.home[*group] = self.inside;
                 self.fresh[*group] = false;
+                self.open.push(*group);
                 self.node(node, looped)?;
+                self.open.pop();
                 self.fresh[*group] = true;
             }
             Node::Atomic(node) => self.atomic(node, looped)?,
@@ -151,6 +156,14 @@ impl Walk<'_> {
             Node::Back { group, at, .. } => {
                 // A group that does not exist never matches.
                 let trusted = self.trust.get(*group).is_none_or(|trust| *trust == Trust::Full);
+                if self.open.contains(group) {
+                    return Err(PatternError::refused(
+                        &format!("the back reference to group {group}"),
+                        "it stands in that group",
+                        *at as isize,
+                        self.pattern,
+                    ));
+                }
                 let settled = |walk: &Self| walk.fresh[*group] && [0, walk.inside].contains(&walk.home[*group]);
                 if !trusted && !settled(self) {
                     return Err(PatternError::refused(

@@ -49,6 +49,9 @@ fn block(name: &str) -> Option<Set> {
 
 fn script(name: &str) -> Option<Set> {
     let name = name.to_uppercase();
+    if matches!(name.as_str(), "UNKNOWN" | "ZZZZ") {
+        return Some(sets::unicode(r"[\p{Cn}\p{Co}]"));
+    }
     let line = SCRIPTS
         .lines()
         .find(|line| line.split(' ').any(|known| known == name))?;

@@ -5,6 +5,7 @@
 
 use super::PatternError;
 use super::ast::{Kind, Node, Parsed};
+use super::behind;
 use super::quote;
 use super::sets::{self, Fold};
 
@@ -96,10 +97,6 @@ impl Parser<'_> {
 
     pub(super) fn at(&self, place: usize) -> char {
         self.text.get(place).copied().unwrap_or('\0')
-    }
-
-    pub(super) fn end(&self) -> usize {
-        self.end
     }
 
     /// What `\Z` means here, and `$` without `(?m)`.
@@ -298,16 +295,15 @@ impl Parser<'_> {
             return Err(self.refused("nesting deeper than 50 groups", "the engine stops there"));
         }
         let saved = self.flags;
-        let place = self.cursor;
         let group = if self.next() == '?' {
             match self.skip() {
-                ':' => self.alternatives()?,
-                '=' => self.look(false, false, place)?,
-                '!' => self.look(false, true, place)?,
+                ':' => plain(self.alternatives()?),
+                '=' => self.look(false, false)?,
+                '!' => self.look(false, true)?,
                 '>' => Node::Atomic(Box::new(self.alternatives()?)),
                 '<' => match self.read() {
-                    '=' => self.look(true, false, place)?,
-                    '!' => self.look(true, true, place)?,
+                    '=' => self.look(true, false)?,
+                    '!' => self.look(true, true)?,
                     first => {
                         let name = self.group_name(first)?;
                         if self.names.iter().any(|(known, _)| *known == name) {
@@ -328,7 +324,7 @@ impl Parser<'_> {
                             self.depth -= 1;
                             return Ok(None);
                         }
-                        ':' => self.alternatives()?,
+                        ':' => plain(self.alternatives()?),
                         _ => return Err(self.error("Unknown inline modifier")),
                     }
                 }
@@ -346,12 +342,25 @@ impl Parser<'_> {
         self.quantified(group).map(Some)
     }
 
-    fn look(&mut self, behind: bool, negative: bool, at: usize) -> Result<Node, PatternError> {
+    fn look(&mut self, behind: bool, negative: bool) -> Result<Node, PatternError> {
+        let node = self.alternatives()?;
+        if behind {
+            behind::check(&node).map_err(|refusal| match refusal {
+                behind::Refusal::Endless => PatternError::mostly(
+                    "Look-behind group does not have an obvious maximum length",
+                    self.cursor as isize - 1,
+                    self.pattern,
+                ),
+                behind::Refusal::Mixed => self.refused(
+                    "a look-behind of more than one length with groups or assertions inside",
+                    "the engine finds too much",
+                ),
+            })?;
+        }
         Ok(Node::Look {
             behind,
             negative,
-            node: Box::new(self.alternatives()?),
-            at,
+            node: Box::new(node),
         })
     }
 
@@ -460,5 +469,14 @@ impl Parser<'_> {
             max,
             kind,
         }
+    }
+}
+
+/// A group without a number. Around one with a number it is kept: a loop then is not the loop of that group.
+fn plain(inside: Node) -> Node {
+    if matches!(inside, Node::Capture(..)) {
+        Node::Concat(vec![inside])
+    } else {
+        inside
     }
 }

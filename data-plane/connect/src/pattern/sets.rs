@@ -152,6 +152,10 @@ pub(super) fn folded(c: char, fold: Fold) -> Set {
         ]),
         Fold::Unicode => {
             let key = lower(upper(c));
+            // A small letter without a capital one stands for itself, as the German sharp s.
+            if key == upper(c) {
+                return single(c);
+            }
             let same = cased().iter().filter(|&&other| lower(upper(other)) == key);
             let set = Set::new(same.map(|&other| ClassUnicodeRange::new(other, other)));
             union(union(set, &single(key)), &single(c))

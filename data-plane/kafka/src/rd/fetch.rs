@@ -2,7 +2,7 @@
 //!
 //! rdkafka hands out one message a call, each with an event object, three readings of the clock and two locks: more than
 //! everything else that a sink's record costs here. librdkafka has a call for batches, which rdkafka does not wrap. This
-//! file is the only one with `unsafe`.
+//! file and `topic.rs` are the only ones with `unsafe`.
 
 use rdkafka::bindings as c;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};

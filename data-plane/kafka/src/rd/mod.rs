@@ -12,6 +12,7 @@ mod membership;
 mod polling;
 mod producer;
 mod tail;
+mod topic;
 
 use crate::error::Result;
 use crate::port::{Admin, ClientConfig, Consumer, KafkaPort, ProducerLane, TopicTail};

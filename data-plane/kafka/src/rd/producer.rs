@@ -4,6 +4,7 @@
 use super::client::{Threads, lock, log, log_error, native, translated};
 use super::config::Role;
 use super::errors::{from_code, from_kafka, local};
+use super::topic::Topic;
 use crate::error::{Class, Error, Result};
 use crate::port::{Ack, ClientConfig, Delivered, ProduceRecord, ProduceRefused, ProducerLane};
 use async_trait::async_trait;
@@ -244,6 +245,8 @@ struct Flight {
 
 /// One task's share of a producer.
 pub(super) struct Lane {
+    /// That of the last record. Dropped first, and so before its producer.
+    topic: Option<Topic>,
     shared: Arc<Shared>,
     id: u32,
     mailbox: Arc<Mailbox>,
@@ -279,6 +282,7 @@ impl Lane {
         mailboxes.insert(place, (id, Arc::clone(&mailbox)));
         drop(mailboxes);
         Self {
+            topic: None,
             shared,
             id,
             mailbox,
@@ -334,22 +338,36 @@ impl Lane {
     }
 
     /// Records without a timestamp get `now`: librdkafka would ask the clock for each one.
-    fn send(&self, record: &ProduceRecord<'_>, now: Option<i64>, opaque: usize) -> std::result::Result<(), Code> {
+    fn send(&mut self, record: &ProduceRecord<'_>, now: Option<i64>, opaque: usize) -> std::result::Result<(), Code> {
+        if !record.headers.is_empty() {
+            return self.send_with_headers(record, now, opaque);
+        }
+        if self.topic.as_ref().is_none_or(|topic| topic.name() != record.topic) {
+            self.topic = Topic::new(&self.shared.producer, record.topic);
+        }
+        let topic = self.topic.as_ref().ok_or(Code::InvalidArgument)?;
+        topic.send(record, record.timestamp.or(now), opaque)
+    }
+
+    fn send_with_headers(
+        &self,
+        record: &ProduceRecord<'_>,
+        now: Option<i64>,
+        opaque: usize,
+    ) -> std::result::Result<(), Code> {
         let mut message: BaseRecord<'_, [u8], [u8], usize> = BaseRecord::with_opaque_to(record.topic, opaque);
         message.partition = record.partition;
         message.timestamp = record.timestamp.or(now);
         message.key = record.key;
         message.payload = record.value;
-        if !record.headers.is_empty() {
-            let mut headers = OwnedHeaders::new_with_capacity(record.headers.len());
-            for header in record.headers {
-                headers = headers.insert(Header {
-                    key: header.key,
-                    value: header.value,
-                });
-            }
-            message.headers = Some(headers);
+        let mut headers = OwnedHeaders::new_with_capacity(record.headers.len());
+        for header in record.headers {
+            headers = headers.insert(Header {
+                key: header.key,
+                value: header.value,
+            });
         }
+        message.headers = Some(headers);
         match self.shared.producer.send(message) {
             Ok(()) => Ok(()),
             Err((error, _)) => Err(error.rdkafka_error_code().unwrap_or(Code::InvalidArgument)),
@@ -515,6 +533,30 @@ mod tests {
             timeout(Duration::from_millis(50), lane.ready()).await.is_err(),
             "400 bytes are no room for 600"
         );
+    }
+
+    #[tokio::test]
+    async fn a_topic_that_cannot_be_is_refused() {
+        let config = ClientConfig::from([("bootstrap.servers".to_owned(), "127.0.0.1:1".to_owned())]);
+        let mut lane = Producers::default()
+            .lane(&config, 1000, &Arc::default())
+            .expect("a lane");
+        let long = "t".repeat(600);
+        for (topic, taken) in [("t", true), ("a\0b", false), (&long, false), ("", true), ("t", true)] {
+            let record = ProduceRecord {
+                topic,
+                partition: None,
+                timestamp: None,
+                key: None,
+                value: None,
+                headers: &[],
+                sequence: 0,
+            };
+            match lane.produce(&[record]) {
+                Ok(count) => assert_eq!((count, taken), (1, true), "{topic}"),
+                Err(refused) => assert_eq!((refused.error.class, taken), (Class::Fatal, false), "{topic}"),
+            }
+        }
     }
 
     #[test]

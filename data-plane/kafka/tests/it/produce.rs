@@ -3,7 +3,7 @@
 use super::*;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use dray_kafka::port::ProduceRefused;
+use dray_kafka::port::{HeaderRef, ProduceRefused};
 use dray_kafka::{Class, murmur2};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, Stdio};
@@ -89,6 +89,50 @@ async fn the_quota_bounds_a_lane_but_not_one_record() {
     }
     let acks = each(acks);
     assert_eq!(acks.iter().map(|ack| ack.sequence).collect::<Vec<_>>(), [1, 2]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_of_several_topics_may_come_by_turns() {
+    let port = RdKafka::new();
+    let topics = [topic(&port, "turns", 1, &[]).await, topic(&port, "turns", 2, &[]).await];
+    let mut lane = port.producer_lane(&config(&[]), 1 << 20).expect("lane");
+    let values: Vec<Vec<u8>> = (0..60_u64).map(|number| number.to_string().into_bytes()).collect();
+    let header = [HeaderRef {
+        key: "h",
+        value: Some(b"x"),
+    }];
+    let records: Vec<_> = values
+        .iter()
+        .zip(0_u64..)
+        .map(|(value, number)| ProduceRecord {
+            partition: (number % 2 == 1).then_some(1),
+            headers: if number % 3 == 0 { &header } else { &[] },
+            ..record(&topics[number as usize % 2], b"k", value, number)
+        })
+        .collect();
+    assert_eq!(lane.produce(&records).expect("taken"), records.len());
+    let mut acks = Vec::new();
+    while counted(&acks) < records.len() {
+        within(lane.acks(&mut acks)).await;
+    }
+    for ack in each(acks) {
+        let delivered = ack.outcome.expect("delivered");
+        assert_eq!(delivered.partition, (ack.sequence % 2) as i32, "{}", ack.sequence);
+    }
+    for (topic, first) in topics.iter().zip(0..) {
+        let config = config(&[("group.id", &unique("turns"))]);
+        let mut consumer = port
+            .consumer(&config, std::slice::from_ref(topic), 8 << 20)
+            .expect("consumer");
+        let found: Vec<_> = read(&mut *consumer, 30)
+            .await
+            .into_iter()
+            .map(|found| found.3)
+            .collect();
+        let expected: Vec<_> = values.iter().skip(first).step_by(2).cloned().collect();
+        assert_eq!(found, expected);
+        consumer.close().await;
+    }
 }
 
 /// Keys of all lengths and kinds: empty, text of several scripts, bytes that are no text.

@@ -5,12 +5,12 @@
 use dray_transforms::simple_date_format::SimpleDateFormat;
 use libfuzzer_sys::fuzz_target;
 
-/// Patterns that say all there is to say about an instant.
+/// Patterns that say all there is to say about an instant. One or two letters `y` would read the year 88 as 1988.
 const FULL: [&str; 4] = [
-    "G y-M-d H:m:s.S",
+    "G yyy-M-d H:m:s.S",
     "yyyyyyyyyMMddHHmmssSSSG",
-    "EEEE, d. MMMM y G, hh:mm:ss.SSS a zzzz",
-    "G y D k m s S Z",
+    "EEEE, d. MMMM yyy G, hh:mm:ss.SSS a zzzz",
+    "G yyy D k m s S Z",
 ];
 
 /// The same by weeks, which the change of the calendar in 1582 leaves ambiguous, as do years before Christ.

@@ -94,34 +94,43 @@ impl<'e> MapMut<'e> {
         Some(value)
     }
 
-    /// Asks of each entry what becomes of its name, of which there is none when its key is null: none removes the entry,
-    /// the same bytes keep it.
+    /// Asks of each entry what becomes of its name, of which there is none when its key is null. Where two entries come to
+    /// have one name, the last value counts, at the first place.
     ///
     /// # Errors
     /// When a key is no string.
     #[inline]
-    pub fn rename_each(&mut self, mut becomes: impl FnMut(Option<&[u8]>) -> Name) -> Result<()> {
+    pub fn rename_each<'n>(&mut self, mut becomes: impl FnMut(Option<&[u8]>) -> Name<'n>) -> Result<()> {
+        let Self { row, backing } = self;
+        let (entries, _) = row.as_chunks_mut::<2>();
         let mut kept = 0;
-        for index in 0..self.len() {
-            let (key, value) = (self.row[2 * index], self.row[2 * index + 1]);
-            let name = name_of(self.backing, key);
+        for index in 0..entries.len() {
+            let [key, value] = entries[index];
+            let name = name_of(backing, key);
             if name.is_none() && key != Datum::Null {
-                return Err(not_a_name(key.view(self.backing).java_class()));
+                return Err(not_a_name(key.view(backing).java_class()));
             }
-            let key = match becomes(name) {
-                Name::Same => key,
+            let (key, first) = match becomes(name) {
                 Name::Removed => continue,
-                Name::New(name) => self.backing.text(&name),
+                Name::Same => (key, None),
+                Name::Taken(name) => (key, position(backing, &entries[..kept], name)),
+                Name::New(name) => {
+                    let first = position(backing, &entries[..kept], name);
+                    (backing.text(name), first)
+                }
             };
-            self.row[2 * kept] = key;
-            self.row[2 * kept + 1] = value;
+            if let Some(first) = first {
+                entries[first][1] = value;
+                continue;
+            }
+            entries[kept] = [key, value];
             kept += 1;
         }
-        self.row.truncate(2 * kept);
+        row.truncate(2 * kept);
         Ok(())
     }
 
-    /// Where several entries have one name, as after renaming: the last value counts, at the first place.
+    /// Where several entries have one name, as after flattening: the last value counts, at the first place.
     pub fn keep_last_of_each_name(&mut self) {
         let (row, backing) = (&mut *self.row, &*self.backing);
         let mut places: HashMap<&[u8], usize> = HashMap::new();
@@ -138,7 +147,10 @@ impl<'e> MapMut<'e> {
                         None
                     }
                 },
-                Some(name) => (0..kept).find(|before| name_of(backing, row[2 * before]) == Some(name)),
+                Some(name) => {
+                    let (before, _) = row[..2 * kept].as_chunks::<2>();
+                    before.iter().position(|[key, _]| is_named(backing, *key, name))
+                }
             };
             match first {
                 Some(first) => row[2 * first + 1] = value,
@@ -177,13 +189,16 @@ pub(crate) fn not_a_name(class: &str) -> Error {
 }
 
 /// What becomes of an entry's name.
-pub enum Name {
-    /// It stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Name<'n> {
+    /// It stays, and no other name becomes this one.
     Same,
+    /// It stays, and is what another name may become.
+    Taken(&'n str),
     /// The entry goes.
     Removed,
     /// It changes.
-    New(std::sync::Arc<str>),
+    New(&'n str),
 }
 
 #[inline]
@@ -196,17 +211,29 @@ fn name_of(backing: &Backing, key: Datum) -> Option<&[u8]> {
 }
 
 #[inline]
-fn is_named(backing: &Backing, key: Datum, name: &str) -> bool {
+fn is_named(backing: &Backing, key: Datum, name: &[u8]) -> bool {
     // The length is at hand, the bytes are not.
-    matches!(key, Datum::Str(text) if text.span().len() == name.len() && backing.bytes(text.span()) == name.as_bytes())
+    matches!(key, Datum::Str(text) if text.span().len() == name.len() && same_name(backing.bytes(text.span()), name))
+}
+
+/// Whether two names are equal. Most that are as long as each other differ at their beginning, which is seen without a call.
+#[inline]
+pub(crate) fn same_name(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && a.first() == b.first() && a == b
 }
 
 /// The place of the entry with that name in the parts of a map, which are keys and values by turns.
 #[must_use]
 #[inline]
 pub fn find_entry(backing: &Backing, parts: &[Datum], name: &str) -> Option<usize> {
-    let (entries, _) = parts.as_chunks::<2>();
-    entries.iter().position(|[key, _]| is_named(backing, *key, name))
+    position(backing, parts.as_chunks().0, name)
+}
+
+#[inline]
+fn position(backing: &Backing, entries: &[[Datum; 2]], name: &str) -> Option<usize> {
+    entries
+        .iter()
+        .position(|[key, _]| is_named(backing, *key, name.as_bytes()))
 }
 
 /// The fields of a struct in the order of its schema.

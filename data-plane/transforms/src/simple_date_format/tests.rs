@@ -108,6 +108,21 @@ fn two_digit_years_lie_around_the_making() {
     assert_eq!(year("47-01-01"), "1947-01-01");
 }
 
+#[test]
+fn patterns_of_fixed_widths_have_a_short_cut() {
+    for (pattern, expected) in [
+        ("yyyy-MM-dd'T'HH:mm:ss.SSS'Z'", true),
+        ("yyyyMMdd", true),
+        ("yyyy-MM-dd X", false),
+        ("d.M.yyyy", false),
+        ("yyyy MMM", false),
+        ("yyyyy-MM-dd", false),
+        ("'a text that is longer than most are'yyyyMMdd", false),
+    ] {
+        assert_eq!(compile(pattern).template.is_some(), expected, "{pattern}");
+    }
+}
+
 proptest! {
     #[test]
     fn there_and_back(millis in -62_135_596_800_000_i64..253_402_300_800_000) {
@@ -117,7 +132,7 @@ proptest! {
 
     #[test]
     fn every_instant_there_and_back(millis: i64) {
-        for pattern in ["G y-M-d H:m:s.S", "y D G h a m s S", "EEEE, d. MMMM y G HH:mm:ss,SSS zzzz"] {
+        for pattern in ["G yyy-M-d H:m:s.S", "yyy D G h a m s S", "EEEE, d. MMMM yyy G HH:mm:ss,SSS zzzz"] {
             let text = text(pattern, millis);
             prop_assert_eq!(compile(pattern).parse(&text), Ok(millis), "{} {}", pattern, text);
         }
@@ -131,5 +146,16 @@ proptest! {
             drop(format.parse(&text));
             drop(format.parse(&formatted));
         }
+    }
+
+    #[test]
+    fn the_short_cut_writes_the_same(
+        pattern in "(yyyy|MM|dd|HH|mm|ss|SSS|-|'T'|ü| ){1,9}",
+        millis in prop_oneof![any::<i64>(), -1_i64..253_402_300_800_001, Just(253_402_300_799_999), Just(0)],
+    ) {
+        let format = compile(&pattern);
+        let mut without = String::new();
+        super::format::format(&format.steps, millis, &mut without);
+        prop_assert_eq!(text(&pattern, millis), without);
     }
 }

@@ -62,6 +62,10 @@ impl Transformation for Flatten {
 
 impl Flatten {
     fn schemaless(&mut self, record: &mut ConnectRecord<'_>) -> Result<()> {
+        let (entries, _) = record.entries(self.side, PURPOSE)?.as_chunks::<2>();
+        if entries.iter().all(|[key, value]| is_flat(*key, *value)) {
+            return Ok(());
+        }
         let mut map = record.map(self.side, PURPOSE)?;
         self.row.clear();
         self.name.clear();
@@ -99,6 +103,15 @@ impl Flatten {
         fields.reshape(&plan.schema, |values, _| std::mem::swap(values, row));
         Ok(())
     }
+}
+
+/// Whether an entry comes out as it is.
+fn is_flat(key: Datum, value: Datum) -> bool {
+    let nested_or_refused = matches!(
+        value,
+        Datum::Map(_) | Datum::Struct(_) | Datum::Decimal(_) | Datum::Date(_)
+    );
+    matches!(key, Datum::Str(_)) && !nested_or_refused
 }
 
 /// The entries of a map without a schema, while they are being flattened.

@@ -12,7 +12,7 @@ use dray_connect::{Error, Result};
 use super::{REPLACE_NULL, replace_null};
 use crate::java::{hash_order, split_at_colons};
 use crate::plans::{Defaults, Plans, copy_schema_basics};
-use crate::record::Name;
+use crate::record::{Name, same_name};
 use crate::registry::TransformationKind;
 use crate::{Applied, ConnectRecord, Side, Transformation};
 
@@ -110,13 +110,20 @@ impl ReplaceField {
 }
 
 impl Names {
-    fn becomes(&self, name: Option<&[u8]>) -> Name {
-        let is = |listed: &String| name == Some(listed.as_bytes());
-        if self.exclude.iter().any(is) || !(self.include.is_empty() || self.include.iter().any(is)) {
+    #[inline]
+    fn becomes(&self, name: Option<&[u8]>) -> Name<'_> {
+        let is = |listed: &str| name.is_some_and(|name| same_name(name, listed.as_bytes()));
+        let listed = |list: &[String]| list.iter().any(|listed| is(listed));
+        if listed(&self.exclude) || !(self.include.is_empty() || listed(&self.include)) {
             return Name::Removed;
         }
-        let renamed = self.renames.iter().find(|(old, _)| is(old));
-        renamed.map_or(Name::Same, |(_, new)| Name::New(Arc::clone(new)))
+        for (old, new) in &self.renames {
+            if is(old) {
+                return Name::New(new);
+            }
+        }
+        let taken = self.renames.iter().find(|(_, new)| is(new));
+        taken.map_or(Name::Same, |(_, new)| Name::Taken(new))
     }
 
     /// The field that Java reads for a field that comes out. It asks for the old name of whatever has a new name, even
@@ -131,8 +138,8 @@ impl Names {
         for field in before.fields()? {
             let name = match self.becomes(Some(field.name.as_bytes())) {
                 Name::Removed => continue,
-                Name::Same => Arc::clone(&field.name),
-                Name::New(name) => name,
+                Name::Same | Name::Taken(_) => Arc::clone(&field.name),
+                Name::New(name) => name.into(),
             };
             builder = builder.field(name, Arc::clone(&field.schema));
         }
@@ -162,9 +169,6 @@ impl Transformation for ReplaceField {
         if record.schema(self.side).is_none() {
             let mut map = record.map(self.side, PURPOSE)?;
             map.rename_each(|name| self.names.becomes(name))?;
-            if !self.names.renames.is_empty() {
-                map.keep_last_of_each_name();
-            }
             return Ok(Applied::Kept);
         }
         let mut fields = record.record(self.side, PURPOSE)?;

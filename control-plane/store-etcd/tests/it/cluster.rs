@@ -1,0 +1,179 @@
+//! Three members, whose leader is killed, restarted and paused while writers, a watcher and a leader of ours go on.
+
+use super::*;
+use dray_store::conformance::Journal;
+use dray_store::{Key, Read, campaign};
+use etcd_client::Client;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The number of the member that leads, as `etcd.sh` counts, once the members agree on one.
+async fn leader(server: &Server) -> usize {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        for (index, endpoint) in server.endpoints.iter().enumerate() {
+            let status = timeout(Duration::from_secs(1), async {
+                Client::connect([endpoint], None).await?.status().await
+            });
+            if let Ok(Ok(status)) = status.await
+                && status
+                    .header()
+                    .is_some_and(|header| header.member_id() == status.leader())
+            {
+                return index + 1;
+            }
+        }
+        assert!(Instant::now() < end, "no leader within {PATIENCE:?}");
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// All members answer and follow one leader.
+async fn whole(server: &Server) {
+    let end = Instant::now() + PATIENCE;
+    for endpoint in &server.endpoints {
+        loop {
+            let status = timeout(Duration::from_secs(1), async {
+                Client::connect([endpoint], None).await?.status().await
+            });
+            if matches!(status.await, Ok(Ok(status)) if status.leader() != 0) {
+                break;
+            }
+            assert!(Instant::now() < end, "{endpoint} does not answer within {PATIENCE:?}");
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+/// Rows 12 and 18 of what can fail: nothing that was committed is lost, nothing is there twice, unknown outcomes are resolved, the watch
+/// goes on without a gap, and the leader of ours stays it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_lost_when_the_leader_is_killed() {
+    let server = Server::start(3, &[]);
+    let store: Arc<dyn MetadataStore> = Arc::new(
+        EtcdStore::connect(EtcdConfig::new(&server.endpoints))
+            .await
+            .expect("a store"),
+    );
+    let key = Key::root("leader");
+    let mut leadership = campaign(&store, &key, "us".into(), Duration::from_secs(5))
+        .await
+        .expect("elected");
+    let term = leadership.term();
+
+    let over = Arc::new(AtomicBool::new(false));
+    let mut writing = JoinSet::new();
+    writing.spawn({
+        let (store, over) = (store.clone(), over.clone());
+        async move {
+            Journal::new(store)
+                .run_until(6, move |written| written >= 20 && over.load(Ordering::Relaxed))
+                .await
+        }
+    });
+    let mut leading = JoinSet::new();
+    leading.spawn(async move {
+        leadership.lost().await;
+        panic!("the lease was lost");
+    });
+
+    let mut downs = Vec::new();
+    for round in 0..4 {
+        let number = leader(&server).await.to_string();
+        let down = Instant::now();
+        // Killed and restarted three times, which goes round the members; then paused, so that it wakes up as a former leader.
+        let (stop, start) = if round < 3 {
+            ("kill9", "up")
+        } else {
+            ("pause", "resume")
+        };
+        server.sh(stop, &[&number]);
+        while leader(&server).await.to_string() == number {}
+        downs.push(down.elapsed());
+        sleep(Duration::from_millis(500)).await;
+        server.sh(start, &[&number]);
+        whole(&server).await;
+    }
+    over.store(true, Ordering::Relaxed);
+    let met = timeout(Duration::from_secs(60), writing.join_next())
+        .await
+        .expect("in time")
+        .expect("a journal")
+        .expect("a journal");
+    println!("{met:?}; a new leader after {downs:?}");
+    assert!(met.written >= 120, "{met:?}");
+    assert!(
+        met.unavailable + met.unknown_applied + met.unknown_not_applied > 0,
+        "nothing was interrupted: {met:?}"
+    );
+    assert!(met.longest_gap < Duration::from_secs(10), "{met:?}");
+    if let Some(lost) = leading.try_join_next() {
+        panic!("{lost:?}");
+    }
+    let entry = store
+        .get(&key, Read::Linearizable)
+        .await
+        .expect("a read")
+        .value
+        .expect("our key");
+    assert_eq!(entry.create_revision, term);
+    leading.shutdown().await;
+}
+
+/// A store is opened, and works, with one member down; without a quorum every call ends in time and says that nothing was done.
+#[tokio::test]
+async fn a_quorum_is_enough_and_needed() {
+    let server = Server::start(3, &[]);
+    server.sh("kill9", &["2"]);
+    let store = EtcdStore::connect(EtcdConfig::new(&server.endpoints))
+        .await
+        .expect("a store");
+    let key = Key::root("x");
+    for number in 0..30 {
+        let txn = dray_store::Txn::new().put(&key, number.to_string());
+        store
+            .txn(txn)
+            .await
+            .expect("written: a member that refuses connections has done nothing, and another is asked");
+        store.get(&key, Read::Linearizable).await.expect("read");
+    }
+    let mut watch = store.watch(&key.only(), Revision::new(1)).await.expect("a watch");
+    server.sh("kill9", &["3"]);
+    let started = Instant::now();
+    // No leader: the watch is told, and does not hang.
+    let ended = timeout(PATIENCE, async {
+        loop {
+            match watch.next().await {
+                Some(Ok(_)) => {}
+                other => return other,
+            }
+        }
+    });
+    let ended = ended.await.expect("in time");
+    assert!(matches!(&ended, Some(Err(error)) if error.is_retryable()), "{ended:?}");
+    println!("without a quorum the watch ended after {:?}", started.elapsed());
+    let asked = Instant::now();
+    assert!(
+        store
+            .get(&key, Read::Linearizable)
+            .await
+            .expect_err("no quorum")
+            .is_retryable()
+    );
+    let error = store
+        .txn(dray_store::Txn::new().put(&key, "x"))
+        .await
+        .expect_err("no quorum");
+    assert!(error.is_retryable() || error.is_unknown(), "{error:?}");
+    assert!(asked.elapsed() < Duration::from_secs(8), "{:?}", asked.elapsed());
+
+    server.sh("up", &["3"]);
+    let end = Instant::now() + PATIENCE;
+    while let Err(error) = store.get(&key, Read::Linearizable).await {
+        assert!(error.is_retryable() && Instant::now() < end, "{error:?}");
+    }
+}

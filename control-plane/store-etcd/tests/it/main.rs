@@ -1,0 +1,54 @@
+//! The suite on a real etcd, and what only a real one can show. `make test` starts it; one test:
+//! `deploy/rig/with-etcd.sh cargo test -p dray-store-etcd NAME`.
+
+mod cluster;
+mod faults;
+mod secure;
+mod server;
+
+use async_trait::async_trait;
+use dray_store::conformance::Subject;
+use dray_store::{MetadataStore, Revision};
+use dray_store_etcd::{EtcdConfig, EtcdStore};
+use server::Server;
+use std::sync::Arc;
+
+struct Etcd {
+    store: Arc<EtcdStore>,
+    endpoints: Vec<String>,
+    _own: Option<Server>,
+}
+
+#[async_trait]
+impl Subject for Etcd {
+    fn store(&self) -> Arc<dyn MetadataStore> {
+        self.store.clone()
+    }
+
+    async fn compact(&self, revision: Revision) {
+        let mut client = etcd_client::Client::connect(&self.endpoints, None).await.expect("etcd");
+        client
+            .compact(revision.get().cast_signed(), None)
+            .await
+            .expect("compacted");
+    }
+
+    fn answers_progress(&self) -> bool {
+        self.store.answers_progress()
+    }
+}
+
+async fn subject(own: bool) -> Etcd {
+    let own = own.then(|| Server::start(1, &[]));
+    let endpoints = own
+        .as_ref()
+        .map_or_else(server::shared, |server| server.endpoints.clone());
+    let store = EtcdStore::connect(EtcdConfig::new(&endpoints)).await.expect("a store");
+    Etcd {
+        store: Arc::new(store),
+        endpoints,
+        _own: own,
+    }
+}
+
+dray_store::conformance!(tokio::test, subject);

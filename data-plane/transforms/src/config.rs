@@ -81,7 +81,9 @@ fn type_key(kind: Kind, prefix: &str, alias: &str, group: &str, config: &ConfigM
         Kind::Transformation => negate_alone.then(|| prefix.to_owned()),
         Kind::Predicate => None,
     };
-    let valid = Lambda::new("", move |_, value| check_class(kind, value, negated.as_deref()));
+    let valid = Lambda::new(format!("valid configs for {alias} {noun}"), move |_, value| {
+        check_class(kind, value, negated.as_deref())
+    });
     ConfigKey::new(format!("{prefix}type"), ConfigType::Class)
         .importance(Importance::High)
         .doc(format!("Class for the '{alias}' {noun}."))

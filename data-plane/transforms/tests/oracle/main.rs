@@ -6,8 +6,10 @@
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
+    clippy::wildcard_enum_match_arm,
     reason = "helpers of a test, which clippy does not take for tests"
 )]
 
 mod ask;
 mod dates;
+mod transforms;

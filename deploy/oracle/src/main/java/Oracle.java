@@ -259,7 +259,7 @@ public final class Oracle {
         return node;
     }
 
-    private static JsonNode schema(Schema schema) {
+    static JsonNode schema(Schema schema) {
         if (schema == null) {
             return JSON.nullNode();
         }
@@ -290,7 +290,7 @@ public final class Oracle {
         return node;
     }
 
-    private static JsonNode value(Object value) {
+    static JsonNode value(Object value) {
         if (value == null) {
             return JSON.createObjectNode().put("t", "NULL");
         } else if (value instanceof Boolean) {

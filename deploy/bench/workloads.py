@@ -23,7 +23,7 @@ FOUR_TRANSFORMS = {
     "transforms": "replace,insert,mask,time",
     "transforms.replace.type": "org.apache.kafka.connect.transforms.ReplaceField$Value",
     "transforms.replace.exclude": "note",
-    "transforms.replace.renames": "qty:quantity",
+    "transforms.replace.renames": "quantity:qty",
     "transforms.insert.type": "org.apache.kafka.connect.transforms.InsertField$Value",
     "transforms.insert.static.field": "src",
     "transforms.insert.static.value": "bench",

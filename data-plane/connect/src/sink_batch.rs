@@ -72,7 +72,13 @@ impl SinkBatch {
         }
     }
 
+    /// Makes room for so many records more.
+    pub fn reserve(&mut self, records: usize) {
+        self.records.reserve(records);
+    }
+
     /// Appends a record.
+    #[inline]
     pub fn push(&mut self, record: SinkRecordData) {
         self.records.push(record);
     }
@@ -98,6 +104,12 @@ impl SinkBatch {
     /// The bytes, to add some.
     pub fn backing_mut(&mut self) -> &mut Backing {
         &mut self.backing
+    }
+
+    /// Forgets records, tables and bytes; allocations are kept for the next fetch.
+    pub fn clear(&mut self) {
+        self.records.clear();
+        self.backing.clear();
     }
 
     /// Keeps the records for which `keep` is true.

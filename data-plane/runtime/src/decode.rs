@@ -13,23 +13,24 @@ use dray_kafka::port::{FetchBatch, Slice};
 use dray_transforms::Chain;
 use tokio_util::sync::CancellationToken;
 
-/// Converts and transforms a fetch. A record that fails retriably is tried again; one that fails for good is handed to `failed` with its
+/// Converts and transforms a fetch, into an empty batch. A record that fails retriably is tried again; one that fails for good is handed to `failed` with its
 /// place in the fetch. Waits only between tries.
 ///
 /// # Errors
 /// Whatever `failed` answers, or [`dray_connect::Error::Cancelled`] when `stop` ends a wait.
 pub async fn decode(
     fetch: &FetchBatch,
+    mut batch: SinkBatch,
     converters: &mut Converters,
     chain: &mut Chain,
     policy: &ErrorPolicy,
     failed: &mut (dyn FnMut(usize, Failure) -> Result<()> + Send),
     stop: &CancellationToken,
 ) -> Result<SinkBatch> {
-    let mut backing = Backing::default();
+    let backing = batch.backing_mut();
     let block = backing.adopt(fetch.data.clone());
     let topics: Vec<TopicId> = fetch.topics.iter().map(|topic| backing.topic(topic)).collect();
-    let mut batch = SinkBatch::new(backing);
+    batch.reserve(fetch.records.len());
     for (place, record) in fetch.records.iter().enumerate() {
         let mut tries = Tries::default();
         loop {

@@ -74,6 +74,9 @@ struct Runner {
     /// What the group knows.
     committed: BTreeMap<TopicPartition, Option<i64>>,
     pending: Option<Pending>,
+    /// What the sink has taken last, empty: the memory of a batch is new to the process each time otherwise, and touching it
+    /// costs more than filling it. The next commit lets it go, so that an idle task keeps nothing.
+    spare: SinkBatch,
     /// Fetched before the pause for a redelivery took effect; bounded by the consumer's prefetch.
     backlog: VecDeque<FetchBatch>,
     paused: bool,
@@ -150,6 +153,7 @@ pub async fn run(parts: SinkParts) {
         taken: SinkOffsets::new(),
         committed: BTreeMap::new(),
         pending: None,
+        spare: SinkBatch::default(),
         backlog: VecDeque::new(),
         paused: false,
         stop: parts.stop.clone(),
@@ -355,6 +359,7 @@ impl Runner {
         };
         let decoded = decode(
             &fetch,
+            std::mem::take(&mut self.spare),
             &mut self.converters,
             &mut self.chain,
             policy,
@@ -412,6 +417,8 @@ impl Runner {
                     self.me.report(TaskState::Running, None);
                     self.resume_all().await?;
                 }
+                pending.batch.clear();
+                self.spare = pending.batch;
                 Ok(())
             }
             Err(Error::Retriable { message, source }) => {
@@ -461,6 +468,7 @@ impl Runner {
 
     /// Commits what the sink says is durable: of all partitions, or of some that are about to go.
     async fn commit(&mut self, only: Option<&[TopicPartition]>) -> Result<()> {
+        self.spare = SinkBatch::default();
         let chosen = |partition: &TopicPartition| only.is_none_or(|only| only.contains(partition));
         let current: SinkOffsets = self
             .taken

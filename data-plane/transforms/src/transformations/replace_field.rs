@@ -12,7 +12,7 @@ use dray_connect::{Error, Result};
 use super::{REPLACE_NULL, replace_null};
 use crate::java::{hash_order, split_at_colons};
 use crate::plans::{Defaults, Plans, copy_schema_basics};
-use crate::record::{Name, same_name};
+use crate::record::{Listed, Name, Tagged};
 use crate::registry::TransformationKind;
 use crate::{Applied, ConnectRecord, Side, Transformation};
 
@@ -54,9 +54,9 @@ fn definition() -> ConfigDef {
 }
 
 /// Old and new names, in the order of the hash map that Java keeps them in.
-fn renames(elements: &[String]) -> Result<Vec<(String, Arc<str>)>> {
+fn renames(elements: &[String]) -> Result<Vec<(Listed, Listed)>> {
     let pair = |element: &String| match split_at_colons(element)[..] {
-        [old, new] => Ok((old.to_owned(), new.into())),
+        [old, new] => Ok((old.to_owned(), Listed::new(new))),
         _ => Err(Error::invalid_config(
             "renames",
             Some(&format!("[{}]", elements.join(", "))),
@@ -64,7 +64,8 @@ fn renames(elements: &[String]) -> Result<Vec<(String, Arc<str>)>> {
         )),
     };
     let pairs = elements.iter().map(pair).collect::<Result<Vec<_>>>()?;
-    Ok(hash_order(pairs))
+    let ordered = hash_order(pairs).into_iter();
+    Ok(ordered.map(|(old, new)| (Listed::new(&old), new)).collect())
 }
 
 struct ReplaceField {
@@ -77,9 +78,9 @@ struct ReplaceField {
 
 /// What becomes of which name.
 struct Names {
-    exclude: Vec<String>,
-    include: Vec<String>,
-    renames: Vec<(String, Arc<str>)>,
+    exclude: Vec<Listed>,
+    include: Vec<Listed>,
+    renames: Vec<(Listed, Listed)>,
     replace_null: bool,
 }
 
@@ -94,13 +95,14 @@ struct Plan {
 
 impl ReplaceField {
     fn new(side: Side, config: &ParsedConfig) -> Result<Self> {
-        let list = |key| config.list(key).unwrap_or_default().to_vec();
+        let list = |key| config.list(key).unwrap_or_default();
+        let listed = |key| list(key).iter().map(|name| Listed::new(name)).collect();
         Ok(Self {
             side,
             names: Names {
-                exclude: list("exclude"),
-                include: list("include"),
-                renames: renames(&list("renames"))?,
+                exclude: listed("exclude"),
+                include: listed("include"),
+                renames: renames(list("renames"))?,
                 replace_null: config.boolean(REPLACE_NULL)?,
             },
             plans: Plans::default(),
@@ -111,32 +113,31 @@ impl ReplaceField {
 
 impl Names {
     #[inline]
-    fn becomes(&self, name: Option<&[u8]>) -> Name<'_> {
-        let is = |listed: &str| name.is_some_and(|name| same_name(name, listed.as_bytes()));
-        let listed = |list: &[String]| list.iter().any(|listed| is(listed));
+    fn becomes(&self, name: Option<Tagged<'_>>) -> Name<'_> {
+        let listed = |list: &[Listed]| list.iter().any(|listed| listed.is(name));
         if listed(&self.exclude) || !(self.include.is_empty() || listed(&self.include)) {
             return Name::Removed;
         }
         for (old, new) in &self.renames {
-            if is(old) {
-                return Name::New(new);
+            if old.is(name) {
+                return Name::New(new.name());
             }
         }
-        let taken = self.renames.iter().find(|(_, new)| is(new));
-        taken.map_or(Name::Same, |(_, new)| Name::Taken(new))
+        let taken = self.renames.iter().find(|(_, new)| new.is(name));
+        taken.map_or(Name::Same, |(_, new)| Name::Taken(new.name()))
     }
 
     /// The field that Java reads for a field that comes out. It asks for the old name of whatever has a new name, even
     /// where this field had that name before; of several old names the last one in its hash map counts.
     fn source<'n>(&'n self, name: &'n str) -> &'n str {
-        let renamed = self.renames.iter().rfind(|(_, new)| **new == *name);
-        renamed.map_or(name, |(old, _)| old)
+        let renamed = self.renames.iter().rfind(|(_, new)| new.name() == name);
+        renamed.map_or(name, |(old, _)| old.name())
     }
 
     fn plan(&self, before: &SchemaRef) -> Result<Plan> {
         let mut builder = copy_schema_basics(before, SchemaBuilder::struct_());
         for field in before.fields()? {
-            let name = match self.becomes(Some(field.name.as_bytes())) {
+            let name = match self.becomes(Some(Tagged::of(&field.name))) {
                 Name::Removed => continue,
                 Name::Same | Name::Taken(_) => Arc::clone(&field.name),
                 Name::New(name) => name.into(),

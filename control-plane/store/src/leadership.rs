@@ -63,13 +63,11 @@ async fn attempt(
         .await
     {
         Ok(TxnOutcome::Committed(revision)) => Some(revision),
-        Ok(TxnOutcome::Conflict { .. }) => None,
-        // No other transaction can have put the key with this lease.
-        Err(Error::Unknown { .. }) => created_with(store, key, lease.id).await?,
+        // Unknown is not elected, either: the revocation takes the key away, or the transaction's lease, should it still be on its way.
+        Ok(TxnOutcome::Conflict { .. }) | Err(Error::Unknown { .. }) => None,
         Err(error) => return Err(error),
     };
     let Some(term) = elected else {
-        // Also makes sure that a transaction that is still on its way cannot succeed any more.
         store.revoke(lease.id).await?;
         return Ok(None);
     };
@@ -81,13 +79,6 @@ async fn attempt(
         renewed,
         renewing: None,
     }))
-}
-
-async fn created_with(store: &Arc<dyn MetadataStore>, key: &Key, lease: LeaseId) -> Result<Option<Revision>, Error> {
-    let found = store.get(key, Read::Linearizable).await?.value;
-    Ok(found
-        .filter(|entry| entry.lease == Some(lease))
-        .map(|entry| entry.create_revision))
 }
 
 async fn wait_until_absent(store: &Arc<dyn MetadataStore>, key: &Key) -> Result<(), Error> {

@@ -1,7 +1,7 @@
 //! The metadata store: what is wanted and who owns it, in keys and values with revisions.
 //!
-//! [`MetadataStore`] is what the control plane writes to; every store behaves like etcd, whose words are used here. [`mem`] is for
-//! tests and simulation, [`file`] for `dray standalone`, and etcd is in a crate of its own. All of them pass the same suite,
+//! [`MetadataStore`] is what the control plane writes to; every store behaves like etcd, whose words are used here. [`mod@mem`] is for
+//! tests and simulation, [`mod@file`] for `dray standalone`, and etcd is in a crate of its own. All of them pass the same suite,
 //! `conformance` (feature `testkit`). What the values mean is not known here: they are bytes.
 
 #[cfg(any(test, feature = "testkit"))]

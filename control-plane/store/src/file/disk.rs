@@ -1,5 +1,5 @@
-//! What is on disk: entries, leases and the revision, in one redb file. All of it is read when it is opened, and every entry has a
-//! checksum of its own; what does not fit together is an error, and never a smaller store.
+//! What is on disk: entries, leases and the revision, in one redb file. All of it is read and checked when it is opened; what does not
+//! fit together is an error, and never a smaller store.
 
 use crate::error::{BoxError, Error};
 use crate::key::Key;
@@ -230,23 +230,18 @@ fn load(database: &impl ReadableDatabase) -> Result<Loaded, BoxError> {
     })
 }
 
-/// create_revision, mod_revision, lease (0 is none), a checksum of all with the key, then the value.
+/// create_revision, mod_revision, lease (0 is none), then the value. Checksums are redb's, of every page.
 fn encode(entry: &Entry) -> Vec<u8> {
     let lease = entry.lease.map_or(0, LeaseId::get);
     let numbers = [entry.create_revision.get(), entry.mod_revision.get(), lease]
         .map(u64::to_be_bytes)
         .concat();
-    let checksum = checksum(entry.key.as_bytes(), &numbers, &entry.value);
-    [&numbers[..], &checksum, &entry.value].concat()
+    [&numbers, &entry.value[..]].concat()
 }
 
 fn decode(key: &[u8], stored: &[u8]) -> Result<Entry, BoxError> {
     let damaged = || format!("`{}` is damaged", key.escape_ascii());
-    let (numbers, rest) = stored.split_at_checked(24).ok_or_else(damaged)?;
-    let (sum, value) = rest.split_at_checked(4).ok_or_else(damaged)?;
-    if checksum(key, numbers, value) != sum {
-        return Err(damaged().into());
-    }
+    let (numbers, value) = stored.split_at_checked(24).ok_or_else(damaged)?;
     let number = |index: usize| {
         numbers[8 * index..8 * index + 8]
             .iter()
@@ -259,10 +254,6 @@ fn decode(key: &[u8], stored: &[u8]) -> Result<Entry, BoxError> {
         mod_revision: Revision::new(number(1)),
         lease: Some(number(2)).filter(|lease| *lease != 0).map(LeaseId::new),
     })
-}
-
-fn checksum(key: &[u8], numbers: &[u8], value: &[u8]) -> [u8; 4] {
-    crc32c::crc32c_append(crc32c::crc32c_append(crc32c::crc32c(key), numbers), value).to_be_bytes()
 }
 
 fn unreadable(path: &Path, reason: &str) -> Error {

@@ -227,7 +227,7 @@ async fn damage_is_an_error() {
     let path = folder.path().join("store.redb");
     let lock = std::fs::read(folder.path().join("store.lock")).unwrap();
     let good = std::fs::read(&path).unwrap();
-    let mut refused = 0;
+    let (mut refused, mut untouched) = (0, 0);
     let used = good.iter().rposition(|byte| *byte != 0).unwrap();
     let places = (0..400)
         .chain((400..used).step_by(397))
@@ -250,12 +250,17 @@ async fn damage_is_an_error() {
                     panic!("byte {place}: {} entries at {}", found.value.len(), found.revision);
                 }
             }
-            Err(Error::Unreadable { .. }) => refused += 1,
+            Err(Error::Unreadable { .. }) => {
+                refused += 1;
+                untouched += usize::from(std::fs::read(&path).unwrap() == bad);
+            }
             Err(other) => panic!("byte {place}: {other:?}"),
         }
     }
     std::panic::set_hook(hook);
+    println!("{refused} of {tried} refused, {untouched} of them without a change to the file");
     assert!(refused > 100 && tried > 500, "{refused} of {tried}");
+    assert_eq!(untouched, refused, "what is damaged stays as it is");
     // Cut off.
     std::fs::write(&path, &good[..good.len() / 2]).unwrap();
     std::fs::write(folder.path().join("store.lock"), &lock).unwrap();

@@ -14,8 +14,8 @@ use dray_connect::header::Headers;
 use dray_connect::schema::SchemaRef;
 use dray_connect::{Error, Result};
 
-pub(crate) use self::edit::{Listed, Tagged, not_a_name};
 pub use self::edit::{MapMut, Name, StructMut, find_entry};
+pub(crate) use self::edit::{not_a_name, same_name};
 
 /// Which of a record's two values a transform works on: what `$Key` and `$Value` say at the end of its class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,8 +98,6 @@ struct Operand {
     schema: Option<SchemaId>,
     content: Content,
     row: Vec<Datum>,
-    /// Of a map: the tags of its names, see `edit::tag`.
-    tags: Vec<u64>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -305,14 +303,13 @@ impl<'r> ConnectRecord<'r> {
             Content::Whole(datum @ Datum::Map(_)) => {
                 operand.row.clear();
                 operand.row.extend_from_slice(datum.parts(backing));
-                edit::tag_all(&operand.row, &mut operand.tags, backing);
                 operand.content = Content::Map;
             }
             Content::Whole(_) | Content::Struct(_) => {
                 return Err(not_a_map(purpose, operand.java_class(backing)));
             }
         }
-        Ok(MapMut::new(&mut operand.row, &mut operand.tags, backing))
+        Ok(MapMut::new(&mut operand.row, backing))
     }
 
     /// The fields of a struct, to read and change them: Connect's `requireStruct`. `purpose` stands in the message.

@@ -13,14 +13,12 @@ use super::{ConnectRecord, Content, Operand, Side, not_a_map, not_a_struct};
 /// The entries of a map in their order. Names are looked up one after the other: maps of records are short.
 pub struct MapMut<'e> {
     row: &'e mut Vec<Datum>,
-    /// One an entry.
-    tags: &'e mut Vec<u64>,
     backing: &'e mut Backing,
 }
 
 impl<'e> MapMut<'e> {
-    pub(super) fn new(row: &'e mut Vec<Datum>, tags: &'e mut Vec<u64>, backing: &'e mut Backing) -> Self {
-        Self { row, tags, backing }
+    pub(super) fn new(row: &'e mut Vec<Datum>, backing: &'e mut Backing) -> Self {
+        Self { row, backing }
     }
 
     /// Number of entries.
@@ -57,7 +55,7 @@ impl<'e> MapMut<'e> {
     #[must_use]
     #[inline]
     pub fn find(&self, name: &str) -> Option<usize> {
-        position(self.backing, self.row.as_chunks().0, self.tags, name)
+        find_entry(self.backing, self.row, name)
     }
 
     /// The value at that place.
@@ -82,7 +80,6 @@ impl<'e> MapMut<'e> {
         match self.find(name) {
             Some(index) => self.set(index, value),
             None => {
-                self.tags.push(tag(name.as_bytes()));
                 let name = self.backing.text(name);
                 self.row.extend([name, value]);
             }
@@ -94,7 +91,6 @@ impl<'e> MapMut<'e> {
         let index = self.find(name)?;
         let value = self.value(index);
         self.row.drain(2 * index..2 * index + 2);
-        self.tags.remove(index);
         Some(value)
     }
 
@@ -104,23 +100,23 @@ impl<'e> MapMut<'e> {
     /// # Errors
     /// When a key is no string.
     #[inline]
-    pub(crate) fn rename_each<'n>(&mut self, mut becomes: impl FnMut(Option<Tagged<'_>>) -> Name<'n>) -> Result<()> {
-        let Self { row, tags, backing } = self;
+    pub fn rename_each<'n>(&mut self, mut becomes: impl FnMut(Option<&[u8]>) -> Name<'n>) -> Result<()> {
+        let Self { row, backing } = self;
         let (entries, _) = row.as_chunks_mut::<2>();
         let mut kept = 0;
-        for index in 0..entries.len().min(tags.len()) {
-            let ([key, value], own) = (entries[index], tags[index]);
-            let name = name_of(backing, key).map(|name| Tagged { tag: own, name });
+        for index in 0..entries.len() {
+            let [key, value] = entries[index];
+            let name = name_of(backing, key);
             if name.is_none() && key != Datum::Null {
                 return Err(not_a_name(key.view(backing).java_class()));
             }
-            let (key, own, first) = match becomes(name) {
+            let (key, first) = match becomes(name) {
                 Name::Removed => continue,
-                Name::Same => (key, own, None),
-                Name::Taken(name) => (key, own, position(backing, &entries[..kept], tags, name)),
+                Name::Same => (key, None),
+                Name::Taken(name) => (key, position(backing, &entries[..kept], name)),
                 Name::New(name) => {
-                    let first = position(backing, &entries[..kept], tags, name);
-                    (backing.text(name), tag(name.as_bytes()), first)
+                    let first = position(backing, &entries[..kept], name);
+                    (backing.text(name), first)
                 }
             };
             if let Some(first) = first {
@@ -128,11 +124,9 @@ impl<'e> MapMut<'e> {
                 continue;
             }
             entries[kept] = [key, value];
-            tags[kept] = own;
             kept += 1;
         }
         row.truncate(2 * kept);
-        tags.truncate(kept);
         Ok(())
     }
 
@@ -168,14 +162,12 @@ impl<'e> MapMut<'e> {
             }
         }
         row.truncate(2 * kept);
-        tag_all(self.row, self.tags, self.backing);
     }
 
     /// Removes all entries and puts these in their place: keys and values by turns. No two keys may be equal.
     pub fn replace(&mut self, parts: &[Datum]) {
         self.row.clear();
         self.row.extend_from_slice(parts);
-        tag_all(self.row, self.tags, self.backing);
     }
 
     /// Keys and values by turns.
@@ -221,86 +213,27 @@ fn name_of(backing: &Backing, key: Datum) -> Option<&[u8]> {
 #[inline]
 fn is_named(backing: &Backing, key: Datum, name: &[u8]) -> bool {
     // The length is at hand, the bytes are not.
-    matches!(key, Datum::Str(text) if text.span().len() == name.len() && backing.bytes(text.span()) == name)
+    matches!(key, Datum::Str(text) if text.span().len() == name.len() && same_name(backing.bytes(text.span()), name))
 }
 
-/// What tells most names apart without a look at their bytes: their length and up to eight of them. Equal names have equal
-/// tags.
+/// Whether two names are equal. Most that are as long as each other differ at their beginning, which is seen without a call.
 #[inline]
-fn tag(name: &[u8]) -> u64 {
-    let four = |bytes: &[u8; 4]| u64::from(u32::from_le_bytes(*bytes));
-    let bytes = match (name.first_chunk(), name.last_chunk()) {
-        (Some(first), Some(last)) => four(first) | four(last) << 32,
-        (_, _) => name.iter().fold(0, |bytes, byte| bytes << 8 | u64::from(*byte)),
-    };
-    bytes ^ (name.len() as u64) << 56
-}
-
-/// The tags of the keys of a map, whose parts are keys and values by turns. What is no string has the tag of no name.
-#[inline]
-pub(super) fn tag_all(parts: &[Datum], tags: &mut Vec<u64>, backing: &Backing) {
-    tags.clear();
-    let (entries, _) = parts.as_chunks::<2>();
-    tags.extend(entries.iter().map(|[key, _]| name_of(backing, *key).map_or(0, tag)));
-}
-
-/// A name of a record with its tag.
-#[derive(Clone, Copy)]
-pub(crate) struct Tagged<'n> {
-    tag: u64,
-    name: &'n [u8],
-}
-
-impl<'n> Tagged<'n> {
-    /// With its tag worked out.
-    pub(crate) fn of(name: &'n str) -> Self {
-        let name = name.as_bytes();
-        Self { tag: tag(name), name }
-    }
-}
-
-/// A name of a configuration with its tag.
-pub(crate) struct Listed {
-    tag: u64,
-    name: Box<str>,
-}
-
-impl Listed {
-    pub(crate) fn new(name: &str) -> Self {
-        Self {
-            tag: tag(name.as_bytes()),
-            name: name.into(),
-        }
-    }
-
-    /// The name.
-    pub(crate) fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Whether it is that name.
-    #[inline]
-    pub(crate) fn is(&self, other: Option<Tagged<'_>>) -> bool {
-        other.is_some_and(|other| self.tag == other.tag && self.name.as_bytes() == other.name)
-    }
+pub(crate) fn same_name(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && a.first() == b.first() && a == b
 }
 
 /// The place of the entry with that name in the parts of a map, which are keys and values by turns.
 #[must_use]
 #[inline]
 pub fn find_entry(backing: &Backing, parts: &[Datum], name: &str) -> Option<usize> {
-    let (entries, _) = parts.as_chunks::<2>();
+    position(backing, parts.as_chunks().0, name)
+}
+
+#[inline]
+fn position(backing: &Backing, entries: &[[Datum; 2]], name: &str) -> Option<usize> {
     entries
         .iter()
         .position(|[key, _]| is_named(backing, *key, name.as_bytes()))
-}
-
-/// The same with the tags of the entries, or of more.
-#[inline]
-fn position(backing: &Backing, entries: &[[Datum; 2]], tags: &[u64], name: &str) -> Option<usize> {
-    let wanted = tag(name.as_bytes());
-    let mut all = entries.iter().zip(tags);
-    all.position(|([key, _], tag)| *tag == wanted && is_named(backing, *key, name.as_bytes()))
 }
 
 /// The fields of a struct in the order of its schema.

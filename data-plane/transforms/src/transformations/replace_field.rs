@@ -12,7 +12,7 @@ use dray_connect::{Error, Result};
 use super::{REPLACE_NULL, replace_null};
 use crate::java::{hash_order, split_at_colons};
 use crate::plans::{Defaults, Plans, copy_schema_basics};
-use crate::record::{Listed, Name, Tagged};
+use crate::record::{Name, same_name};
 use crate::registry::TransformationKind;
 use crate::{Applied, ConnectRecord, Side, Transformation};
 
@@ -54,9 +54,9 @@ fn definition() -> ConfigDef {
 }
 
 /// Old and new names, in the order of the hash map that Java keeps them in.
-fn renames(elements: &[String]) -> Result<Vec<(Listed, Listed)>> {
+fn renames(elements: &[String]) -> Result<Vec<(String, Arc<str>)>> {
     let pair = |element: &String| match split_at_colons(element)[..] {
-        [old, new] => Ok((old.to_owned(), Listed::new(new))),
+        [old, new] => Ok((old.to_owned(), new.into())),
         _ => Err(Error::invalid_config(
             "renames",
             Some(&format!("[{}]", elements.join(", "))),
@@ -64,8 +64,7 @@ fn renames(elements: &[String]) -> Result<Vec<(Listed, Listed)>> {
         )),
     };
     let pairs = elements.iter().map(pair).collect::<Result<Vec<_>>>()?;
-    let ordered = hash_order(pairs).into_iter();
-    Ok(ordered.map(|(old, new)| (Listed::new(&old), new)).collect())
+    Ok(hash_order(pairs))
 }
 
 struct ReplaceField {
@@ -78,9 +77,9 @@ struct ReplaceField {
 
 /// What becomes of which name.
 struct Names {
-    exclude: Vec<Listed>,
-    include: Vec<Listed>,
-    renames: Vec<(Listed, Listed)>,
+    exclude: Vec<String>,
+    include: Vec<String>,
+    renames: Vec<(String, Arc<str>)>,
     replace_null: bool,
 }
 
@@ -95,14 +94,13 @@ struct Plan {
 
 impl ReplaceField {
     fn new(side: Side, config: &ParsedConfig) -> Result<Self> {
-        let list = |key| config.list(key).unwrap_or_default();
-        let listed = |key| list(key).iter().map(|name| Listed::new(name)).collect();
+        let list = |key| config.list(key).unwrap_or_default().to_vec();
         Ok(Self {
             side,
             names: Names {
-                exclude: listed("exclude"),
-                include: listed("include"),
-                renames: renames(list("renames"))?,
+                exclude: list("exclude"),
+                include: list("include"),
+                renames: renames(&list("renames"))?,
                 replace_null: config.boolean(REPLACE_NULL)?,
             },
             plans: Plans::default(),
@@ -113,31 +111,32 @@ impl ReplaceField {
 
 impl Names {
     #[inline]
-    fn becomes(&self, name: Option<Tagged<'_>>) -> Name<'_> {
-        let listed = |list: &[Listed]| list.iter().any(|listed| listed.is(name));
+    fn becomes(&self, name: Option<&[u8]>) -> Name<'_> {
+        let is = |listed: &str| name.is_some_and(|name| same_name(name, listed.as_bytes()));
+        let listed = |list: &[String]| list.iter().any(|listed| is(listed));
         if listed(&self.exclude) || !(self.include.is_empty() || listed(&self.include)) {
             return Name::Removed;
         }
         for (old, new) in &self.renames {
-            if old.is(name) {
-                return Name::New(new.name());
+            if is(old) {
+                return Name::New(new);
             }
         }
-        let taken = self.renames.iter().find(|(_, new)| new.is(name));
-        taken.map_or(Name::Same, |(_, new)| Name::Taken(new.name()))
+        let taken = self.renames.iter().find(|(_, new)| is(new));
+        taken.map_or(Name::Same, |(_, new)| Name::Taken(new))
     }
 
     /// The field that Java reads for a field that comes out. It asks for the old name of whatever has a new name, even
     /// where this field had that name before; of several old names the last one in its hash map counts.
     fn source<'n>(&'n self, name: &'n str) -> &'n str {
-        let renamed = self.renames.iter().rfind(|(_, new)| new.name() == name);
-        renamed.map_or(name, |(old, _)| old.name())
+        let renamed = self.renames.iter().rfind(|(_, new)| **new == *name);
+        renamed.map_or(name, |(old, _)| old)
     }
 
     fn plan(&self, before: &SchemaRef) -> Result<Plan> {
         let mut builder = copy_schema_basics(before, SchemaBuilder::struct_());
         for field in before.fields()? {
-            let name = match self.becomes(Some(Tagged::of(&field.name))) {
+            let name = match self.becomes(Some(field.name.as_bytes())) {
                 Name::Removed => continue,
                 Name::Same | Name::Taken(_) => Arc::clone(&field.name),
                 Name::New(name) => name.into(),

@@ -70,6 +70,9 @@ fn chains_on_both_sides_of_a_topic() {
             ),
             ("transforms.route.regex", "(.*)-in"),
             ("transforms.route.replacement", "$1-out"),
+            // The topic that is created is the one that comes out of the chain.
+            ("topic.creation.default.partitions", "1"),
+            ("topic.creation.default.replication.factor", "1"),
         ],
     );
     dray.connector(
@@ -78,6 +81,7 @@ fn chains_on_both_sides_of_a_topic() {
             ("connector.class", "FileStreamSink"),
             ("file", sink.to_str().unwrap()),
             ("topics", &format!("{topic}-out")),
+            ("consumer.override.metadata.max.age.ms", "1000"),
             ("value.converter", json),
             ("transforms", "foreign,line"),
             ("transforms.foreign.type", "org.apache.kafka.connect.transforms.Filter"),

@@ -1,8 +1,10 @@
-//! `dray transform test` as its user runs it.
+//! Transforms on a real broker, and `dray transform test` as its user runs it.
 
+use crate::harness::{Dray, bootstrap, lines, unique};
 use std::fs;
 use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 const CONFIG: &str = "topics=orders\n\
     transforms=replace,drop\n\
@@ -34,6 +36,74 @@ fn run(config: &str, records: &str, more: &[&str]) -> Output {
 
 fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap()
+}
+
+/// A source wraps its lines, stamps them, drops some and sends them to another topic; a sink unwraps them.
+#[test]
+fn chains_on_both_sides_of_a_topic() {
+    let mut dray = Dray::new(&bootstrap());
+    let (topic, json) = (unique("chains"), "org.apache.kafka.connect.json.JsonConverter");
+    let (source, sink) = (dray.path("source.txt"), dray.path("sink.txt"));
+    let sent = lines(0..20_000);
+    fs::write(&source, &sent).unwrap();
+    dray.connector(
+        "wrapping",
+        &[
+            ("connector.class", "FileStreamSource"),
+            ("file", source.to_str().unwrap()),
+            ("topic", &format!("{topic}-in")),
+            ("value.converter", json),
+            ("transforms", "wrap,stamp,route"),
+            (
+                "transforms.wrap.type",
+                "org.apache.kafka.connect.transforms.HoistField$Value",
+            ),
+            ("transforms.wrap.field", "line"),
+            (
+                "transforms.stamp.type",
+                "org.apache.kafka.connect.transforms.InsertField$Value",
+            ),
+            ("transforms.stamp.topic.field", "came_by"),
+            (
+                "transforms.route.type",
+                "org.apache.kafka.connect.transforms.RegexRouter",
+            ),
+            ("transforms.route.regex", "(.*)-in"),
+            ("transforms.route.replacement", "$1-out"),
+            // The topic that is created is the one that comes out of the chain.
+            ("topic.creation.default.partitions", "1"),
+            ("topic.creation.default.replication.factor", "1"),
+        ],
+    );
+    dray.connector(
+        "unwrapping",
+        &[
+            ("connector.class", "FileStreamSink"),
+            ("file", sink.to_str().unwrap()),
+            ("topics", &format!("{topic}-out")),
+            ("consumer.override.metadata.max.age.ms", "1000"),
+            ("value.converter", json),
+            ("transforms", "foreign,line"),
+            ("transforms.foreign.type", "org.apache.kafka.connect.transforms.Filter"),
+            ("transforms.foreign.predicate", "ours"),
+            ("transforms.foreign.negate", "true"),
+            (
+                "transforms.line.type",
+                "org.apache.kafka.connect.transforms.ExtractField$Value",
+            ),
+            ("transforms.line.field", "line"),
+            ("predicates", "ours"),
+            (
+                "predicates.ours.type",
+                "org.apache.kafka.connect.transforms.predicates.TopicNameMatches",
+            ),
+            ("predicates.ours.pattern", "chains-.*-out"),
+        ],
+    );
+    dray.start();
+    dray.wait_for_size(&sink, sent.len() as u64, Duration::from_secs(60));
+    assert!(dray.terminate().success(), "{}", dray.tail());
+    assert!(fs::read_to_string(&sink).unwrap() == sent, "the files differ");
 }
 
 #[test]

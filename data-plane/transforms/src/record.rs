@@ -14,7 +14,7 @@ use dray_connect::header::Headers;
 use dray_connect::schema::SchemaRef;
 use dray_connect::{Error, Result};
 
-pub use self::edit::{MapMut, Name, StructMut, find_entry};
+pub use self::edit::{Lengths, MapMut, Name, StructMut, find_entry};
 pub(crate) use self::edit::{not_a_name, same_name};
 
 /// Which of a record's two values a transform works on: what `$Key` and `$Value` say at the end of its class.

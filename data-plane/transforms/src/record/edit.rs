@@ -95,17 +95,29 @@ impl<'e> MapMut<'e> {
     }
 
     /// Asks of each entry what becomes of its name, of which there is none when its key is null. Where two entries come to
-    /// have one name, the last value counts, at the first place.
+    /// have one name, the last value counts, at the first place. Of a name whose length is not among `lengths` nothing is asked.
     ///
     /// # Errors
     /// When a key is no string.
     #[inline]
-    pub fn rename_each<'n>(&mut self, mut becomes: impl FnMut(Option<&[u8]>) -> Name<'n>) -> Result<()> {
+    pub fn rename_each<'n>(
+        &mut self,
+        lengths: Lengths,
+        mut becomes: impl FnMut(Option<&[u8]>) -> Name<'n>,
+    ) -> Result<()> {
         let Self { row, backing } = self;
         let (entries, _) = row.as_chunks_mut::<2>();
         let mut kept = 0;
         for index in 0..entries.len() {
             let [key, value] = entries[index];
+            // Most entries end here, without a look at their names.
+            if let Datum::Str(text) = key
+                && !lengths.has(text.span().len())
+            {
+                entries[kept] = [key, value];
+                kept += 1;
+                continue;
+            }
             let name = name_of(backing, key);
             if name.is_none() && key != Datum::Null {
                 return Err(not_a_name(key.view(backing).java_class()));
@@ -199,6 +211,28 @@ pub enum Name<'n> {
     Removed,
     /// It changes.
     New(&'n str),
+}
+
+/// Lengths of names, modulo 64: some lengths more may seem to be among them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lengths(u64);
+
+impl Lengths {
+    /// Every length.
+    pub const ALL: Self = Self(u64::MAX);
+
+    /// The lengths of these names.
+    pub fn of<'n>(names: impl IntoIterator<Item = &'n str>) -> Self {
+        let lengths = names.into_iter().map(|name| 1 << (name.len() % 64));
+        Self(lengths.fold(0, |all, length| all | length))
+    }
+
+    /// Whether a length may be among them.
+    #[inline]
+    #[must_use]
+    pub fn has(self, length: usize) -> bool {
+        self.0 & (1 << (length % 64)) != 0
+    }
 }
 
 #[inline]

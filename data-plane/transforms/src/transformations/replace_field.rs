@@ -12,7 +12,7 @@ use dray_connect::{Error, Result};
 use super::{REPLACE_NULL, replace_null};
 use crate::java::{hash_order, split_at_colons};
 use crate::plans::{Defaults, Plans, copy_schema_basics};
-use crate::record::{Name, same_name};
+use crate::record::{Lengths, Name, same_name};
 use crate::registry::TransformationKind;
 use crate::{Applied, ConnectRecord, Side, Transformation};
 
@@ -80,6 +80,8 @@ struct Names {
     exclude: Vec<String>,
     include: Vec<String>,
     renames: Vec<(String, Arc<str>)>,
+    /// Those of all names to which anything happens.
+    lengths: Lengths,
     replace_null: bool,
 }
 
@@ -95,12 +97,21 @@ struct Plan {
 impl ReplaceField {
     fn new(side: Side, config: &ParsedConfig) -> Result<Self> {
         let list = |key| config.list(key).unwrap_or_default().to_vec();
+        let (exclude, include, renames) = (list("exclude"), list("include"), renames(&list("renames"))?);
+        let renamed = renames.iter().flat_map(|(old, new)| [old.as_str(), new]);
+        // A list of what stays makes every other name one that goes.
+        let lengths = if include.is_empty() {
+            Lengths::of(exclude.iter().map(String::as_str).chain(renamed))
+        } else {
+            Lengths::ALL
+        };
         Ok(Self {
             side,
             names: Names {
-                exclude: list("exclude"),
-                include: list("include"),
-                renames: renames(&list("renames"))?,
+                exclude,
+                include,
+                renames,
+                lengths,
                 replace_null: config.boolean(REPLACE_NULL)?,
             },
             plans: Plans::default(),
@@ -168,7 +179,7 @@ impl Transformation for ReplaceField {
         }
         if record.schema(self.side).is_none() {
             let mut map = record.map(self.side, PURPOSE)?;
-            map.rename_each(|name| self.names.becomes(name))?;
+            map.rename_each(self.names.lengths, |name| self.names.becomes(name))?;
             return Ok(Applied::Kept);
         }
         let mut fields = record.record(self.side, PURPOSE)?;

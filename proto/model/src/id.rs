@@ -87,6 +87,9 @@ impl fmt::Display for ConnectorName {
 pub struct ConnectorUid(NonZeroU64);
 
 impl ConnectorUid {
+    /// The least of all.
+    pub const FIRST: Self = Self(NonZeroU64::MIN);
+
     /// The revision.
     #[must_use]
     pub fn get(self) -> u64 {

@@ -498,11 +498,11 @@ proptest! {
 
     /// While agents have room, the tasks of a connector are spread over zones as evenly as they can be, and over agents.
     #[test]
-    fn connectors_are_spread(zones in 1..5_u32, an_agent in 1..4_u32, connectors in prop::collection::vec(1..20_usize, 1..6)) {
+    fn connectors_are_spread(zones in 1..5_u32, an_agent in 1..4_u32, connectors in prop::collection::vec(prop::collection::vec(1..9_u32, 1..20), 1..6)) {
         let count = zones * an_agent;
         let mut world = World::with((1..=count).map(|at| agent(at, &(at % zones).to_string(), 1_000, 1_000_000)));
-        for (connector, tasks) in (1..).zip(&connectors) {
-            world.run(Event::Published(set(connector, &vec![1_000; *tasks])));
+        for (connector, costs) in (1..).zip(&connectors) {
+            world.run(Event::Published(set(connector, &costs.iter().map(|units| units * 500).collect::<Vec<_>>())));
         }
         for (_, connector) in world.scheduler.index.connectors.iter() {
             let tasks = u32::try_from(connector.tasks.len()).unwrap();

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::num::NonZeroU64;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -76,6 +77,35 @@ impl From<ConnectorName> for String {
 impl fmt::Display for ConnectorName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// One creation of a connector: the store's revision at which it was created. A name that was deleted and created again is
+/// another connector, and nothing that was meant for the old one can match it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ConnectorUid(NonZeroU64);
+
+impl ConnectorUid {
+    /// The least of all.
+    pub const FIRST: Self = Self(NonZeroU64::MIN);
+
+    /// The revision.
+    #[must_use]
+    pub fn get(self) -> u64 {
+        self.0.get()
+    }
+}
+
+impl From<NonZeroU64> for ConnectorUid {
+    fn from(revision: NonZeroU64) -> Self {
+        Self(revision)
+    }
+}
+
+impl fmt::Display for ConnectorUid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 

@@ -67,6 +67,15 @@ fn renames(elements: &[String]) -> Result<Vec<(String, Arc<str>)>> {
     Ok(hash_order(pairs))
 }
 
+/// Those of the names to which anything happens.
+fn lengths(exclude: &[String], include: &[String], renames: &[(String, Arc<str>)]) -> Lengths {
+    if !include.is_empty() {
+        return Lengths::ALL; // what is not listed goes
+    }
+    let renamed = renames.iter().flat_map(|(old, new)| [old.as_str(), new]);
+    Lengths::of(exclude.iter().map(String::as_str).chain(renamed))
+}
+
 struct ReplaceField {
     side: Side,
     names: Names,
@@ -98,13 +107,7 @@ impl ReplaceField {
     fn new(side: Side, config: &ParsedConfig) -> Result<Self> {
         let list = |key| config.list(key).unwrap_or_default().to_vec();
         let (exclude, include, renames) = (list("exclude"), list("include"), renames(&list("renames"))?);
-        let renamed = renames.iter().flat_map(|(old, new)| [old.as_str(), new]);
-        // A list of what stays makes every other name one that goes.
-        let lengths = if include.is_empty() {
-            Lengths::of(exclude.iter().map(String::as_str).chain(renamed))
-        } else {
-            Lengths::ALL
-        };
+        let lengths = lengths(&exclude, &include, &renames);
         Ok(Self {
             side,
             names: Names {

@@ -1,0 +1,6 @@
+//! What the control plane decides, and nothing else: no runtime, no network, no store and no clock. Events and the time come in
+//! as arguments, decisions go out as values, and equal inputs in equal order give equal outputs.
+//!
+//! [`scheduler`] says which agent runs which task.
+
+pub mod scheduler;

@@ -1,0 +1,584 @@
+//! What the scheduler knows, arranged so that every question that it asks while placing costs O(log agents) or less.
+//!
+//! [`Index::set_target`], [`Index::set_owner`], [`Index::set_cost`] and [`Index::change`] are the only ways to change a task or an
+//! agent; each takes the record out of every count, changes it and counts it again. `tests/check.rs` compares all counts with
+//! ones made from scratch.
+
+use super::event::{AgentSpec, Millis, Needs, TaskKey};
+use super::slab::{Slab, Slot};
+use dray_model::{AgentNumber, AgentPolicy, ConnectorUid, Cost, Region, Zone};
+use rustc_hash::FxHashMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// Everything that the scheduler knows.
+pub(super) struct Index {
+    pub(super) agents: Slab<Agent>,
+    pub(super) tasks: Slab<Task>,
+    pub(super) connectors: Slab<Connector>,
+    pub(super) needs: Slab<NeedsRecord>,
+    pub(super) pools: Slab<Pool>,
+    pub(super) zones: Slab<ZoneRecord>,
+    pub(super) by_number: FxHashMap<AgentNumber, Slot<Agent>>,
+    pub(super) by_uid: FxHashMap<ConnectorUid, Slot<Connector>>,
+    pub(super) by_needs: BTreeMap<Needs, Slot<NeedsRecord>>,
+    /// Needs that have parked tasks.
+    pub(super) parked: BTreeSet<Slot<NeedsRecord>>,
+    /// Agents that may have room for a parked task since these were last tried.
+    pub(super) improved: BTreeSet<(AgentNumber, Slot<Agent>)>,
+    /// Agents of which a start ended since the queued ones were last looked at.
+    pub(super) ended: Vec<Slot<Agent>>,
+}
+
+/// Whether an agent can be talked to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Link {
+    Connected,
+    Silent,
+    /// It left and wants to be back by then.
+    Held {
+        until: Millis,
+    },
+    /// Its tasks are free, because it was silent for too long.
+    Lost {
+        since: Millis,
+    },
+    /// Its tasks are free, because it said good-bye.
+    Left {
+        since: Millis,
+    },
+}
+
+/// An agent.
+#[derive(Debug)]
+pub(super) struct Agent {
+    pub(super) spec: AgentSpec,
+    pub(super) zone: Slot<ZoneRecord>,
+    pub(super) link: Link,
+    /// The tasks that it shall run, in no order, and what they cost together.
+    pub(super) tasks: Vec<Slot<Task>>,
+    pub(super) load: u64,
+    /// The pools that it belongs to.
+    pub(super) pools: Vec<Slot<Pool>>,
+    /// The ratio under which its pools list it; `None`: it is not to be given tasks, or has no free slot.
+    ranked: Option<u64>,
+    /// What it refused to run.
+    pub(super) refused: Vec<Slot<NeedsRecord>>,
+    /// How many tasks name it as their owner.
+    pub(super) owns: u32,
+    /// Moves in flight: tasks that it owns and another shall, and the other way round.
+    pub(super) moves_out: u32,
+    pub(super) moves_in: u32,
+    /// Starts in progress, and the tasks that wait for one of them to end.
+    pub(super) starting: u32,
+    pub(super) queued: VecDeque<TaskKey>,
+}
+
+/// A task, or the instance of a connector.
+#[derive(Debug)]
+pub(super) struct Task {
+    pub(super) key: TaskKey,
+    pub(super) connector: Slot<Connector>,
+    pub(super) cost: Cost,
+    /// Who shall run it. Its cost counts here from the moment this is decided, or one event could fill an agent twice.
+    pub(super) target: Option<Slot<Agent>>,
+    /// Its place in `tasks` of the target.
+    position: u32,
+    /// Whom the store names as the owner.
+    pub(super) owner: Option<Slot<Agent>>,
+    /// Whether no agent could run it: it is then among the parked ones of its needs.
+    pub(super) parked: bool,
+    pub(super) start: Start,
+    /// When balance moved it last.
+    pub(super) moved: Option<Millis>,
+}
+
+/// How far a task has come at its target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Start {
+    /// Nothing was asked for yet, or the start failed.
+    Idle,
+    /// It waits until the agent has fewer starts in progress.
+    Queued,
+    /// [`super::Decision::Assign`] went out.
+    Assigned,
+    /// The agent reports it as running.
+    Running { since: Millis },
+}
+
+/// A connector.
+pub(super) struct Connector {
+    pub(super) uid: ConnectorUid,
+    pub(super) needs: Slot<NeedsRecord>,
+    pub(super) prefers: Option<Zone>,
+    pub(super) movable: bool,
+    /// By number.
+    pub(super) tasks: BTreeMap<u32, Slot<Task>>,
+    /// How many of its tasks each agent and each zone shall run.
+    pub(super) on_agent: Counts<Agent>,
+    pub(super) in_zone: Counts<ZoneRecord>,
+    /// Agents that refused it.
+    pub(super) refused: Vec<Slot<Agent>>,
+}
+
+/// Needs that connectors share.
+pub(super) struct NeedsRecord {
+    pub(super) needs: Needs,
+    pub(super) pool: Slot<Pool>,
+    /// Connectors with these needs.
+    pub(super) connectors: u32,
+    /// Tasks that no agent could run, the costliest first.
+    pub(super) parked: BTreeMap<(Reverse<Cost>, TaskKey), Slot<Task>>,
+}
+
+/// The agents that have what certain needs ask for. Needs that the same agents fulfil share one pool, so an agent is in as many
+/// pools as there are kinds of tasks that other agents cannot run: one or two as a rule.
+#[derive(Default)]
+pub(super) struct Pool {
+    pub(super) needs: Vec<Slot<NeedsRecord>>,
+    /// All agents, whatever their state.
+    pub(super) members: BTreeSet<Slot<Agent>>,
+    /// Those that can be given tasks, by zone, the least loaded first.
+    pub(super) open: Vec<(Slot<ZoneRecord>, BTreeSet<Ranked>)>,
+}
+
+/// The place of an agent among others: by load, then by number so that equal inputs give equal answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Ranked {
+    pub(super) ratio: u64,
+    pub(super) number: AgentNumber,
+    pub(super) slot: Slot<Agent>,
+}
+
+/// A zone of a region.
+pub(super) struct ZoneRecord {
+    pub(super) region: Region,
+    pub(super) zone: Zone,
+    /// Agents that should be there, and those of them that are not.
+    pub(super) expected: u32,
+    pub(super) silent: u32,
+}
+
+/// A few counters, sorted: most connectors have ten tasks, and a search among ten is quicker than a hash.
+pub(super) struct Counts<T>(Vec<(Slot<T>, u32)>);
+
+impl<T> Counts<T> {
+    pub(super) fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    pub(super) fn get(&self, of: Slot<T>) -> u32 {
+        self.0
+            .binary_search_by_key(&of, |(slot, _)| *slot)
+            .map_or(0, |at| self.0[at].1)
+    }
+
+    fn add(&mut self, of: Slot<T>) {
+        match self.0.binary_search_by_key(&of, |(slot, _)| *slot) {
+            Ok(at) => self.0[at].1 += 1,
+            Err(at) => self.0.insert(at, (of, 1)),
+        }
+    }
+
+    fn remove(&mut self, of: Slot<T>) {
+        let at = self
+            .0
+            .binary_search_by_key(&of, |(slot, _)| *slot)
+            .expect("only what was added is removed");
+        self.0[at].1 -= 1;
+        if self.0[at].1 == 0 {
+            self.0.remove(at);
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn iter(&self) -> impl Iterator<Item = &(Slot<T>, u32)> {
+        self.0.iter()
+    }
+}
+
+impl Agent {
+    pub(super) fn new(spec: AgentSpec, zone: Slot<ZoneRecord>, link: Link) -> Self {
+        Self {
+            spec,
+            zone,
+            link,
+            tasks: Vec::new(),
+            load: 0,
+            pools: Vec::new(),
+            ranked: None,
+            refused: Vec::new(),
+            owns: 0,
+            moves_out: 0,
+            moves_in: 0,
+            starting: 0,
+            queued: VecDeque::new(),
+        }
+    }
+
+    /// Whether it may be given tasks.
+    pub(super) fn is_ready(&self) -> bool {
+        self.link == Link::Connected && self.spec.policy == AgentPolicy::Active
+    }
+
+    pub(super) fn capacity(&self) -> u64 {
+        u64::from(self.spec.capacity.cost.get())
+    }
+
+    pub(super) fn free_slots(&self) -> usize {
+        (self.spec.capacity.slots.get() as usize).saturating_sub(self.tasks.len())
+    }
+
+    /// Whether there is room for one more task of this cost.
+    pub(super) fn has_room(&self, cost: Cost) -> bool {
+        self.free_slots() > 0 && self.load + u64::from(cost.units()) <= self.capacity()
+    }
+
+    /// Load by capacity, as an integer: 2^24 is a full agent. Loads are below 2^40, so nothing overflows.
+    pub(super) fn ratio(&self) -> u64 {
+        (self.load << 24) / self.capacity()
+    }
+
+    fn is_silent(&self) -> bool {
+        matches!(self.link, Link::Silent | Link::Lost { .. })
+    }
+
+    /// Whether the guard counts it: not when its absence is intended.
+    fn is_expected(&self) -> bool {
+        self.spec.policy != AgentPolicy::Removed && !matches!(self.link, Link::Held { .. } | Link::Left { .. })
+    }
+}
+
+impl Index {
+    pub(super) fn new() -> Self {
+        Self {
+            agents: Slab::new(),
+            tasks: Slab::new(),
+            connectors: Slab::new(),
+            needs: Slab::new(),
+            pools: Slab::new(),
+            zones: Slab::new(),
+            by_number: FxHashMap::default(),
+            by_uid: FxHashMap::default(),
+            by_needs: BTreeMap::new(),
+            parked: BTreeSet::new(),
+            improved: BTreeSet::new(),
+            ended: Vec::new(),
+        }
+    }
+
+    pub(super) fn task(&self, key: TaskKey) -> Option<Slot<Task>> {
+        let connector = self.by_uid.get(&key.connector)?;
+        self.connectors[*connector].tasks.get(&key.number).copied()
+    }
+
+    pub(super) fn zone(&mut self, region: &Region, zone: &Zone) -> Slot<ZoneRecord> {
+        let known = self
+            .zones
+            .iter()
+            .find(|(_, known)| known.region == *region && known.zone == *zone);
+        match known {
+            Some((slot, _)) => slot,
+            None => self.zones.insert(ZoneRecord {
+                region: region.clone(),
+                zone: zone.clone(),
+                expected: 0,
+                silent: 0,
+            }),
+        }
+    }
+
+    pub(super) fn add_agent(&mut self, spec: AgentSpec, link: Link) -> Slot<Agent> {
+        let zone = self.zone(&spec.region, &spec.zone);
+        let number = spec.number;
+        let agent = self.agents.insert(Agent::new(spec, zone, link));
+        self.by_number.insert(number, agent);
+        self.count_zone(agent, true);
+        agent
+    }
+
+    /// Forgets an agent that has and owns no tasks.
+    pub(super) fn remove_agent(&mut self, agent: Slot<Agent>) {
+        self.count_zone(agent, false);
+        self.leave_pools(agent);
+        self.forget_refusals(agent, true);
+        let removed = self.agents.remove(agent);
+        debug_assert!(
+            removed.tasks.is_empty() && removed.owns == 0,
+            "a task would be left without its agent"
+        );
+        self.by_number.remove(&removed.spec.number);
+        self.improved.remove(&(removed.spec.number, agent));
+        self.ended.retain(|ended| *ended != agent);
+    }
+
+    /// An agent stands elsewhere, or has other labels or plugins.
+    pub(super) fn replace_spec(&mut self, agent: Slot<Agent>, spec: AgentSpec) {
+        self.leave_pools(agent);
+        self.count_zone(agent, false);
+        let (before, after) = (self.agents[agent].zone, self.zone(&spec.region, &spec.zone));
+        for task in &self.agents[agent].tasks {
+            let in_zone = &mut self.connectors[self.tasks[*task].connector].in_zone;
+            in_zone.remove(before);
+            in_zone.add(after);
+        }
+        self.agents[agent].zone = after;
+        self.agents[agent].spec = spec;
+        self.count_zone(agent, true);
+        self.join_pools(agent);
+    }
+
+    /// What an agent refused may be tried again; with `connectors` also what it refused of single connectors.
+    pub(super) fn forget_refusals(&mut self, agent: Slot<Agent>, connectors: bool) {
+        self.agents[agent].refused.clear();
+        for connector in if connectors {
+            self.connectors.slots()
+        } else {
+            Vec::new()
+        } {
+            self.connectors[connector].refused.retain(|refused| *refused != agent);
+        }
+    }
+
+    /// A connector needs something else. Its parked tasks are parked under the new needs.
+    pub(super) fn change_needs(&mut self, connector: Slot<Connector>, needs: Slot<NeedsRecord>) {
+        let tasks: Vec<_> = self.connectors[connector].tasks.values().copied().collect();
+        let parked: Vec<_> = tasks.into_iter().filter(|task| self.tasks[*task].parked).collect();
+        for task in &parked {
+            self.unpark(*task);
+        }
+        self.connectors[connector].needs = needs;
+        for task in parked {
+            self.park(task);
+        }
+    }
+
+    /// Forgets a connector that has no tasks.
+    pub(super) fn remove_connector(&mut self, connector: Slot<Connector>) {
+        let removed = self.connectors.remove(connector);
+        debug_assert!(removed.tasks.is_empty(), "a task would be left without its connector");
+        self.by_uid.remove(&removed.uid);
+        self.drop_needs(removed.needs);
+    }
+
+    pub(super) fn add_task(&mut self, connector: Slot<Connector>, number: u32, cost: Cost) -> Slot<Task> {
+        let key = TaskKey {
+            connector: self.connectors[connector].uid,
+            number,
+        };
+        let task = self.tasks.insert(Task {
+            key,
+            connector,
+            cost,
+            target: None,
+            position: 0,
+            owner: None,
+            parked: false,
+            start: Start::Idle,
+            moved: None,
+        });
+        self.connectors[connector].tasks.insert(number, task);
+        task
+    }
+
+    pub(super) fn remove_task(&mut self, task: Slot<Task>) {
+        self.set_owner(task, None);
+        self.set_target(task, None);
+        let removed = self.tasks.remove(task);
+        self.connectors[removed.connector].tasks.remove(&removed.key.number);
+    }
+
+    /// Decides who shall run a task. A start that was asked for belongs to the former target and is over.
+    pub(super) fn set_target(&mut self, task: Slot<Task>, target: Option<Slot<Agent>>) {
+        self.end_start(task, Start::Idle);
+        self.unpark(task);
+        self.count_move(task, false);
+        self.detach(task);
+        self.tasks[task].target = target;
+        self.attach(task);
+        self.count_move(task, true);
+    }
+
+    /// Notes whom the store names as the owner.
+    pub(super) fn set_owner(&mut self, task: Slot<Task>, owner: Option<Slot<Agent>>) {
+        self.count_move(task, false);
+        if let Some(former) = std::mem::replace(&mut self.tasks[task].owner, owner) {
+            self.agents[former].owns -= 1;
+        }
+        if let Some(owner) = owner {
+            self.agents[owner].owns += 1;
+        }
+        self.count_move(task, true);
+    }
+
+    pub(super) fn set_cost(&mut self, task: Slot<Task>, cost: Cost) {
+        let parked = self.tasks[task].parked;
+        self.unpark(task);
+        self.detach(task);
+        self.tasks[task].cost = cost;
+        self.attach(task);
+        if parked {
+            self.park(task);
+        }
+    }
+
+    /// Notes that no agent can run a task now.
+    pub(super) fn park(&mut self, task: Slot<Task>) {
+        let record = &mut self.tasks[task];
+        record.parked = true;
+        let needs = self.connectors[record.connector].needs;
+        self.needs[needs]
+            .parked
+            .insert((Reverse(record.cost), record.key), task);
+        self.parked.insert(needs);
+    }
+
+    fn unpark(&mut self, task: Slot<Task>) {
+        let record = &mut self.tasks[task];
+        if !std::mem::take(&mut record.parked) {
+            return;
+        }
+        let needs = self.connectors[record.connector].needs;
+        self.needs[needs].parked.remove(&(Reverse(record.cost), record.key));
+        if self.needs[needs].parked.is_empty() {
+            self.parked.remove(&needs);
+        }
+    }
+
+    /// Changes an agent in a way that counts: its link, policy, capacity.
+    pub(super) fn change(&mut self, agent: Slot<Agent>, change: impl FnOnce(&mut Agent)) {
+        self.count_zone(agent, false);
+        change(&mut self.agents[agent]);
+        self.count_zone(agent, true);
+        self.rank(agent);
+        self.note_improved(agent);
+    }
+
+    pub(super) fn count_zone(&mut self, agent: Slot<Agent>, add: bool) {
+        let agent = &self.agents[agent];
+        let zone = &mut self.zones[agent.zone];
+        if agent.is_expected() {
+            count(&mut zone.expected, add);
+            if agent.is_silent() {
+                count(&mut zone.silent, add);
+            }
+        }
+    }
+
+    fn count_move(&mut self, task: Slot<Task>, add: bool) {
+        let Task {
+            owner: Some(owner),
+            target: Some(target),
+            ..
+        } = self.tasks[task]
+        else {
+            return;
+        };
+        if owner != target {
+            count(&mut self.agents[owner].moves_out, add);
+            count(&mut self.agents[target].moves_in, add);
+        }
+    }
+
+    fn attach(&mut self, task: Slot<Task>) {
+        let record = &mut self.tasks[task];
+        let Some(target) = record.target else { return };
+        let agent = &mut self.agents[target];
+        record.position = u32::try_from(agent.tasks.len()).expect("fewer tasks than slots in a slab");
+        agent.tasks.push(task);
+        agent.load += u64::from(record.cost.units());
+        let connector = &mut self.connectors[record.connector];
+        connector.on_agent.add(target);
+        connector.in_zone.add(agent.zone);
+        self.rank(target);
+    }
+
+    fn detach(&mut self, task: Slot<Task>) {
+        let record = &self.tasks[task];
+        let Some(target) = record.target else { return };
+        let (position, connector, cost) = (record.position, record.connector, record.cost);
+        let agent = &mut self.agents[target];
+        agent.tasks.swap_remove(position as usize);
+        if let Some(moved) = agent.tasks.get(position as usize) {
+            self.tasks[*moved].position = position;
+        }
+        agent.load -= u64::from(cost.units());
+        let connector = &mut self.connectors[connector];
+        connector.on_agent.remove(target);
+        connector.in_zone.remove(agent.zone);
+        self.rank(target);
+        self.note_improved(target);
+    }
+
+    /// The start of a task is over, or comes to nothing.
+    pub(super) fn end_start(&mut self, task: Slot<Task>, then: Start) {
+        let record = &mut self.tasks[task];
+        let before = std::mem::replace(&mut record.start, then);
+        if before == Start::Assigned {
+            let target = record.target.expect("only a task with a target is assigned");
+            self.agents[target].starting -= 1;
+            self.ended.push(target);
+        }
+    }
+
+    fn note_improved(&mut self, agent: Slot<Agent>) {
+        if !self.parked.is_empty() && self.agents[agent].ranked.is_some() {
+            self.improved.insert((self.agents[agent].spec.number, agent));
+        }
+    }
+
+    /// Lists an agent in its pools under its present load, if it can be given a task at all.
+    pub(super) fn rank(&mut self, slot: Slot<Agent>) {
+        let agent = &mut self.agents[slot];
+        let now = (agent.is_ready() && agent.free_slots() > 0).then(|| agent.ratio());
+        let before = std::mem::replace(&mut agent.ranked, now);
+        if before == now {
+            return;
+        }
+        let ranked = |ratio| Ranked {
+            ratio,
+            number: agent.spec.number,
+            slot,
+        };
+        for pool in &agent.pools {
+            let open = self.pools[*pool].zone(agent.zone);
+            if let Some(ratio) = before {
+                open.remove(&ranked(ratio));
+            }
+            if let Some(ratio) = now {
+                open.insert(ranked(ratio));
+            }
+        }
+    }
+
+    /// Takes an agent out of the order of its pools; [`rank`](Self::rank) puts it back.
+    pub(super) fn unrank(&mut self, slot: Slot<Agent>) {
+        let agent = &mut self.agents[slot];
+        if let Some(ratio) = agent.ranked.take() {
+            for pool in &agent.pools {
+                self.pools[*pool].zone(agent.zone).remove(&Ranked {
+                    ratio,
+                    number: agent.spec.number,
+                    slot,
+                });
+            }
+        }
+    }
+}
+
+impl Pool {
+    fn zone(&mut self, zone: Slot<ZoneRecord>) -> &mut BTreeSet<Ranked> {
+        let at = match self.open.iter().position(|(known, _)| *known == zone) {
+            Some(at) => at,
+            None => {
+                self.open.push((zone, BTreeSet::new()));
+                self.open.len() - 1
+            }
+        };
+        &mut self.open[at].1
+    }
+}
+
+fn count(counter: &mut u32, add: bool) {
+    *counter = if add { *counter + 1 } else { *counter - 1 };
+}

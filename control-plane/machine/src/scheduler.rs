@@ -1,8 +1,8 @@
 //! Which agent runs which task: the fewest changes that make the placement legal, and balanced within a band.
 //!
 //! [`Scheduler::on`] takes one [`Event`] and the time and returns [`Decision`]s. An event costs what it changes, times the
-//! logarithm of the number of agents; only a tick and what is new about agents or needs looks at every agent. Read [`place`]
-//! (where a task goes) and [`rebalance`] (what moves); [`index`] keeps what they ask for in order, [`guard`] holds recovery back.
+//! logarithm of the number of agents; only a tick and what is new about agents or needs looks at every agent. Read `place`
+//! (where a task goes) and `rebalance` (what moves); `index` keeps what they ask for in order, `guard` holds recovery back.
 //!
 //! Nothing here waits, and nothing is stored: the store has the owners, and a new leader tells them to a new scheduler.
 

@@ -13,8 +13,8 @@ use dray_kafka::port::{FetchBatch, Slice};
 use dray_transforms::Chain;
 use tokio_util::sync::CancellationToken;
 
-/// Converts and transforms a fetch, into an empty batch. A record that fails retriably is tried again; one that fails for good is handed to `failed` with its
-/// place in the fetch. Waits only between tries.
+/// Converts and transforms a fetch, into an empty batch. A record that fails retriably is tried again; one that fails for good
+/// is handed to `failed` with its place in the fetch. Waits only between tries.
 ///
 /// # Errors
 /// Whatever `failed` answers, or [`dray_connect::Error::Cancelled`] when `stop` ends a wait.

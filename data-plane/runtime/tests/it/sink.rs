@@ -54,6 +54,22 @@ async fn commits_what_pre_commit_returns() {
     assert!(running.stop(soon()).await);
 }
 
+/// Fetches between two commits share the memory of one batch.
+#[tokio::test(start_paused = true)]
+async fn each_fetch_is_put_once() {
+    let stage = stage(&["a"]);
+    let running = stage.task("sink", &config("fetches", &[]));
+    for (count, next) in [(1, Some("b")), (2, Some("c")), (3, None)] {
+        until(|| shelf("fetches").len() >= count).await;
+        if let Some(next) = next {
+            stage.kafka.append("t", 0, None, Some(next.as_bytes()));
+        }
+    }
+    until(|| committed(&stage, "sink") == Some(3)).await;
+    assert_eq!(shelf("fetches"), ["a", "b", "c"]);
+    assert!(running.stop(soon()).await);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_retriable_put_comes_again_with_the_same_records() {
     let stage = stage(&["a", "b"]);

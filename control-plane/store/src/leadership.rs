@@ -14,6 +14,8 @@ use tokio::time::Instant;
 
 /// How long a candidate waits after a store that does not answer. Short beside the 5 s of a leader's lease.
 const RETRY: Duration = Duration::from_millis(200);
+/// Keep-alives in a time to live. With 5 s and attempts of 1 s, a store that answers nobody for 3 s costs no leadership.
+const RENEWALS: u32 = 5;
 
 /// The proof of having been elected. It says when the lease was lost; that nobody else leads at this moment, only a transaction with
 /// the compare [`Txn::if_created`] of the key at the term can say.
@@ -118,7 +120,7 @@ impl Leadership {
     /// The clock is tokio's, which may stand still while the machine sleeps. It is not the answer to "may I act now?": that is the
     /// leader's own beat, counted from when it was sent.
     pub async fn lost(&mut self) {
-        let every = self.lease.ttl / 3;
+        let every = self.lease.ttl / RENEWALS;
         loop {
             let end = self.renewed + self.lease.ttl;
             if Instant::now() >= end {

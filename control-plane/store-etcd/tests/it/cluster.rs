@@ -10,6 +10,9 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 const PATIENCE: Duration = Duration::from_secs(30);
+/// The lease of our leader, and how long etcd may be without a leader before it may be lost: one keep-alive before, one attempt after.
+const TTL: Duration = Duration::from_secs(5);
+const COVERED: Duration = Duration::from_secs(3);
 
 /// The number of the member that leads, as `etcd.sh` counts, once the members agree on one.
 async fn leader(server: &Server) -> usize {
@@ -50,7 +53,7 @@ async fn whole(server: &Server) {
 }
 
 /// Rows 12 and 18 of what can fail: nothing that was committed is lost, nothing is there twice, unknown outcomes are resolved, the watch
-/// goes on without a gap, and the leader of ours stays it.
+/// goes on without a gap, and the leader of ours stays it, unless etcd itself needed longer for a leader than its lease allows.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_when_the_leader_is_killed() {
     let server = Server::start(3, &[]);
@@ -60,7 +63,7 @@ async fn nothing_is_lost_when_the_leader_is_killed() {
             .expect("a store"),
     );
     let key = Key::root("leader");
-    let mut leadership = campaign(&store, &key, "us".into(), Duration::from_secs(5))
+    let mut leadership = campaign(&store, &key, "us".into(), TTL)
         .await
         .expect("elected");
     let term = leadership.term();
@@ -78,7 +81,6 @@ async fn nothing_is_lost_when_the_leader_is_killed() {
     let mut leading = JoinSet::new();
     leading.spawn(async move {
         leadership.lost().await;
-        panic!("the lease was lost");
     });
 
     let mut downs = Vec::new();
@@ -111,8 +113,9 @@ async fn nothing_is_lost_when_the_leader_is_killed() {
         "nothing was interrupted: {met:?}"
     );
     assert!(met.longest_gap < Duration::from_secs(10), "{met:?}");
-    if let Some(lost) = leading.try_join_next() {
-        panic!("{lost:?}");
+    if leading.try_join_next().is_some() {
+        assert!(downs.iter().any(|down| *down > COVERED), "the lease was lost; {downs:?}");
+        return;
     }
     let entry = store
         .get(&key, Read::Linearizable)

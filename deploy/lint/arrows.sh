@@ -9,7 +9,7 @@ breach() { echo "arrows: $*" >&2; breaches=$((breaches + 1)); }
 may_name() {
   case $1 in
     dray-model | dray-connect | dray-devbroker) echo ;;
-    dray-machine) echo dray-model ;;
+    dray-machine | dray-session) echo dray-model ;;
     dray-converters | dray-transforms | dray-kafka | dray-connector-*) echo dray-connect ;;
     dray-runtime) echo dray-model dray-connect dray-converters dray-transforms dray-kafka ;;
     dray-agent) echo dray-model dray-connect dray-converters dray-transforms dray-kafka dray-runtime 'dray-connector-*' ;;
@@ -81,15 +81,17 @@ while read -r crate at dependency there; do
 done <<<"$dev"
 set +f
 
-# The machine is pure: std, the model and a hasher. What waits, listens, stores or reads a clock may not reach it by any way either.
-machine=$(cargo tree -p dray-machine --all-features --locked --edges normal,build --prefix depth --format '|{p}' | sed 's/ .*//')
-while IFS='|' read -r depth dependency; do
-  case $depth:$dependency in
-    0:* | *:dray-model | *:rustc-hash) ;;
-    1:*) breach "dray-machine names $dependency: it may name dray-model and rustc-hash only" ;;
-    *:tokio* | *:tonic* | *:rdkafka* | *:etcd-client | *:mio | *:rustix | *:libc) breach "dray-machine reaches $dependency: it is pure" ;;
-  esac
-done <<<"$machine"
+# The machines are pure: std, the model and a hasher. What waits, listens, stores or reads a clock may not reach them by any way either.
+for machine in dray-machine dray-session; do
+  reached=$(cargo tree -p "$machine" --all-features --locked --edges normal,build --prefix depth --format '|{p}' | sed 's/ .*//')
+  while IFS='|' read -r depth dependency; do
+    case $depth:$dependency in
+      0:* | *:dray-model | *:rustc-hash) ;;
+      1:*) breach "$machine names $dependency: it may name dray-model and rustc-hash only" ;;
+      *:tokio* | *:tonic* | *:rdkafka* | *:etcd-client | *:mio | *:rustix | *:libc) breach "$machine reaches $dependency: it is pure" ;;
+    esac
+  done <<<"$reached"
+done
 
 # Our files: what git knows or would take, without lock files (cargo writes a registry's address into them).
 files() { # the end of their names
@@ -107,7 +109,7 @@ forbid() { # what it is, the end of the files' names, extended regular expressio
 forbid 'a path of one machine' '' '(^|[^[:alnum:]_.~}-])/(wor[k]|roo[t]|hom[e]|User[s])/|[.][.]/share[d]'
 forbid "a registry's host" '' '(^|[^[:alnum:]-])(crates[.]io|repo1?[.](maven|apache)[.]|pypi[.]org|pythonhosted[.]org|npmjs[.](org|com)|proxy[.]golang[.]org|(deb|security)[.]debian[.]org)|repo[.]maven[.]apache|https?://[^/ ]*(artifactory|nexus|mirror)'
 forbid 'unfinished code' '[.]rs' '(^|[^[:alnum:]_])(todo|unimplemented)!'
-forbid 'something impure in the machine' 'control-plane/machine/src/.*[.]rs' 'std::(time|thread|net|fs|env|process|io)|std::collections::(hash|[{]?.*Hash(Map|Set))|RandomState'
+forbid 'something impure in a machine' '\(control-plane/machine\|data-plane/session\)/src/.*[.]rs' 'std::(time|thread|net|fs|env|process|io)|std::collections::(hash|[{]?.*Hash(Map|Set))|RandomState'
 forbid 'a test that does not run' '[.]rs' '#\[ *ignore *[]=]'
 
 [ "$breaches" = 0 ] || { echo "arrows: $breaches breach(es)" >&2; exit 1; }

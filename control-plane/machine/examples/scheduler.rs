@@ -5,8 +5,8 @@
 //! event before it.
 #![allow(clippy::print_stdout)]
 
-use dray_machine::scheduler::{AgentSpec, Decision, Event, Limits, Millis, Needs, Scheduler, TaskInput, TaskSet};
-use dray_model::{AgentNumber, AgentPolicy, Capacity, ConnectorUid, Cost, PluginClass, Region, Zone};
+use dray_machine::scheduler::{AgentSpec, Decision, Event, Limits, Needs, Scheduler, TaskInput, TaskSet};
+use dray_model::{AgentNumber, AgentPolicy, Capacity, ConnectorUid, Cost, Millis, PluginClass, Region, Zone};
 use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::num::NonZeroU64;
@@ -231,7 +231,7 @@ fn run(last: &str) -> Vec<(&'static str, f64, usize)> {
     let mut known = sets;
     for set in &mut known {
         for task in &mut set.tasks {
-            let key = dray_machine::scheduler::TaskKey {
+            let key = dray_model::TaskKey {
                 connector: set.connector,
                 number: task.number,
             };

@@ -3,4 +3,5 @@
 //!
 //! [`scheduler`] says which agent runs which task.
 
+pub mod cluster;
 pub mod scheduler;

@@ -16,12 +16,10 @@ mod slab;
 #[cfg(test)]
 mod tests;
 
-pub use event::{
-    AgentSpec, Decision, Event, Limits, Millis, Needs, Placement, Refusal, TaskInput, TaskKey, TaskSet, Unplaced,
-};
+pub use event::{AgentSpec, Decision, Event, Limits, Needs, Placement, Refusal, TaskInput, TaskSet, Unplaced};
 pub use guard::ZoneState;
 
-use dray_model::{AgentNumber, AgentPolicy, Cost, Region, Zone};
+use dray_model::{AgentNumber, AgentPolicy, Cost, Millis, Region, TaskKey, Zone};
 use guard::{Bucket, Guard};
 use index::{Agent, Connector, Counts, Index, Link, NeedsRecord, Start, Task};
 use rustc_hash::FxHashMap;

@@ -15,23 +15,12 @@
 
 use crate::key::{Key, KeyRange};
 use dray_model::ConnectorName;
-
-/// Tasks in one shard: an ownership value stays near 5 KB, and one agent's loss touches few of them.
-pub const SHARD_TASKS: u32 = 256;
+use dray_model::record::Shard;
 
 /// The keys of one cluster.
 #[derive(Clone, Debug)]
 pub struct Keys {
     root: Key,
-}
-
-/// Which owners an `Ownership` holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Shard {
-    /// The owner of the connector instance.
-    Connector,
-    /// The owners of the tasks from `SHARD_TASKS` times this number.
-    Tasks(u32),
 }
 
 /// What a key of a cluster is for.
@@ -57,14 +46,6 @@ pub enum Name {
     Operation(String),
     /// The outcome of a call, by its idempotency key.
     Idempotency(String),
-}
-
-impl Shard {
-    /// The shard of a task.
-    #[must_use]
-    pub fn of(task: u32) -> Self {
-        Self::Tasks(task / SHARD_TASKS)
-    }
 }
 
 impl Keys {

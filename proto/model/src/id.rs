@@ -156,6 +156,51 @@ impl fmt::Display for TaskId {
     }
 }
 
+/// One task of one creation of a connector. Number [`INSTANCE`](Self::INSTANCE) is the connector instance itself, which is placed and
+/// owned like a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TaskKey {
+    /// The connector.
+    pub connector: ConnectorUid,
+    /// The number of the task.
+    pub number: u32,
+}
+
+impl TaskKey {
+    /// The number of the connector instance.
+    pub const INSTANCE: u32 = u32::MAX;
+    /// The least of all keys.
+    pub const FIRST: Self = Self {
+        connector: ConnectorUid::FIRST,
+        number: 0,
+    };
+
+    /// The key of a connector's instance.
+    #[must_use]
+    pub fn instance(connector: ConnectorUid) -> Self {
+        Self {
+            connector,
+            number: Self::INSTANCE,
+        }
+    }
+
+    /// Whether this is a connector's instance.
+    #[must_use]
+    pub fn is_instance(self) -> bool {
+        self.number == Self::INSTANCE
+    }
+}
+
+impl fmt::Display for TaskKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_instance() {
+            write!(f, "{}/instance", self.connector)
+        } else {
+            write!(f, "{}/{}", self.connector, self.number)
+        }
+    }
+}
+
 /// The process that runs a connector or task: `worker_id` in Connect's REST shape, such as `10.0.0.1:8083`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]

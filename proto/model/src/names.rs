@@ -1,4 +1,5 @@
-//! Where agents stand and what they can load: [`Region`], [`Zone`] and [`PluginClass`]. Holding one is the proof that it is legal.
+//! Names of agents, where they stand and what they can load: [`AgentId`], [`Region`], [`Zone`], [`PluginClass`], [`KafkaCluster`].
+//! Holding one is the proof that it is legal.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -77,6 +78,16 @@ name!(
     /// The class of a plugin: a connector, converter, transform or predicate, such as `org.example.JdbcSource`. Cheap to clone.
     PluginClass,
     "the class of a plugin"
+);
+name!(
+    /// The stable name of an agent, such as the ordinal of a StatefulSet. Cheap to clone.
+    AgentId,
+    "the id of an agent"
+);
+name!(
+    /// A Kafka cluster, by the id that its brokers say. Cheap to clone.
+    KafkaCluster,
+    "the id of a Kafka cluster"
 );
 
 #[cfg(test)]

@@ -1,48 +1,10 @@
 //! What the scheduler is told and what it answers.
 
 use dray_model::{
-    AgentNumber, AgentPolicy, Capacity, ConnectorUid, Cost, Labels, PluginClass, PluginVersion, Region, Selector,
-    VersionRange, Zone,
+    AgentNumber, AgentPolicy, Capacity, ConnectorUid, Cost, Labels, Millis, PluginClass, PluginVersion, Region,
+    Selector, TaskKey, VersionRange, Zone,
 };
 use std::fmt;
-
-/// A moment, in milliseconds of the leader's clock. Only differences count.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Millis(pub u64);
-
-impl Millis {
-    /// This moment and so many milliseconds.
-    #[must_use]
-    pub fn plus(self, milliseconds: u64) -> Self {
-        Self(self.0.saturating_add(milliseconds))
-    }
-
-    /// The milliseconds from `earlier` until now; 0 when it is later.
-    #[must_use]
-    pub fn since(self, earlier: Self) -> u64 {
-        self.0.saturating_sub(earlier.0)
-    }
-}
-
-/// One task of one creation of a connector. Number [`INSTANCE`](Self::INSTANCE) is the connector instance itself, which is placed
-/// like a task.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TaskKey {
-    /// The connector.
-    pub connector: ConnectorUid,
-    /// The number of the task.
-    pub number: u32,
-}
-
-impl TaskKey {
-    /// The number of the connector instance.
-    pub const INSTANCE: u32 = u32::MAX;
-    /// The least of all keys.
-    pub(super) const FIRST: Self = Self {
-        connector: ConnectorUid::FIRST,
-        number: 0,
-    };
-}
 
 /// What an agent says of itself in Hello, and what the store knows of it.
 #[derive(Clone, Debug, PartialEq, Eq)]

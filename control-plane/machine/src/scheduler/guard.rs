@@ -2,10 +2,10 @@
 //! is silent, the network is a likelier cause than the agents, so its tasks go slowly; when everything is silent, it is we who
 //! are cut off, and nothing goes.
 
-use super::event::{Limits, Millis};
+use super::event::Limits;
 use super::index::{Agent, Index, Link, Task, ZoneRecord};
 use super::slab::Slot;
-use dray_model::AgentNumber;
+use dray_model::{AgentNumber, Millis};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 

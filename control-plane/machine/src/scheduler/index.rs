@@ -4,9 +4,9 @@
 //! agent; each takes the record out of every count, changes it and counts it again. `tests/check.rs` compares all counts with
 //! ones made from scratch.
 
-use super::event::{AgentSpec, Millis, Needs, TaskKey};
+use super::event::{AgentSpec, Needs};
 use super::slab::{Slab, Slot};
-use dray_model::{AgentNumber, AgentPolicy, ConnectorUid, Cost, Region, Zone};
+use dray_model::{AgentNumber, AgentPolicy, ConnectorUid, Cost, Millis, Region, TaskKey, Zone};
 use rustc_hash::FxHashMap;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

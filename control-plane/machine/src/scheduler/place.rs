@@ -3,11 +3,11 @@
 //! Hard: the agent is connected and active, has the plugins, region and labels that are needed, a free slot and enough capacity,
 //! and refused neither these needs nor this connector. Among those that pass, the best score wins: see [`Score`].
 
-use super::event::{TaskKey, Unplaced};
+use super::event::Unplaced;
 use super::index::{Agent, Index, NeedsRecord, Task};
 use super::pools::first_lack;
 use super::slab::Slot;
-use dray_model::{AgentNumber, Cost};
+use dray_model::{AgentNumber, Cost, TaskKey};
 use rustc_hash::FxHashMap;
 use std::cmp::Reverse;
 use std::ops::Bound;

@@ -5,10 +5,11 @@
 //! edge, and one of the two was outside the band. So each move makes the sum of what is outside smaller, and none makes anything
 //! worse: the moves come to an end, and with equal costs there are never more of them than tasks outside the band.
 
-use super::event::{Limits, Millis};
+use super::event::Limits;
 use super::index::{Agent, Index, Pool, Ranked, Start, Task};
 use super::place::is_allowed;
 use super::slab::Slot;
+use dray_model::Millis;
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 

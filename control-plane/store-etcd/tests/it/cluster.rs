@@ -63,9 +63,7 @@ async fn nothing_is_lost_when_the_leader_is_killed() {
             .expect("a store"),
     );
     let key = Key::root("leader");
-    let mut leadership = campaign(&store, &key, "us".into(), TTL)
-        .await
-        .expect("elected");
+    let mut leadership = campaign(&store, &key, "us".into(), TTL).await.expect("elected");
     let term = leadership.term();
 
     let over = Arc::new(AtomicBool::new(false));
@@ -114,7 +112,10 @@ async fn nothing_is_lost_when_the_leader_is_killed() {
     );
     assert!(met.longest_gap < Duration::from_secs(10), "{met:?}");
     if leading.try_join_next().is_some() {
-        assert!(downs.iter().any(|down| *down > COVERED), "the lease was lost; {downs:?}");
+        assert!(
+            downs.iter().any(|down| *down > COVERED),
+            "the lease was lost; {downs:?}"
+        );
         return;
     }
     let entry = store

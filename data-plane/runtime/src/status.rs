@@ -89,7 +89,11 @@ impl StatusBoard {
 
     fn change(&self, subject: Subject, change: impl FnOnce(&mut Statuses)) {
         // Noted first: whoever wakes finds it.
-        self.0.changed.lock().unwrap_or_else(PoisonError::into_inner).insert(subject);
+        self.0
+            .changed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(subject);
         self.0.statuses.send_modify(change);
     }
 }

@@ -68,6 +68,8 @@ pub enum Event {
         /// Where.
         cluster: KafkaCluster,
     },
+    /// All of [`Effect::FenceFirst`] that concerns the Kafka cluster of this task's connector is done: the task may start.
+    FenceDone(Owned),
     /// A task must know whether its ownership is current before it goes on: a sink that was thrown out of its group.
     Check(Owned),
     /// A command was carried out.
@@ -135,7 +137,8 @@ pub enum Effect {
         /// Its connector.
         connector: Arc<AssignedConnector>,
     },
-    /// Fence these first; the task is started when all of it was answered.
+    /// Fence these first, where they touch the Kafka cluster of this connector; settings for other clusters are not here. The task is
+    /// started after [`Event::FenceDone`]; what was fenced meanwhile is told by [`Event::SessionFenced`].
     FenceFirst {
         /// Which task asks for it.
         owned: Owned,

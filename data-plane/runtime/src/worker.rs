@@ -86,6 +86,16 @@ impl Running {
         self.stop.cancel();
     }
 
+    /// Has the work dropped at its next `await`; [`ended`](Self::ended) says when that is done.
+    pub fn abort(&mut self) {
+        self.work.abort();
+    }
+
+    /// Waits until the work has ended, by itself or aborted: nothing of it causes any effect from then on. Cancel-safe.
+    pub async fn ended(&mut self) {
+        self.work.ended().await;
+    }
+
     /// Waits until the work has ended; past the deadline it is aborted, and joined. Returns whether it ended by itself.
     /// Connector code that blocks its thread cannot be aborted: after a second it is left behind, and logged.
     pub async fn stop(mut self, deadline: Instant) -> bool {

@@ -64,13 +64,15 @@ pub enum Event {
         /// Where.
         cluster: KafkaCluster,
     },
-    /// The writer of a dead session was fenced on a cluster. Tried until it is: the machine asks once for each session and cluster.
+    /// The writer of a dead session was fenced on a cluster.
     SessionFenced {
         /// Which.
         dead: dray_model::AgentSession,
         /// Where.
         cluster: KafkaCluster,
     },
+    /// All of [`Effect::FenceFirst`] that concerns the Kafka cluster of this task's connector is done: the task may start.
+    FenceDone(Owned),
     /// A task must know whether its ownership is current before it goes on: a sink that was thrown out of its group.
     Check(Owned),
     /// A command was carried out.
@@ -145,9 +147,8 @@ pub enum Effect {
         /// Its connector.
         connector: Arc<AssignedConnector>,
     },
-    /// Fence these first; the task is started when all of it was answered. What another task has asked for already is left out of
-    /// `clusters`, so this is carried to its end whatever becomes of the task. The members of the dead sessions leave the group of the
-    /// connector on their behalf too, when it is a sink.
+    /// Fence these first, where they touch the Kafka cluster of this connector; settings for other clusters are not here. The task is
+    /// started after [`Event::FenceDone`]; what was fenced meanwhile is told by [`Event::SessionFenced`].
     FenceFirst {
         /// Which task asks for it.
         owned: Owned,

@@ -9,7 +9,7 @@ breach() { echo "arrows: $*" >&2; breaches=$((breaches + 1)); }
 may_name() {
   case $1 in
     dray-model | dray-process | dray-connect | dray-devbroker) echo ;;
-    dray-machine | dray-session) echo dray-model ;;
+    dray-machine | dray-session | dray-wire) echo dray-model ;;
     dray-converters | dray-transforms | dray-kafka | dray-connector-*) echo dray-connect ;;
     dray-runtime) echo dray-model dray-connect dray-converters dray-transforms dray-kafka ;;
     dray-agent) echo dray-model dray-connect dray-converters dray-transforms dray-kafka dray-runtime 'dray-connector-*' ;;

@@ -12,6 +12,9 @@ mod session;
 mod task;
 mod writer;
 
+#[cfg(test)]
+mod tests;
+
 pub use event::{ConnectionId, Effect, Event, Gate};
 pub use identity::Identity;
 pub use session::Session;

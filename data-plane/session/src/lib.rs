@@ -8,6 +8,7 @@ mod identity;
 mod lease;
 mod leave;
 mod orders;
+mod restart;
 mod session;
 mod task;
 mod writer;
@@ -17,4 +18,5 @@ mod tests;
 
 pub use event::{ConnectionId, Effect, Event, Gate};
 pub use identity::Identity;
+pub use restart::{FailureClass, Restart, RestartPolicy, Restarts, UnknownPolicy};
 pub use session::Session;

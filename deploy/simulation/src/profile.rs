@@ -93,7 +93,7 @@ impl Profile {
         if mutation == Some(Mutation::ShortReassign) {
             timing.reassign_ms = u64::from(timing.lease.lease_ms) * 8 / 10;
         }
-        let drift = match mutation {
+        let drift: i64 = match mutation {
             Some(Mutation::Drift) => 300_000,
             _ => random.pick(&[0, 10_000, 50_000, 50_000]),
         };

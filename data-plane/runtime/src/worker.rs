@@ -43,7 +43,7 @@ pub struct Worker {
     offsets: Arc<dyn OffsetStore>,
     plugins: Vec<&'static ConnectorPlugin>,
     board: StatusBoard,
-    crew: Option<Crew>,
+    crew: Option<Arc<Crew>>,
 }
 
 /// A running connector instance or task. Dropping it aborts the work; [`Running::stop`] ends it properly.
@@ -136,7 +136,7 @@ impl Worker {
     /// Has connectors and tasks run on a crew, so that those that block their threads harm only themselves. Without one they
     /// run on the current tokio runtime, which is for tests on paused time.
     #[must_use]
-    pub fn with_crew(mut self, crew: Crew) -> Self {
+    pub fn with_crew(mut self, crew: Arc<Crew>) -> Self {
         self.crew = Some(crew);
         self
     }
@@ -176,6 +176,14 @@ impl Worker {
                 known.join(", ")
             ))
         })
+    }
+
+    /// Whether a connector is a source; else it is a sink.
+    ///
+    /// # Errors
+    /// When its class is not here.
+    pub fn is_source(&self, config: &ConfigMap) -> Result<bool> {
+        self.plugin(config).map(|plugin| matches!(plugin.make, Make::Source(_)))
     }
 
     /// Starts a connector instance; its task configurations go to `tasks`.

@@ -64,6 +64,11 @@ impl Session {
         matches!(self.link, Link::Up(_))
     }
 
+    #[cfg(test)]
+    pub(crate) fn is_greeted(&self) -> bool {
+        matches!(self.link, Link::Greeted { .. })
+    }
+
     fn connection(&self) -> Option<ConnectionId> {
         match &self.link {
             Link::Down { .. } => None,

@@ -8,10 +8,15 @@ mod identity;
 mod lease;
 mod leave;
 mod orders;
+mod restart;
 mod session;
 mod task;
 mod writer;
 
+#[cfg(test)]
+mod tests;
+
 pub use event::{ConnectionId, Effect, Event, Gate};
 pub use identity::Identity;
+pub use restart::{FailureClass, Restart, RestartPolicy, Restarts, UnknownPolicy};
 pub use session::Session;

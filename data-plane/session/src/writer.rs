@@ -182,9 +182,13 @@ impl Session {
         let current = self
             .running(owned)
             .is_some_and(|running| running.state != RunState::Stopping);
-        let Some(own) = self.live().filter(|_| current) else {
+        if !current {
+            if let Some(own) = &mut self.own {
+                own.checks.retain(|_, asked| asked.0 != owned);
+            }
             return self.effect(Effect::Checked { owned, keep: false });
-        };
+        }
+        let Some(own) = self.live() else { return };
         own.checks.insert(owned.task, (owned, now));
         self.say(FromAgent::GenerationCheck(vec![owned]));
     }

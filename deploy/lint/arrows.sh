@@ -10,7 +10,8 @@ may_name() {
   case $1 in
     dray-model | dray-connect | dray-devbroker) echo ;;
     dray-machine | dray-session) echo dray-model ;;
-    dray-converters | dray-transforms | dray-kafka | dray-connector-*) echo dray-connect ;;
+    dray-converters | dray-transforms | dray-connector-*) echo dray-connect ;;
+    dray-kafka) echo dray-model dray-connect ;;
     dray-runtime) echo dray-model dray-connect dray-converters dray-transforms dray-kafka ;;
     dray-agent) echo dray-model dray-connect dray-converters dray-transforms dray-kafka dray-runtime 'dray-connector-*' ;;
     dray-store) echo dray-model ;;

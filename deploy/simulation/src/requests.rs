@@ -140,7 +140,7 @@ impl World {
         if let Answer::Left(left) = answer {
             (0..left).for_each(|_| self.coverage.see(Seen::LeftOnBehalf));
         }
-        let dull = matches!(request.what, What::Heartbeat { .. } | What::Renew { .. } | What::Add { .. } | What::End { .. });
+        let dull = !matches!(request.what, What::OpenWriter(_) | What::Fence(_) | What::OpenTask(_) | What::Read { .. } | What::Join { .. } | What::LeaveFor { .. });
         if !dull || matches!(answer, Answer::Refused) || late {
             self.trace.note(now, || "k".into(), || format!("{name}: {:?} -> {answer:?}", request.what));
         }

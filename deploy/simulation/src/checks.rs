@@ -1,16 +1,21 @@
 //! What must hold, checked while the run goes on: I1 to I6 of ARCHITECTURE, *Simulation*, and what the machines promise each other. I2 is
-//! in `kafka`, where commits are accepted; I5's word for each UNASSIGNED is in `replica`, where it is shown.
+//! in `kafka`, where commits are accepted; I5 and I6 are in `converged`.
 
 use crate::Time;
 use crate::agent::name_of;
 use crate::coverage::Seen;
 use crate::mutation::Mutation;
+<<<<<<< HEAD
 use crate::runs::{Kind, Phase, Run};
 use crate::world::{Item, World};
+=======
+use crate::runs::Run;
+use crate::world::World;
+>>>>>>> h-sim
 use dray_machine::cluster::{Name, Record, Write};
 use dray_model::message::{FencedWhy, FromAgent, Order, Owned, ToAgent};
-use dray_model::record::{Owner, SHARD_TASKS, Shard};
-use dray_model::{AgentPolicy, ConnectorState, ConnectorUid, Generation, SessionId, TargetState, TaskKey, TaskState};
+use dray_model::record::{AgentRecord, Owner};
+use dray_model::{ConnectorName, ConnectorUid, Generation, SessionId, TaskKey};
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU64;
 
@@ -19,7 +24,7 @@ pub(crate) struct Checks {
     /// Counts the runs of tasks.
     pub(crate) runs: u64,
     /// Tasks that are alive somewhere: process and run.
-    alive: BTreeMap<TaskKey, Vec<(usize, u64)>>,
+    pub(crate) alive: BTreeMap<TaskKey, Vec<(usize, u64)>>,
     /// Who was ever assigned a task under a generation.
     assigned: BTreeMap<Owned, usize>,
     /// The highest generation of a task that was stored or assigned.
@@ -31,7 +36,7 @@ pub(crate) struct Checks {
     graced: BTreeSet<(ConnectorUid, SessionId)>,
     /// When a task was last started, stopped or killed.
     pub(crate) acted_at: Time,
-    good_since: Option<Time>,
+    pub(crate) good_since: Option<Time>,
 }
 
 impl Checks {
@@ -111,6 +116,7 @@ impl World {
         let now = self.agent_now(at);
         let until = agent.gate.strict_until.plus(u64::from(agent.lease.stop_ms) + 300);
         let awake = self.now.saturating_sub(agent.process.resumed_at) > u64::from(agent.lease.stop_ms) * 11 / 10 + 500;
+<<<<<<< HEAD
         if now > until && awake {
             if let Some(run) = agent.runs.values().find(|run| run.strict) {
                 let name = name_of(run.owned);
@@ -119,6 +125,17 @@ impl World {
                     now.since(agent.gate.strict_until)
                 ));
             }
+=======
+        let late = agent
+            .runs
+            .values()
+            .find(|run| run.strict)
+            .filter(|_| now > until && awake);
+        if let Some(run) = late {
+            let name = name_of(run.owned);
+            let ms = now.since(agent.gate.strict_until);
+            self.fail(format!("I1: strict {name} lives {ms} ms after its lease"));
+>>>>>>> h-sim
         }
     }
 
@@ -245,9 +262,9 @@ impl World {
 
     pub(crate) fn owners_before(&self, write: &Write) -> Owners {
         let puts = write.puts.iter().map(|(name, _)| name).chain(&write.deletes);
-        let owners = |name: &Name| match &*self.store.records.get(name)?.record {
-            Record::Own(own) => Some((name.clone(), (own.uid, own.owners.clone()))),
-            _ => None,
+        let owners = |name: &Name| {
+            let own = self.store.owners(name)?;
+            Some((name.clone(), (own.uid, own.owners.clone())))
         };
         puts.filter_map(owners).collect()
     }
@@ -258,6 +275,7 @@ impl World {
             return self.fail(format!("I3: r{at} wrote under term {term}: {write:?}"));
         }
         for (name, record) in &write.puts {
+<<<<<<< HEAD
             match (name, record) {
                 (Name::Own(connector, _), Record::Own(own)) => {
                     let old = before
@@ -273,19 +291,36 @@ impl World {
                         let old = old.and_then(|owners| owners.get(number)).copied();
                         self.check_owner(at, task, old, *owner, strict);
                     }
+=======
+            if let (Name::Own(connector, _), Record::Own(own)) = (name, record) {
+                let old = before
+                    .get(name)
+                    .filter(|(uid, _)| *uid == own.uid)
+                    .map(|(_, owners)| owners);
+                let strict = self.is_strict(connector);
+                for (number, owner) in &own.owners {
+                    let task = TaskKey {
+                        connector: own.uid,
+                        number: *number,
+                    };
+                    let old = old.and_then(|owners| owners.get(number)).copied();
+                    self.check_owner(at, task, old, *owner, strict);
+>>>>>>> h-sim
                 }
-                (Name::Agent(_), Record::Agent(agent)) => {
-                    for dead in agent.dead_sessions.keys() {
-                        if self.checks.declared.insert(*dead) {
-                            self.coverage.see(Seen::DeclaredDead);
-                        }
-                    }
-                    let declared = self.checks.declared.len();
-                    let listed: usize = self.dead_sessions();
-                    for _ in self.coverage.of(Seen::DeadEntryGone)..(declared.saturating_sub(listed)) as u64 {
-                        self.coverage.see(Seen::DeadEntryGone);
-                    }
+            }
+            if let Record::Agent(agent) = record {
+                self.count_dead(agent);
+            }
+            if let Record::Tasks(_) = record {
+                self.see(Seen::TaskSet);
+                if write
+                    .compares
+                    .iter()
+                    .any(|(compared, revision)| compared == name && revision.0 > 0)
+                {
+                    self.see(Seen::TaskSetChanged);
                 }
+<<<<<<< HEAD
                 (_, Record::Tasks(_)) => {
                     self.see(Seen::TaskSet);
                     if write
@@ -297,21 +332,35 @@ impl World {
                     }
                 }
                 _ => {}
+=======
+>>>>>>> h-sim
             }
         }
         for name in &write.deletes {
-            match name {
-                Name::Spec(_) => self.see(Seen::ConnectorDeleted),
-                Name::Tasks(connector) if self.store.records.contains_key(&Name::Spec(connector.clone())) => {
-                    self.see(Seen::ConnectorStopped);
-                }
-                _ => {}
+            if let Name::Spec(_) = name {
+                self.see(Seen::ConnectorDeleted);
             }
+<<<<<<< HEAD
             for (number, owner) in &before.get(name).map(|(_, owners)| owners.clone()).unwrap_or_default() {
                 let task = before.get(name).map(|(uid, _)| TaskKey {
                     connector: *uid,
                     number: *number,
                 });
+=======
+            if let Name::Tasks(connector) = name
+                && self.store.spec(connector).is_some()
+            {
+                self.see(Seen::ConnectorStopped);
+            }
+            let Some((connector, owners)) = before.get(name) else {
+                continue;
+            };
+            for (number, owner) in owners {
+                let task = TaskKey {
+                    connector: *connector,
+                    number: *number,
+                };
+>>>>>>> h-sim
                 if self.may_still_run(owner.session, task) && self.mutation.is_none() {
                     self.fail(format!(
                         "P7: r{at} removes {name:?} while {owner:?} runs {number} and was not declared dead"
@@ -321,6 +370,7 @@ impl World {
         }
     }
 
+<<<<<<< HEAD
     fn dead_sessions(&self) -> usize {
         let all = self.store.records.values();
         all.map(|entry| match &*entry.record {
@@ -339,11 +389,37 @@ impl World {
         {
             Some(Record::Spec(spec)) => spec.config.get("dray.recovery").is_some_and(|class| class == "strict"),
             _ => false,
+=======
+    fn count_dead(&mut self, agent: &AgentRecord) {
+        for dead in agent.dead_sessions.keys() {
+            if self.checks.declared.insert(*dead) {
+                self.coverage.see(Seen::DeclaredDead);
+            }
+        }
+        let agents = self.store.records.values();
+        let listed: usize = agents
+            .map(|entry| {
+                if let Record::Agent(agent) = &*entry.record {
+                    agent.dead_sessions.len()
+                } else {
+                    0
+                }
+            })
+            .sum();
+        let gone = self.checks.declared.len().saturating_sub(listed) as u64;
+        for _ in self.coverage.of(Seen::DeadEntryGone)..gone {
+            self.coverage.see(Seen::DeadEntryGone);
+>>>>>>> h-sim
         }
     }
 
-    /// Whether a run of this session (of this task) is alive, and the session was not declared dead.
-    fn may_still_run(&self, session: SessionId, task: Option<TaskKey>) -> bool {
+    fn is_strict(&self, connector: &ConnectorName) -> bool {
+        let spec = self.store.spec(connector);
+        spec.is_some_and(|spec| spec.config.get("dray.recovery").is_some_and(|class| class == "strict"))
+    }
+
+    /// Whether a run of this session and task is alive, and the session was not declared dead.
+    fn may_still_run(&self, session: SessionId, task: TaskKey) -> bool {
         if self.checks.declared.contains(&session) {
             return false;
         }
@@ -352,7 +428,7 @@ impl World {
             .iter()
             .filter(|agent| agent.current.is_some_and(|current| current.0 == session));
         let mut runs = agents.flat_map(|agent| agent.runs.values());
-        task.is_some_and(|task| runs.any(|run| run.owned.task == task && !run.lied))
+        runs.any(|run| run.owned.task == task && !run.lied)
     }
 
     fn check_owner(&mut self, at: usize, task: TaskKey, old: Option<Owner>, new: Owner, strict: bool) {
@@ -383,12 +459,17 @@ impl World {
         } else if old.agent != new.agent {
             self.see(Seen::Move);
         }
+<<<<<<< HEAD
         if self.may_still_run(old.session, Some(task)) && self.mutation.is_none() {
+=======
+        if self.may_still_run(old.session, task) && self.mutation.is_none() {
+>>>>>>> h-sim
             let text =
                 format!("rule 9: r{at} gives {task} to {new:?} while {old:?} is alive and was not declared dead");
             self.fail(text);
         }
     }
+<<<<<<< HEAD
 
     // --- I5 and I6
 
@@ -649,4 +730,6 @@ impl World {
             _ => false,
         }
     }
+=======
+>>>>>>> h-sim
 }

@@ -81,7 +81,7 @@ pub(crate) struct Kafka {
     accepted_of: BTreeMap<TaskKey, Generation>,
     groups: BTreeMap<ConnectorUid, Group>,
     members: u64,
-    pub(crate) id_expiry: Option<Time>,
+    id_expiry: Option<Time>,
     /// Breaches of I2, in words.
     pub(crate) breaches: Vec<String>,
     pub(crate) timeouts: u64,
@@ -102,6 +102,14 @@ struct Member {
 }
 
 impl Kafka {
+    /// `id_expiry`: `transactional.id.expiration.ms`, when it matters.
+    pub(crate) fn new(id_expiry: Option<Time>) -> Self {
+        Self {
+            id_expiry,
+            ..Self::default()
+        }
+    }
+
     /// InitProducerId: fences whoever had the id, and aborts its transaction.
     pub(crate) fn init(&mut self, now: Time, id: TxnId) -> Producer {
         self.finish(id, State::Aborted);
@@ -314,6 +322,7 @@ impl Kafka {
         (before - group.members.len()) as u64
     }
 
+<<<<<<< HEAD
     pub(crate) fn members_of(&self, group: ConnectorUid, sessions: &[SessionId]) -> usize {
         let group = self.groups.get(&group);
         group.map_or(0, |group| {
@@ -325,6 +334,8 @@ impl Kafka {
         })
     }
 
+=======
+>>>>>>> h-sim
     /// A sink commits what it has put since.
     pub(crate) fn commit(&mut self, now: Time, group: ConnectorUid, member: u64, advance: u64) -> Result<(), Refused> {
         let group = self.groups.get_mut(&group).ok_or(Refused)?;

@@ -9,6 +9,7 @@
 
 mod agent;
 mod checks;
+mod converged;
 mod coverage;
 mod faults;
 mod kafka;
@@ -21,12 +22,14 @@ mod replica;
 mod requests;
 mod runs;
 mod store;
+mod sweep;
 mod trace;
 mod users;
 mod world;
 
 pub use coverage::{Coverage, Seen};
 pub use mutation::Mutation;
+pub use sweep::{Sweep, catch, report, sweep};
 
 use trace::Trace;
 use world::World;

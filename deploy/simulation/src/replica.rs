@@ -84,7 +84,7 @@ pub(crate) struct Replica {
     pub(crate) role: Role,
     cache: Cache,
     /// How far in the log of the store it has watched.
-    seen: usize,
+    pub(crate) seen: usize,
     /// … and the revision there.
     revision: u64,
     watching: bool,
@@ -123,6 +123,13 @@ pub(crate) struct Leader {
     skew: u64,
     pub(crate) tasks: BTreeMap<(ConnectorName, u32), ShownStatus<TaskState>>,
     pub(crate) connectors: BTreeMap<ConnectorName, ShownStatus<ConnectorState>>,
+}
+
+impl Leader {
+    /// Something that it wants written is not decided.
+    pub(crate) fn is_writing(&self) -> bool {
+        !self.writes.is_empty()
+    }
 }
 
 struct Pending {
@@ -189,8 +196,8 @@ impl World {
         (replica.calls_blocked_until, replica.replies_blocked_until) = blocked;
         self.replicas[at] = replica;
         self.note_replica(at, || "starts".into());
-        self.to_replica(at, 10, Said::Relist);
-        self.to_replica(at, 20, Said::Tick);
+        self.for_replica(at, 10, Said::Relist);
+        self.for_replica(at, 20, Said::Tick);
     }
 
     pub(crate) fn replica_now(&self, at: usize) -> Millis {
@@ -219,7 +226,7 @@ impl World {
 
     fn replica_tick(&mut self, at: usize) {
         let wait = self.replicas[at].process.clock.span(100);
-        self.to_replica(at, wait, Said::Tick);
+        self.for_replica(at, wait, Said::Tick);
         let now = self.replica_now(at);
         match &mut self.replicas[at].role {
             Role::Follower => {
@@ -318,12 +325,22 @@ impl World {
         let now = self.replica_now(at);
         let Role::Leader(leader) = &mut self.replicas[at].role else {
             return;
+<<<<<<< HEAD
         };
         let event = match event {
             Event::Valid(until) => Event::Valid(until.plus(leader.skew)),
             other => other,
+=======
+>>>>>>> h-sim
         };
-        if !matches!(event, Event::Tick | Event::Valid(_)) {
+        let event = if let Event::Valid(until) = event {
+            Event::Valid(until.plus(leader.skew))
+        } else {
+            event
+        };
+        let dull = matches!(&event, Event::Tick | Event::Valid(_))
+            || matches!(&event, Event::Message { message: FromAgent::Heartbeat(beat), .. } if beat.changed.is_empty());
+        if !dull {
             let text = &event;
             self.trace.note(self.now, || format!("r{at}"), || format!("< {text:?}"));
         }
@@ -404,10 +421,11 @@ impl World {
     }
 
     fn replica_hears(&mut self, at: usize, connection: usize, message: FromAgent) {
-        if let FromAgent::Hello(hello) = &message {
-            if hello.previous_instance.is_some() && hello.session.is_none() {
-                self.see(Seen::HelloProof);
-            }
+        if let FromAgent::Hello(hello) = &message
+            && hello.previous_instance.is_some()
+            && hello.session.is_none()
+        {
+            self.see(Seen::HelloProof);
         }
         if let Some(leader) = self.replicas[at].leader() {
             if self.replica_now(at) >= leader.valid_until {
@@ -520,7 +538,11 @@ impl World {
             write: write.id,
             attempt,
         };
+<<<<<<< HEAD
         self.to_replica(at, ANSWER_MS, Said::Store(silence));
+=======
+        self.for_replica(at, ANSWER_MS, Said::Store(silence));
+>>>>>>> h-sim
         self.call(at, StoreCall::Transact { term, write, attempt });
     }
 
@@ -530,7 +552,11 @@ impl World {
             write: write.id,
             attempt,
         };
+<<<<<<< HEAD
         self.to_replica(at, ANSWER_MS, Said::Store(silence));
+=======
+        self.for_replica(at, ANSWER_MS, Said::Store(silence));
+>>>>>>> h-sim
         self.call(at, StoreCall::Look { term, write, attempt });
     }
 
@@ -610,7 +636,7 @@ impl World {
         let lost = now < replica.replies_blocked_until || (now < replica.lossy_until && self.random.permille(400));
         if !lost && self.replicas[at].process.life == life {
             let delay = self.random.range(1, 8);
-            self.to_replica(at, delay, Said::Store(reply));
+            self.for_replica(at, delay, Said::Store(reply));
         }
     }
 
@@ -806,7 +832,7 @@ impl World {
         if self.now < replica.replies_blocked_until {
             return self.drop_watch(at);
         }
-        self.to_replica(at, 0, Said::Watch(upto));
+        self.for_replica(at, 0, Said::Watch(upto));
     }
 
     /// The watch is lost, and listed again some time.

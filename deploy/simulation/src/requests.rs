@@ -72,7 +72,10 @@ pub(crate) enum What {
     LeaveFor {
         group: ConnectorUid,
         dead: Vec<SessionId>,
+<<<<<<< HEAD
         first: bool,
+=======
+>>>>>>> h-sim
     },
 }
 
@@ -95,7 +98,11 @@ impl World {
         } else {
             self.random.range(1, 6)
         };
+<<<<<<< HEAD
         self.to_agent(agent, wait, Input::Out(Box::new(request)));
+=======
+        self.for_agent(agent, wait, Input::Out(Box::new(request)));
+>>>>>>> h-sim
     }
 
     /// It leaves the process. `late`: the process was paused in between. Later it may also mean that the path was cut.
@@ -190,19 +197,33 @@ impl World {
                 kafka.leave(*group, *member);
                 return;
             }
-            What::LeaveFor { group, dead, .. } => Answer::Left(kafka.leave_for(*group, dead)),
+            What::LeaveFor { group, dead } => Answer::Left(kafka.leave_for(*group, dead)),
         };
         if matches!(answer, Answer::Refused) {
-            match request.what {
-                What::Add { .. } | What::End { .. } => self.coverage.see(Seen::CommitRefused),
-                What::Heartbeat { .. } | What::GroupCommit { .. } => self.coverage.see(Seen::MemberLost),
-                _ => {}
+            if matches!(request.what, What::Add { .. } | What::End { .. }) {
+                self.coverage.see(Seen::CommitRefused);
+            }
+            if matches!(request.what, What::Heartbeat { .. } | What::GroupCommit { .. }) {
+                self.coverage.see(Seen::MemberLost);
             }
         }
         if let Answer::Left(left) = answer {
             (0..left).for_each(|_| self.coverage.see(Seen::LeftOnBehalf));
         }
+<<<<<<< HEAD
         if !matches!(request.what, What::Heartbeat { .. } | What::Renew { .. }) {
+=======
+        let dull = !matches!(
+            request.what,
+            What::OpenWriter(_)
+                | What::Fence(_)
+                | What::OpenTask(_)
+                | What::Read { .. }
+                | What::Join { .. }
+                | What::LeaveFor { .. }
+        );
+        if !dull || matches!(answer, Answer::Refused) || late {
+>>>>>>> h-sim
             self.trace.note(
                 now,
                 || "k".into(),

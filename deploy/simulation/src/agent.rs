@@ -386,23 +386,11 @@ impl World {
                 let back_in = self.agents[at].back_in;
                 self.check_leaves(at);
                 self.end_agent(at, false);
-<<<<<<< HEAD
-                if let Some(back_in) = back_in {
-                    self.after(
-                        back_in,
-                        Item::RestartAgent {
-                            agent: at,
-                            folder: true,
-                        },
-                    );
-                }
-=======
                 let restart = Item::RestartAgent {
                     agent: at,
                     folder: true,
                 };
                 self.after(back_in, restart);
->>>>>>> h-sim
             }
             Effect::Warn(text) => {
                 if text.contains("another process") || text.contains("DuplicateId") {
@@ -506,10 +494,6 @@ impl World {
         let what = What::LeaveFor {
             group: connector.uid,
             dead: dead.clone(),
-<<<<<<< HEAD
-            first: true,
-=======
->>>>>>> h-sim
         };
         self.request(
             at,
@@ -548,15 +532,7 @@ impl World {
             self.checks.grace_over(group, &dead);
         }
         for (cluster, group, dead) in ask {
-<<<<<<< HEAD
-            let what = What::LeaveFor {
-                group,
-                dead,
-                first: false,
-            };
-=======
             let what = What::LeaveFor { group, dead };
->>>>>>> h-sim
             self.request(
                 at,
                 Request {

@@ -5,13 +5,8 @@ use crate::Time;
 use crate::agent::name_of;
 use crate::coverage::Seen;
 use crate::mutation::Mutation;
-<<<<<<< HEAD
-use crate::runs::{Kind, Phase, Run};
-use crate::world::{Item, World};
-=======
 use crate::runs::Run;
 use crate::world::World;
->>>>>>> h-sim
 use dray_machine::cluster::{Name, Record, Write};
 use dray_model::message::{FencedWhy, FromAgent, Order, Owned, ToAgent};
 use dray_model::record::{AgentRecord, Owner};
@@ -116,16 +111,6 @@ impl World {
         let now = self.agent_now(at);
         let until = agent.gate.strict_until.plus(u64::from(agent.lease.stop_ms) + 300);
         let awake = self.now.saturating_sub(agent.process.resumed_at) > u64::from(agent.lease.stop_ms) * 11 / 10 + 500;
-<<<<<<< HEAD
-        if now > until && awake {
-            if let Some(run) = agent.runs.values().find(|run| run.strict) {
-                let name = name_of(run.owned);
-                self.fail(format!(
-                    "I1: strict {name} lives {} ms after its lease",
-                    now.since(agent.gate.strict_until)
-                ));
-            }
-=======
         let late = agent
             .runs
             .values()
@@ -135,7 +120,6 @@ impl World {
             let name = name_of(run.owned);
             let ms = now.since(agent.gate.strict_until);
             self.fail(format!("I1: strict {name} lives {ms} ms after its lease"));
->>>>>>> h-sim
         }
     }
 
@@ -275,23 +259,6 @@ impl World {
             return self.fail(format!("I3: r{at} wrote under term {term}: {write:?}"));
         }
         for (name, record) in &write.puts {
-<<<<<<< HEAD
-            match (name, record) {
-                (Name::Own(connector, _), Record::Own(own)) => {
-                    let old = before
-                        .get(name)
-                        .filter(|(uid, _)| *uid == own.uid)
-                        .map(|(_, owners)| owners);
-                    let strict = self.is_strict(connector);
-                    for (number, owner) in &own.owners {
-                        let task = TaskKey {
-                            connector: own.uid,
-                            number: *number,
-                        };
-                        let old = old.and_then(|owners| owners.get(number)).copied();
-                        self.check_owner(at, task, old, *owner, strict);
-                    }
-=======
             if let (Name::Own(connector, _), Record::Own(own)) = (name, record) {
                 let old = before
                     .get(name)
@@ -305,7 +272,6 @@ impl World {
                     };
                     let old = old.and_then(|owners| owners.get(number)).copied();
                     self.check_owner(at, task, old, *owner, strict);
->>>>>>> h-sim
                 }
             }
             if let Record::Agent(agent) = record {
@@ -320,33 +286,12 @@ impl World {
                 {
                     self.see(Seen::TaskSetChanged);
                 }
-<<<<<<< HEAD
-                (_, Record::Tasks(_)) => {
-                    self.see(Seen::TaskSet);
-                    if write
-                        .compares
-                        .iter()
-                        .any(|(compared, revision)| compared == name && revision.0 > 0)
-                    {
-                        self.see(Seen::TaskSetChanged);
-                    }
-                }
-                _ => {}
-=======
->>>>>>> h-sim
             }
         }
         for name in &write.deletes {
             if let Name::Spec(_) = name {
                 self.see(Seen::ConnectorDeleted);
             }
-<<<<<<< HEAD
-            for (number, owner) in &before.get(name).map(|(_, owners)| owners.clone()).unwrap_or_default() {
-                let task = before.get(name).map(|(uid, _)| TaskKey {
-                    connector: *uid,
-                    number: *number,
-                });
-=======
             if let Name::Tasks(connector) = name
                 && self.store.spec(connector).is_some()
             {
@@ -360,7 +305,6 @@ impl World {
                     connector: *connector,
                     number: *number,
                 };
->>>>>>> h-sim
                 if self.may_still_run(owner.session, task) && self.mutation.is_none() {
                     self.fail(format!(
                         "P7: r{at} removes {name:?} while {owner:?} runs {number} and was not declared dead"
@@ -370,26 +314,6 @@ impl World {
         }
     }
 
-<<<<<<< HEAD
-    fn dead_sessions(&self) -> usize {
-        let all = self.store.records.values();
-        all.map(|entry| match &*entry.record {
-            Record::Agent(agent) => agent.dead_sessions.len(),
-            _ => 0,
-        })
-        .sum()
-    }
-
-    fn is_strict(&self, connector: &dray_model::ConnectorName) -> bool {
-        match self
-            .store
-            .records
-            .get(&Name::Spec(connector.clone()))
-            .map(|entry| &*entry.record)
-        {
-            Some(Record::Spec(spec)) => spec.config.get("dray.recovery").is_some_and(|class| class == "strict"),
-            _ => false,
-=======
     fn count_dead(&mut self, agent: &AgentRecord) {
         for dead in agent.dead_sessions.keys() {
             if self.checks.declared.insert(*dead) {
@@ -409,7 +333,6 @@ impl World {
         let gone = self.checks.declared.len().saturating_sub(listed) as u64;
         for _ in self.coverage.of(Seen::DeadEntryGone)..gone {
             self.coverage.see(Seen::DeadEntryGone);
->>>>>>> h-sim
         }
     }
 
@@ -459,277 +382,10 @@ impl World {
         } else if old.agent != new.agent {
             self.see(Seen::Move);
         }
-<<<<<<< HEAD
-        if self.may_still_run(old.session, Some(task)) && self.mutation.is_none() {
-=======
         if self.may_still_run(old.session, task) && self.mutation.is_none() {
->>>>>>> h-sim
             let text =
                 format!("rule 9: r{at} gives {task} to {new:?} while {old:?} is alive and was not declared dead");
             self.fail(text);
         }
     }
-<<<<<<< HEAD
-
-    // --- I5 and I6
-
-    pub(crate) fn second(&mut self) {
-        self.after(1_000, Item::Second);
-        for kafka in &mut self.kafka {
-            kafka.tick(self.now);
-            for _ in 0..std::mem::take(&mut kafka.timeouts) {
-                self.coverage.see(Seen::TransactionTimeout);
-            }
-            for _ in 0..std::mem::take(&mut kafka.expired) {
-                self.coverage.see(Seen::IdExpired);
-            }
-        }
-        self.check_reasons();
-        if let Some(healed) = self.healed_at {
-            self.check_converged(healed);
-        }
-    }
-
-    /// I5: a task of a STARTED connector has an owner, or people can read why not. Looked at when the leader has had time to see all.
-    fn check_reasons(&mut self) {
-        let Some(at) = self.leader() else { return };
-        let Some(leader) = self.replicas[at].leader() else {
-            return;
-        };
-        let settled = self.now > leader.since + 5_000 && self.now > self.store.changed_at + 4_000;
-        if !settled || self.replica_now(at) >= leader.valid_until {
-            return;
-        }
-        let mut breach = None;
-        for (name, entry) in &self.store.records {
-            let (Name::Spec(name), Record::Spec(spec)) = (name, &*entry.record) else {
-                continue;
-            };
-            if spec.deleting || spec.target != TargetState::Started {
-                continue;
-            }
-            if let Some(Record::Tasks(set)) = self.record(&Name::Tasks(name.clone())) {
-                for number in 0..u32::try_from(set.tasks.len()).unwrap_or(u32::MAX) {
-                    if self.owner_of(name, number).is_none() {
-                        let shown = leader.tasks.get(&(name.clone(), number));
-                        let told =
-                            shown.is_some_and(|status| status.state == TaskState::Unassigned && status.trace.is_some());
-                        if !told {
-                            breach = Some(format!(
-                                "I5: {name}-{number} has no owner and people are told {shown:?}"
-                            ));
-                        }
-                    }
-                }
-            }
-            if self.owner_of(name, TaskKey::INSTANCE).is_none() {
-                let shown = leader.connectors.get(name);
-                if shown.is_none_or(|status| status.trace.is_none()) {
-                    breach = Some(format!("I5: {name} has no owner and people are told {shown:?}"));
-                }
-            }
-        }
-        if let Some(breach) = breach.filter(|_| self.replicas[at].process.up && !self.replicas[at].process.paused) {
-            self.fail(breach);
-        }
-    }
-
-    fn record(&self, name: &Name) -> Option<&Record> {
-        self.store.records.get(name).map(|entry| &*entry.record)
-    }
-
-    fn owner_of(&self, connector: &dray_model::ConnectorName, number: u32) -> Option<Owner> {
-        match self.record(&Name::Own(connector.clone(), Shard::of(number)))? {
-            Record::Own(own) => own.owners.get(&number).copied(),
-            _ => None,
-        }
-    }
-
-    /// I6: everything is as it should by a bound, and stays so in silence.
-    fn check_converged(&mut self, healed: Time) {
-        match self.converged() {
-            Ok(()) => {
-                let since = *self.checks.good_since.get_or_insert(self.now);
-                let quiet_since = since.max(self.checks.acted_at).max(self.store.changed_at);
-                if self.now > quiet_since + self.profile.silence_ms {
-                    self.finished = true;
-                    return;
-                }
-            }
-            Err(_) => self.checks.good_since = None,
-        }
-        if self.now > healed + self.profile.converged_ms {
-            let why = match self.converged() {
-                Ok(()) => "it is never silent".to_owned(),
-                Err(why) => why,
-            };
-            self.fail(format!(
-                "I6: {} s after the last fault: {why}",
-                self.profile.converged_ms / 1_000
-            ));
-        }
-    }
-
-    fn converged(&self) -> Result<(), String> {
-        let at = self.leader().ok_or("nobody leads")?;
-        let leader = self.replicas[at].leader().ok_or("nobody leads")?;
-        let mut expected: BTreeMap<TaskKey, bool> = BTreeMap::new();
-        for (name, entry) in &self.store.records {
-            match (name, &*entry.record) {
-                (Name::Spec(name), Record::Spec(spec)) => {
-                    let uid = spec.uid.ok_or("a connector without uid")?;
-                    if spec.deleting {
-                        return Err(format!(
-                            "{name} is not deleted yet; people are told {:?}",
-                            leader.connectors.get(name)
-                        ));
-                    }
-                    if spec.target == TargetState::Stopped {
-                        self.stopped(name, leader.connectors.get(name).map(|status| status.state))?;
-                        continue;
-                    }
-                    let paused = spec.target == TargetState::Paused;
-                    if self.placed(name, TaskKey::instance(uid), paused, &spec.config)? {
-                        expected.insert(TaskKey::instance(uid), true);
-                    } else {
-                        for number in 0..64 {
-                            expected.insert(TaskKey { connector: uid, number }, false);
-                        }
-                        continue;
-                    }
-                    let Some(Record::Tasks(set)) = self.record(&Name::Tasks(name.clone())) else {
-                        return Err(format!("{name} has no tasks"));
-                    };
-                    let wanted = self.users.tasks_of(uid, &spec.config);
-                    let stored: Vec<_> = set.tasks.iter().map(|task| task.config.clone()).collect();
-                    if set.config_version != spec.config_version || stored != wanted {
-                        return Err(format!(
-                            "{name} has the tasks of version {}: {stored:?}",
-                            set.config_version
-                        ));
-                    }
-                    let count = u32::try_from(wanted.len()).expect("few");
-                    for number in 0..count {
-                        let task = TaskKey { connector: uid, number };
-                        if self.placed(name, task, paused, &spec.config)? {
-                            expected.insert(task, true);
-                        }
-                    }
-                    if let Some(Record::Own(own)) = self.record(&Name::Own(name.clone(), Shard::Tasks(0))) {
-                        if own.owners.keys().any(|number| *number >= count) {
-                            return Err(format!(
-                                "{name} has owners of tasks that it does not have: {:?}",
-                                own.owners
-                            ));
-                        }
-                    }
-                }
-                (Name::Tasks(connector) | Name::Own(connector, _), _) => {
-                    if !self.store.records.contains_key(&Name::Spec(connector.clone())) {
-                        return Err(format!("{name:?} is left of a deleted connector"));
-                    }
-                }
-                (Name::Agent(id), Record::Agent(agent)) if agent.policy == AgentPolicy::Draining => {
-                    let session = agent.session;
-                    let owns = self.store.records.values().any(|entry| match &*entry.record {
-                        Record::Own(own) => own.owners.values().any(|owner| Some(owner.session) == session),
-                        _ => false,
-                    });
-                    if owns && self.others_could(agent.number) {
-                        return Err(format!("{id} is draining and still has tasks"));
-                    }
-                }
-                _ => {}
-            }
-        }
-        for (task, alive) in &self.checks.alive {
-            match expected.get(task) {
-                Some(true) if alive.len() == 1 => {}
-                Some(false) if alive.len() <= 1 => {}
-                _ => return Err(format!("{task} runs in {alive:?}")),
-            }
-        }
-        Ok(())
-    }
-
-    fn others_could(&self, _number: dray_model::AgentNumber) -> bool {
-        // Agent 0 is always active at the end, has every plugin and room for all.
-        self.agents[0].process.up
-    }
-
-    fn stopped(&self, name: &dray_model::ConnectorName, shown: Option<ConnectorState>) -> Result<(), String> {
-        if self.record(&Name::Tasks(name.clone())).is_some() {
-            return Err(format!("{name} is stopped and has tasks"));
-        }
-        for shard in [Shard::Connector, Shard::Tasks(0)] {
-            if let Some(Record::Own(own)) = self.record(&Name::Own(name.clone(), shard)) {
-                if !own.owners.is_empty() {
-                    return Err(format!("{name} is stopped and has owners: {:?}", own.owners));
-                }
-            }
-        }
-        if shown != Some(ConnectorState::Stopped) {
-            return Err(format!("{name} is stopped, and people are told {shown:?}"));
-        }
-        Ok(())
-    }
-
-    /// Whether a task runs where the store says; `false`: nobody can run it, and people can read why.
-    fn placed(
-        &self,
-        name: &dray_model::ConnectorName,
-        task: TaskKey,
-        paused: bool,
-        config: &dray_model::ConfigMap,
-    ) -> Result<bool, String> {
-        debug_assert!(task.is_instance() || task.number < SHARD_TASKS);
-        let Some(owner) = self.owner_of(name, task.number) else {
-            let class = config.get("connector.class").map_or("", String::as_str);
-            let could = if class == "sim.Rare" {
-                0..2
-            } else {
-                0..crate::AGENT_SLOTS
-            };
-            let could = could
-                .into_iter()
-                .any(|slot| self.agents[slot].process.up && self.is_active(slot));
-            return if could {
-                Err(format!("{name}: {task} has no owner"))
-            } else {
-                Ok(false)
-            };
-        };
-        let current = (owner.session, owner.agent);
-        let Some(agent) = self
-            .agents
-            .iter()
-            .find(|agent| agent.process.up && agent.current == Some(current))
-        else {
-            return Err(format!("{name}: {task} is owned by {owner:?}, which is not there"));
-        };
-        let Some(run) = agent.runs.values().find(|run| run.owned.task == task) else {
-            return Err(format!("{name}: {task} is owned by {owner:?} and does not run there"));
-        };
-        let fits = run.owned.generation >= owner.generation
-            && (run.phase == Phase::Failed
-                || (run.is_running() && (run.is_paused() == paused || run.kind == Kind::Instance)));
-        if fits {
-            Ok(true)
-        } else {
-            let (phase, generation) = (run.phase, run.owned.generation);
-            Err(format!(
-                "{name}: {task} is {phase:?} under {generation}, paused: {}, at {owner:?}",
-                run.is_paused()
-            ))
-        }
-    }
-
-    fn is_active(&self, slot: usize) -> bool {
-        match self.record(&Name::Agent(crate::agent::agent_id(slot))) {
-            Some(Record::Agent(agent)) => agent.policy == AgentPolicy::Active,
-            _ => false,
-        }
-    }
-=======
->>>>>>> h-sim
 }

@@ -48,11 +48,7 @@ impl World {
                         &mut link.up_blocked_until
                     } else {
                         &mut link.down_blocked_until
-<<<<<<< HEAD
-                    }) = self.now + long;
-=======
                     }) = until;
->>>>>>> h-sim
                 }
             }
             Fault::KafkaCut => {
@@ -68,94 +64,9 @@ impl World {
                     link.slow_until = until;
                 }
             }
-<<<<<<< HEAD
-            Fault::StreamReset | Fault::AllStreamsReset | Fault::HalfOpen => self.stream_fault(fault),
-            Fault::LeaderCrash | Fault::LeaderPause | Fault::LeaderResign => {
-                if let Some(leader) = self.leader() {
-                    self.replica_fault(fault, leader, long);
-                }
-            }
-            Fault::ReplicaCrash => self.replica_fault(fault, replica, long),
-            Fault::StoreCut
-            | Fault::StoreDown
-            | Fault::StoreFull
-            | Fault::LeaseRevoked
-            | Fault::WatchDropped
-            | Fault::RepliesLost => self.store_fault(fault, replica, long),
-        }
-    }
-
-    /// How long a fault lasts: often around the times that matter, up to a minute.
-    fn long(&mut self) -> Time {
-        match self.random.below(4) {
-            0 => self.random.range(200, 3_000),
-            1 => self.random.range(3_000, 9_000),
-            2 => self.random.range(9_000, 25_000),
-            _ => self.random.range(25_000, 60_000),
-        }
-    }
-
-    fn agent_fault(&mut self, fault: Fault, agent: usize, long: Time) {
-        let up = self.agents[agent].process.up;
-        let wait = if self.random.permille(500) {
-            self.random.range(200, 2_500)
-        } else {
-            long
-        };
-        match fault {
-            Fault::AgentCrash if up => {
-                self.see(Seen::AgentCrash);
-                self.end_agent(agent, false);
-                self.after(wait, Item::RestartAgent { agent, folder: true });
-            }
-            Fault::AgentWiped if up => {
-                self.see(Seen::AgentWiped);
-                self.end_agent(agent, true);
-                self.after(wait, Item::RestartAgent { agent, folder: false });
-            }
-            Fault::AgentPause if up && !self.agents[agent].process.paused => {
-                self.see(Seen::AgentPaused);
-                self.agents[agent].process.paused = true;
-                let life = self.agents[agent].process.life;
-                self.after(long, Item::ResumeAgent(agent, life));
-            }
-            Fault::AgentTwice => {
-                let twin = AGENTS + self.random.index(AGENT_SLOTS - AGENTS);
-                if !self.agents[twin].process.up {
-                    self.see(Seen::AgentTwice);
-                    self.start_agent(twin, false);
-                }
-            }
-            Fault::AgentLeave if up => {
-                let back = self.random.permille(700);
-                self.agents[agent].back_in = Some(if back {
-                    self.random.range(200, 4_000)
-                } else {
-                    long.max(9_000)
-                });
-                let back_in_ms = back.then_some(20_000);
-                self.to_agent(agent, 0, Input::Leave(back_in_ms));
-            }
-            _ => {}
-        }
-    }
-
-    fn stream_fault(&mut self, fault: Fault) {
-        let open = self.open_connections();
-        if open.is_empty() {
-            return;
-        }
-        let one = open[self.random.index(open.len())];
-        match fault {
-            Fault::HalfOpen => self.half_open(one),
-            Fault::AllStreamsReset => {
-                self.see(Seen::AllStreamsReset);
-                for at in open {
-=======
             Fault::StreamReset => {
                 if let Some(at) = self.some_connection() {
                     self.see(Seen::StreamReset);
->>>>>>> h-sim
                     self.break_connection(at);
                 }
             }
@@ -194,29 +105,6 @@ impl World {
                     self.resign(leader, "it was told to");
                 }
             }
-<<<<<<< HEAD
-            _ => {
-                self.see(if fault == Fault::LeaderCrash {
-                    Seen::LeaderCrash
-                } else {
-                    Seen::ReplicaCrash
-                });
-                self.replicas[replica].process.end();
-                self.replicas[replica].role = crate::replica::Role::Follower;
-                let host_gone = self.random.permille(300);
-                self.ends_gone(|connection| connection.replica == replica, host_gone);
-                self.after(long, Item::RestartReplica(replica));
-            }
-        }
-    }
-
-    fn store_fault(&mut self, fault: Fault, replica: usize, long: Time) {
-        let until = self.now + long;
-        let leader = self.leader().filter(|_| self.random.permille(600));
-        let replica = leader.unwrap_or(replica);
-        match fault {
-=======
->>>>>>> h-sim
             Fault::StoreDown => {
                 self.see(Seen::StoreDown);
                 self.store.down_until = until;

@@ -322,20 +322,6 @@ impl Kafka {
         (before - group.members.len()) as u64
     }
 
-<<<<<<< HEAD
-    pub(crate) fn members_of(&self, group: ConnectorUid, sessions: &[SessionId]) -> usize {
-        let group = self.groups.get(&group);
-        group.map_or(0, |group| {
-            group
-                .members
-                .values()
-                .filter(|member| sessions.contains(&member.session))
-                .count()
-        })
-    }
-
-=======
->>>>>>> h-sim
     /// A sink commits what it has put since.
     pub(crate) fn commit(&mut self, now: Time, group: ConnectorUid, member: u64, advance: u64) -> Result<(), Refused> {
         let group = self.groups.get_mut(&group).ok_or(Refused)?;

@@ -123,11 +123,7 @@ impl World {
             } else {
                 self.random.range(1, 50)
             };
-<<<<<<< HEAD
-            return self.to_agent(agent, after, Input::Disconnected(number));
-=======
             return self.for_agent(agent, after, Input::Disconnected(number));
->>>>>>> h-sim
         }
         let patience = self.random.range(8_000, 20_000);
         self.network.connections.push(Connection {

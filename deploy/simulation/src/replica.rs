@@ -325,13 +325,6 @@ impl World {
         let now = self.replica_now(at);
         let Role::Leader(leader) = &mut self.replicas[at].role else {
             return;
-<<<<<<< HEAD
-        };
-        let event = match event {
-            Event::Valid(until) => Event::Valid(until.plus(leader.skew)),
-            other => other,
-=======
->>>>>>> h-sim
         };
         let event = if let Event::Valid(until) = event {
             Event::Valid(until.plus(leader.skew))
@@ -538,11 +531,7 @@ impl World {
             write: write.id,
             attempt,
         };
-<<<<<<< HEAD
-        self.to_replica(at, ANSWER_MS, Said::Store(silence));
-=======
         self.for_replica(at, ANSWER_MS, Said::Store(silence));
->>>>>>> h-sim
         self.call(at, StoreCall::Transact { term, write, attempt });
     }
 
@@ -552,11 +541,7 @@ impl World {
             write: write.id,
             attempt,
         };
-<<<<<<< HEAD
-        self.to_replica(at, ANSWER_MS, Said::Store(silence));
-=======
         self.for_replica(at, ANSWER_MS, Said::Store(silence));
->>>>>>> h-sim
         self.call(at, StoreCall::Look { term, write, attempt });
     }
 

@@ -72,10 +72,6 @@ pub(crate) enum What {
     LeaveFor {
         group: ConnectorUid,
         dead: Vec<SessionId>,
-<<<<<<< HEAD
-        first: bool,
-=======
->>>>>>> h-sim
     },
 }
 
@@ -98,11 +94,7 @@ impl World {
         } else {
             self.random.range(1, 6)
         };
-<<<<<<< HEAD
-        self.to_agent(agent, wait, Input::Out(Box::new(request)));
-=======
         self.for_agent(agent, wait, Input::Out(Box::new(request)));
->>>>>>> h-sim
     }
 
     /// It leaves the process. `late`: the process was paused in between. Later it may also mean that the path was cut.
@@ -210,9 +202,6 @@ impl World {
         if let Answer::Left(left) = answer {
             (0..left).for_each(|_| self.coverage.see(Seen::LeftOnBehalf));
         }
-<<<<<<< HEAD
-        if !matches!(request.what, What::Heartbeat { .. } | What::Renew { .. }) {
-=======
         let dull = !matches!(
             request.what,
             What::OpenWriter(_)
@@ -223,7 +212,6 @@ impl World {
                 | What::LeaveFor { .. }
         );
         if !dull || matches!(answer, Answer::Refused) || late {
->>>>>>> h-sim
             self.trace.note(
                 now,
                 || "k".into(),

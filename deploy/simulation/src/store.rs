@@ -238,16 +238,6 @@ pub(crate) fn difference(old: &Cache, new: &Cache, revision: u64) -> Vec<Change>
             }),
             // Of a connector that was deleted and created again the deletion is told first.
             Some((modified, after)) => {
-<<<<<<< HEAD
-                if let (Record::Spec(before), Record::Spec(after)) = (&**before, &**after) {
-                    if before.uid != after.uid {
-                        changes.push(Change {
-                            name: name.clone(),
-                            revision: Revision(modified - 1),
-                            record: None,
-                        });
-                    }
-=======
                 if let (Record::Spec(before), Record::Spec(after)) = (&**before, &**after)
                     && before.uid != after.uid
                 {
@@ -256,7 +246,6 @@ pub(crate) fn difference(old: &Cache, new: &Cache, revision: u64) -> Vec<Change>
                         revision: Revision(modified - 1),
                         record: None,
                     });
->>>>>>> h-sim
                 }
             }
         }

@@ -30,9 +30,10 @@ pub fn producer(worker: &ConfigMap, connector: &ConfigMap) -> ClientConfig {
     config
 }
 
-/// Settings of a sink task's consumer.
+/// Settings of a sink task's consumer. `marker` ends its `client.id`, whoever has set that, so that a session's group members
+/// are known by it; empty without a session.
 #[must_use]
-pub fn consumer(worker: &ConfigMap, connector: &ConfigMap, name: &str, task: u32) -> ClientConfig {
+pub fn consumer(worker: &ConfigMap, connector: &ConfigMap, name: &str, task: u32, marker: &str) -> ClientConfig {
     let mut config = base(worker);
     config.insert("group.id".into(), format!("connect-{name}"));
     config.insert("client.id".into(), format!("connector-consumer-{name}-{task}"));
@@ -40,6 +41,7 @@ pub fn consumer(worker: &ConfigMap, connector: &ConfigMap, name: &str, task: u32
     config.insert("auto.offset.reset".into(), "earliest".into());
     layer(&mut config, worker, "consumer.");
     layer(&mut config, connector, "consumer.override.");
+    config.entry("client.id".into()).or_default().push_str(marker);
     config
 }
 
@@ -84,11 +86,16 @@ mod tests {
             ("producer.acks", "1"),
             ("linger.ms", "9"),
         ]);
-        let connector = map(&[("producer.override.linger.ms", "2")]);
+        let connector = map(&[
+            ("producer.override.linger.ms", "2"),
+            ("consumer.override.client.id", "mine"),
+        ]);
         let config = producer(&worker, &connector);
         assert_eq!(config["linger.ms"], "2");
         assert_eq!(config["acks"], "1");
         assert_eq!(config["bootstrap.servers"], "a:1");
-        assert_eq!(consumer(&worker, &connector, "c", 3)["group.id"], "connect-c");
+        let consumer = consumer(&worker, &connector, "c", 3, ".1-7");
+        assert_eq!(consumer["group.id"], "connect-c");
+        assert_eq!(consumer["client.id"], "mine.1-7");
     }
 }

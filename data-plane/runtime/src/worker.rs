@@ -276,7 +276,7 @@ impl Worker {
                 let converters = self.converters(&config.connector)?;
                 let chain = Chain::read(config.connector.originals())?;
                 let worker = self.config.originals();
-                let consumer = client_config::consumer(worker, connector_config, id.connector.as_str(), id.number);
+                let consumer = client_config::consumer(worker, connector_config, id.connector.as_str(), id.number, "");
                 let (list, pattern) = match config.topics {
                     Topics::List(list) => (list, None),
                     Topics::Pattern(regex) => {

@@ -132,6 +132,43 @@ async fn a_fence_is_quick_even_with_a_transaction_open() {
     );
 }
 
+/// A transaction of another session is open before them: readers of committed records are told of an end that lies before it.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_sessions_open_transaction_hides_no_offsets() {
+    let port = RdKafka::new();
+    let topic = topic(&port, "offsets", 1, &[("cleanup.policy", "compact")]).await;
+    let mut zombie = Zombie::start(&["open", &unique("c-agent-1"), &topic]);
+    zombie.says("open").await;
+    let writer = writer(&port, &unique("c-agent-2")).await;
+    let values: Vec<String> = (0..100).map(|n| n.to_string()).collect();
+    let records = values.iter().map(|value| offset(&topic, value)).collect();
+    assert!(matches!(writer.commit(records).await, Outcome::Committed));
+
+    let mut tail = port
+        .tail(&config(&[("isolation.level", "read_committed")]), &topic)
+        .expect("a tail");
+    let mut count = 0;
+    let error = tail
+        .read_to_end(Duration::from_millis(500), &mut |_| count += 1)
+        .await
+        .expect_err("it is open");
+    assert!(error.is_retriable() && error.code == "OPEN_TRANSACTION", "{error}");
+
+    let reading = offsets(&port, &topic);
+    tokio::pin!(reading);
+    assert!(
+        tokio::time::timeout(Duration::from_secs(1), &mut reading)
+            .await
+            .is_err(),
+        "nothing may be passed over in silence"
+    );
+    drop(zombie.child.stdin.take());
+    zombie.says("committed").await;
+    let mut expected = vec!["open".to_owned()];
+    expected.extend(values);
+    assert_eq!(reading.await, expected);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stopped_session_has_no_effect_after_it_was_fenced() {
     let port = RdKafka::new();

@@ -30,10 +30,16 @@ pub fn producer(worker: &ConfigMap, connector: &ConfigMap) -> ClientConfig {
     config
 }
 
-/// Settings of a sink task's consumer. `marker` ends its `client.id`, whoever has set that, so that a session's group members
-/// are known by it; empty without a session.
+/// Settings of a sink task's consumer. `marker` ends its client id, whatever that is set to: by it a successor finds the members that a
+/// dead session has left in the group.
 #[must_use]
-pub fn consumer(worker: &ConfigMap, connector: &ConfigMap, name: &str, task: u32, marker: &str) -> ClientConfig {
+pub fn consumer(
+    worker: &ConfigMap,
+    connector: &ConfigMap,
+    name: &str,
+    task: u32,
+    marker: Option<&str>,
+) -> ClientConfig {
     let mut config = base(worker);
     config.insert("group.id".into(), format!("connect-{name}"));
     config.insert("client.id".into(), format!("connector-consumer-{name}-{task}"));
@@ -41,7 +47,9 @@ pub fn consumer(worker: &ConfigMap, connector: &ConfigMap, name: &str, task: u32
     config.insert("auto.offset.reset".into(), "earliest".into());
     layer(&mut config, worker, "consumer.");
     layer(&mut config, connector, "consumer.override.");
-    config.entry("client.id".into()).or_default().push_str(marker);
+    if let Some(marker) = marker {
+        config.entry("client.id".into()).or_default().push_str(marker);
+    }
     config
 }
 
@@ -94,8 +102,9 @@ mod tests {
         assert_eq!(config["linger.ms"], "2");
         assert_eq!(config["acks"], "1");
         assert_eq!(config["bootstrap.servers"], "a:1");
-        let consumer = consumer(&worker, &connector, "c", 3, ".1-7");
-        assert_eq!(consumer["group.id"], "connect-c");
-        assert_eq!(consumer["client.id"], "mine.1-7");
+        let plain = consumer(&worker, &connector, "c", 3, None);
+        assert_eq!(plain["group.id"], "connect-c");
+        let marked = consumer(&worker, &connector, "c", 3, Some(".7-9"));
+        assert_eq!(marked["client.id"], format!("{}.7-9", plain["client.id"]));
     }
 }

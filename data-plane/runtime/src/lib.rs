@@ -10,6 +10,7 @@ pub mod dead_letter;
 pub mod decode;
 pub mod encode;
 pub mod expel;
+pub mod gate;
 pub mod guard;
 pub mod instance;
 pub mod ledger;

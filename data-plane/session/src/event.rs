@@ -51,17 +51,20 @@ pub enum Event {
     WriterCommitted {
         /// Whose.
         session: SessionId,
+        /// Where. A commit on one cluster says nothing about a group on another.
+        cluster: KafkaCluster,
         /// When the commit was sent.
         sent: Millis,
     },
-    /// Kafka refused the writer: somebody has declared this session dead, or its transaction timed out.
+    /// Kafka refused the writer: somebody has declared this session dead, or its transaction timed out. Never said of a writer again
+    /// after [`Effect::OpenWriter`] was given for its cluster once more.
     WriterFenced {
         /// Whose.
         session: SessionId,
         /// Where.
         cluster: KafkaCluster,
     },
-    /// The writer of a dead session was fenced on a cluster, or not.
+    /// The writer of a dead session was fenced on a cluster.
     SessionFenced {
         /// Which.
         dead: dray_model::AgentSession,
@@ -78,6 +81,13 @@ pub enum Event {
         id: u64,
         /// Why it failed, when it did.
         error: Option<String>,
+    },
+    /// What the process uses, for the next heartbeats.
+    Load {
+        /// CPU used in a second, in thousandths of a core.
+        cpu_millis: u32,
+        /// Resident memory.
+        memory_bytes: u64,
     },
     /// The agent shall end: with `back_in_ms` its tasks are held for it.
     Leave {
@@ -197,8 +207,9 @@ pub struct Gate {
     pub strict_until: Millis,
     /// Until when `fenced` tasks may: as long as acknowledgements or commits of the writer come.
     pub fenced_until: Millis,
-    /// The session is over: nothing may cause any effect.
+    /// Nothing may cause any effect: the session is over, or may be (its writer was fenced). Who waits here waits until it opens again,
+    /// or is killed.
     pub shut: bool,
-    /// Begin nothing new: no poll of a source, no start.
+    /// The lease is nearly over: no poll of a `strict` source. Nothing is started either.
     pub suspect: bool,
 }

@@ -1,0 +1,42 @@
+//! What is wanted of a connector.
+
+use super::{Form, v1};
+use crate::Invalid;
+use crate::read::{Choice, choice, optional};
+use dray_model::TargetState;
+use dray_model::record::ConnectorSpec;
+
+choice!(v1::TargetState, TargetState: Started Paused Stopped);
+
+impl Form for ConnectorSpec {
+    const WHAT: &'static str = "connector";
+    type Wire = v1::Connector;
+
+    fn read(wire: v1::Connector) -> Result<Self, Invalid> {
+        Ok(Self {
+            uid: optional(wire.uid),
+            config: wire.config,
+            target: TargetState::read("target", wire.target)?,
+            config_version: wire.config_version,
+            restarts: wire.restarts,
+            task_restarts: wire.task_restarts,
+            deleting: wire.deleting,
+            writer: wire.writer,
+            operation: wire.operation,
+        })
+    }
+
+    fn wire(&self) -> Result<v1::Connector, Invalid> {
+        Ok(v1::Connector {
+            uid: self.uid.map_or(0, |uid| uid.get()),
+            config: self.config.clone(),
+            target: self.target.wire(),
+            config_version: self.config_version,
+            restarts: self.restarts,
+            task_restarts: self.task_restarts.clone(),
+            deleting: self.deleting,
+            writer: self.writer.clone(),
+            operation: self.operation.clone(),
+        })
+    }
+}

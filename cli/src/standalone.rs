@@ -60,7 +60,7 @@ pub(crate) fn worker(config: WorkerConfig, board: StatusBoard) -> Result<Worker,
     let worker = Worker::new(config, port, offsets, plugins::all(), board);
     let cores = std::thread::available_parallelism().map_or(2, NonZero::get);
     let crew = Crew::start(cores).context("threads for connectors")?;
-    Ok(worker.with_crew(crew))
+    Ok(worker.with_crew(Arc::new(crew)))
 }
 
 /// Resolves at SIGINT or SIGTERM.

@@ -13,6 +13,7 @@ may_name() {
     dray-converters | dray-transforms | dray-kafka | dray-connector-*) echo dray-connect ;;
     dray-runtime) echo dray-model dray-connect dray-converters dray-transforms dray-kafka ;;
     dray-agent) echo dray-model dray-connect dray-converters dray-transforms dray-kafka dray-runtime 'dray-connector-*' ;;
+    dray-simulation) echo dray-model dray-machine dray-session ;;
     dray-store) echo dray-model ;;
     dray-store-etcd) echo dray-store ;;
     dray-control) echo dray-model dray-process dray-wire dray-machine dray-store dray-store-etcd ;;

@@ -6,6 +6,7 @@
 //!
 //! Nothing here waits, and nothing is stored: the store has the owners, and a new leader tells them to a new scheduler.
 
+mod class;
 mod event;
 mod guard;
 mod index;
@@ -112,6 +113,12 @@ impl Scheduler {
                 let reporter = scheduler.index.by_number.get(&agent).copied();
                 if reporter.is_some() && record.target == reporter && !matches!(record.start, Start::Running { .. }) {
                     scheduler.index.end_start(task, Start::Running { since: now });
+                }
+            }),
+            Event::Returned(task) => self.with_task(task, |scheduler, task| {
+                let record = &scheduler.index.tasks[task];
+                if record.owner.is_some() && record.owner != record.target {
+                    scheduler.place(vec![task]); // to stay is better than any score
                 }
             }),
             Event::Failed(task) => {

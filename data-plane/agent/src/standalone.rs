@@ -5,6 +5,7 @@ use dray_connect::{ConfigMap, Result};
 use dray_model::{ConnectorName, Generation, TargetState, TaskId, TaskState};
 use dray_runtime::guard::trace;
 use dray_runtime::instance::TaskConfigs;
+use dray_runtime::status::Subject;
 use dray_runtime::worker::{Running, Worker};
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -111,7 +112,7 @@ impl Driver {
         if let Some(running) = self.tasks.remove(id).and_then(|task| task.running) {
             stop(&id.to_string(), running, deadline).await;
         }
-        self.worker.board().remove_task(id);
+        self.worker.board().remove(&Subject::Task(id.clone()));
     }
 
     async fn drain(self, deadline: Instant) {

@@ -30,9 +30,16 @@ pub fn producer(worker: &ConfigMap, connector: &ConfigMap) -> ClientConfig {
     config
 }
 
-/// Settings of a sink task's consumer.
+/// Settings of a sink task's consumer. `marker` ends its client id, whatever that is set to: by it a successor finds the members that a
+/// dead session has left in the group.
 #[must_use]
-pub fn consumer(worker: &ConfigMap, connector: &ConfigMap, name: &str, task: u32) -> ClientConfig {
+pub fn consumer(
+    worker: &ConfigMap,
+    connector: &ConfigMap,
+    name: &str,
+    task: u32,
+    marker: Option<&str>,
+) -> ClientConfig {
     let mut config = base(worker);
     config.insert("group.id".into(), format!("connect-{name}"));
     config.insert("client.id".into(), format!("connector-consumer-{name}-{task}"));
@@ -40,6 +47,9 @@ pub fn consumer(worker: &ConfigMap, connector: &ConfigMap, name: &str, task: u32
     config.insert("auto.offset.reset".into(), "earliest".into());
     layer(&mut config, worker, "consumer.");
     layer(&mut config, connector, "consumer.override.");
+    if let Some(marker) = marker {
+        config.entry("client.id".into()).or_default().push_str(marker);
+    }
     config
 }
 
@@ -89,6 +99,9 @@ mod tests {
         assert_eq!(config["linger.ms"], "2");
         assert_eq!(config["acks"], "1");
         assert_eq!(config["bootstrap.servers"], "a:1");
-        assert_eq!(consumer(&worker, &connector, "c", 3)["group.id"], "connect-c");
+        let plain = consumer(&worker, &connector, "c", 3, None);
+        assert_eq!(plain["group.id"], "connect-c");
+        let marked = consumer(&worker, &connector, "c", 3, Some(".7-9"));
+        assert_eq!(marked["client.id"], format!("{}.7-9", plain["client.id"]));
     }
 }

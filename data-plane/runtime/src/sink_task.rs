@@ -3,6 +3,7 @@
 use crate::dead_letter::{DeadLetters, Letter};
 use crate::decode::decode;
 use crate::encode::Converters;
+use crate::gate::TaskGate;
 use crate::guard::{guarded, trace};
 use crate::policy::{ErrorPolicy, Failure, Stage};
 use crate::status::TaskSelf;
@@ -41,6 +42,8 @@ pub struct SinkParts {
     pub dead_letters: Option<DeadLetters>,
     /// For `topics.regex`: matched by us and subscribed as a list, because librdkafka's patterns are not Java's.
     pub pattern: Option<TopicPattern>,
+    /// Stands in front of every effect.
+    pub gate: TaskGate,
     /// Time between two commits.
     pub commit_interval: Duration,
     /// How long the last flush and commit may take.
@@ -67,6 +70,7 @@ struct Runner {
     dead_letters: Option<DeadLetters>,
     pattern: Option<TopicPattern>,
     policy: ErrorPolicy,
+    gate: TaskGate,
     me: TaskSelf,
     context: SinkTaskContext,
     /// Next offset after what the sink has taken, for each assigned partition that it has taken something of.
@@ -137,6 +141,7 @@ pub async fn run(parts: SinkParts) {
         policy,
         dead_letters,
         pattern,
+        gate,
         ..
     } = parts;
     let context = SinkTaskContext::new(dead_letters.is_some() || policy.log);
@@ -148,6 +153,7 @@ pub async fn run(parts: SinkParts) {
         dead_letters,
         pattern,
         policy,
+        gate,
         me: me.clone(),
         context,
         taken: SinkOffsets::new(),
@@ -397,6 +403,10 @@ impl Runner {
         let Some(mut pending) = self.pending.take() else {
             return Ok(());
         };
+        let allowed = self.gate.to_begin();
+        if self.stop.run_until_cancelled(allowed).await.is_none() {
+            return Err(Error::Cancelled); // its records come again
+        }
         match guarded("put", self.task.put(&pending.batch)).await {
             Ok(()) => {
                 let requests = self.context.take_requests();
@@ -476,7 +486,7 @@ impl Runner {
             .filter(|(key, _)| chosen(key))
             .map(|(k, v)| (k.clone(), *v))
             .collect();
-        if current.is_empty() {
+        if current.is_empty() || !self.gate.is_open() {
             return Ok(());
         }
         let safe = match guarded("preCommit", self.task.pre_commit(&current)).await {
@@ -496,7 +506,7 @@ impl Runner {
             .filter(|(partition, offset)| current.get(partition).is_some_and(|taken| offset <= taken))
             .filter(|(partition, offset)| self.committed.get(partition) != Some(&Some(*offset)))
             .collect();
-        if offsets.is_empty() {
+        if offsets.is_empty() || !self.gate.is_open() {
             return Ok(());
         }
         match self.consumer.commit(&offsets).await {

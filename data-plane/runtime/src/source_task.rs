@@ -1,6 +1,7 @@
 //! One source task: poll, encode, produce, and commit what is durable.
 
 use crate::encode::{Converters, encode};
+use crate::gate::TaskGate;
 use crate::guard::{guarded, trace};
 use crate::ledger::{Ledger, Sequence};
 use crate::offsets::{ConnectorOffsets, OffsetEntry, OffsetStore};
@@ -43,6 +44,8 @@ pub struct SourceParts {
     pub topics: TopicCreator,
     /// Where offsets are stored.
     pub offsets: Arc<dyn OffsetStore>,
+    /// Stands in front of every effect.
+    pub gate: TaskGate,
     /// Time between two commits.
     pub commit_interval: Duration,
     /// How long a stop waits for records in flight and for the last commit.
@@ -133,6 +136,10 @@ impl Runner {
         }
         while batch.is_empty() {
             if self.wait_while_paused().await? == Flow::Stop {
+                return Ok(Flow::Stop);
+            }
+            let begin = self.parts.gate.to_begin();
+            if self.parts.stop.run_until_cancelled(begin).await.is_none() {
                 return Ok(Flow::Stop);
             }
             let Self {
@@ -236,6 +243,11 @@ impl Runner {
             let mut sent = 0;
             let mut flow = Flow::Continue;
             while sent < records.len() {
+                let allowed = self.parts.gate.to_finish();
+                if self.parts.stop.run_until_cancelled(allowed).await.is_none() {
+                    flow = Flow::Stop;
+                    break;
+                }
                 match self.parts.lane.produce(&records[sent..]) {
                     Ok(taken) => sent += taken,
                     Err(refused) => {
@@ -308,7 +320,7 @@ impl Runner {
 
     /// Starts a commit of all that became committable, unless one is running.
     fn begin_commit(&mut self) {
-        if !self.commits.is_empty() {
+        if !self.commits.is_empty() || !self.parts.gate.is_open() {
             return;
         }
         let offsets = self.ledger.take_committable();

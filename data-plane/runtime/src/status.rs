@@ -1,8 +1,8 @@
 //! What connectors and tasks are doing: written by them, watched by whoever asks.
 
 use dray_model::{ConnectorName, ConnectorState, Generation, TaskId, TaskState};
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 
 /// A state, with the reason when it is FAILED.
@@ -23,13 +23,32 @@ pub struct Statuses {
     pub tasks: BTreeMap<TaskId, Entry<TaskState>>,
 }
 
+/// What a state is about.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Subject {
+    /// A connector instance.
+    Connector(ConnectorName),
+    /// A task.
+    Task(TaskId),
+}
+
 /// The shared board. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct StatusBoard(Arc<watch::Sender<Statuses>>);
+pub struct StatusBoard(Arc<Board>);
+
+#[derive(Debug)]
+struct Board {
+    statuses: watch::Sender<Statuses>,
+    /// At most one entry for each connector and task.
+    changed: Mutex<BTreeSet<Subject>>,
+}
 
 impl Default for StatusBoard {
     fn default() -> Self {
-        Self(Arc::new(watch::Sender::new(Statuses::default())))
+        Self(Arc::new(Board {
+            statuses: watch::Sender::new(Statuses::default()),
+            changed: Mutex::default(),
+        }))
     }
 }
 
@@ -37,28 +56,45 @@ impl StatusBoard {
     /// Wakes on every change; read the whole value then.
     #[must_use]
     pub fn watch(&self) -> watch::Receiver<Statuses> {
-        self.0.subscribe()
+        self.0.statuses.subscribe()
+    }
+
+    /// What has changed since this was last asked; for the one reader that passes changes on.
+    #[must_use]
+    pub fn take_changed(&self) -> BTreeSet<Subject> {
+        std::mem::take(&mut *self.0.changed.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// A connector's new state.
     pub fn connector(&self, name: &ConnectorName, state: ConnectorState, trace: Option<String>) {
-        self.0.send_modify(|statuses| {
+        self.change(Subject::Connector(name.clone()), |statuses| {
             statuses.connectors.insert(name.clone(), Entry { state, trace });
         });
     }
 
     /// A task's new state.
     pub fn task(&self, id: &TaskId, state: TaskState, trace: Option<String>) {
-        self.0.send_modify(|statuses| {
+        self.change(Subject::Task(id.clone()), |statuses| {
             statuses.tasks.insert(id.clone(), Entry { state, trace });
         });
     }
 
-    /// A task that no longer exists.
-    pub fn remove_task(&self, id: &TaskId) {
-        self.0.send_modify(|statuses| {
-            statuses.tasks.remove(id);
+    /// A connector or task that no longer exists here.
+    pub fn remove(&self, subject: &Subject) {
+        self.0.statuses.send_modify(|statuses| match subject {
+            Subject::Connector(name) => drop(statuses.connectors.remove(name)),
+            Subject::Task(id) => drop(statuses.tasks.remove(id)),
         });
+    }
+
+    fn change(&self, subject: Subject, change: impl FnOnce(&mut Statuses)) {
+        // Noted first: whoever wakes finds it.
+        self.0
+            .changed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(subject);
+        self.0.statuses.send_modify(change);
     }
 }
 

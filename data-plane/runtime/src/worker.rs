@@ -7,6 +7,7 @@ use crate::config::{
 use crate::crew::{Crew, Job};
 use crate::dead_letter::DeadLetters;
 use crate::encode::Converters;
+use crate::gate::{FenceGate, TaskGate};
 use crate::guard::{guarded_now, trace};
 use crate::instance::{self, InstanceParts, TaskConfigs};
 use crate::offsets::OffsetStore;
@@ -43,7 +44,8 @@ pub struct Worker {
     offsets: Arc<dyn OffsetStore>,
     plugins: Vec<&'static ConnectorPlugin>,
     board: StatusBoard,
-    crew: Option<Crew>,
+    crew: Option<Arc<Crew>>,
+    session: Option<(String, Arc<FenceGate>)>,
 }
 
 /// A running connector instance or task. Dropping it aborts the work; [`Running::stop`] ends it properly.
@@ -86,6 +88,16 @@ impl Running {
         self.stop.cancel();
     }
 
+    /// Has the work dropped at its next `await`; [`ended`](Self::ended) says when that is done.
+    pub fn abort(&mut self) {
+        self.work.abort();
+    }
+
+    /// Waits until the work has ended, by itself or aborted: nothing of it causes any effect from then on. Cancel-safe.
+    pub async fn ended(&mut self) {
+        self.work.ended().await;
+    }
+
     /// Waits until the work has ended; past the deadline it is aborted, and joined. Returns whether it ended by itself.
     /// Connector code that blocks its thread cannot be aborted: after a second it is left behind, and logged.
     pub async fn stop(mut self, deadline: Instant) -> bool {
@@ -120,15 +132,32 @@ impl Worker {
             plugins,
             board,
             crew: None,
+            session: None,
         }
     }
 
     /// Has connectors and tasks run on a crew, so that those that block their threads harm only themselves. Without one they
     /// run on the current tokio runtime, which is for tests on paused time.
     #[must_use]
-    pub fn with_crew(mut self, crew: Crew) -> Self {
+    pub fn with_crew(mut self, crew: Arc<Crew>) -> Self {
         self.crew = Some(crew);
         self
+    }
+
+    /// Has everything run under a session with the control plane: its gate stands in front of every effect, and the ids of Kafka clients
+    /// carry its marker, by which a successor finds what a dead session has left behind. Without one the gate is open: nobody could
+    /// take a task over.
+    #[must_use]
+    pub fn with_session(mut self, marker: String, gate: Arc<FenceGate>) -> Self {
+        self.session = Some((marker, gate));
+        self
+    }
+
+    fn gate(&self, connector: &ConfigMap) -> TaskGate {
+        match &self.session {
+            None => TaskGate::open(),
+            Some((_, gate)) => TaskGate::new(gate.clone(), connector_config::recovery(connector)),
+        }
     }
 
     fn run(
@@ -166,6 +195,14 @@ impl Worker {
                 known.join(", ")
             ))
         })
+    }
+
+    /// Whether a connector is a source; else it is a sink.
+    ///
+    /// # Errors
+    /// When its class is not here.
+    pub fn is_source(&self, config: &ConfigMap) -> Result<bool> {
+        self.plugin(config).map(|plugin| matches!(plugin.make, Make::Source(_)))
     }
 
     /// Starts a connector instance; its task configurations go to `tasks`.
@@ -224,6 +261,7 @@ impl Worker {
             Make::Source(make) => {
                 let config = SourceConfig::parse(connector_config, self.config.topic_creation)?;
                 me.report(TaskState::Unassigned, None);
+                let gate = self.gate(connector_config);
                 let producer = client_config::producer(self.config.originals(), connector_config);
                 let admin = || {
                     self.port
@@ -251,6 +289,7 @@ impl Worker {
                         policy: config.connector.errors,
                         topics,
                         offsets,
+                        gate,
                         commit_interval,
                         flush_timeout,
                         target,
@@ -266,7 +305,10 @@ impl Worker {
                 let converters = self.converters(&config.connector)?;
                 let chain = Chain::read(config.connector.originals())?;
                 let worker = self.config.originals();
-                let consumer = client_config::consumer(worker, connector_config, id.connector.as_str(), id.number);
+                let gate = self.gate(connector_config);
+                let marker = self.session.as_ref().map(|(marker, _)| marker.as_str());
+                let name = id.connector.as_str();
+                let consumer = client_config::consumer(worker, connector_config, name, id.number, marker);
                 let (list, pattern) = match config.topics {
                     Topics::List(list) => (list, None),
                     Topics::Pattern(regex) => {
@@ -297,6 +339,7 @@ impl Worker {
                         policy: config.connector.errors,
                         dead_letters,
                         pattern,
+                        gate,
                         commit_interval,
                         flush_timeout,
                         target,

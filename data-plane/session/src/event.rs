@@ -51,23 +51,28 @@ pub enum Event {
     WriterCommitted {
         /// Whose.
         session: SessionId,
+        /// Where. A commit on one cluster says nothing about a group on another.
+        cluster: KafkaCluster,
         /// When the commit was sent.
         sent: Millis,
     },
-    /// Kafka refused the writer: somebody has declared this session dead, or its transaction timed out.
+    /// Kafka refused the writer: somebody has declared this session dead, or its transaction timed out. Never said of a writer again
+    /// after [`Effect::OpenWriter`] was given for its cluster once more.
     WriterFenced {
         /// Whose.
         session: SessionId,
         /// Where.
         cluster: KafkaCluster,
     },
-    /// The writer of a dead session was fenced on a cluster, or not.
+    /// The writer of a dead session was fenced on a cluster.
     SessionFenced {
         /// Which.
         dead: dray_model::AgentSession,
         /// Where.
         cluster: KafkaCluster,
     },
+    /// All of [`Effect::FenceFirst`] that concerns the Kafka cluster of this task's connector is done: the task may start.
+    FenceDone(Owned),
     /// A task must know whether its ownership is current before it goes on: a sink that was thrown out of its group.
     Check(Owned),
     /// A command was carried out.
@@ -76,6 +81,13 @@ pub enum Event {
         id: u64,
         /// Why it failed, when it did.
         error: Option<String>,
+    },
+    /// What the process uses, for the next heartbeats.
+    Load {
+        /// CPU used in a second, in thousandths of a core.
+        cpu_millis: u32,
+        /// Resident memory.
+        memory_bytes: u64,
     },
     /// The agent shall end: with `back_in_ms` its tasks are held for it.
     Leave {
@@ -135,7 +147,8 @@ pub enum Effect {
         /// Its connector.
         connector: Arc<AssignedConnector>,
     },
-    /// Fence these first; the task is started when all of it was answered.
+    /// Fence these first, where they touch the Kafka cluster of this connector; settings for other clusters are not here. The task is
+    /// started after [`Event::FenceDone`]; what was fenced meanwhile is told by [`Event::SessionFenced`].
     FenceFirst {
         /// Which task asks for it.
         owned: Owned,
@@ -194,8 +207,9 @@ pub struct Gate {
     pub strict_until: Millis,
     /// Until when `fenced` tasks may: as long as acknowledgements or commits of the writer come.
     pub fenced_until: Millis,
-    /// The session is over: nothing may cause any effect.
+    /// Nothing may cause any effect: the session is over, or may be (its writer was fenced). Who waits here waits until it opens again,
+    /// or is killed.
     pub shut: bool,
-    /// Begin nothing new: no poll of a source, no start.
+    /// The lease is nearly over: no poll of a `strict` source. Nothing is started either.
     pub suspect: bool,
 }

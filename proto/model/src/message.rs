@@ -299,8 +299,8 @@ pub struct Assignment {
     pub paused: bool,
     /// What it costs.
     pub cost: Cost,
-    /// Sessions that were declared dead and may still act: fenced before the task starts. For sinks, their members leave the group on
-    /// their behalf too.
+    /// Sessions that were declared dead and may still act: fenced before the task starts, on the cluster of its connector. For sinks,
+    /// their members leave the group on their behalf too.
     pub fence_first: Vec<DeadSession>,
 }
 

@@ -142,6 +142,8 @@ pub enum Event {
         /// Who reports.
         agent: AgentNumber,
     },
+    /// The owner is back and runs it still: a move away from it that recovery began is off, if the task may stay.
+    Returned(TaskKey),
     /// The task failed: its start is over, it keeps its owner.
     Failed(TaskKey),
     /// Nothing but the time. Wanted every 100 ms to 1 s.

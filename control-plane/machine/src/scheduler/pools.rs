@@ -1,6 +1,7 @@
 //! Which agents fulfil which needs. Changes only when an agent says something new about itself or needs appear or go, never when
 //! a task is placed.
 
+use super::class::is_named;
 use super::event::{AgentSpec, Needs, Unplaced};
 use super::index::{Agent, Index, NeedsRecord, Pool};
 use super::slab::Slot;
@@ -30,7 +31,7 @@ pub(super) fn first_lack(agents: &[&AgentSpec], needs: &Needs) -> Option<Unplace
             agent
                 .plugins
                 .iter()
-                .any(|(known, version)| known == class && will_do(version))
+                .any(|(known, version)| is_named(known.as_str(), class.as_str()) && will_do(version))
         };
         if !agents.iter().any(|agent| has(agent, true)) {
             return Some(Unplaced::NoPlugin { class: class.clone() });

@@ -8,6 +8,7 @@ use dray_connect::config::{
     NonEmptyStringWithoutControlChars, ParsedConfig, Range, Regex, ValidString, Validator as _, Width,
 };
 use dray_connect::{ConfigMap, Error, Result};
+use dray_model::message::Recovery;
 use std::sync::{Arc, LazyLock};
 
 use ConfigType::{Boolean, Class, Int, List, Long, Short, String as Text};
@@ -47,6 +48,15 @@ pub fn class(config: &ConfigMap) -> Result<&str> {
         None => Err(Error::config(format!(
             "Missing required configuration \"{CLASS}\" which has no default value."
         ))),
+    }
+}
+
+/// How a connector's tasks recover, `dray.recovery`; the control plane reads the same key, and is the one who says what is wrong with it.
+#[must_use]
+pub fn recovery(config: &ConfigMap) -> Recovery {
+    match config.get("dray.recovery").map(|class| class.trim()) {
+        Some("strict") => Recovery::Strict,
+        Some(_) | None => Recovery::Fenced,
     }
 }
 

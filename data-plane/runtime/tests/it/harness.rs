@@ -89,7 +89,7 @@ impl Stage {
     /// Connectors and tasks on a crew of so many threads, in real time.
     pub(crate) fn on_crew(size: usize) -> Self {
         let mut stage = Self::new();
-        stage.worker = stage.worker.with_crew(Crew::start(size).unwrap());
+        stage.worker = stage.worker.with_crew(Arc::new(Crew::start(size).unwrap()));
         stage
     }
 

@@ -4,6 +4,7 @@
 
 mod blocking;
 mod faults;
+mod gate;
 mod harness;
 mod retry;
 mod sink;

@@ -146,6 +146,7 @@ fn sink(stage: &Stage, away: &Away, shelf: &str, errors: &[(&str, &str)]) -> Tas
     let (target, seen) = watch::channel(TargetState::Started);
     let stop = CancellationToken::new();
     let parts = SinkParts {
+        gate: dray_runtime::gate::TaskGate::open(),
         me: me(stage),
         task: crate::harness::keeper(),
         config: map(&[("shelf", shelf)]),
@@ -170,6 +171,7 @@ fn source(stage: &Stage, away: &Away, errors: &[(&str, &str)]) -> Task {
     let (target, seen) = watch::channel(TargetState::Started);
     let stop = CancellationToken::new();
     let parts = SourceParts {
+        gate: dray_runtime::gate::TaskGate::open(),
         me: me(stage),
         task: crate::harness::counter(),
         config: map(&[("topic", "out"), ("count", "10")]),

@@ -67,6 +67,9 @@ impl TryFrom<v1::Hello> for Hello {
     type Error = Invalid;
 
     fn try_from(hello: v1::Hello) -> Result<Self, Invalid> {
+        if hello.protocol_min == 0 {
+            return Err(Invalid::new("protocol_min", "protocols are numbered from 1"));
+        }
         if hello.protocol_max < hello.protocol_min {
             return Err(Invalid::new("protocol_max", "is below protocol_min"));
         }

@@ -349,7 +349,7 @@ fn verify(world: &World, model: &Model, before: &Targets, happened: &Event) {
             Event::AgentLost(lost) => *lost == agent,
             Event::AgentLeaving { agent: leaver, .. } | Event::PolicyChanged { agent: leaver, .. } => *leaver == agent,
             Event::Published(set) => set.connector == task.connector,
-            Event::Refused { task: refused, .. } => refused == task,
+            Event::Refused { task: refused, .. } | Event::Returned(refused) => refused == task,
             // Ticks balance, recover and drain; the end of a move lets a drain go on.
             Event::Tick | Event::Owned { .. } => true,
             Event::AgentKnown(_)

@@ -1,0 +1,120 @@
+//! What agents are told to run: one unanswered delta for each, made from what holds when it is sent, so that changes that come
+//! meanwhile merge by task.
+
+use super::Machine;
+use super::tasks::Stage;
+use dray_model::message::{Assignment, AssignmentDelta, Order, Owned, Revocation};
+use dray_model::{AgentNumber, ConfigDiff, Cost, TaskKey};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Assignments in one delta: some 500 KB at most, and a start for each at the agent.
+const ASSIGNMENTS: usize = 500;
+
+impl Machine {
+    /// Says what there is to say to those who answered the last.
+    pub(super) fn send_deltas(&mut self) {
+        for number in std::mem::take(&mut self.work.deltas) {
+            if self.is_valid() {
+                self.send_delta(number);
+            } else {
+                self.muted.insert(number);
+            }
+        }
+    }
+
+    fn send_delta(&mut self, number: AgentNumber) {
+        let Some(agent) = self.agents.get_mut(&number) else {
+            return;
+        };
+        let Some(connection) = agent.connection.filter(|_| agent.unanswered.is_none()) else {
+            return; // the answer, or the next Welcome, brings us back
+        };
+        let mut delta = AssignmentDelta {
+            nonce: self.nonces,
+            revocations: Vec::new(),
+            connectors: Vec::new(),
+            assignments: Vec::new(),
+        };
+        let mut connectors = BTreeMap::new();
+        for key in std::mem::take(&mut agent.outbox) {
+            if let Some(revocation) = self.revocation(number, key) {
+                delta.revocations.push(revocation);
+            } else if delta.assignments.len() == ASSIGNMENTS {
+                if let Some(agent) = self.agents.get_mut(&number) {
+                    agent.outbox.insert(key);
+                }
+            } else if let Some(assignment) = self.assignment(number, key) {
+                if let Some(connector) = self.connectors.get(&key.connector) {
+                    connectors
+                        .entry(key.connector)
+                        .or_insert_with(|| connector.assigned.clone());
+                }
+                delta.assignments.push(assignment);
+            }
+        }
+        if delta.revocations.is_empty() && delta.assignments.is_empty() {
+            return;
+        }
+        delta.connectors = connectors.into_values().collect();
+        self.nonces += 1;
+        if let Some(agent) = self.agents.get_mut(&number) {
+            agent.unanswered = Some(delta.nonce);
+        }
+        self.send(connection, Order::Assignments(Box::new(delta)));
+    }
+
+    /// The order to stop a task, if it is to stop and was not told so.
+    fn revocation(&mut self, number: AgentNumber, key: TaskKey) -> Option<Revocation> {
+        let graceful_ms = self.timing.graceful_ms;
+        let task = self.task_mut(key)?;
+        let told = task.told?;
+        if task.stage() != Stage::Revoking || task.owner?.agent != number {
+            return None;
+        }
+        task.revoked.1 = true;
+        Some(Revocation {
+            owned: Owned {
+                task: key,
+                generation: told,
+            },
+            graceful_ms,
+            why: task.revoked.0,
+        })
+    }
+
+    /// The order to run a task as it is wanted now, if this agent's present session is to run it.
+    fn assignment(&mut self, number: AgentNumber, key: TaskKey) -> Option<Assignment> {
+        let session = self.agents.get(&number)?.takes_tasks()?;
+        let connector = self.connectors.get(&key.connector)?;
+        let task = connector.tasks.get(&key.number)?;
+        let owner = task.owner?;
+        if task.stage() != Stage::Assigned || (owner.agent, owner.session) != (number, session) {
+            return None;
+        }
+        let digest = connector.digest(key.number);
+        let spec = connector
+            .set
+            .as_ref()
+            .and_then(|set| set.tasks.get(key.number as usize));
+        let (config, cost) = spec.map_or_else(
+            || (Arc::<ConfigDiff>::default(), Cost::DEFAULT),
+            |task| (task.config.clone(), task.cost),
+        );
+        let paused = connector.is_paused();
+        let fence_first = self.fence_first(&task.fences);
+        let generation = task.generation?;
+        let task = self.task_mut(key)?;
+        task.older |= task.told.is_some_and(|told| told < generation);
+        task.told = Some(generation);
+        task.digest = Some(digest);
+        Some(Assignment {
+            owned: Owned { task: key, generation },
+            config,
+            digest,
+            paused,
+            cost,
+            fence_first,
+        })
+    }
+}

@@ -1,0 +1,61 @@
+//! Deliberately broken variants: each must be caught, or the simulation proves nothing about the rule that it breaks. All of them lie
+//! between the machines and the world – about time, timing, messages or effects – so that the machines stay as they are.
+
+/// What is broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mutation {
+    /// A new leader does not wait for what the old one may have acknowledged: its clock jumps right after it was elected.
+    ForgetGrants,
+    /// The agent counts its lease from the receipt of an acknowledgement.
+    LeaseFromReceipt,
+    /// Strict tasks are given away before the lease has ended.
+    ShortReassign,
+    /// Clocks run up to 30 % wrong.
+    Drift,
+    /// What is killed when a session ends counts as dead at once, so the next session begins too early.
+    SessionBeforeDead,
+    /// A revoked task is reported as stopped when its stop begins.
+    StoppedEarly,
+    /// The store takes the writes of leaders of earlier terms, and agents take what they say.
+    IgnoreTerm,
+    /// Generations are numbered from the same term by every leader.
+    ReuseGeneration,
+    /// F1: a new leader does not know which sessions were declared dead.
+    ForgetF1,
+    /// F1 again: assignments do not say what is to be fenced.
+    DropFenceFirst,
+    /// F2: a writer is used before the leader has confirmed it.
+    ForgetF2,
+    /// F3: a writer that was fenced is initialised again and used.
+    ForgetF3,
+    /// F4: a sink that was thrown out of its group rejoins without asking.
+    ForgetF4,
+    /// F5: offsets are read up to the last stable offset only.
+    ForgetF5,
+    /// Hello leaves out what is still stopping.
+    HeldForgotten,
+    /// The agent starts the successor of a dead session's task without fencing it.
+    SkipFence,
+}
+
+impl Mutation {
+    /// All of them.
+    pub const ALL: [Self; 16] = [
+        Self::ForgetGrants,
+        Self::LeaseFromReceipt,
+        Self::ShortReassign,
+        Self::Drift,
+        Self::SessionBeforeDead,
+        Self::StoppedEarly,
+        Self::IgnoreTerm,
+        Self::ReuseGeneration,
+        Self::ForgetF1,
+        Self::DropFenceFirst,
+        Self::ForgetF2,
+        Self::ForgetF3,
+        Self::ForgetF4,
+        Self::ForgetF5,
+        Self::HeldForgotten,
+        Self::SkipFence,
+    ];
+}

@@ -18,6 +18,7 @@ may_name() {
     dray-simulation) echo dray-model dray-machine dray-session ;;
     dray-store) echo dray-model ;;
     dray-store-etcd) echo dray-store ;;
+    dray-control) echo dray-model dray-process dray-wire dray-machine dray-store dray-store-etcd ;;
     dray) echo dray-model dray-connect dray-kafka dray-runtime dray-agent dray-devbroker ;;
     *) return 1 ;;
   esac

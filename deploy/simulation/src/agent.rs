@@ -414,7 +414,7 @@ impl World {
         }
         let now = self.agent_now(at);
         let cluster = crate::users::cluster_of(&connector.config);
-        let what = What::LeaveFor { group: connector.uid, dead: dead.clone(), first: true };
+        let what = What::LeaveFor { group: connector.uid, dead: dead.clone() };
         self.request(at, Request { cluster, what, run: None });
         let expel = Expel { group: connector.uid, cluster, dead, clean_since: now, ask_at: now.plus(1_000) };
         self.agents[at].expels.push(expel);
@@ -439,7 +439,7 @@ impl World {
             self.checks.grace_over(group, &dead);
         }
         for (cluster, group, dead) in ask {
-            let what = What::LeaveFor { group, dead, first: false };
+            let what = What::LeaveFor { group, dead };
             self.request(at, Request { cluster, what, run: None });
         }
     }
@@ -536,7 +536,7 @@ impl World {
                 }
             }
             What::Fence(dead) => self.fenced(at, cluster, dead),
-            What::LeaveFor { group, dead, .. } => {
+            What::LeaveFor { group, dead } => {
                 let Answer::Left(left) = answer else { return };
                 let now = self.agent_now(at);
                 let mine = |expel: &&mut Expel| expel.group == group && expel.dead == dead;

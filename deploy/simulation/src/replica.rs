@@ -270,7 +270,9 @@ impl World {
             Event::Valid(until) => Event::Valid(until.plus(leader.skew)),
             other => other,
         };
-        if !matches!(event, Event::Tick | Event::Valid(_)) {
+        let dull = matches!(&event, Event::Tick | Event::Valid(_))
+            || matches!(&event, Event::Message { message: FromAgent::Heartbeat(beat), .. } if beat.changed.is_empty());
+        if !dull {
             let text = &event;
             self.trace.note(self.now, || format!("r{at}"), || format!("< {text:?}"));
         }

@@ -39,7 +39,7 @@ pub(crate) enum What {
     GroupCommit { group: ConnectorUid, member: u64, advance: u64 },
     Leave { group: ConnectorUid, member: u64 },
     /// The members of dead sessions leave; asked again every second until there was none for 10 s.
-    LeaveFor { group: ConnectorUid, dead: Vec<SessionId>, first: bool },
+    LeaveFor { group: ConnectorUid, dead: Vec<SessionId> },
 }
 
 #[derive(Clone, Debug)]
@@ -128,7 +128,7 @@ impl World {
                 kafka.leave(*group, *member);
                 return;
             }
-            What::LeaveFor { group, dead, .. } => Answer::Left(kafka.leave_for(*group, dead)),
+            What::LeaveFor { group, dead } => Answer::Left(kafka.leave_for(*group, dead)),
         };
         if matches!(answer, Answer::Refused) {
             match request.what {
@@ -140,7 +140,8 @@ impl World {
         if let Answer::Left(left) = answer {
             (0..left).for_each(|_| self.coverage.see(Seen::LeftOnBehalf));
         }
-        if !matches!(request.what, What::Heartbeat { .. } | What::Renew { .. }) {
+        let dull = matches!(request.what, What::Heartbeat { .. } | What::Renew { .. } | What::Add { .. } | What::End { .. });
+        if !dull || matches!(answer, Answer::Refused) || late {
             self.trace.note(now, || "k".into(), || format!("{name}: {:?} -> {answer:?}", request.what));
         }
         if let Some(breach) = self.kafka[request.cluster].breaches.first().cloned() {

@@ -11,7 +11,7 @@ may_name() {
     dray-model | dray-process | dray-connect | dray-devbroker) echo ;;
     dray-machine | dray-session | dray-wire) echo dray-model ;;
     dray-converters | dray-transforms | dray-kafka | dray-connector-*) echo dray-connect ;;
-    dray-runtime) echo dray-model dray-connect dray-converters dray-transforms dray-kafka ;;
+    dray-runtime) echo dray-model dray-session dray-connect dray-converters dray-transforms dray-kafka ;;
     dray-agent) echo dray-model dray-connect dray-converters dray-transforms dray-kafka dray-runtime 'dray-connector-*' ;;
     dray-simulation) echo dray-model dray-machine dray-session ;;
     dray-store) echo dray-model ;;

@@ -9,6 +9,7 @@ pub mod crew;
 pub mod dead_letter;
 pub mod decode;
 pub mod encode;
+pub mod expel;
 pub mod gate;
 pub mod guard;
 pub mod instance;

@@ -32,7 +32,10 @@ pub fn sweep(from: u64, seeds: u64, mutation: Option<Mutation>, enough: Option<u
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
     let next = AtomicU64::new(from);
     let stop = AtomicBool::new(false);
-    let options = Options { mutation, ..Options::default() };
+    let options = Options {
+        mutation,
+        ..Options::default()
+    };
     let enough = enough.unwrap_or(ENOUGH);
     let work = || {
         let mut mine = Sweep::default();
@@ -75,15 +78,29 @@ pub fn sweep(from: u64, seeds: u64, mutation: Option<Mutation>, enough: Option<u
 /// A failing seed for people: what, how to see it again, and the end of its trace.
 #[must_use]
 pub fn report(seed: u64, mutation: Option<Mutation>, whole_trace: bool) -> String {
-    let outcome = run(seed, Options { mutation, trace: true, whole_trace });
+    let outcome = run(
+        seed,
+        Options {
+            mutation,
+            trace: true,
+            whole_trace,
+        },
+    );
     let mut text = String::new();
     for line in &outcome.trace {
         let _ = writeln!(text, "{line}");
     }
     let ended = outcome.ended_at;
     let _ = match outcome.failure {
-        Some(failure) => writeln!(text, "seed {seed} fails after {ended} virtual ms: {failure}\nreplay: make soak SEEDS=1 FROM={seed} TRACE=1"),
-        None => writeln!(text, "seed {seed} passes, after {ended} virtual ms and {} steps", outcome.steps),
+        Some(failure) => writeln!(
+            text,
+            "seed {seed} fails after {ended} virtual ms: {failure}\nreplay: make soak SEEDS=1 FROM={seed} TRACE=1"
+        ),
+        None => writeln!(
+            text,
+            "seed {seed} passes, after {ended} virtual ms and {} steps",
+            outcome.steps
+        ),
     };
     text
 }

@@ -11,7 +11,9 @@ use crate::runs::{Kind, Phase, Run};
 use crate::world::{Input, Item, World};
 use crate::{AGENTS, Time};
 use dray_model::message::{AssignedConnector, CommandWhat, DeadSession, FromAgent, Order, Owned, Plugin, PluginKind};
-use dray_model::{AgentId, AgentNumber, AgentSession, Capacity, Instance, KafkaCluster, LeasePolicy, Millis, SessionId};
+use dray_model::{
+    AgentId, AgentNumber, AgentSession, Capacity, Instance, KafkaCluster, LeasePolicy, Millis, SessionId,
+};
 use dray_session::{self as session, Effect, Event, Gate, Identity, Session};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -89,7 +91,11 @@ pub(crate) fn agent_id(slot: usize) -> AgentId {
 }
 
 pub(crate) fn slot_name(slot: usize) -> String {
-    if slot < AGENTS { format!("a{slot}") } else { format!("a{}'", slot % AGENTS) }
+    if slot < AGENTS {
+        format!("a{slot}")
+    } else {
+        format!("a{}'", slot % AGENTS)
+    }
 }
 
 impl Agent {
@@ -101,7 +107,12 @@ impl Agent {
             session: None,
             instance: Instance(0),
             folder: None,
-            gate: Gate { strict_until: Millis(0), fenced_until: Millis(0), shut: true, suspect: true },
+            gate: Gate {
+                strict_until: Millis(0),
+                fenced_until: Millis(0),
+                shut: true,
+                suspect: true,
+            },
             current: None,
             lease: LeasePolicy::default(),
             runs: BTreeMap::new(),
@@ -125,7 +136,11 @@ impl Agent {
 
     /// Whether a task may cause effects.
     pub(crate) fn open(&self, run: &Run, now: Millis) -> bool {
-        let until = if run.strict { self.gate.strict_until } else { self.gate.fenced_until };
+        let until = if run.strict {
+            self.gate.strict_until
+        } else {
+            self.gate.fenced_until
+        };
         !self.gate.shut && now < until
     }
 }
@@ -224,7 +239,9 @@ impl World {
                         self.see(Seen::VerdictStop);
                     }
                 }
-                let back = self.agents[at].current.is_some_and(|current| current.0 == welcome.session);
+                let back = self.agents[at]
+                    .current
+                    .is_some_and(|current| current.0 == welcome.session);
                 self.see(if back { Seen::WelcomeBack } else { Seen::Welcome });
             }
             Order::Assignments(_)
@@ -235,7 +252,13 @@ impl World {
             | Order::Fenced(_)
             | Order::NotLeader(_) => {}
         }
-        self.tell(at, Event::Message { connection: number, message });
+        self.tell(
+            at,
+            Event::Message {
+                connection: number,
+                message,
+            },
+        );
     }
 
     /// Tells the session, and carries out what it wants, one event after the other.
@@ -255,7 +278,9 @@ impl World {
             if !quiet {
                 self.note_agent(at, || format!("< {event:?}"));
             }
-            let Some(session) = &mut self.agents[at].session else { break };
+            let Some(session) = &mut self.agents[at].session else {
+                break;
+            };
             for effect in session.step(now, event) {
                 self.agent_effect(at, effect);
             }
@@ -279,7 +304,13 @@ impl World {
     }
 
     fn carry_out(&mut self, at: usize, effect: Effect) {
-        let heartbeat = matches!(&effect, Effect::Send { message: FromAgent::Heartbeat(_), .. } | Effect::Gate(_));
+        let heartbeat = matches!(
+            &effect,
+            Effect::Send {
+                message: FromAgent::Heartbeat(_),
+                ..
+            } | Effect::Gate(_)
+        );
         if !heartbeat {
             self.note_agent(at, || format!("  > {effect:?}"));
         }
@@ -311,7 +342,14 @@ impl World {
                     begun: now,
                     renewed: now,
                 });
-                self.request(at, Request { cluster, what: What::OpenWriter(session), run: None });
+                self.request(
+                    at,
+                    Request {
+                        cluster,
+                        what: What::OpenWriter(session),
+                        run: None,
+                    },
+                );
             }
             Effect::UseWriter { cluster, session } => self.use_writer(at, cluster_at(&cluster), session),
             Effect::Start { assignment, connector } => self.start_run(at, *assignment, connector),
@@ -345,7 +383,13 @@ impl World {
                 self.check_leaves(at);
                 self.end_agent(at, false);
                 if let Some(back_in) = back_in {
-                    self.after(back_in, Item::RestartAgent { agent: at, folder: true });
+                    self.after(
+                        back_in,
+                        Item::RestartAgent {
+                            agent: at,
+                            folder: true,
+                        },
+                    );
                 }
             }
             Effect::Warn(text) => {
@@ -374,10 +418,20 @@ impl World {
     fn fence(&mut self, at: usize, dead: &[DeadSession], connector: &Arc<AssignedConnector>, done: Event) {
         let cluster = crate::users::cluster_of(&connector.config);
         let name = cluster_name(cluster);
-        let left: Vec<_> = dead.iter().filter(|dead| dead.clusters.contains(&name)).map(|dead| dead.session).collect();
+        let left: Vec<_> = dead
+            .iter()
+            .filter(|dead| dead.clusters.contains(&name))
+            .map(|dead| dead.session)
+            .collect();
         if self.mutation == Some(Mutation::SkipFence) {
             for dead in left {
-                self.tell(at, Event::SessionFenced { dead, cluster: name.clone() });
+                self.tell(
+                    at,
+                    Event::SessionFenced {
+                        dead,
+                        cluster: name.clone(),
+                    },
+                );
             }
             return self.tell(at, done);
         }
@@ -385,13 +439,26 @@ impl World {
             return self.tell(at, done);
         }
         for dead in &left {
-            self.request(at, Request { cluster, what: What::Fence(*dead), run: None });
+            self.request(
+                at,
+                Request {
+                    cluster,
+                    what: What::Fence(*dead),
+                    run: None,
+                },
+            );
         }
         self.agents[at].jobs.push(Job { cluster, left, done });
     }
 
     fn fenced(&mut self, at: usize, cluster: usize, dead: AgentSession) {
-        self.tell(at, Event::SessionFenced { dead, cluster: cluster_name(cluster) });
+        self.tell(
+            at,
+            Event::SessionFenced {
+                dead,
+                cluster: cluster_name(cluster),
+            },
+        );
         let mut done = Vec::new();
         self.agents[at].jobs.retain_mut(|job| {
             if job.cluster == cluster {
@@ -414,9 +481,26 @@ impl World {
         }
         let now = self.agent_now(at);
         let cluster = crate::users::cluster_of(&connector.config);
-        let what = What::LeaveFor { group: connector.uid, dead: dead.clone(), first: true };
-        self.request(at, Request { cluster, what, run: None });
-        let expel = Expel { group: connector.uid, cluster, dead, clean_since: now, ask_at: now.plus(1_000) };
+        let what = What::LeaveFor {
+            group: connector.uid,
+            dead: dead.clone(),
+            first: true,
+        };
+        self.request(
+            at,
+            Request {
+                cluster,
+                what,
+                run: None,
+            },
+        );
+        let expel = Expel {
+            group: connector.uid,
+            cluster,
+            dead,
+            clean_since: now,
+            ask_at: now.plus(1_000),
+        };
         self.agents[at].expels.push(expel);
     }
 
@@ -439,15 +523,29 @@ impl World {
             self.checks.grace_over(group, &dead);
         }
         for (cluster, group, dead) in ask {
-            let what = What::LeaveFor { group, dead, first: false };
-            self.request(at, Request { cluster, what, run: None });
+            let what = What::LeaveFor {
+                group,
+                dead,
+                first: false,
+            };
+            self.request(
+                at,
+                Request {
+                    cluster,
+                    what,
+                    run: None,
+                },
+            );
         }
     }
 
     // --- the session's writers
 
     fn use_writer(&mut self, at: usize, cluster: usize, session: SessionId) {
-        let Some(writer) = self.agents[at].writers[cluster].as_mut().filter(|writer| writer.session == session) else {
+        let Some(writer) = self.agents[at].writers[cluster]
+            .as_mut()
+            .filter(|writer| writer.session == session)
+        else {
             return;
         };
         writer.usable = true;
@@ -501,18 +599,47 @@ impl World {
         let plain: Vec<Entry> = entries.iter().map(|(_, entry)| *entry).collect();
         match producer {
             Some(by) if due => {
-                writer.busy = Some(Busy { entries, commit: true, sent: now });
+                writer.busy = Some(Busy {
+                    entries,
+                    commit: true,
+                    sent: now,
+                });
                 let id = TxnId::Session(session);
-                self.request(at, Request { cluster, what: What::Add { id, by, entries: plain }, run: None });
+                self.request(
+                    at,
+                    Request {
+                        cluster,
+                        what: What::Add { id, by, entries: plain },
+                        run: None,
+                    },
+                );
             }
             Some(by) if renew => {
                 writer.renewed = now;
                 let id = TxnId::Session(session);
-                self.request(at, Request { cluster, what: What::Renew { id, by }, run: None });
+                self.request(
+                    at,
+                    Request {
+                        cluster,
+                        what: What::Renew { id, by },
+                        run: None,
+                    },
+                );
             }
             None if refused && due && !entries.is_empty() => {
-                writer.busy = Some(Busy { entries, commit: true, sent: now });
-                self.request(at, Request { cluster, what: What::Plain(plain), run: None });
+                writer.busy = Some(Busy {
+                    entries,
+                    commit: true,
+                    sent: now,
+                });
+                self.request(
+                    at,
+                    Request {
+                        cluster,
+                        what: What::Plain(plain),
+                        run: None,
+                    },
+                );
             }
             _ => {}
         }
@@ -522,9 +649,20 @@ impl World {
         let cluster = request.cluster;
         match request.what {
             What::OpenWriter(session) => self.writer_opened(at, cluster, session, &answer),
-            What::Add { id: TxnId::Session(session), by, .. } => self.writer_added(at, cluster, session, by, &answer),
-            What::End { id: TxnId::Session(session), by, .. } => self.writer_ended(at, cluster, session, by, &answer),
-            What::Renew { id: TxnId::Session(session), by } => {
+            What::Add {
+                id: TxnId::Session(session),
+                by,
+                ..
+            } => self.writer_added(at, cluster, session, by, &answer),
+            What::End {
+                id: TxnId::Session(session),
+                by,
+                ..
+            } => self.writer_ended(at, cluster, session, by, &answer),
+            What::Renew {
+                id: TxnId::Session(session),
+                by,
+            } => {
                 if matches!(answer, Answer::Refused) {
                     self.writer_refused(at, cluster, session, by);
                 }
@@ -558,7 +696,10 @@ impl World {
     }
 
     fn writer_opened(&mut self, at: usize, cluster: usize, session: SessionId, answer: &Answer) {
-        let Some(writer) = self.agents[at].writers[cluster].as_mut().filter(|writer| writer.session == session) else {
+        let Some(writer) = self.agents[at].writers[cluster]
+            .as_mut()
+            .filter(|writer| writer.session == session)
+        else {
             return;
         };
         writer.busy = None;
@@ -574,7 +715,14 @@ impl World {
                 Some("not authorized".to_owned())
             }
         };
-        self.tell(at, Event::WriterOpened { session, cluster: cluster_name(cluster), refused });
+        self.tell(
+            at,
+            Event::WriterOpened {
+                session,
+                cluster: cluster_name(cluster),
+                refused,
+            },
+        );
         if self.mutation == Some(Mutation::ForgetF2) {
             self.use_writer(at, cluster, session);
         }
@@ -586,19 +734,36 @@ impl World {
         }
         let now = self.agent_now(at);
         let agent = &self.agents[at];
-        let Some(busy) = agent.writers[cluster].as_ref().filter(|w| w.session == session).and_then(|w| w.busy.as_ref())
+        let Some(busy) = agent.writers[cluster]
+            .as_ref()
+            .filter(|w| w.session == session)
+            .and_then(|w| w.busy.as_ref())
         else {
             return;
         };
         // What was killed meanwhile commits nothing any more, nor does what the gate holds back.
-        let allowed = |run: &u64| agent.runs.get(run).is_some_and(|run| run.may_commit() && agent.open(run, now));
+        let allowed = |run: &u64| {
+            agent
+                .runs
+                .get(run)
+                .is_some_and(|run| run.may_commit() && agent.open(run, now))
+        };
         let commit = !agent.gate.shut && busy.entries.iter().all(|(run, _)| allowed(run));
-        let Some(writer) = self.writer(at, cluster, session, by) else { return };
+        let Some(writer) = self.writer(at, cluster, session, by) else {
+            return;
+        };
         let Some(busy) = &mut writer.busy else { return };
         busy.commit = commit;
         busy.sent = now;
         let id = TxnId::Session(session);
-        self.request(at, Request { cluster, what: What::End { id, by, commit }, run: None });
+        self.request(
+            at,
+            Request {
+                cluster,
+                what: What::End { id, by, commit },
+                run: None,
+            },
+        );
     }
 
     fn writer_ended(&mut self, at: usize, cluster: usize, session: SessionId, by: Producer, answer: &Answer) {
@@ -607,13 +772,25 @@ impl World {
         }
         let now = self.agent_now(at);
         let alone = now.since(self.agents[at].last_ack) > 2_000;
-        let Some(busy) = self.writer(at, cluster, session, by).and_then(|writer| writer.busy.take()) else { return };
+        let Some(busy) = self
+            .writer(at, cluster, session, by)
+            .and_then(|writer| writer.busy.take())
+        else {
+            return;
+        };
         if busy.commit {
             if alone {
                 self.see(Seen::Orphan);
             }
             let sent = busy.sent;
-            self.tell(at, Event::WriterCommitted { session, cluster: cluster_name(cluster), sent });
+            self.tell(
+                at,
+                Event::WriterCommitted {
+                    session,
+                    cluster: cluster_name(cluster),
+                    sent,
+                },
+            );
             self.offsets_committed(at, &busy.entries);
         }
     }
@@ -626,15 +803,30 @@ impl World {
 
     fn writer_refused(&mut self, at: usize, cluster: usize, session: SessionId, by: Producer) {
         let forget = self.mutation == Some(Mutation::ForgetF3);
-        let Some(writer) = self.writer(at, cluster, session, by) else { return };
+        let Some(writer) = self.writer(at, cluster, session, by) else {
+            return;
+        };
         writer.busy = None;
         if forget {
             writer.producer = None;
-            return self.request(at, Request { cluster, what: What::OpenWriter(session), run: None });
+            return self.request(
+                at,
+                Request {
+                    cluster,
+                    what: What::OpenWriter(session),
+                    run: None,
+                },
+            );
         }
         if !std::mem::replace(&mut writer.fenced, true) {
             self.see(Seen::WriterFenced);
-            self.tell(at, Event::WriterFenced { session, cluster: cluster_name(cluster) });
+            self.tell(
+                at,
+                Event::WriterFenced {
+                    session,
+                    cluster: cluster_name(cluster),
+                },
+            );
         }
     }
 }
@@ -647,7 +839,11 @@ fn identity(slot: usize, instance: Instance, previous_instance: Option<Instance>
     let plugin = |class: &&str| Plugin {
         class: (*class).try_into().expect("a name"),
         version: "1.0".into(),
-        kind: if *class == "sim.Sink" { PluginKind::Sink } else { PluginKind::Source },
+        kind: if *class == "sim.Sink" {
+            PluginKind::Sink
+        } else {
+            PluginKind::Source
+        },
     };
     Identity {
         cluster: "sim".into(),

@@ -1,12 +1,12 @@
 //! What must hold, checked while the run goes on: I1 to I6 of ARCHITECTURE, *Simulation*, and what the machines promise each other. I2 is
 //! in `kafka`, where commits are accepted; I5's word for each UNASSIGNED is in `replica`, where it is shown.
 
+use crate::Time;
 use crate::agent::name_of;
 use crate::coverage::Seen;
 use crate::mutation::Mutation;
 use crate::runs::{Kind, Phase, Run};
 use crate::world::{Item, World};
-use crate::Time;
 use dray_machine::cluster::{Name, Record, Write};
 use dray_model::message::{FencedWhy, FromAgent, Order, Owned, ToAgent};
 use dray_model::record::{Owner, SHARD_TASKS, Shard};
@@ -75,7 +75,12 @@ impl World {
     pub(crate) fn check_overlap(&mut self, at: usize) {
         let mut breach = None;
         for (id, run) in &self.agents[at].runs {
-            let Some(alive) = self.checks.alive.get(&run.owned.task).filter(|alive| run.strict && alive.len() > 1) else {
+            let Some(alive) = self
+                .checks
+                .alive
+                .get(&run.owned.task)
+                .filter(|alive| run.strict && alive.len() > 1)
+            else {
                 continue;
             };
             if !self.executes(at, *id) {
@@ -89,7 +94,11 @@ impl World {
         }
         if let Some((mine, other, theirs)) = breach {
             let (here, there) = (crate::agent::slot_name(at), crate::agent::slot_name(other));
-            self.fail(format!("I1: {here} executes {} and {there} {}", name_of(mine), name_of(theirs)));
+            self.fail(format!(
+                "I1: {here} executes {} and {there} {}",
+                name_of(mine),
+                name_of(theirs)
+            ));
         }
     }
 
@@ -105,7 +114,10 @@ impl World {
         if now > until && awake {
             if let Some(run) = agent.runs.values().find(|run| run.strict) {
                 let name = name_of(run.owned);
-                self.fail(format!("I1: strict {name} lives {} ms after its lease", now.since(agent.gate.strict_until)));
+                self.fail(format!(
+                    "I1: strict {name} lives {} ms after its lease",
+                    now.since(agent.gate.strict_until)
+                ));
             }
         }
     }
@@ -114,10 +126,16 @@ impl World {
 
     pub(crate) fn check_start(&mut self, at: usize, owned: Owned) {
         self.checks.acted_at = self.now;
-        let older = self.agents[at].runs.values().find(|run| run.owned.task == owned.task && !run.lied);
+        let older = self.agents[at]
+            .runs
+            .values()
+            .find(|run| run.owned.task == owned.task && !run.lied);
         if let Some(older) = older {
             let older = name_of(older.owned);
-            return self.fail(format!("{} starts while {older} is alive in the same process", name_of(owned)));
+            return self.fail(format!(
+                "{} starts while {older} is alive in the same process",
+                name_of(owned)
+            ));
         }
         let again = self.checks.started.iter().any(|(started, _)| *started == owned);
         if again {
@@ -145,7 +163,9 @@ impl World {
             };
             if let Some(stopped) = stopped.iter().find(|stopped| alive(&stopped.owned)) {
                 let name = name_of(stopped.owned);
-                self.fail(format!("rule 8: {name} is reported as stopped while it or an older one is alive"));
+                self.fail(format!(
+                    "rule 8: {name} is reported as stopped while it or an older one is alive"
+                ));
             }
         }
     }
@@ -165,7 +185,9 @@ impl World {
     /// F4: no member of a dead session joins after it was seen out for 10 s. `late`: it was on its way before.
     pub(crate) fn check_join(&mut self, group: ConnectorUid, session: SessionId, late: bool) {
         if !late && self.checks.graced.contains(&(group, session)) {
-            self.fail(format!("F4: a member of dead session {session} joins the group of {group} after its successor's grace"));
+            self.fail(format!(
+                "F4: a member of dead session {session} joins the group of {group} after its successor's grace"
+            ));
         }
     }
 
@@ -215,7 +237,9 @@ impl World {
         let bare = changed.iter().any(|name| !names.contains(*name));
         let double = changed.iter().collect::<BTreeSet<_>>().len() != changed.len();
         if twice || bare || double || changed.len() > 120 || write.compares.len() > 127 {
-            self.fail(format!("r{at} writes what no store takes, or without a compare: {write:?}"));
+            self.fail(format!(
+                "r{at} writes what no store takes, or without a compare: {write:?}"
+            ));
         }
     }
 
@@ -236,10 +260,16 @@ impl World {
         for (name, record) in &write.puts {
             match (name, record) {
                 (Name::Own(connector, _), Record::Own(own)) => {
-                    let old = before.get(name).filter(|(uid, _)| *uid == own.uid).map(|(_, owners)| owners);
+                    let old = before
+                        .get(name)
+                        .filter(|(uid, _)| *uid == own.uid)
+                        .map(|(_, owners)| owners);
                     let strict = self.is_strict(connector);
                     for (number, owner) in &own.owners {
-                        let task = TaskKey { connector: own.uid, number: *number };
+                        let task = TaskKey {
+                            connector: own.uid,
+                            number: *number,
+                        };
                         let old = old.and_then(|owners| owners.get(number)).copied();
                         self.check_owner(at, task, old, *owner, strict);
                     }
@@ -258,7 +288,11 @@ impl World {
                 }
                 (_, Record::Tasks(_)) => {
                     self.see(Seen::TaskSet);
-                    if write.compares.iter().any(|(compared, revision)| compared == name && revision.0 > 0) {
+                    if write
+                        .compares
+                        .iter()
+                        .any(|(compared, revision)| compared == name && revision.0 > 0)
+                    {
                         self.see(Seen::TaskSetChanged);
                     }
                 }
@@ -274,9 +308,14 @@ impl World {
                 _ => {}
             }
             for (number, owner) in &before.get(name).map(|(_, owners)| owners.clone()).unwrap_or_default() {
-                let task = before.get(name).map(|(uid, _)| TaskKey { connector: *uid, number: *number });
+                let task = before.get(name).map(|(uid, _)| TaskKey {
+                    connector: *uid,
+                    number: *number,
+                });
                 if self.may_still_run(owner.session, task) && self.mutation.is_none() {
-                    self.fail(format!("P7: r{at} removes {name:?} while {owner:?} runs {number} and was not declared dead"));
+                    self.fail(format!(
+                        "P7: r{at} removes {name:?} while {owner:?} runs {number} and was not declared dead"
+                    ));
                 }
             }
         }
@@ -292,7 +331,12 @@ impl World {
     }
 
     fn is_strict(&self, connector: &dray_model::ConnectorName) -> bool {
-        match self.store.records.get(&Name::Spec(connector.clone())).map(|entry| &*entry.record) {
+        match self
+            .store
+            .records
+            .get(&Name::Spec(connector.clone()))
+            .map(|entry| &*entry.record)
+        {
             Some(Record::Spec(spec)) => spec.config.get("dray.recovery").is_some_and(|class| class == "strict"),
             _ => false,
         }
@@ -303,7 +347,10 @@ impl World {
         if self.checks.declared.contains(&session) {
             return false;
         }
-        let agents = self.agents.iter().filter(|agent| agent.current.is_some_and(|current| current.0 == session));
+        let agents = self
+            .agents
+            .iter()
+            .filter(|agent| agent.current.is_some_and(|current| current.0 == session));
         let mut runs = agents.flat_map(|agent| agent.runs.values());
         task.is_some_and(|task| runs.any(|run| run.owned.task == task && !run.lied))
     }
@@ -319,10 +366,14 @@ impl World {
             _ => highest.is_none_or(|highest| new.generation > highest),
         };
         if !legal {
-            let text = format!("I4: r{at} stores {new:?} as owner of {task} after {old:?}, and {highest:?} was used already");
+            let text =
+                format!("I4: r{at} stores {new:?} as owner of {task} after {old:?}, and {highest:?} was used already");
             return self.fail(text);
         }
-        self.checks.highest.insert(task, highest.map_or(new.generation, |highest| highest.max(new.generation)));
+        self.checks.highest.insert(
+            task,
+            highest.map_or(new.generation, |highest| highest.max(new.generation)),
+        );
         let Some(old) = old.filter(|_| !same) else { return };
         if self.checks.declared.contains(&old.session) {
             self.see(Seen::Forced);
@@ -333,7 +384,8 @@ impl World {
             self.see(Seen::Move);
         }
         if self.may_still_run(old.session, Some(task)) && self.mutation.is_none() {
-            let text = format!("rule 9: r{at} gives {task} to {new:?} while {old:?} is alive and was not declared dead");
+            let text =
+                format!("rule 9: r{at} gives {task} to {new:?} while {old:?} is alive and was not declared dead");
             self.fail(text);
         }
     }
@@ -360,14 +412,18 @@ impl World {
     /// I5: a task of a STARTED connector has an owner, or people can read why not. Looked at when the leader has had time to see all.
     fn check_reasons(&mut self) {
         let Some(at) = self.leader() else { return };
-        let Some(leader) = self.replicas[at].leader() else { return };
+        let Some(leader) = self.replicas[at].leader() else {
+            return;
+        };
         let settled = self.now > leader.since + 5_000 && self.now > self.store.changed_at + 4_000;
         if !settled || self.replica_now(at) >= leader.valid_until {
             return;
         }
         let mut breach = None;
         for (name, entry) in &self.store.records {
-            let (Name::Spec(name), Record::Spec(spec)) = (name, &*entry.record) else { continue };
+            let (Name::Spec(name), Record::Spec(spec)) = (name, &*entry.record) else {
+                continue;
+            };
             if spec.deleting || spec.target != TargetState::Started {
                 continue;
             }
@@ -375,9 +431,12 @@ impl World {
                 for number in 0..u32::try_from(set.tasks.len()).unwrap_or(u32::MAX) {
                     if self.owner_of(name, number).is_none() {
                         let shown = leader.tasks.get(&(name.clone(), number));
-                        let told = shown.is_some_and(|status| status.state == TaskState::Unassigned && status.trace.is_some());
+                        let told =
+                            shown.is_some_and(|status| status.state == TaskState::Unassigned && status.trace.is_some());
                         if !told {
-                            breach = Some(format!("I5: {name}-{number} has no owner and people are told {shown:?}"));
+                            breach = Some(format!(
+                                "I5: {name}-{number} has no owner and people are told {shown:?}"
+                            ));
                         }
                     }
                 }
@@ -423,7 +482,10 @@ impl World {
                 Ok(()) => "it is never silent".to_owned(),
                 Err(why) => why,
             };
-            self.fail(format!("I6: {} s after the last fault: {why}", self.profile.converged_ms / 1_000));
+            self.fail(format!(
+                "I6: {} s after the last fault: {why}",
+                self.profile.converged_ms / 1_000
+            ));
         }
     }
 
@@ -436,7 +498,10 @@ impl World {
                 (Name::Spec(name), Record::Spec(spec)) => {
                     let uid = spec.uid.ok_or("a connector without uid")?;
                     if spec.deleting {
-                        return Err(format!("{name} is not deleted yet; people are told {:?}", leader.connectors.get(name)));
+                        return Err(format!(
+                            "{name} is not deleted yet; people are told {:?}",
+                            leader.connectors.get(name)
+                        ));
                     }
                     if spec.target == TargetState::Stopped {
                         self.stopped(name, leader.connectors.get(name).map(|status| status.state))?;
@@ -457,7 +522,10 @@ impl World {
                     let wanted = self.users.tasks_of(uid, &spec.config);
                     let stored: Vec<_> = set.tasks.iter().map(|task| task.config.clone()).collect();
                     if set.config_version != spec.config_version || stored != wanted {
-                        return Err(format!("{name} has the tasks of version {}: {stored:?}", set.config_version));
+                        return Err(format!(
+                            "{name} has the tasks of version {}: {stored:?}",
+                            set.config_version
+                        ));
                     }
                     let count = u32::try_from(wanted.len()).expect("few");
                     for number in 0..count {
@@ -468,7 +536,10 @@ impl World {
                     }
                     if let Some(Record::Own(own)) = self.record(&Name::Own(name.clone(), Shard::Tasks(0))) {
                         if own.owners.keys().any(|number| *number >= count) {
-                            return Err(format!("{name} has owners of tasks that it does not have: {:?}", own.owners));
+                            return Err(format!(
+                                "{name} has owners of tasks that it does not have: {:?}",
+                                own.owners
+                            ));
                         }
                     }
                 }
@@ -533,12 +604,26 @@ impl World {
         debug_assert!(task.is_instance() || task.number < SHARD_TASKS);
         let Some(owner) = self.owner_of(name, task.number) else {
             let class = config.get("connector.class").map_or("", String::as_str);
-            let could = if class == "sim.Rare" { 0..2 } else { 0..crate::AGENT_SLOTS };
-            let could = could.into_iter().any(|slot| self.agents[slot].process.up && self.is_active(slot));
-            return if could { Err(format!("{name}: {task} has no owner")) } else { Ok(false) };
+            let could = if class == "sim.Rare" {
+                0..2
+            } else {
+                0..crate::AGENT_SLOTS
+            };
+            let could = could
+                .into_iter()
+                .any(|slot| self.agents[slot].process.up && self.is_active(slot));
+            return if could {
+                Err(format!("{name}: {task} has no owner"))
+            } else {
+                Ok(false)
+            };
         };
         let current = (owner.session, owner.agent);
-        let Some(agent) = self.agents.iter().find(|agent| agent.process.up && agent.current == Some(current)) else {
+        let Some(agent) = self
+            .agents
+            .iter()
+            .find(|agent| agent.process.up && agent.current == Some(current))
+        else {
             return Err(format!("{name}: {task} is owned by {owner:?}, which is not there"));
         };
         let Some(run) = agent.runs.values().find(|run| run.owned.task == task) else {
@@ -551,7 +636,10 @@ impl World {
             Ok(true)
         } else {
             let (phase, generation) = (run.phase, run.owned.generation);
-            Err(format!("{name}: {task} is {phase:?} under {generation}, paused: {}, at {owner:?}", run.is_paused()))
+            Err(format!(
+                "{name}: {task} is {phase:?} under {generation}, paused: {}, at {owner:?}",
+                run.is_paused()
+            ))
         }
     }
 

@@ -38,7 +38,11 @@ impl World {
                 self.see(Seen::AgentCutOneWay);
                 let up = self.random.permille(500);
                 for link in &mut self.network.links[agent] {
-                    *(if up { &mut link.up_blocked_until } else { &mut link.down_blocked_until }) = self.now + long;
+                    *(if up {
+                        &mut link.up_blocked_until
+                    } else {
+                        &mut link.down_blocked_until
+                    }) = self.now + long;
                 }
             }
             Fault::KafkaCut => {
@@ -61,7 +65,11 @@ impl World {
                 }
             }
             Fault::ReplicaCrash => self.replica_fault(fault, replica, long),
-            Fault::StoreCut | Fault::StoreDown | Fault::StoreFull | Fault::LeaseRevoked | Fault::WatchDropped
+            Fault::StoreCut
+            | Fault::StoreDown
+            | Fault::StoreFull
+            | Fault::LeaseRevoked
+            | Fault::WatchDropped
             | Fault::RepliesLost => self.store_fault(fault, replica, long),
         }
     }
@@ -78,7 +86,11 @@ impl World {
 
     fn agent_fault(&mut self, fault: Fault, agent: usize, long: Time) {
         let up = self.agents[agent].process.up;
-        let wait = if self.random.permille(500) { self.random.range(200, 2_500) } else { long };
+        let wait = if self.random.permille(500) {
+            self.random.range(200, 2_500)
+        } else {
+            long
+        };
         match fault {
             Fault::AgentCrash if up => {
                 self.see(Seen::AgentCrash);
@@ -105,7 +117,11 @@ impl World {
             }
             Fault::AgentLeave if up => {
                 let back = self.random.permille(700);
-                self.agents[agent].back_in = Some(if back { self.random.range(200, 4_000) } else { long.max(9_000) });
+                self.agents[agent].back_in = Some(if back {
+                    self.random.range(200, 4_000)
+                } else {
+                    long.max(9_000)
+                });
                 let back_in_ms = back.then_some(20_000);
                 self.to_agent(agent, 0, Input::Leave(back_in_ms));
             }
@@ -154,7 +170,11 @@ impl World {
                 }
             }
             _ => {
-                self.see(if fault == Fault::LeaderCrash { Seen::LeaderCrash } else { Seen::ReplicaCrash });
+                self.see(if fault == Fault::LeaderCrash {
+                    Seen::LeaderCrash
+                } else {
+                    Seen::ReplicaCrash
+                });
                 self.replicas[replica].process.end();
                 self.replicas[replica].role = crate::replica::Role::Follower;
                 let host_gone = self.random.permille(300);

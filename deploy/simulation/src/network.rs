@@ -61,14 +61,22 @@ pub(crate) struct Network {
 
 impl Default for Network {
     fn default() -> Self {
-        Self { connections: Vec::new(), links: [[Link::default(); REPLICAS]; AGENT_SLOTS] }
+        Self {
+            connections: Vec::new(),
+            links: [[Link::default(); REPLICAS]; AGENT_SLOTS],
+        }
     }
 }
 
 impl World {
     fn blocked(&self, agent: usize, replica: usize, way: Way) -> bool {
         let link = &self.network.links[agent][replica];
-        self.now < if way == Way::Up { link.up_blocked_until } else { link.down_blocked_until }
+        self.now
+            < if way == Way::Up {
+                link.up_blocked_until
+            } else {
+                link.down_blocked_until
+            }
     }
 
     fn delay(&mut self, agent: usize, replica: usize) -> Time {
@@ -81,7 +89,10 @@ impl World {
 
     /// An agent opens a stream; the attempt arrives after a while.
     pub(crate) fn dial(&mut self, agent: usize, number: session::ConnectionId, endpoints: &[String]) {
-        let named: Vec<usize> = endpoints.iter().filter_map(|name| name.strip_prefix('r')?.parse().ok()).collect();
+        let named: Vec<usize> = endpoints
+            .iter()
+            .filter_map(|name| name.strip_prefix('r')?.parse().ok())
+            .collect();
         let replica = if named.is_empty() {
             self.agents[agent].next_endpoint = (self.agents[agent].next_endpoint + 1) % REPLICAS;
             self.agents[agent].next_endpoint
@@ -90,7 +101,15 @@ impl World {
         };
         let delay = self.delay(agent, replica);
         let life = self.agents[agent].process.life;
-        self.after(delay, Item::Dialled { agent, life, number, replica });
+        self.after(
+            delay,
+            Item::Dialled {
+                agent,
+                life,
+                number,
+                replica,
+            },
+        );
     }
 
     pub(crate) fn dialled(&mut self, agent: usize, life: u64, number: session::ConnectionId, replica: usize) {
@@ -99,7 +118,11 @@ impl World {
         }
         let blocked = self.blocked(agent, replica, Way::Up) || self.blocked(agent, replica, Way::Down);
         if blocked || !self.replicas[replica].process.up {
-            let after = if blocked { self.random.range(500, 5_000) } else { self.random.range(1, 50) };
+            let after = if blocked {
+                self.random.range(500, 5_000)
+            } else {
+                self.random.range(1, 50)
+            };
             return self.to_agent(agent, after, Input::Disconnected(number));
         }
         let patience = self.random.range(8_000, 20_000);
@@ -135,7 +158,11 @@ impl World {
         let delay = self.delay(agent, replica);
         let now = self.now;
         let connection = &mut self.network.connections[at];
-        let stream = if way == Way::Up { &mut connection.up } else { &mut connection.down };
+        let stream = if way == Way::Up {
+            &mut connection.up
+        } else {
+            &mut connection.down
+        };
         let ready = (now + delay).max(stream.last);
         stream.last = ready;
         stream.queue.push_back((ready, payload));
@@ -152,8 +179,16 @@ impl World {
         let now = self.now;
         let connection = &mut self.network.connections[at];
         let (patience, number) = (connection.patience, connection.number);
-        let open = if way == Way::Up { connection.replica_open } else { connection.agent_open };
-        let stream = if way == Way::Up { &mut connection.up } else { &mut connection.down };
+        let open = if way == Way::Up {
+            connection.replica_open
+        } else {
+            connection.agent_open
+        };
+        let stream = if way == Way::Up {
+            &mut connection.up
+        } else {
+            &mut connection.down
+        };
         if !open {
             stream.queue.clear();
             stream.pumping = false;
@@ -235,14 +270,20 @@ impl World {
     /// Connections that an end still believes in.
     pub(crate) fn open_connections(&self) -> Vec<usize> {
         let all = self.network.connections.iter().enumerate();
-        all.filter(|(_, c)| c.agent_open || c.replica_open).map(|(at, _)| at).collect()
+        all.filter(|(_, c)| c.agent_open || c.replica_open)
+            .map(|(at, _)| at)
+            .collect()
     }
 
     /// A process is gone: its ends are, and the others notice – soon when its host lives, else when pings stay away.
     pub(crate) fn ends_gone(&mut self, is_gone: impl Fn(&Connection) -> bool, host_gone: bool) {
         for at in self.open_connections() {
             if is_gone(&self.network.connections[at]) {
-                let after = if host_gone { self.random.range(8_000, 20_000) } else { self.random.range(1, 100) };
+                let after = if host_gone {
+                    self.random.range(8_000, 20_000)
+                } else {
+                    self.random.range(1, 100)
+                };
                 self.break_connection_in(at, after, after);
             }
         }
@@ -251,7 +292,11 @@ impl World {
     /// Half of a connection breaks.
     pub(crate) fn half_open(&mut self, at: usize) {
         let late = self.random.range(5_000, 20_000);
-        let (agent_after, replica_after) = if self.random.permille(500) { (1, late) } else { (late, 1) };
+        let (agent_after, replica_after) = if self.random.permille(500) {
+            (1, late)
+        } else {
+            (late, 1)
+        };
         self.coverage.see(Seen::HalfOpen);
         self.break_connection_in(at, agent_after, replica_after);
     }

@@ -86,7 +86,12 @@ impl Profile {
         let mut timing = Timing::default();
         if quick {
             // 15 >= (10 + 2) * 1.05 / 0.95: legal, and three times as much happens in a run.
-            timing.lease = LeasePolicy { suspect_ms: 7_000, lease_ms: 10_000, stop_ms: 2_000, ..timing.lease };
+            timing.lease = LeasePolicy {
+                suspect_ms: 7_000,
+                lease_ms: 10_000,
+                stop_ms: 2_000,
+                ..timing.lease
+            };
             timing.reassign_ms = 15_000;
             timing.graceful_ms = 3_000;
         }
@@ -120,7 +125,9 @@ impl Profile {
             connectors: random.range(2, 5),
             clocks,
             id_expiry: random.permille(200).then_some(20_000),
-            forbidden: (0..AGENT_SLOTS).map(|_| some_forbidden && random.permille(300)).collect(),
+            forbidden: (0..AGENT_SLOTS)
+                .map(|_| some_forbidden && random.permille(300))
+                .collect(),
             silence_ms: if random.permille(250) { 80_000 } else { 15_000 },
             converged_ms: if quick { 200_000 } else { 400_000 },
         }

@@ -71,9 +71,17 @@ impl Store {
             spec.uid = std::num::NonZeroU64::new(created).map(Into::into);
         }
         let record = Rc::new(record);
-        self.log.push(Logged::Record(name.clone(), self.revision, Some(record.clone())));
+        self.log
+            .push(Logged::Record(name.clone(), self.revision, Some(record.clone())));
         let modified = self.revision;
-        self.records.insert(name, Entry { created, modified, record });
+        self.records.insert(
+            name,
+            Entry {
+                created,
+                modified,
+                record,
+            },
+        );
     }
 
     /// A leader's transaction.
@@ -113,7 +121,11 @@ impl Store {
         }
         self.revision += 1;
         let term = self.revision;
-        self.leader = Some(LeaderKey { term, replica, expires: now + LEADER_TTL_MS });
+        self.leader = Some(LeaderKey {
+            term,
+            replica,
+            expires: now + LEADER_TTL_MS,
+        });
         self.log.push(Logged::Leader(Some((term, replica))));
         Ok(term)
     }
@@ -143,7 +155,8 @@ impl Store {
 
     pub(crate) fn list(&self) -> BTreeMap<Name, (u64, Rc<Record>)> {
         let all = self.records.iter();
-        all.map(|(name, entry)| (name.clone(), (entry.modified, entry.record.clone()))).collect()
+        all.map(|(name, entry)| (name.clone(), (entry.modified, entry.record.clone())))
+            .collect()
     }
 }
 
@@ -155,7 +168,10 @@ pub(crate) fn snapshot(cache: &Cache) -> Snapshot {
         revision: Revision(*revision),
         record: (**record).clone(),
     };
-    cache.iter().map(|(name, entry)| (name.clone(), stored(entry))).collect()
+    cache
+        .iter()
+        .map(|(name, entry)| (name.clone(), stored(entry)))
+        .collect()
 }
 
 /// What a replica that lists again tells its machine: deletions at the revision of the list, and only the last of several puts.
@@ -171,12 +187,20 @@ pub(crate) fn difference(old: &Cache, new: &Cache, revision: u64) -> Vec<Change>
         .collect();
     for (name, (_, before)) in old {
         match new.get(name) {
-            None => changes.push(Change { name: name.clone(), revision: Revision(revision), record: None }),
+            None => changes.push(Change {
+                name: name.clone(),
+                revision: Revision(revision),
+                record: None,
+            }),
             // Of a connector that was deleted and created again the deletion is told first.
             Some((modified, after)) => {
                 if let (Record::Spec(before), Record::Spec(after)) = (&**before, &**after) {
                     if before.uid != after.uid {
-                        changes.push(Change { name: name.clone(), revision: Revision(modified - 1), record: None });
+                        changes.push(Change {
+                            name: name.clone(),
+                            revision: Revision(modified - 1),
+                            record: None,
+                        });
                     }
                 }
             }

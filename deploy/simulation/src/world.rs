@@ -23,21 +23,56 @@ use std::collections::BinaryHeap;
 
 /// What is due.
 pub(crate) enum Item {
-    Agent { agent: usize, life: u64, input: Input },
-    Replica { replica: usize, life: u64, said: Said },
+    Agent {
+        agent: usize,
+        life: u64,
+        input: Input,
+    },
+    Replica {
+        replica: usize,
+        life: u64,
+        said: Said,
+    },
     ResumeAgent(usize, u64),
     ResumeReplica(usize, u64),
-    RestartAgent { agent: usize, folder: bool },
+    RestartAgent {
+        agent: usize,
+        folder: bool,
+    },
     RestartReplica(usize),
-    Dialled { agent: usize, life: u64, number: session::ConnectionId, replica: usize },
-    Pump { connection: usize, way: Way },
+    Dialled {
+        agent: usize,
+        life: u64,
+        number: session::ConnectionId,
+        replica: usize,
+    },
+    Pump {
+        connection: usize,
+        way: Way,
+    },
     /// A request is at the door of a Kafka cluster.
-    AtKafka { agent: usize, life: u64, request: Box<Request>, late: bool },
+    AtKafka {
+        agent: usize,
+        life: u64,
+        request: Box<Request>,
+        late: bool,
+    },
     /// A replica's call is at the door of the store.
-    AtStore { replica: usize, life: u64, call: StoreCall },
+    AtStore {
+        replica: usize,
+        life: u64,
+        call: StoreCall,
+    },
     /// The log up to here is on its way to a replica.
-    Watch { replica: usize, life: u64, upto: usize },
-    Relist { replica: usize, life: u64 },
+    Watch {
+        replica: usize,
+        life: u64,
+        upto: usize,
+    },
+    Relist {
+        replica: usize,
+        life: u64,
+    },
     Fault,
     User,
     Lease,
@@ -131,8 +166,13 @@ impl World {
             ppm: profile.clocks[at],
         };
         let replicas = (0..REPLICAS).map(|at| Replica::new(clock(at, &mut random))).collect();
-        let agents = (0..AGENT_SLOTS).map(|at| Agent::new(clock(REPLICAS + at, &mut random))).collect();
-        let kafka = || Kafka { id_expiry: profile.id_expiry, ..Kafka::default() };
+        let agents = (0..AGENT_SLOTS)
+            .map(|at| Agent::new(clock(REPLICAS + at, &mut random)))
+            .collect();
+        let kafka = || Kafka {
+            id_expiry: profile.id_expiry,
+            ..Kafka::default()
+        };
         let mut world = Self {
             now: 0,
             due: BinaryHeap::new(),
@@ -205,9 +245,19 @@ impl World {
                     self.start_replica(replica);
                 }
             }
-            Item::Dialled { agent, life, number, replica } => self.dialled(agent, life, number, replica),
+            Item::Dialled {
+                agent,
+                life,
+                number,
+                replica,
+            } => self.dialled(agent, life, number, replica),
             Item::Pump { connection, way } => self.pump(connection, way),
-            Item::AtKafka { agent, life, request, late } => self.at_kafka(agent, life, request, late),
+            Item::AtKafka {
+                agent,
+                life,
+                request,
+                late,
+            } => self.at_kafka(agent, life, request, late),
             Item::AtStore { replica, life, call } => self.at_store(replica, life, call),
             Item::Watch { replica, life, upto } => self.watch_arrives(replica, life, upto),
             Item::Relist { replica, life } => self.to_replica_of_life(replica, life, Said::Relist),
@@ -221,7 +271,11 @@ impl World {
 
     pub(crate) fn after(&mut self, wait: Time, item: Item) {
         self.order += 1;
-        let due = Due { at: self.now + wait, order: self.order, item };
+        let due = Due {
+            at: self.now + wait,
+            order: self.order,
+            item,
+        };
         self.due.push(Reverse(due));
     }
 
@@ -295,7 +349,10 @@ impl World {
         let inbox = std::mem::take(&mut process.inbox);
         self.note_replica(replica, || "resumes".into());
         for said in inbox {
-            if self.replicas[replica].process.up && self.replicas[replica].process.life == life && self.failure.is_none() {
+            if self.replicas[replica].process.up
+                && self.replicas[replica].process.life == life
+                && self.failure.is_none()
+            {
                 self.replica_on(replica, said);
             }
         }

@@ -149,10 +149,11 @@ async fn another_sessions_open_transaction_hides_no_offsets() {
         .expect("a tail");
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let read = tail.read_to_end(Duration::from_secs(1), &mut |_| {
-            panic!("nothing is committed up to there")
-        });
-        let error = read.await.expect_err("it is open");
+        let mut visit = |_: TailRecord<'_>| panic!("nothing is committed up to there");
+        let error = tail
+            .read_to_end(Duration::from_secs(1), &mut visit)
+            .await
+            .expect_err("it is open");
         assert!(error.is_retriable() && Instant::now() < deadline, "{error}");
         // A busy broker may take the second for less.
         if error.code == "OPEN_TRANSACTION" {

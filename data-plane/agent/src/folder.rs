@@ -78,7 +78,11 @@ impl DataFolder {
         let previous = match text.trim() {
             // New, or a process that ended before it had written itself down: it had told nobody its number either.
             "" => None,
-            text => Some(u128::from_str_radix(text, 16).map(Instance).map_err(|_| Error::Unreadable(path.clone()))?),
+            text => Some(
+                u128::from_str_radix(text, 16)
+                    .map(Instance)
+                    .map_err(|_| Error::Unreadable(path.clone()))?,
+            ),
         };
         // Always as long as before, so that a write that is cut short is found out.
         file.rewind().map_err(io("write", &path))?;
@@ -105,14 +109,23 @@ mod tests {
         // A second open of the file is another lock holder, as another process would be.
         assert!(matches!(DataFolder::open(&inner, Instance(2)), Err(Error::InUse(_))));
         drop(first);
-        assert_eq!(DataFolder::open(&inner, Instance(2)).unwrap().previous, Some(Instance(1)));
+        assert_eq!(
+            DataFolder::open(&inner, Instance(2)).unwrap().previous,
+            Some(Instance(1))
+        );
     }
 
     #[test]
     fn a_foreign_file_is_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("instance"), "hello").unwrap();
-        assert!(matches!(DataFolder::open(folder.path(), Instance(2)), Err(Error::Unreadable(_))));
-        assert_eq!(std::fs::read_to_string(folder.path().join("instance")).unwrap(), "hello");
+        assert!(matches!(
+            DataFolder::open(folder.path(), Instance(2)),
+            Err(Error::Unreadable(_))
+        ));
+        assert_eq!(
+            std::fs::read_to_string(folder.path().join("instance")).unwrap(),
+            "hello"
+        );
     }
 }

@@ -1,6 +1,16 @@
-//! The plugins that an agent has, the files that `dray standalone` reads, and the thin driver that runs them.
+//! An agent: its session with the control plane and the tasks that run under it; and the thin driver of `dray standalone`.
 
+pub mod agent;
+pub mod fence;
 pub mod files;
+pub mod folder;
+mod host;
+pub mod inventory;
+mod kafka;
+mod keeper;
+pub mod link;
+mod load;
 pub mod plugins;
+pub mod settings;
 pub mod standalone;
 pub mod transform_test;

@@ -484,7 +484,6 @@ impl World {
         let what = What::LeaveFor {
             group: connector.uid,
             dead: dead.clone(),
-            first: true,
         };
         self.request(
             at,
@@ -523,11 +522,7 @@ impl World {
             self.checks.grace_over(group, &dead);
         }
         for (cluster, group, dead) in ask {
-            let what = What::LeaveFor {
-                group,
-                dead,
-                first: false,
-            };
+            let what = What::LeaveFor { group, dead };
             self.request(
                 at,
                 Request {
@@ -674,7 +669,7 @@ impl World {
                 }
             }
             What::Fence(dead) => self.fenced(at, cluster, dead),
-            What::LeaveFor { group, dead, .. } => {
+            What::LeaveFor { group, dead } => {
                 let Answer::Left(left) = answer else { return };
                 let now = self.agent_now(at);
                 let mine = |expel: &&mut Expel| expel.group == group && expel.dead == dead;

@@ -81,7 +81,7 @@ pub(crate) struct Kafka {
     accepted_of: BTreeMap<TaskKey, Generation>,
     groups: BTreeMap<ConnectorUid, Group>,
     members: u64,
-    pub(crate) id_expiry: Option<Time>,
+    id_expiry: Option<Time>,
     /// Breaches of I2, in words.
     pub(crate) breaches: Vec<String>,
     pub(crate) timeouts: u64,
@@ -102,6 +102,14 @@ struct Member {
 }
 
 impl Kafka {
+    /// `id_expiry`: `transactional.id.expiration.ms`, when it matters.
+    pub(crate) fn new(id_expiry: Option<Time>) -> Self {
+        Self {
+            id_expiry,
+            ..Self::default()
+        }
+    }
+
     /// InitProducerId: fences whoever had the id, and aborts its transaction.
     pub(crate) fn init(&mut self, now: Time, id: TxnId) -> Producer {
         self.finish(id, State::Aborted);
@@ -312,17 +320,6 @@ impl Kafka {
         let before = group.members.len();
         group.retain(|member| !sessions.contains(&member.session));
         (before - group.members.len()) as u64
-    }
-
-    pub(crate) fn members_of(&self, group: ConnectorUid, sessions: &[SessionId]) -> usize {
-        let group = self.groups.get(&group);
-        group.map_or(0, |group| {
-            group
-                .members
-                .values()
-                .filter(|member| sessions.contains(&member.session))
-                .count()
-        })
     }
 
     /// A sink commits what it has put since.

@@ -21,12 +21,14 @@ mod replica;
 mod requests;
 mod runs;
 mod store;
+mod sweep;
 mod trace;
 mod users;
 mod world;
 
 pub use coverage::{Coverage, Seen};
 pub use mutation::Mutation;
+pub use sweep::{Sweep, report, sweep};
 
 use trace::Trace;
 use world::World;

@@ -84,7 +84,7 @@ pub(crate) struct Replica {
     pub(crate) role: Role,
     cache: Cache,
     /// How far in the log of the store it has watched.
-    seen: usize,
+    pub(crate) seen: usize,
     /// … and the revision there.
     revision: u64,
     watching: bool,
@@ -123,6 +123,13 @@ pub(crate) struct Leader {
     skew: u64,
     pub(crate) tasks: BTreeMap<(ConnectorName, u32), ShownStatus<TaskState>>,
     pub(crate) connectors: BTreeMap<ConnectorName, ShownStatus<ConnectorState>>,
+}
+
+impl Leader {
+    /// Something that it wants written is not decided.
+    pub(crate) fn is_writing(&self) -> bool {
+        !self.writes.is_empty()
+    }
 }
 
 struct Pending {
@@ -323,7 +330,9 @@ impl World {
             Event::Valid(until) => Event::Valid(until.plus(leader.skew)),
             other => other,
         };
-        if !matches!(event, Event::Tick | Event::Valid(_)) {
+        let dull = matches!(&event, Event::Tick | Event::Valid(_))
+            || matches!(&event, Event::Message { message: FromAgent::Heartbeat(beat), .. } if beat.changed.is_empty());
+        if !dull {
             let text = &event;
             self.trace.note(self.now, || format!("r{at}"), || format!("< {text:?}"));
         }

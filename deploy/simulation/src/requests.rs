@@ -72,7 +72,6 @@ pub(crate) enum What {
     LeaveFor {
         group: ConnectorUid,
         dead: Vec<SessionId>,
-        first: bool,
     },
 }
 
@@ -190,7 +189,7 @@ impl World {
                 kafka.leave(*group, *member);
                 return;
             }
-            What::LeaveFor { group, dead, .. } => Answer::Left(kafka.leave_for(*group, dead)),
+            What::LeaveFor { group, dead } => Answer::Left(kafka.leave_for(*group, dead)),
         };
         if matches!(answer, Answer::Refused) {
             match request.what {
@@ -202,7 +201,16 @@ impl World {
         if let Answer::Left(left) = answer {
             (0..left).for_each(|_| self.coverage.see(Seen::LeftOnBehalf));
         }
-        if !matches!(request.what, What::Heartbeat { .. } | What::Renew { .. }) {
+        let dull = !matches!(
+            request.what,
+            What::OpenWriter(_)
+                | What::Fence(_)
+                | What::OpenTask(_)
+                | What::Read { .. }
+                | What::Join { .. }
+                | What::LeaveFor { .. }
+        );
+        if !dull || matches!(answer, Answer::Refused) || late {
             self.trace.note(
                 now,
                 || "k".into(),

@@ -169,10 +169,7 @@ impl World {
         let agents = (0..AGENT_SLOTS)
             .map(|at| Agent::new(clock(REPLICAS + at, &mut random)))
             .collect();
-        let kafka = || Kafka {
-            id_expiry: profile.id_expiry,
-            ..Kafka::default()
-        };
+        let kafka = || Kafka::new(profile.id_expiry);
         let mut world = Self {
             now: 0,
             due: BinaryHeap::new(),

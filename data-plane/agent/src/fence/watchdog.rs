@@ -1,7 +1,7 @@
 //! Ends the process when strict tasks outlive their lease: a stalled runtime cannot prolong it.
 
-use super::Clock;
 use dray_model::Millis;
+use dray_runtime::gate::boottime;
 use rustix::process::{Signal, getpid, kill_process};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -26,8 +26,8 @@ impl Watchdog {
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn start(clock: Clock) -> std::io::Result<Self> {
-        Self::start_with(clock, || {
+    pub fn start() -> std::io::Result<Self> {
+        Self::start_with(|| {
             eprintln!("dray-agent: tasks outlived their lease and cannot be stopped; the process kills itself");
             // `exit` would run the handlers of libraries, which may wait for what is stuck.
             if let Err(error) = kill_process(getpid(), Signal::KILL) {
@@ -36,7 +36,7 @@ impl Watchdog {
         })
     }
 
-    fn start_with(clock: Clock, end: impl FnOnce() + Send + 'static) -> std::io::Result<Self> {
+    fn start_with(end: impl FnOnce() + Send + 'static) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             deadline: AtomicU64::new(Millis::NEVER.0),
             ended: AtomicBool::new(false),
@@ -45,7 +45,7 @@ impl Watchdog {
         let own = shared.clone();
         let thread = std::thread::Builder::new().name("dray-watchdog".to_owned());
         let thread = thread.spawn(move || {
-            if own.watch(clock) {
+            if own.watch() {
                 end();
             }
         })?;
@@ -63,17 +63,20 @@ impl Watchdog {
 
 impl Shared {
     /// Returns true when the deadline has passed, false when it was told to end.
-    fn watch(&self, clock: Clock) -> bool {
+    fn watch(&self) -> bool {
         let (lock, wake) = &self.wake;
         let mut guard = lock.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             if self.ended.load(Ordering::Acquire) {
                 return false;
             }
-            if clock.now().0 > self.deadline.load(Ordering::Acquire) {
+            if boottime().0 > self.deadline.load(Ordering::Acquire) {
                 return true;
             }
-            guard = wake.wait_timeout(guard, EVERY).unwrap_or_else(PoisonError::into_inner).0;
+            guard = wake
+                .wait_timeout(guard, EVERY)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
     }
 }
@@ -99,11 +102,11 @@ mod tests {
     #[test]
     fn it_ends_what_outlives_its_lease_and_nothing_else() {
         let (sender, ended) = mpsc::channel();
-        let watchdog = Watchdog::start_with(Clock, move || sender.send(Clock.now()).unwrap()).unwrap();
+        let watchdog = Watchdog::start_with(move || sender.send(boottime()).unwrap()).unwrap();
         // Not yet over, and then put off.
-        watchdog.expect_dead_by(Clock.now().plus(60_000));
+        watchdog.expect_dead_by(boottime().plus(60_000));
         assert!(ended.recv_timeout(2 * EVERY).is_err());
-        let deadline = Clock.now().plus(50);
+        let deadline = boottime().plus(50);
         watchdog.expect_dead_by(deadline);
         assert!(ended.recv_timeout(Duration::from_secs(10)).unwrap() >= deadline);
     }
@@ -111,8 +114,11 @@ mod tests {
     #[test]
     fn it_ends_with_its_owner() {
         let (sender, ended) = mpsc::channel();
-        let watchdog = Watchdog::start_with(Clock, move || sender.send(()).unwrap()).unwrap();
+        let watchdog = Watchdog::start_with(move || sender.send(()).unwrap()).unwrap();
         drop(watchdog);
-        assert!(matches!(ended.recv(), Err(mpsc::RecvError)), "the closure was dropped, not called");
+        assert!(
+            matches!(ended.recv(), Err(mpsc::RecvError)),
+            "the closure was dropped, not called"
+        );
     }
 }

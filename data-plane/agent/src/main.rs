@@ -1,0 +1,74 @@
+//! `dray-agent`: runs connector tasks of a Dray cluster.
+
+use dray_agent::agent::Agent;
+use dray_agent::folder::DataFolder;
+use dray_agent::link::dial_out;
+use dray_agent::plugins;
+use dray_agent::settings::{self, AgentSettings, PROGRAM, Plan};
+use dray_kafka::RdKafka;
+use dray_process::{exit_code, log, notify_ready, notify_stopping, stop_signal};
+use dray_runtime::status::StatusBoard;
+use std::error::Error;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// Threads for calls that block (files, librdkafka's admin requests), however many tasks make them.
+const BLOCKING_THREADS: usize = 24;
+
+fn main() -> ExitCode {
+    let loaded = match dray_process::settings::load::<AgentSettings>(&PROGRAM, settings::SETTINGS) {
+        Ok(loaded) => loaded,
+        Err(stop) => return stop.report(&PROGRAM),
+    };
+    let plan = match loaded.config.validate() {
+        Ok(plan) => plan,
+        Err(error) => {
+            eprintln!("{}: {error}", PROGRAM.name);
+            return ExitCode::from(2);
+        }
+    };
+    if loaded.check_only {
+        eprintln!("{}: the settings are good", PROGRAM.name);
+        return ExitCode::SUCCESS;
+    }
+    log::start(loaded.config.log_format);
+    exit_code(PROGRAM.name, run(&loaded.config, &plan))
+}
+
+fn run(settings: &AgentSettings, plan: &Plan) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let folder = DataFolder::open(&settings.data_dir, settings::new_instance())?;
+    let identity = settings.identity(plan, &folder)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .build()?;
+    let back_in_ms = plan.back_in_ms;
+    let result = runtime.block_on(async {
+        let stop = stop_signal()?;
+        let agent = Agent {
+            identity,
+            endpoints: settings.control.clone(),
+            dial: dial_out(),
+            port: Arc::new(RdKafka::new()),
+            plugins: plugins::all(),
+            offsets: None,
+            board: StatusBoard::default(),
+        };
+        tracing::info!(agent = %agent.identity.agent, cluster = settings.cluster, version = PROGRAM.version, "agent started");
+        notify_ready();
+        agent
+            .run(async move {
+                stop.await;
+                tracing::info!("agent is asked to stop and hands its tasks over");
+                notify_stopping();
+                back_in_ms
+            })
+            .await?;
+        tracing::info!("agent has stopped");
+        Ok(())
+    });
+    // A plugin that blocks a thread must not keep the process: everything that matters was joined before.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    drop(folder); // last: whoever gets the lock may believe that we are gone
+    result
+}

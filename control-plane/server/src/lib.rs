@@ -16,6 +16,8 @@ mod leader;
 mod meta;
 mod presence;
 mod state_file;
+mod worker;
 mod writes;
 
 pub use control::{Config, Control, StartError};
+pub use worker::{WorkerError, WorkerFile};

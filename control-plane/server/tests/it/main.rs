@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)] // tests
 
 mod agent;
+mod binary;
 mod etcd;
 mod memory;
 mod rig;

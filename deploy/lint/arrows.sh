@@ -10,12 +10,15 @@ may_name() {
   case $1 in
     dray-model | dray-process | dray-connect | dray-devbroker) echo ;;
     dray-machine | dray-session | dray-wire) echo dray-model ;;
-    dray-converters | dray-transforms | dray-kafka | dray-connector-*) echo dray-connect ;;
-    dray-runtime) echo dray-model dray-connect dray-converters dray-transforms dray-kafka ;;
-    dray-agent) echo dray-model dray-connect dray-converters dray-transforms dray-kafka dray-runtime 'dray-connector-*' ;;
+    dray-converters | dray-transforms | dray-connector-*) echo dray-connect ;;
+    dray-kafka) echo dray-model dray-connect ;;
+    dray-runtime) echo dray-model dray-session dray-connect dray-converters dray-transforms dray-kafka ;;
+    dray-agent) echo dray-model dray-connect dray-converters dray-transforms dray-kafka dray-runtime \
+      dray-process dray-session dray-wire 'dray-connector-*' ;;
     dray-simulation) echo dray-model dray-machine dray-session ;;
     dray-store) echo dray-model ;;
     dray-store-etcd) echo dray-store ;;
+    dray-control) echo dray-model dray-process dray-wire dray-machine dray-store dray-store-etcd ;;
     dray) echo dray-model dray-connect dray-kafka dray-runtime dray-agent dray-devbroker ;;
     *) return 1 ;;
   esac

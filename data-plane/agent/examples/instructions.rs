@@ -13,7 +13,8 @@ use dray_connect::{ConfigMap, Result, async_trait};
 use dray_converters::{Converter, Input, converter};
 use dray_kafka::fake::FakeKafka;
 use dray_kafka::port::{
-    Ack, Admin, ClientConfig, Consumer, Delivered, KafkaPort, ProduceRecord, ProduceRefused, ProducerLane, TopicTail,
+    Ack, Admin, ClientConfig, Consumer, Delivered, GroupMember, KafkaPort, ProduceRecord, ProduceRefused, ProducerLane,
+    TopicTail, TransactionalProducer,
 };
 use dray_model::{ConnectorName, Generation, TargetState, TaskId};
 use dray_runtime::config::WorkerConfig;
@@ -222,6 +223,7 @@ impl Port {
     }
 }
 
+#[async_trait]
 impl KafkaPort for Port {
     fn producer_lane(&self, _: &ClientConfig, _: usize) -> dray_kafka::Result<Box<dyn ProducerLane>> {
         Ok(Box::new(Lane {
@@ -246,6 +248,38 @@ impl KafkaPort for Port {
 
     fn tail(&self, config: &ClientConfig, topic: &str) -> dray_kafka::Result<Box<dyn TopicTail>> {
         self.fake.tail(config, topic)
+    }
+
+    async fn transactional_producer(
+        &self,
+        config: &ClientConfig,
+        id: &str,
+        timeout: Duration,
+    ) -> dray_kafka::Result<Box<dyn TransactionalProducer>> {
+        self.fake.transactional_producer(config, id, timeout).await
+    }
+
+    async fn fence(&self, config: &ClientConfig, id: &str, timeout: Duration) -> dray_kafka::Result<()> {
+        self.fake.fence(config, id, timeout).await
+    }
+
+    async fn group_members(
+        &self,
+        config: &ClientConfig,
+        group: &str,
+        timeout: Duration,
+    ) -> dray_kafka::Result<Vec<GroupMember>> {
+        self.fake.group_members(config, group, timeout).await
+    }
+
+    async fn leave_on_behalf(
+        &self,
+        config: &ClientConfig,
+        group: &str,
+        members: &[GroupMember],
+        timeout: Duration,
+    ) -> dray_kafka::Result<()> {
+        self.fake.leave_on_behalf(config, group, members, timeout).await
     }
 }
 

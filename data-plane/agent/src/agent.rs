@@ -5,15 +5,16 @@
 
 use crate::fence::Watchdog;
 use crate::host::{Dead, Host};
-use crate::kafka::{Clusters, marker};
+use crate::kafka::Clusters;
 use crate::keeper::Surroundings;
 use crate::link::{Dial, Link};
 use dray_connect::connector::ConnectorPlugin;
 use dray_kafka::port::KafkaPort;
-use dray_model::message::{CommandWhat, Owned};
+use dray_model::message::CommandWhat;
 use dray_model::{AgentSession, ConfigMap, Millis};
 use dray_runtime::config::WorkerConfig;
 use dray_runtime::crew::Crew;
+use dray_runtime::expel::marker;
 use dray_runtime::gate::{Allowed, FenceGate, boottime};
 use dray_runtime::instance::TaskConfigs;
 use dray_runtime::offsets::OffsetStore;
@@ -235,7 +236,7 @@ impl Driver {
                 why: _,
             } => self.with_host(|host| host.stop(owned, Duration::from_millis(u64::from(graceful_ms)))),
             Effect::Kill { owned } => self.with_host(|host| host.kill(owned)),
-            Effect::Checked { owned, keep } => self.checked(owned, keep),
+            Effect::Checked { owned, keep } => tracing::debug!(task = %owned.task, keep, "checked"),
             Effect::Gate(gate) => self.set_gate(gate),
             Effect::Command { id, what } => self.command(id, what),
             Effect::Leave => {}
@@ -304,8 +305,12 @@ impl Driver {
     }
 
     fn set_gate(&self, gate: Gate) {
-        self.gate
-            .set(gate.strict_until, gate.fenced_until, gate.shut, gate.suspect);
+        self.gate.set(Allowed {
+            strict_until: gate.strict_until,
+            fenced_until: gate.fenced_until,
+            shut: gate.shut,
+            suspect: gate.suspect,
+        });
         let strict = self.host.as_ref().is_some_and(Host::has_strict);
         let deadline = if strict {
             gate.strict_until.plus(OUTLIVED_MS)
@@ -313,10 +318,6 @@ impl Driver {
             Millis::NEVER
         };
         self.watchdog.expect_dead_by(deadline);
-    }
-
-    fn checked(&self, owned: Owned, keep: bool) {
-        self.with_host(|host| host.checked(owned, keep));
     }
 
     fn command(&mut self, id: u64, what: CommandWhat) {

@@ -155,7 +155,7 @@ impl Host {
                     owned,
                     state,
                     trace: trace.map(|trace| cut(trace).to_owned()),
-                    restarts: 0,
+                    restarts,
                     cost: None,
                 })
             })

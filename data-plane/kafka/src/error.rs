@@ -12,7 +12,7 @@ pub enum Class {
 }
 
 /// A failure of a Kafka operation.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("{what}: {code} ({message})")]
 pub struct Error {
     /// What was tried, and on what.

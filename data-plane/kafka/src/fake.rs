@@ -4,13 +4,19 @@
 mod consumer;
 mod producer;
 mod topics;
+mod transactions;
 
 use crate::error::{Class, Error, Result};
 use crate::murmur2;
-use crate::port::{Ack, Admin, ClientConfig, Consumer, Delivered, KafkaPort, ProduceRecord, ProducerLane, TopicTail};
+use crate::port::{
+    Ack, Admin, ClientConfig, Consumer, Delivered, GroupMember, KafkaPort, ProduceRecord, ProducerLane, TopicTail,
+    TransactionalProducer,
+};
+use async_trait::async_trait;
 use dray_connect::sink_batch::TopicPartition;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::sync::Notify;
 
 /// A record as the fake keeps it.
@@ -56,6 +62,7 @@ struct Cluster {
     produce_failures: VecDeque<Class>,
     commit_failures: VecDeque<Class>,
     groups: BTreeMap<String, Group>,
+    transactions: transactions::Transactions,
 }
 
 #[derive(Debug, Default)]
@@ -85,6 +92,7 @@ impl Default for Cluster {
             produce_failures: VecDeque::new(),
             commit_failures: VecDeque::new(),
             groups: BTreeMap::new(),
+            transactions: transactions::Transactions::default(),
         }
     }
 }
@@ -323,6 +331,7 @@ fn unknown_topic(what: &str, topic: &str) -> Error {
     }
 }
 
+#[async_trait]
 impl KafkaPort for FakeKafka {
     fn producer_lane(&self, _config: &ClientConfig, quota: usize) -> Result<Box<dyn ProducerLane>> {
         Ok(Box::new(producer::FakeLane::new(Arc::clone(&self.shared), quota)))
@@ -342,6 +351,40 @@ impl KafkaPort for FakeKafka {
 
     fn tail(&self, _config: &ClientConfig, topic: &str) -> Result<Box<dyn TopicTail>> {
         Ok(Box::new(topics::FakeTail::new(Arc::clone(&self.shared), topic)))
+    }
+
+    async fn transactional_producer(
+        &self,
+        _config: &ClientConfig,
+        transactional_id: &str,
+        _timeout: Duration,
+    ) -> Result<Box<dyn TransactionalProducer>> {
+        let epoch = self.shared.change(|cluster| cluster.raise_epoch(transactional_id));
+        Ok(Box::new(transactions::FakeTransactional {
+            shared: Arc::clone(&self.shared),
+            id: transactional_id.to_owned(),
+            epoch,
+        }))
+    }
+
+    async fn fence(&self, _config: &ClientConfig, transactional_id: &str, _timeout: Duration) -> Result<()> {
+        self.shared.change(|cluster| cluster.raise_epoch(transactional_id));
+        Ok(())
+    }
+
+    async fn group_members(&self, _config: &ClientConfig, group: &str, _timeout: Duration) -> Result<Vec<GroupMember>> {
+        Ok(self.shared.lock().members(group))
+    }
+
+    async fn leave_on_behalf(
+        &self,
+        _config: &ClientConfig,
+        group: &str,
+        members: &[GroupMember],
+        _timeout: Duration,
+    ) -> Result<()> {
+        self.shared.change(|cluster| cluster.leave(group, members));
+        Ok(())
     }
 }
 

@@ -5,6 +5,7 @@ pub mod fake;
 pub mod murmur2;
 pub mod port;
 mod rd;
+pub mod session;
 
 pub use error::{Class, Error, Result};
 pub use rd::RdKafka;

@@ -1,7 +1,7 @@
 //! The Kafka port: what the runtime needs of Kafka, batch-shaped, with borrowed records in both directions. Nothing of
 //! a particular client library shows here, so that another implementation can stand behind it.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use async_trait::async_trait;
 use dray_connect::sink_batch::{TimestampType, TopicPartition};
 use std::collections::BTreeMap;
@@ -253,6 +253,9 @@ pub trait Admin: Send + Sync {
 
     /// The settings in force for a topic.
     async fn topic_config(&self, topic: &str, timeout: Duration) -> Result<BTreeMap<String, String>>;
+
+    /// The cluster's own id.
+    async fn cluster_id(&self, timeout: Duration) -> Result<String>;
 }
 
 /// A record of a tailed topic.
@@ -271,7 +274,8 @@ pub struct TailRecord<'a> {
 /// Reads all partitions of a topic from the beginning, without a group.
 #[async_trait]
 pub trait TopicTail: Send {
-    /// Delivers everything up to the high watermarks at the time of the call.
+    /// Delivers everything up to the high watermarks at the time of the call. Where only committed records are read
+    /// (`isolation.level=read_committed`), transactions that are open below them are waited for.
     ///
     /// # Errors
     /// When the broker does not answer within `timeout`; what was delivered stays delivered, call again.
@@ -280,6 +284,52 @@ pub trait TopicTail: Send {
         timeout: Duration,
         visit: &mut (dyn for<'a> FnMut(TailRecord<'a>) + Send),
     ) -> Result<()>;
+}
+
+/// A record of a transaction. Owned: it waits for the transaction before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionRecord {
+    /// Destination topic; the partitioner chooses by key.
+    pub topic: Arc<str>,
+    /// Key bytes.
+    pub key: Vec<u8>,
+    /// Value bytes; none is a tombstone.
+    pub value: Option<Vec<u8>>,
+}
+
+/// What came of a transaction.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// All of it is committed.
+    Committed,
+    /// Nothing of it is committed, surely, and nothing will be. A later try can succeed, unless the error is fatal.
+    Aborted(Error),
+    /// Whether it is committed is not known, and this producer is of no more use.
+    Unknown(Error),
+    /// A newer producer has the transactional id: this one will never commit again. Whether this transaction was committed
+    /// before is not known; the newer one's owner sees it.
+    Fenced(Error),
+}
+
+/// The one producer of a transactional id.
+#[async_trait]
+pub trait TransactionalProducer: Send {
+    /// Opens a transaction, sends these records in it and commits it; returns when that has come to its end, however long
+    /// the broker is away. Nothing is open while nothing is to be committed, so that nobody's reader waits for it.
+    ///
+    /// Dropping the future ends nothing: the transaction goes on, and the next call waits for its end.
+    async fn commit(&mut self, records: Vec<SessionRecord>) -> Outcome;
+}
+
+/// A member of a consumer group, as the group's coordinator describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupMember {
+    /// The member's id.
+    pub id: String,
+    /// The `client.id` it joined with.
+    pub client_id: String,
+    /// It speaks the classic group protocol.
+    pub classic: bool,
 }
 
 /// Makes clients. Settings carry Java names; each implementation translates them.
@@ -297,6 +347,43 @@ pub trait KafkaPort: Send + Sync {
 
     /// A reader of all of one topic.
     fn tail(&self, config: &ClientConfig, topic: &str) -> Result<Box<dyn TopicTail>>;
+
+    /// The id of the cluster that these settings lead to.
+    async fn cluster_id(&self, config: &ClientConfig, timeout: Duration) -> Result<String> {
+        self.admin(config)?.cluster_id(timeout).await
+    }
+
+    /// The producer of a transactional id (`init_transactions`): all earlier ones are fenced, and their open transactions
+    /// aborted, when this returns.
+    ///
+    /// # Errors
+    /// Retriable when a later try can succeed. Any other means that there is none to be had: no permission, for example.
+    async fn transactional_producer(
+        &self,
+        config: &ClientConfig,
+        transactional_id: &str,
+        timeout: Duration,
+    ) -> Result<Box<dyn TransactionalProducer>>;
+
+    /// Fences all producers of a transactional id: their open transactions are aborted, and none of them can commit any
+    /// more, when this returns.
+    ///
+    /// # Errors
+    /// Retriable when a later try can succeed; whether they are fenced is not known then, and fencing again is safe.
+    async fn fence(&self, config: &ClientConfig, transactional_id: &str, timeout: Duration) -> Result<()>;
+
+    /// The members of a consumer group; none when there is no such group.
+    async fn group_members(&self, config: &ClientConfig, group: &str, timeout: Duration) -> Result<Vec<GroupMember>>;
+
+    /// Makes these members leave the group, as if they had said so themselves: their partitions go to others at once, and
+    /// what they commit later is refused. A member that has left already is no error.
+    async fn leave_on_behalf(
+        &self,
+        config: &ClientConfig,
+        group: &str,
+        members: &[GroupMember],
+        timeout: Duration,
+    ) -> Result<()>;
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::{Cluster, FakeKafka, FakeRecord, Shared, scripted};
 use crate::error::{Class, Error, Result};
-use crate::port::{ClientConfig, Consumer, ConsumerEvent, FetchBatch, FetchedRecord, Slice};
+use crate::port::{ClientConfig, Consumer, ConsumerEvent, FetchBatch, FetchedRecord, GroupMember, Slice};
 use async_trait::async_trait;
 use dray_connect::sink_batch::{TimestampType, TopicPartition};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -15,6 +15,9 @@ const MAX_RECORDS: usize = 500;
 #[derive(Debug, Default)]
 pub(super) struct Membership {
     id: u64,
+    client_id: String,
+    /// Somebody made it leave; `assign` lets it join again.
+    left: bool,
     topics: BTreeSet<String>,
     /// Next offset to deliver.
     positions: BTreeMap<TopicPartition, i64>,
@@ -55,6 +58,26 @@ impl Cluster {
         }
     }
 
+    pub(super) fn members(&self, group: &str) -> Vec<GroupMember> {
+        let member = self.groups.get(group).and_then(|group| group.member.as_ref());
+        let member = member.filter(|member| !member.left).map(|member| GroupMember {
+            id: member.id.to_string(),
+            client_id: member.client_id.clone(),
+            classic: false,
+        });
+        member.into_iter().collect()
+    }
+
+    pub(super) fn leave(&mut self, group: &str, members: &[GroupMember]) {
+        let Some(member) = self.groups.get_mut(group).and_then(|group| group.member.as_mut()) else {
+            return;
+        };
+        if members.iter().any(|gone| gone.id == member.id.to_string()) {
+            member.left = true;
+            member.lose();
+        }
+    }
+
     fn member(&mut self, group: &str, id: u64) -> Option<&mut Membership> {
         self.groups
             .get_mut(group)?
@@ -68,6 +91,15 @@ impl Membership {
     fn drop_partitions(&mut self, partitions: &BTreeSet<TopicPartition>) {
         self.positions.retain(|partition, _| !partitions.contains(partition));
         self.paused.retain(|partition| !partitions.contains(partition));
+    }
+
+    fn lose(&mut self) {
+        self.dormant = true;
+        let partitions: BTreeSet<_> = self.positions.keys().cloned().collect();
+        self.drop_partitions(&partitions);
+        self.revoking.clear();
+        self.events
+            .push_back(ConsumerEvent::Lost(partitions.into_iter().collect()));
     }
 
     /// The next records of partitions that are neither paused nor being revoked.
@@ -144,13 +176,7 @@ impl FakeKafka {
             let Some(member) = cluster.groups.get_mut(group).and_then(|group| group.member.as_mut()) else {
                 return;
             };
-            member.dormant = true;
-            let partitions: BTreeSet<_> = member.positions.keys().cloned().collect();
-            member.drop_partitions(&partitions);
-            member.revoking.clear();
-            member
-                .events
-                .push_back(ConsumerEvent::Lost(partitions.into_iter().collect()));
+            member.lose();
         });
     }
 
@@ -158,7 +184,7 @@ impl FakeKafka {
     pub fn assign(&self, group: &str) {
         self.shared.change(|cluster| {
             if let Some(member) = cluster.groups.get_mut(group).and_then(|group| group.member.as_mut()) {
-                member.dormant = false;
+                (member.dormant, member.left) = (false, false);
             }
             cluster.assign_new();
         });
@@ -200,6 +226,7 @@ impl FakeConsumer {
             let id = cluster.id();
             let member = Membership {
                 id,
+                client_id: config.get("client.id").cloned().unwrap_or_default(),
                 topics: topics.iter().cloned().collect(),
                 ..Membership::default()
             };

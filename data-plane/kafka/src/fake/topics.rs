@@ -47,6 +47,10 @@ impl Admin for FakeAdmin {
         configs.extend(found.configs.clone());
         Ok(configs)
     }
+
+    async fn cluster_id(&self, _timeout: Duration) -> Result<String> {
+        Ok("fake".to_owned())
+    }
 }
 
 pub(super) struct FakeTail {

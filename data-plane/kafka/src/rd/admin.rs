@@ -146,4 +146,16 @@ impl Admin for RdAdmin {
             .filter_map(|entry| Some((entry.name, entry.value?)))
             .collect())
     }
+
+    async fn cluster_id(&self, timeout: Duration) -> Result<String> {
+        let what = "asking for the cluster's id";
+        // An answer first, so that a broker that is away, or refuses us, is an error of its own.
+        self.ask(what.to_owned(), Some(String::new()), timeout, |_| ()).await?;
+        let metadata = Arc::clone(&self.metadata);
+        let id = tokio::task::spawn_blocking(move || metadata.client().fetch_cluster_id(timeout));
+        let id = id
+            .await
+            .map_err(|error| local(what, "THREAD", error.to_string(), Class::Fatal))?;
+        id.ok_or_else(|| from_code(what, Code::OperationTimedOut))
+    }
 }

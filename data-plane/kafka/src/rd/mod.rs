@@ -5,20 +5,28 @@ mod batch;
 mod client;
 mod config;
 mod consumer;
+mod direct;
 mod errors;
+mod fence;
 mod fetch;
+mod groups;
 mod member;
 mod membership;
 mod polling;
 mod producer;
 mod tail;
 mod topic;
+mod transactional;
 
 use crate::error::Result;
-use crate::port::{Admin, ClientConfig, Consumer, KafkaPort, ProducerLane, TopicTail};
+use crate::port::{
+    Admin, ClientConfig, Consumer, GroupMember, KafkaPort, ProducerLane, TopicTail, TransactionalProducer,
+};
+use async_trait::async_trait;
 use client::{Threads, lock};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
 
 /// Clients of a real Kafka. One per process: it shares producers and admin clients between all that ask.
 #[derive(Default)]
@@ -44,6 +52,7 @@ impl std::fmt::Debug for RdKafka {
     }
 }
 
+#[async_trait]
 impl KafkaPort for RdKafka {
     fn producer_lane(&self, config: &ClientConfig, quota: usize) -> Result<Box<dyn ProducerLane>> {
         Ok(Box::new(self.producers.lane(config, quota, &self.threads)?))
@@ -72,5 +81,33 @@ impl KafkaPort for RdKafka {
 
     fn tail(&self, config: &ClientConfig, topic: &str) -> Result<Box<dyn TopicTail>> {
         Ok(Box::new(tail::RdTail::new(config, topic)?))
+    }
+
+    async fn transactional_producer(
+        &self,
+        config: &ClientConfig,
+        transactional_id: &str,
+        timeout: Duration,
+    ) -> Result<Box<dyn TransactionalProducer>> {
+        let opening = transactional::RdTransactional::open(config, transactional_id, timeout, &self.threads);
+        Ok(Box::new(opening.await?))
+    }
+
+    async fn fence(&self, config: &ClientConfig, transactional_id: &str, timeout: Duration) -> Result<()> {
+        fence::fence(config, transactional_id, timeout).await
+    }
+
+    async fn group_members(&self, config: &ClientConfig, group: &str, timeout: Duration) -> Result<Vec<GroupMember>> {
+        groups::members(config, group, timeout).await
+    }
+
+    async fn leave_on_behalf(
+        &self,
+        config: &ClientConfig,
+        group: &str,
+        members: &[GroupMember],
+        timeout: Duration,
+    ) -> Result<()> {
+        groups::leave(config, group, members, timeout).await
     }
 }

@@ -5,6 +5,7 @@ mod consume;
 mod faults;
 mod produce;
 mod secure;
+mod session;
 mod topics;
 
 use dray_kafka::RdKafka;

@@ -1,0 +1,312 @@
+//! Sessions on a real broker: a process that was declared dead wakes up, and has no effect any more. The process is
+//! `zombie.rs`, stopped by SIGSTOP.
+
+mod zombie;
+
+use super::*;
+use dray_kafka::port::{GroupMember, Outcome, SessionRecord, TailRecord};
+use dray_kafka::session::SessionWriter;
+use dray_model::Millis;
+use std::sync::Arc;
+use std::time::Instant;
+use zombie::Zombie;
+
+fn offset(topic: &str, value: &str) -> SessionRecord {
+    SessionRecord {
+        topic: topic.into(),
+        key: b"offset".to_vec(),
+        value: Some(value.as_bytes().to_vec()),
+    }
+}
+
+async fn writer(port: &RdKafka, id: &str) -> SessionWriter {
+    let producer = port
+        .transactional_producer(&config(&[]), id, PATIENCE)
+        .await
+        .expect("a producer");
+    SessionWriter::start(producer, id, Arc::new(|| Millis(0)))
+}
+
+/// All committed values of the key `offset`, in order, as whoever takes a task over reads them.
+async fn offsets(port: &RdKafka, topic: &str) -> Vec<String> {
+    let mut tail = port
+        .tail(&config(&[("isolation.level", "read_committed")]), topic)
+        .expect("a tail");
+    let mut values = Vec::new();
+    let mut visit = |record: TailRecord<'_>| {
+        if record.key == Some(b"offset") {
+            values.push(String::from_utf8_lossy(record.value.unwrap_or_default()).into_owned());
+        }
+    };
+    tail.read_to_end(PATIENCE, &mut visit).await.expect("read");
+    values
+}
+
+/// How many records a topic has.
+async fn count(port: &RdKafka, topic: &str) -> u64 {
+    let mut tail = port.tail(&config(&[]), topic).expect("a tail");
+    let mut count = 0;
+    tail.read_to_end(PATIENCE, &mut |_| count += 1).await.expect("read");
+    count
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_cluster_has_an_id() {
+    let port = RdKafka::new();
+    let id = port.cluster_id(&config(&[]), PATIENCE).await.expect("an id");
+    assert_eq!(id.len(), 22, "{id}");
+    let nobody = ClientConfig::from([("bootstrap.servers".to_owned(), "127.0.0.1:1".to_owned())]);
+    let error = port
+        .cluster_id(&nobody, Duration::from_millis(300))
+        .await
+        .expect_err("nobody there");
+    assert!(error.is_retriable(), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_writer_commits_and_its_successor_fences_it() {
+    let port = RdKafka::new();
+    let topic = topic(&port, "offsets", 3, &[("cleanup.policy", "compact")]).await;
+    let id = unique("c-agent-1");
+    let first = writer(&port, &id).await;
+    assert!(matches!(
+        first.commit(vec![offset(&topic, "1")]).await,
+        Outcome::Committed
+    ));
+    assert!(matches!(
+        first.commit(vec![offset(&topic, "2")]).await,
+        Outcome::Committed
+    ));
+    let second = writer(&port, &id).await;
+    let outcome = first.commit(vec![offset(&topic, "3")]).await;
+    assert!(matches!(outcome, Outcome::Fenced(_)), "{outcome:?}");
+    assert!(matches!(
+        second.commit(vec![offset(&topic, "4")]).await,
+        Outcome::Committed
+    ));
+    assert_eq!(offsets(&port, &topic).await, ["1", "2", "4"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_stored_is_aborted_and_the_writer_goes_on() {
+    let port = RdKafka::new();
+    let topic = topic(&port, "offsets", 1, &[("cleanup.policy", "compact")]).await;
+    let writer = writer(&port, &unique("c-agent-1")).await;
+    let large = "x".repeat(3 << 20);
+    let outcome = writer.commit(vec![offset(&topic, "1"), offset(&topic, &large)]).await;
+    assert!(matches!(outcome, Outcome::Aborted(_)), "{outcome:?}");
+    assert!(matches!(
+        writer.commit(vec![offset(&topic, "2")]).await,
+        Outcome::Committed
+    ));
+    assert_eq!(offsets(&port, &topic).await, ["2"], "all or nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fence_is_quick_even_with_a_transaction_open() {
+    let port = RdKafka::new();
+    let topic = topic(&port, "offsets", 1, &[("cleanup.policy", "compact")]).await;
+    let (mut idle, mut busy) = (Vec::new(), Vec::new());
+    for _ in 0..5 {
+        let id = unique("c-agent-1");
+        let mut zombie = Zombie::start(&["open", &id, &topic]);
+        zombie.says("open").await;
+        zombie.signal("-STOP");
+        for times in [&mut busy, &mut idle] {
+            let at = Instant::now();
+            port.fence(&config(&[]), &id, PATIENCE).await.expect("fenced");
+            times.push(at.elapsed());
+        }
+        zombie.signal("-CONT");
+        drop(zombie.child.stdin.take());
+        let refused = zombie.says("").await;
+        assert!(refused.starts_with("refused"), "{refused}");
+    }
+    eprintln!("fence: {idle:?} idle, {busy:?} with a transaction open");
+    // librdkafka waits a second before it asks again.
+    let best = busy.iter().min().expect("five");
+    assert!(*best < Duration::from_millis(100), "{busy:?}");
+    assert!(
+        offsets(&port, &topic).await.is_empty(),
+        "nothing of the open transactions is ever seen"
+    );
+}
+
+/// A transaction of another session is open before them: readers of committed records are told of an end that lies before it.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_sessions_open_transaction_hides_no_offsets() {
+    let port = RdKafka::new();
+    let topic = topic(&port, "offsets", 1, &[("cleanup.policy", "compact")]).await;
+    let mut zombie = Zombie::start(&["open", &unique("c-agent-1"), &topic]);
+    zombie.says("open").await;
+    let writer = writer(&port, &unique("c-agent-2")).await;
+    let values: Vec<String> = (0..100).map(|n| n.to_string()).collect();
+    let records = values.iter().map(|value| offset(&topic, value)).collect();
+    assert!(matches!(writer.commit(records).await, Outcome::Committed));
+
+    let mut tail = port
+        .tail(&config(&[("isolation.level", "read_committed")]), &topic)
+        .expect("a tail");
+    let mut count = 0;
+    let error = tail
+        .read_to_end(Duration::from_millis(500), &mut |_| count += 1)
+        .await
+        .expect_err("it is open");
+    assert!(error.is_retriable() && error.code == "OPEN_TRANSACTION", "{error}");
+
+    let reading = offsets(&port, &topic);
+    tokio::pin!(reading);
+    assert!(
+        tokio::time::timeout(Duration::from_secs(1), &mut reading)
+            .await
+            .is_err(),
+        "nothing may be passed over in silence"
+    );
+    drop(zombie.child.stdin.take());
+    zombie.says("committed").await;
+    let mut expected = vec!["open".to_owned()];
+    expected.extend(values);
+    assert_eq!(reading.await, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopped_session_has_no_effect_after_it_was_fenced() {
+    let port = RdKafka::new();
+    let topic = topic(&port, "offsets", 1, &[("cleanup.policy", "compact")]).await;
+    let data = super::topic(&port, "data", 1, &[]).await;
+    let id = unique("c-agent-1");
+    let mut zombie = Zombie::start(&["session", &id, &topic, &data]);
+    zombie.says("ready").await;
+    for _ in 0..2 {
+        zombie.says("committed").await;
+    }
+    // A second is between two transactions, so this is the middle of neither.
+    let last = zombie.says("committed").await;
+    zombie.signal("-STOP");
+
+    let at = Instant::now();
+    port.fence(&config(&[]), &id, PATIENCE).await.expect("fenced");
+    let fenced = at.elapsed();
+    let read = offsets(&port, &topic).await;
+    assert_eq!(read.last(), Some(&last), "the successor goes on exactly there");
+    let before = count(&port, &data).await;
+    let successor = writer(&port, &unique("c-agent-2")).await;
+    let committed = successor.commit(vec![offset(&topic, "successor")]).await;
+    assert!(matches!(committed, Outcome::Committed), "{committed:?}");
+
+    let at = Instant::now();
+    zombie.signal("-CONT");
+    let said = zombie.says("").await;
+    assert!(said.starts_with("fenced"), "{said}");
+    let noticed = at.elapsed();
+    assert_eq!(zombie.line().await, None, "and ends");
+    let late = count(&port, &data).await - before;
+    eprintln!("session: fenced in {fenced:?}; noticed {noticed:?} after it woke up; {late} records were late");
+    assert!(noticed < Duration::from_secs(4), "{noticed:?}");
+    assert_eq!(
+        offsets(&port, &topic).await.last().map(String::as_str),
+        Some("successor")
+    );
+}
+
+/// A member of the group that waits until it has all partitions.
+async fn successor(port: &RdKafka, group: &str, topic: &str, protocol: &str, partitions: usize) -> Box<dyn Consumer> {
+    let config = config(&[
+        ("group.id", group),
+        ("client.id", "c.2-9"),
+        ("group.protocol", protocol),
+    ]);
+    let mut consumer = port
+        .consumer(&config, &[topic.to_owned()], 1 << 20)
+        .expect("a consumer");
+    let mut owned = 0;
+    while owned < partitions {
+        match event(&mut *consumer).await {
+            ConsumerEvent::Assigned(new) => owned += new.len(),
+            ConsumerEvent::Revoked(gone) => {
+                owned -= gone.len();
+                consumer.revoked().await;
+            }
+            ConsumerEvent::Lost(gone) => owned -= gone.len(),
+            ConsumerEvent::Records(_) | ConsumerEvent::Error(_) => {}
+        }
+    }
+    consumer
+}
+
+/// A dead member's partitions go to its successor at once, and what it does when it wakes up is refused.
+async fn left_on_behalf(protocol: &str, signal: &str) {
+    const PARTITIONS: usize = 6;
+    let port = RdKafka::new();
+    let topic = topic(&port, "sink", 6, &[]).await;
+    let mut lane = port.producer_lane(&config(&[]), 1 << 20).expect("lane");
+    produce(&mut *lane, &topic, &numbered(0..1000)).await;
+    let group = unique("connect-sink");
+    let mut zombie = Zombie::start(&["member", &group, &topic, "c.1-7", protocol]);
+    // The broker makes assignments of a group one second apart at least.
+    for _ in 0..10 {
+        zombie.says("committed").await;
+    }
+    zombie.signal(signal);
+
+    let at = Instant::now();
+    let members = port
+        .group_members(&config(&[]), &group, PATIENCE)
+        .await
+        .expect("described");
+    let expected = |member: &GroupMember| (member.client_id.clone(), member.classic);
+    assert_eq!(
+        members.iter().map(expected).collect::<Vec<_>>(),
+        [("c.1-7".to_owned(), protocol == "classic")]
+    );
+    port.leave_on_behalf(&config(&[]), &group, &members, PATIENCE)
+        .await
+        .expect("left");
+    let left = at.elapsed();
+    let consumer = successor(&port, &group, &topic, protocol, PARTITIONS).await;
+    let taken = at.elapsed();
+    eprintln!("{protocol}, {signal}: left in {left:?}, all partitions with the successor in {taken:?}");
+    assert!(taken < Duration::from_secs(10), "without a leave it is 45 s: {taken:?}");
+    port.leave_on_behalf(&config(&[]), &group, &members, PATIENCE)
+        .await
+        .expect("gone is fine");
+    if signal == "-STOP" {
+        zombie.signal("-CONT");
+        loop {
+            let line = zombie.line().await.expect("it goes on");
+            eprintln!("{protocol} {:?} {line}", at.elapsed());
+            assert_ne!(line, "committed", "before it knows that it lost everything");
+            if line.starts_with("lost") {
+                break;
+            }
+        }
+    }
+    drop(zombie);
+    consumer.close().await;
+    let members = port
+        .group_members(&config(&[]), &group, PATIENCE)
+        .await
+        .expect("described");
+    assert!(members.iter().all(|member| member.client_id != "c.2-9"), "{members:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_member_leaves_on_its_behalf() {
+    tokio::join!(left_on_behalf("consumer", "-KILL"), left_on_behalf("classic", "-KILL"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopped_member_leaves_on_its_behalf() {
+    tokio::join!(left_on_behalf("consumer", "-STOP"), left_on_behalf("classic", "-STOP"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_that_is_not_there_has_no_members() {
+    let port = RdKafka::new();
+    let group = unique("connect-none");
+    let members = port
+        .group_members(&config(&[]), &group, PATIENCE)
+        .await
+        .expect("described");
+    assert!(members.is_empty(), "{members:?}");
+}

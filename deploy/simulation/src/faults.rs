@@ -60,8 +60,10 @@ impl World {
             }
             Fault::SlowNetwork => {
                 self.see(Seen::SlowNetwork);
+                let most = self.random.pick(&[2_000, 6_000, 20_000]);
                 for link in &mut self.network.links[agent] {
                     link.slow_until = until;
+                    link.slow_most = most;
                 }
             }
             Fault::StreamReset => {

@@ -52,6 +52,8 @@ pub(crate) struct Link {
     pub(crate) up_blocked_until: Time,
     pub(crate) down_blocked_until: Time,
     pub(crate) slow_until: Time,
+    /// How long a message takes then, at most.
+    pub(crate) slow_most: Time,
 }
 
 pub(crate) struct Network {
@@ -80,8 +82,9 @@ impl World {
     }
 
     fn delay(&mut self, agent: usize, replica: usize) -> Time {
-        if self.now < self.network.links[agent][replica].slow_until {
-            self.random.range(1, 20_000)
+        let link = self.network.links[agent][replica];
+        if self.now < link.slow_until {
+            self.random.range(1, link.slow_most)
         } else {
             self.random.range(1, 20)
         }

@@ -32,6 +32,17 @@ pub enum Freshness {
     },
 }
 
+/// One change of the board.
+#[derive(Clone, Debug)]
+pub enum Told {
+    /// A leader begins, here or elsewhere: everything is shown anew.
+    Lead(Term),
+    /// Nobody writes it any more: what it shows stays, and grows old.
+    Stale(Freshness),
+    /// Something else is seen.
+    Shown(Arc<Shown>),
+}
+
 /// All that is seen.
 #[derive(Clone, Debug)]
 pub struct Seen {
@@ -46,7 +57,7 @@ pub struct Seen {
 /// The board of a replica.
 pub struct Board {
     seen: Mutex<Seen>,
-    changes: broadcast::Sender<Arc<Shown>>,
+    changes: broadcast::Sender<Told>,
 }
 
 impl Board {
@@ -67,6 +78,7 @@ impl Board {
         seen.freshness = Freshness::Fresh(term);
         seen.connectors.clear();
         seen.agents.clear();
+        self.tell(Told::Lead(term));
     }
 
     /// What is shown stays, and grows old.
@@ -77,6 +89,7 @@ impl Board {
                 term: Some(term),
                 since: now,
             };
+            self.tell(Told::Stale(seen.freshness));
         }
     }
 
@@ -109,8 +122,13 @@ impl Board {
                 seen.agents.remove(id);
             }
         }
-        // Under the lock, so that who copies the board and then follows misses nothing. Nobody may be listening.
-        drop(self.changes.send(Arc::new(shown)));
+        self.tell(Told::Shown(Arc::new(shown)));
+    }
+
+    /// Under the lock, so that who copies the board and then follows misses nothing.
+    fn tell(&self, told: Told) {
+        // Nobody may be listening.
+        drop(self.changes.send(told));
     }
 
     /// Looks at the board.
@@ -120,7 +138,7 @@ impl Board {
 
     /// A copy, and every change after it.
     #[must_use]
-    pub fn follow(&self) -> (Seen, broadcast::Receiver<Arc<Shown>>) {
+    pub fn follow(&self) -> (Seen, broadcast::Receiver<Told>) {
         let seen = self.lock();
         (seen.clone(), self.changes.subscribe())
     }

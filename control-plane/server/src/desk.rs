@@ -1,7 +1,6 @@
 //! Where agents' streams find the leader of this replica, if it is the one that leads.
 
 use dray_machine::cluster::ConnectionId;
-use dray_model::Term;
 use dray_model::message::{FromAgent, ToAgent};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,7 +29,6 @@ pub(crate) enum StreamEvent {
 /// The leader of this replica. It has stood up when `events` is closed.
 #[derive(Clone)]
 pub(crate) struct Seat {
-    pub(crate) term: Term,
     pub(crate) events: mpsc::Sender<StreamEvent>,
 }
 
@@ -60,9 +58,9 @@ impl Desk {
     }
 
     /// Takes the seat; the events of streams come out of the receiver until it is dropped.
-    pub(crate) fn sit_down(&self, term: Term) -> mpsc::Receiver<StreamEvent> {
+    pub(crate) fn sit_down(&self) -> mpsc::Receiver<StreamEvent> {
         let (events, receiver) = mpsc::channel(INBOUND);
-        self.seat.send_replace(Some(Seat { term, events }));
+        self.seat.send_replace(Some(Seat { events }));
         receiver
     }
 

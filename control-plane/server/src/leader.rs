@@ -5,8 +5,6 @@
 
 mod beat;
 mod term;
-#[cfg(test)]
-mod tests;
 
 use crate::board::Board;
 use crate::cache::Cache;

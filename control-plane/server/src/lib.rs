@@ -1,9 +1,23 @@
 //! The control plane: it holds what is wanted, decides who runs it, and talks to agents and people.
 //!
-//! A replica follows the store ([`cache`]), serves reads and configuration writes, and campaigns to lead.
+//! A [`Control`] is one replica. It follows the store ([`cache`]), serves agents and clients, and campaigns to lead. The leader runs the
+//! machine of `dray-machine`; what that shows of the cluster stands on the [`board`].
 
+mod agents;
+pub mod board;
 pub mod cache;
+mod clock;
 mod codec;
+mod control;
+mod desk;
 #[cfg(test)]
 mod fixture;
+mod leader;
+mod meta;
+mod presence;
+mod state_file;
+mod worker;
 mod writes;
+
+pub use control::{Config, Control, StartError};
+pub use worker::{WorkerError, WorkerFile};

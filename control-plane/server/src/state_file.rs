@@ -50,12 +50,19 @@ impl StateFile {
     /// Whether the store is one that this replica may lead on.
     pub(crate) fn may_lead(&self, state: &State) -> Result<(), String> {
         if let Some(key) = state.unreadable.first() {
-            return Err(format!("the value of {key} cannot be read; was it written by a newer version?"));
+            return Err(format!(
+                "the value of {key} cannot be read; was it written by a newer version?"
+            ));
         }
         let (revision, epoch) = (state.revision.get(), state.meta().map_or(0, |meta| meta.record.epoch));
-        let Seen { revision: known, epoch: known_epoch } = self.before;
+        let Seen {
+            revision: known,
+            epoch: known_epoch,
+        } = self.before;
         if epoch < known_epoch {
-            return Err(format!("the cluster's epoch is {epoch}, and this replica has seen {known_epoch}"));
+            return Err(format!(
+                "the cluster's epoch is {epoch}, and this replica has seen {known_epoch}"
+            ));
         }
         // A raised epoch is the operator's word for it.
         if revision < known && epoch == known_epoch {
@@ -69,7 +76,9 @@ impl StateFile {
 
     /// Keeps the file up to date. Never returns.
     pub(crate) async fn follow(&self, cache: &Cache) {
-        let Some(path) = &self.path else { return std::future::pending().await };
+        let Some(path) = &self.path else {
+            return std::future::pending().await;
+        };
         let mut states = cache.subscribe();
         let mut written = self.before;
         loop {

@@ -64,7 +64,7 @@ impl Running {
                 Revision::new(term.get()),
             ),
             board: candidate.board.clone(),
-            streams: candidate.desk.sit_down(term),
+            streams: candidate.desk.sit_down(),
             outbound: FxHashMap::default(),
             states,
             told: state,
@@ -192,9 +192,14 @@ impl Running {
 
     /// A stream that is gone says so itself.
     fn send(&mut self, connection: ConnectionId, message: ToAgent) {
-        let Some(outbound) = self.outbound.get(&connection) else { return };
+        let Some(outbound) = self.outbound.get(&connection) else {
+            return;
+        };
         if let Err(TrySendError::Full(_)) = outbound.try_send(message) {
-            tracing::warn!(connection = connection.0, "an agent takes nothing any more: its stream is closed");
+            tracing::warn!(
+                connection = connection.0,
+                "an agent takes nothing any more: its stream is closed"
+            );
             self.outbound.remove(&connection);
             self.broken.push(connection);
         }

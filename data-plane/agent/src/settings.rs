@@ -154,7 +154,7 @@ impl AgentSettings {
         if self.control.is_empty() {
             return Err(Invalid::NoControl);
         }
-        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let host = host();
         let worker_id = self.worker_id.clone().unwrap_or_else(|| format!("{host}:8083"));
         Ok(Plan {
             agent: AgentId::try_from(self.agent_id.clone().unwrap_or(host))?,
@@ -186,6 +186,12 @@ impl AgentSettings {
             seed: folder.instance.0 as u64,
         })
     }
+}
+
+/// The name of this host.
+#[must_use]
+pub fn host() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 /// A random number for a process.

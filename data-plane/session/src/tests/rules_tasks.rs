@@ -75,6 +75,12 @@ fn a_later_generation_waits_for_the_earlier_to_die() {
         }),
         "say stopped 1/0@5; start 1/0@6"
     );
+    let again = Event::Dead {
+        owned: one,
+        clean: true,
+    };
+    assert_eq!(rig.on(again), "", "the later one lives");
+    assert_eq!(rig.revoke(two), "stop 1/0@6 in 5000; say ack");
 }
 
 #[test]

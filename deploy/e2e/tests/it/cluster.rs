@@ -60,7 +60,10 @@ impl Cluster {
              offset.flush.interval.ms=1000\n",
         );
         fs::write(folder.path().join("worker.properties"), worker).unwrap();
-        let addresses: Vec<_> = free_ports(controls).iter().map(|port| format!("127.0.0.1:{port}")).collect();
+        let addresses: Vec<_> = free_ports(controls)
+            .iter()
+            .map(|port| format!("127.0.0.1:{port}"))
+            .collect();
         let mut cluster = Self {
             id,
             bootstrap: bootstrap.to_owned(),
@@ -156,9 +159,11 @@ impl Cluster {
 
     /// Waits until so many tasks, and as many instances, run.
     pub(crate) fn wait_for_running(&self, connectors: usize, limit: Duration) {
-        self.wait(&format!("{connectors} connectors with a task each are RUNNING"), limit, |audit| {
-            audit.running() == 2 * connectors
-        });
+        self.wait(
+            &format!("{connectors} connectors with a task each are RUNNING"),
+            limit,
+            |audit| audit.running() == 2 * connectors,
+        );
     }
 
     /// Waits until what the control plane says is so.
@@ -178,12 +183,17 @@ impl Drop for Cluster {
     fn drop(&mut self) {
         // Logs of a failed test are kept where they can be looked at.
         if std::thread::panicking() {
-            let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/e2e-failed").join(&self.id);
+            let kept = Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("../../target/e2e-failed")
+                .join(&self.id);
             for process in self.controls.iter().chain(&self.agents) {
                 drop(fs::create_dir_all(&kept));
                 drop(fs::copy(&process.log, kept.join(format!("{}.log", process.name))));
             }
-            drop(fs::write(kept.join("statuses"), self.audit.history(self.born, usize::MAX)));
+            drop(fs::write(
+                kept.join("statuses"),
+                self.audit.history(self.born, usize::MAX),
+            ));
             eprintln!("the logs of {} are kept in {}", self.id, kept.display());
         }
     }

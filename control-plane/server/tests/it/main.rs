@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)] // tests
 
+mod admin;
 mod agent;
 mod etcd;
 mod memory;

@@ -19,7 +19,7 @@ may_name() {
     dray-store) echo dray-model ;;
     dray-store-etcd) echo dray-store ;;
     dray-control) echo dray-model dray-process dray-wire dray-machine dray-store dray-store-etcd ;;
-    dray) echo dray-model dray-connect dray-kafka dray-runtime dray-agent dray-devbroker ;;
+    dray) echo dray-model dray-wire dray-connect dray-kafka dray-runtime dray-agent dray-devbroker ;;
     *) return 1 ;;
   esac
 }

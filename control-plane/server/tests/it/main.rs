@@ -8,3 +8,4 @@ mod binary;
 mod etcd;
 mod memory;
 mod rig;
+mod streams;

@@ -15,8 +15,10 @@ mod fixture;
 mod leader;
 mod meta;
 mod presence;
+mod services;
 mod state_file;
 mod worker;
+mod status;
 mod writes;
 
 pub use control::{Config, Control, StartError};

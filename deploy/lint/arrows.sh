@@ -12,7 +12,7 @@ may_name() {
     dray-machine | dray-session | dray-wire) echo dray-model ;;
     dray-converters | dray-transforms | dray-connector-*) echo dray-connect ;;
     dray-kafka) echo dray-model dray-connect ;;
-    dray-runtime) echo dray-model dray-connect dray-converters dray-transforms dray-kafka ;;
+    dray-runtime) echo dray-model dray-session dray-connect dray-converters dray-transforms dray-kafka ;;
     dray-agent) echo dray-model dray-connect dray-converters dray-transforms dray-kafka dray-runtime \
       dray-process dray-session dray-wire 'dray-connector-*' ;;
     dray-simulation) echo dray-model dray-machine dray-session ;;

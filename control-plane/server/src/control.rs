@@ -49,8 +49,8 @@ const ACCEPT: usize = 16;
 pub struct Config {
     /// The cluster's id (`group.id`).
     pub cluster: String,
-    /// This replica's id: another one for each process of a cluster.
-    pub replica: String,
+    /// This replica's id: another one for each process of a cluster. `None`: host and port of its first endpoint.
+    pub replica: Option<String>,
     /// Where to listen; port 0 takes a free one. Empty: only inside the process.
     pub listen: Vec<SocketAddr>,
     /// Where agents and clients find this replica, as `http://host:port`; empty: where it listens.
@@ -93,6 +93,7 @@ pub enum StartError {
 pub struct Control {
     /// Where it listens.
     pub addresses: Vec<SocketAddr>,
+    replica: String,
     cache: Arc<Cache>,
     board: Arc<Board>,
     /// Ends leading, and what follows the store.
@@ -124,6 +125,13 @@ impl Control {
             true => addresses.iter().map(|address| format!("http://{address}")).collect(),
             false => config.advertise.clone(),
         };
+        let first = endpoints
+            .first()
+            .map(|endpoint| endpoint.split("://").last().unwrap_or(endpoint));
+        let replica = config
+            .replica
+            .clone()
+            .unwrap_or_else(|| first.unwrap_or("inside").into());
         let state_file = Arc::new(StateFile::open(config.data_dir.as_deref()).map_err(StartError::StateFile)?);
         let keys = Keys::new(&config.cluster);
         meta::ensure(store.as_ref(), &keys, &config.cluster, config.worker.as_ref())
@@ -138,13 +146,7 @@ impl Control {
 
         let (stop, close) = (CancellationToken::new(), CancellationToken::new());
         let (desk, board, streams) = (Desk::new(), Arc::new(Board::new(clock::now())), TaskTracker::new());
-        let agents = Agents::new(
-            desk.clone(),
-            cache.clone(),
-            &config.replica,
-            streams.clone(),
-            close.clone(),
-        );
+        let agents = Agents::new(desk.clone(), cache.clone(), &replica, streams.clone(), close.clone());
         let (health, health_service) = tonic_health::server::health_reporter();
         health
             .set_service_status("", tonic_health::ServingStatus::Serving)
@@ -158,7 +160,7 @@ impl Control {
             store.clone(),
             cache.clone(),
             board.clone(),
-            &config.replica,
+            &replica,
             close.clone(),
         );
         let routes = services
@@ -176,8 +178,8 @@ impl Control {
             endpoints: endpoints.clone(),
             software_version: env!("CARGO_PKG_VERSION").into(),
         };
-        let (present, replica) = (store.clone(), config.replica.clone());
-        background.spawn(async move { presence::keep(present.as_ref(), &keys, &replica, &record).await });
+        let (present, id) = (store.clone(), replica.clone());
+        background.spawn(async move { presence::keep(present.as_ref(), &keys, &id, &record).await });
 
         let mut servers = JoinSet::new();
         let (inside, mut accepted) = mpsc::channel(ACCEPT);
@@ -196,7 +198,7 @@ impl Control {
             board: board.clone(),
             state_file,
             record: LeaderRecord {
-                replica: config.replica,
+                replica: replica.clone(),
                 endpoints,
                 beats: 0,
                 software_version: env!("CARGO_PKG_VERSION").into(),
@@ -208,6 +210,7 @@ impl Control {
         leading.spawn(async move { candidate.run(stopped).await });
         Ok(Self {
             addresses,
+            replica,
             cache,
             board,
             stop,
@@ -218,6 +221,12 @@ impl Control {
             servers,
             inside,
         })
+    }
+
+    /// This replica's id.
+    #[must_use]
+    pub fn replica(&self) -> &str {
+        &self.replica
     }
 
     /// What this replica knows of the store.

@@ -17,7 +17,9 @@ mod meta;
 mod presence;
 mod services;
 mod state_file;
+mod worker;
 mod status;
 mod writes;
 
 pub use control::{Config, Control, StartError};
+pub use worker::{WorkerError, WorkerFile};

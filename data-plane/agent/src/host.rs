@@ -141,21 +141,21 @@ impl Host {
             .iter()
             .filter_map(|subject| {
                 let owned = *self.subjects.get(subject)?;
-                let (state, trace) = match subject {
+                let (state, trace, restarts) = match subject {
                     Subject::Connector(name) => {
                         let entry = statuses.connectors.get(name)?;
-                        (of_connector(entry.state), entry.trace.as_deref())
+                        (of_connector(entry.state), entry.trace.as_deref(), entry.restarts)
                     }
                     Subject::Task(id) => {
                         let entry = statuses.tasks.get(id)?;
-                        (of_task(entry.state), entry.trace.as_deref())
+                        (of_task(entry.state), entry.trace.as_deref(), entry.restarts)
                     }
                 };
                 Some(TaskReport {
                     owned,
                     state,
                     trace: trace.map(|trace| cut(trace).to_owned()),
-                    restarts: 0,
+                    restarts,
                     cost: None,
                 })
             })

@@ -84,7 +84,7 @@ pub(crate) struct Replica {
     pub(crate) role: Role,
     cache: Cache,
     /// How far in the log of the store it has watched.
-    seen: usize,
+    pub(crate) seen: usize,
     /// … and the revision there.
     revision: u64,
     watching: bool,
@@ -123,6 +123,13 @@ pub(crate) struct Leader {
     skew: u64,
     pub(crate) tasks: BTreeMap<(ConnectorName, u32), ShownStatus<TaskState>>,
     pub(crate) connectors: BTreeMap<ConnectorName, ShownStatus<ConnectorState>>,
+}
+
+impl Leader {
+    /// Something that it wants written is not decided.
+    pub(crate) fn is_writing(&self) -> bool {
+        !self.writes.is_empty()
+    }
 }
 
 struct Pending {

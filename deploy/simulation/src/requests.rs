@@ -201,9 +201,14 @@ impl World {
         if let Answer::Left(left) = answer {
             (0..left).for_each(|_| self.coverage.see(Seen::LeftOnBehalf));
         }
-        let dull = matches!(
+        let dull = !matches!(
             request.what,
-            What::Heartbeat { .. } | What::Renew { .. } | What::Add { .. } | What::End { .. }
+            What::OpenWriter(_)
+                | What::Fence(_)
+                | What::OpenTask(_)
+                | What::Read { .. }
+                | What::Join { .. }
+                | What::LeaveFor { .. }
         );
         if !dull || matches!(answer, Answer::Refused) || late {
             self.trace.note(

@@ -5,6 +5,8 @@
 
 mod admin;
 mod agent;
+mod binary;
 mod etcd;
 mod memory;
 mod rig;
+mod streams;

@@ -114,9 +114,7 @@ impl Profile {
         let mut faults: Vec<Fault> = Fault::ALL.into_iter().filter(|_| random.permille(share)).collect();
         // A mutation is looked for where it can show.
         for fault in mutation.map_or(&[][..], ground) {
-            if !faults.contains(fault) {
-                faults.push(*fault);
-            }
+            faults.push(*fault);
         }
         if faults.is_empty() {
             faults.push(random.pick(&Fault::ALL));
@@ -143,7 +141,7 @@ impl Profile {
 /// The faults in which a mutation shows, where it needs particular ones.
 fn ground(mutation: Mutation) -> &'static [Fault] {
     match mutation {
-        Mutation::LeaseFromReceipt => &[Fault::SlowNetwork, Fault::AgentCutOneWay],
+        Mutation::LeaseFromReceipt => &[Fault::AgentCutOneWay, Fault::AgentCutOneWay, Fault::AgentCutOneWay],
         Mutation::Drift | Mutation::SessionBeforeDead => &[Fault::AgentCut],
         Mutation::HeldForgotten => &[Fault::AllStreamsReset, Fault::StreamReset],
         Mutation::ForgetF1 => &[Fault::AgentPause, Fault::LeaderCrash, Fault::LeaderResign],

@@ -17,8 +17,8 @@ mod meta;
 mod presence;
 mod services;
 mod state_file;
-mod worker;
 mod status;
+mod worker;
 mod writes;
 
 pub use control::{Config, Control, StartError};

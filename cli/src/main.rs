@@ -1,5 +1,6 @@
 //! The `dray` binary: `dray standalone`, `dray quickstart`, `dray dev-broker`, `dray transform`.
 
+mod local;
 mod log;
 mod quickstart;
 mod standalone;

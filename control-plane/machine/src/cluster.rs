@@ -9,11 +9,13 @@
 mod agents;
 mod connectors;
 mod deltas;
+mod edits;
 mod event;
 mod fencing;
 mod hello;
 mod place;
 mod records;
+mod reports;
 mod settings;
 mod shown;
 mod silence;
@@ -101,6 +103,8 @@ enum Timer {
     Connector(ConnectorUid),
     Shard(ConnectorUid, Shard),
     Command(u64),
+    /// Did it answer the delta of this number?
+    Delta(AgentNumber, u64),
     Newcomers,
 }
 
@@ -239,6 +243,7 @@ impl Machine {
                 Timer::Connector(connector) => _ = self.work.connectors.insert(connector),
                 Timer::Shard(connector, shard) => _ = self.work.shards.insert((connector, shard)),
                 Timer::Command(id) => self.command_is_late(id),
+                Timer::Delta(agent, nonce) => self.delta_is_late(agent, nonce),
                 Timer::Newcomers => self.work.newcomers = true,
             }
         }

@@ -5,6 +5,7 @@ use crate::board::Board;
 use crate::cache::Cache;
 use crate::clock;
 use crate::desk::Desk;
+use crate::feed;
 use crate::leader::Candidate;
 use crate::meta::{self, MetaError};
 use crate::presence;
@@ -156,13 +157,7 @@ impl Control {
             .build_v1()
             .map_err(|error| StartError::Reflection(error.into()))?;
         let agents = AgentControlServiceServer::new(agents).max_decoding_message_size(MAX_MESSAGE);
-        let services = Services::new(
-            store.clone(),
-            cache.clone(),
-            board.clone(),
-            &replica,
-            close.clone(),
-        );
+        let services = Services::new(store.clone(), cache.clone(), board.clone(), &replica, close.clone());
         let routes = services
             .add_to(Routes::new(agents))
             .add_service(health_service)
@@ -180,6 +175,9 @@ impl Control {
         };
         let (present, id) = (store.clone(), replica.clone());
         background.spawn(async move { presence::keep(present.as_ref(), &keys, &id, &record).await });
+
+        let (known, wall, id) = (cache.clone(), board.clone(), replica.clone());
+        background.spawn(async move { feed::follow(&known, &wall, &id).await });
 
         let mut servers = JoinSet::new();
         let (inside, mut accepted) = mpsc::channel(ACCEPT);

@@ -10,6 +10,7 @@ mod clock;
 mod codec;
 mod control;
 mod desk;
+mod feed;
 #[cfg(test)]
 mod fixture;
 mod leader;
@@ -17,8 +18,8 @@ mod meta;
 mod presence;
 mod services;
 mod state_file;
-mod worker;
 mod status;
+mod worker;
 mod writes;
 
 pub use control::{Config, Control, StartError};

@@ -9,6 +9,7 @@
 
 mod agent;
 mod checks;
+mod converged;
 mod coverage;
 mod faults;
 mod kafka;
@@ -28,7 +29,7 @@ mod world;
 
 pub use coverage::{Coverage, Seen};
 pub use mutation::Mutation;
-pub use sweep::{Sweep, report, sweep};
+pub use sweep::{Sweep, catch, report, sweep};
 
 use trace::Trace;
 use world::World;

@@ -28,6 +28,7 @@ pub use event::{
     Change, ConnectionId, Effect, Event, LinkState, Name, Outcome, Record, Revision, Shown, ShownAgent, ShownStatus,
     Snapshot, Stored, Timing, Write, WriteId,
 };
+pub use settings::check;
 
 use crate::scheduler::{self, Scheduler};
 use agents::{Agent, Newcomer};

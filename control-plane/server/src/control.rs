@@ -8,6 +8,7 @@ use crate::desk::Desk;
 use crate::leader::Candidate;
 use crate::meta::{self, MetaError};
 use crate::presence;
+use crate::services::Services;
 use crate::state_file::StateFile;
 use dray_machine::cluster::Timing;
 use dray_model::ConfigMap;
@@ -155,7 +156,15 @@ impl Control {
             .build_v1()
             .map_err(|error| StartError::Reflection(error.into()))?;
         let agents = AgentControlServiceServer::new(agents).max_decoding_message_size(MAX_MESSAGE);
-        let routes = Routes::new(agents)
+        let services = Services::new(
+            store.clone(),
+            cache.clone(),
+            board.clone(),
+            &config.replica,
+            close.clone(),
+        );
+        let routes = services
+            .add_to(Routes::new(agents))
             .add_service(health_service)
             .add_service(reflection)
             .prepare();

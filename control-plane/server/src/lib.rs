@@ -15,7 +15,9 @@ mod fixture;
 mod leader;
 mod meta;
 mod presence;
+mod services;
 mod state_file;
+mod status;
 mod worker;
 mod writes;
 

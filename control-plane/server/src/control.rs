@@ -160,7 +160,7 @@ impl Control {
             store.clone(),
             cache.clone(),
             board.clone(),
-            &config.replica,
+            &replica,
             close.clone(),
         );
         let routes = services

@@ -2,7 +2,7 @@
 SHELL := /usr/bin/env bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build lint test e2e soak bench fuzz quickstart clean
+.PHONY: help setup build lint proto-accept test e2e soak bench fuzz quickstart clean
 
 # One after the other, also under `make -j`: cargo uses all cores by itself.
 .NOTPARALLEL:
@@ -10,18 +10,23 @@ SHELL := /usr/bin/env bash
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-setup: ## install what the machine lacks (apt-get; needs root or sudo), nothing when all is there
+setup: ## install what the machine lacks (apt-get; needs root or sudo; buf with npm), nothing when all is there
 	@deploy/setup.sh
+	@deploy/lint/proto.sh fetch
 
 build: ## compile everything (dev profile)
 	cargo build --workspace --all-targets --locked
 
-lint: setup ## formatting, clippy, rustdoc, which crate may depend on which, and instructions a record
+lint: setup ## formatting, clippy, rustdoc, which crate may depend on which, the protos, and instructions a record
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 	deploy/lint/arrows.sh
+	deploy/lint/proto.sh
 	deploy/bench/instructions.sh
+
+proto-accept: ## take the protos as they are for what later ones may not break; BREAKING=1 even if they break the last ones
+	@BREAKING="$(BREAKING)" deploy/lint/proto.sh accept
 
 # Compiled before the servers start, so that a compile error costs none.
 test: export DRAY_TEST_ORACLE := $(CURDIR)/deploy/oracle/run.sh

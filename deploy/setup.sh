@@ -23,8 +23,9 @@ command_ etcd etcd-server
 command_ openssl openssl
 # The benchmarks.
 command_ python3 python3
-# `make lint` counts instructions.
+# `make lint` counts instructions, and gets buf with npm.
 command_ valgrind valgrind
+command_ npm npm
 
 if [ ${#missing[@]} -gt 0 ]; then
   command -v apt-get >/dev/null || { echo "setup: missing: ${missing[*]} (names of Debian packages); there is no apt-get here, please install them" >&2; exit 1; }

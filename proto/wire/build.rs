@@ -4,7 +4,17 @@ use prost_types::{DescriptorProto, FileDescriptorSet};
 use std::path::{Path, PathBuf};
 use std::{env, error::Error, fmt::Write as _, fs};
 
-const FILES: [&str; 2] = ["dray/agent/v1/agent.proto", "dray/store/v1/store.proto"];
+const FILES: [&str; 9] = [
+    "dray/admin/v1/agent.proto",
+    "dray/admin/v1/cluster.proto",
+    "dray/admin/v1/connector.proto",
+    "dray/admin/v1/operation.proto",
+    "dray/admin/v1/read.proto",
+    "dray/admin/v1/state.proto",
+    "dray/admin/v1/status.proto",
+    "dray/agent/v1/agent.proto",
+    "dray/store/v1/store.proto",
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let protos = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("..");

@@ -81,6 +81,12 @@ impl Keys {
         self.root.child("c").child(name.as_str()).below()
     }
 
+    /// All parts of a connector's task sets.
+    #[must_use]
+    pub fn parts(&self, name: &ConnectorName) -> KeyRange {
+        self.root.child("c").child(name.as_str()).child("part").below()
+    }
+
     /// All agents.
     #[must_use]
     pub fn agents(&self) -> KeyRange {

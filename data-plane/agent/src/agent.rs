@@ -5,15 +5,17 @@
 
 use crate::fence::Watchdog;
 use crate::host::{Dead, Host};
-use crate::kafka::{Clusters, marker};
+use crate::kafka::Clusters;
 use crate::keeper::Surroundings;
 use crate::link::{Dial, Link};
+use crate::status_topic::StatusTopic;
 use dray_connect::connector::ConnectorPlugin;
 use dray_kafka::port::KafkaPort;
-use dray_model::message::{CommandWhat, Owned};
+use dray_model::message::CommandWhat;
 use dray_model::{AgentSession, ConfigMap, Millis};
 use dray_runtime::config::WorkerConfig;
 use dray_runtime::crew::Crew;
+use dray_runtime::expel::marker;
 use dray_runtime::gate::{Allowed, FenceGate, boottime};
 use dray_runtime::instance::TaskConfigs;
 use dray_runtime::offsets::OffsetStore;
@@ -232,10 +234,14 @@ impl Driver {
             Effect::Stop {
                 owned,
                 graceful_ms,
-                why: _,
-            } => self.with_host(|host| host.stop(owned, Duration::from_millis(u64::from(graceful_ms)))),
+                why,
+            } => {
+                if let Some(host) = &mut self.host {
+                    host.stop(owned, Duration::from_millis(u64::from(graceful_ms)), why);
+                }
+            }
             Effect::Kill { owned } => self.with_host(|host| host.kill(owned)),
-            Effect::Checked { owned, keep } => self.checked(owned, keep),
+            Effect::Checked { owned, keep } => tracing::debug!(task = %owned.task, keep, "checked"),
             Effect::Gate(gate) => self.set_gate(gate),
             Effect::Command { id, what } => self.command(id, what),
             Effect::Leave => {}
@@ -275,6 +281,11 @@ impl Driver {
             }
         };
         let port = self.agent.port.clone();
+        let worker_id = self.agent.identity.worker_id.clone();
+        let statuses = StatusTopic::open(&config, &port, worker_id).unwrap_or_else(|error| {
+            tracing::error!(error = %dray_runtime::guard::trace(&error), "the topic of statuses cannot be used");
+            None
+        });
         let (clusters, offsets) = match &self.agent.offsets {
             Some(offsets) => (Arc::new(Clusters::alone(port.clone(), config.clone())), offsets.clone()),
             None => {
@@ -294,18 +305,25 @@ impl Driver {
         )
         .with_crew(self.crew.clone())
         .with_session(marker(me), self.gate.clone());
-        self.host = Some(Host::new(Surroundings {
-            worker,
-            clusters: clusters.clone(),
-            task_configs: self.configs.0.clone(),
-        }));
+        self.host = Some(Host::new(
+            Surroundings {
+                worker,
+                clusters: clusters.clone(),
+                task_configs: self.configs.0.clone(),
+            },
+            statuses,
+        ));
         self.clusters = Some(clusters);
         self.job(|clusters| async move { clusters.open_own().await });
     }
 
     fn set_gate(&self, gate: Gate) {
-        self.gate
-            .set(gate.strict_until, gate.fenced_until, gate.shut, gate.suspect);
+        self.gate.set(Allowed {
+            strict_until: gate.strict_until,
+            fenced_until: gate.fenced_until,
+            shut: gate.shut,
+            suspect: gate.suspect,
+        });
         let strict = self.host.as_ref().is_some_and(Host::has_strict);
         let deadline = if strict {
             gate.strict_until.plus(OUTLIVED_MS)
@@ -313,10 +331,6 @@ impl Driver {
             Millis::NEVER
         };
         self.watchdog.expect_dead_by(deadline);
-    }
-
-    fn checked(&self, owned: Owned, keep: bool) {
-        self.with_host(|host| host.checked(owned, keep));
     }
 
     fn command(&mut self, id: u64, what: CommandWhat) {

@@ -12,7 +12,7 @@ use dray_model::message::{AssignedConnector, DeadSession, Owned};
 use dray_model::{AgentSession, KafkaCluster};
 use dray_runtime::client_config;
 use dray_runtime::config::WorkerConfig;
-use dray_runtime::expel::expel;
+use dray_runtime::expel::{before_joining, expel, marker};
 use dray_runtime::guard::trace;
 use dray_runtime::offsets::topic::TopicOffsets;
 use dray_runtime::offsets::{OffsetEntry, OffsetStore};
@@ -27,11 +27,6 @@ use tokio::time::sleep;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Between two tries: short beside what a restart of a broker takes.
 const RETRY: Duration = Duration::from_millis(500);
-
-/// What a client's id carries, so that a successor finds the members of a dead session in a group.
-pub(crate) fn marker(session: AgentSession) -> String {
-    format!(".{}-{}", session.agent, session.session)
-}
 
 /// Clusters and writers of one session.
 pub(crate) struct Clusters {
@@ -210,7 +205,9 @@ impl Clusters {
             };
             session.offsets.send_replace(Some(Arc::new(store)));
         }
-        session.usable.send_modify(|usable| drop(usable.insert(cluster)));
+        session.usable.send_modify(|usable| {
+            usable.insert(cluster);
+        });
         Ok(())
     }
 
@@ -257,12 +254,8 @@ impl Clusters {
     /// Has the writers commit a heartbeat every 2 s, while nobody else can tell that this session is alive; or ends that.
     pub(crate) fn keep_alive(&self, alone: bool) {
         let Some(session) = &self.session else { return };
-        let topic = self
-            .worker
-            .offsets_topic
-            .as_ref()
-            .filter(|_| alone)
-            .map(|topic| topic.name.as_str().into());
+        let topic = self.worker.originals().get("offset.storage.topic").filter(|_| alone);
+        let topic: Option<Arc<str>> = topic.map(|topic| topic.as_str().into());
         for writer in session.state().writers.values() {
             writer.keep_alive(topic.clone());
         }
@@ -309,7 +302,8 @@ impl Clusters {
         }
     }
 
-    /// The same for a task that waits for it.
+    /// Does it for a task that waits for it; where that is a sink, the dead members leave its group as well, as far as that is wanted
+    /// before the successor joins.
     pub(crate) async fn fence_first(
         &self,
         owned: Owned,
@@ -318,25 +312,44 @@ impl Clusters {
         source: bool,
     ) {
         self.fence(&dead, connector, source).await;
-        if let Some(session) = &self.session {
-            session.tell(Event::FenceDone(owned)).await;
+        let Some(session) = &self.session else { return };
+        if !source && !owned.task.is_instance() {
+            let (config, group) = self.group(connector);
+            for dead in &dead {
+                let left = before_joining(self.port.as_ref(), &config, &group, &marker(dead.session)).await;
+                if let Err(error) = left {
+                    tracing::warn!(connector = %connector.name, group, error = %trace(&error),
+                        "members of a dead agent could not be made to leave yet; it is tried again when the task has started");
+                }
+            }
         }
+        session.tell(Event::FenceDone(owned)).await;
     }
 
     /// Has the members of dead sessions leave a sink's group on their behalf, and sees to it that they stay out.
     pub(crate) async fn expel(&self, dead: &[DeadSession], connector: &AssignedConnector) {
         let Some(session) = &self.session else { return };
-        let worker = self.worker.originals();
-        let name = connector.name.as_str();
+        let (config, group) = self.group(connector);
         let own = marker(session.me);
-        let config = client_config::consumer(worker, &connector.config, name, 0, None);
+        let all = dead.iter().map(|dead| {
+            let dead = marker(dead.session);
+            let (config, group, own) = (&config, &group, &own);
+            async move { expel(self.port.as_ref(), config, group, &dead, own).await }
+        });
+        futures::future::join_all(all).await;
+    }
+
+    /// The settings of a client for a sink's group, and the group.
+    fn group(&self, connector: &AssignedConnector) -> (ClientConfig, String) {
+        let config = client_config::consumer(
+            self.worker.originals(),
+            &connector.config,
+            connector.name.as_str(),
+            0,
+            None,
+        );
         let group = config.get("group.id").cloned().unwrap_or_default();
-        for dead in dead {
-            if let Err(error) = expel(self.port.as_ref(), &config, &group, &marker(dead.session), Some(&own)).await {
-                tracing::warn!(connector = name, group, error = %trace(&error),
-                    "members of a dead agent could not be made to leave; they keep their partitions until the group's session time-out");
-            }
-        }
+        (config, group)
     }
 
     /// Where source offsets are, from when the writer may be used.

@@ -62,8 +62,9 @@ impl Kept {
 
     /// Runs it until it is told to end. Returns when it is dead: whether it ended by itself and in time.
     pub(crate) async fn keep(&self, around: &Surroundings, mut wanted: watch::Receiver<Wanted>) -> bool {
+        let paused = wanted.borrow().paused; // what changes meanwhile is seen in the first round below
         let started = tokio::select! {
-            started = self.start(around, &wanted) => started,
+            started = self.start(around, paused) => started,
             () = to_end(&mut wanted) => return true, // nothing of it had begun
         };
         let mut running = match started {
@@ -94,7 +95,7 @@ impl Kept {
     }
 
     /// Starts it, once what Kafka has to do for that is done.
-    async fn start(&self, around: &Surroundings, wanted: &watch::Receiver<Wanted>) -> Result<Running, String> {
+    async fn start(&self, around: &Surroundings, paused: bool) -> Result<Running, String> {
         let connector = &self.connector;
         let say = |error: dray_connect::Error| trace(&error);
         if self.assignment.owned.task.is_instance() {
@@ -111,7 +112,7 @@ impl Kept {
         let waits = |text: String| around.worker.board().task(id, TaskState::Unassigned, Some(text));
         around.clusters.ready(connector, source, waits).await?;
         let config: ConfigMap = self.assignment.config.apply(&connector.config);
-        let target = target(wanted.borrow().paused);
+        let target = target(paused);
         let generation = self.assignment.owned.generation;
         around
             .worker

@@ -274,7 +274,8 @@ pub struct TailRecord<'a> {
 /// Reads all partitions of a topic from the beginning, without a group.
 #[async_trait]
 pub trait TopicTail: Send {
-    /// Delivers everything up to the high watermarks at the time of the call.
+    /// Delivers everything up to the high watermarks at the time of the call. Where only committed records are read
+    /// (`isolation.level=read_committed`), transactions that are open below them are waited for.
     ///
     /// # Errors
     /// When the broker does not answer within `timeout`; what was delivered stays delivered, call again.

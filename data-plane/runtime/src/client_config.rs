@@ -94,7 +94,10 @@ mod tests {
             ("producer.acks", "1"),
             ("linger.ms", "9"),
         ]);
-        let connector = map(&[("producer.override.linger.ms", "2")]);
+        let connector = map(&[
+            ("producer.override.linger.ms", "2"),
+            ("consumer.override.client.id", "mine"),
+        ]);
         let config = producer(&worker, &connector);
         assert_eq!(config["linger.ms"], "2");
         assert_eq!(config["acks"], "1");

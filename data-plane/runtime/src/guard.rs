@@ -24,13 +24,18 @@ pub fn guarded_now<T>(call: &str, f: impl FnOnce() -> Result<T>) -> Result<T> {
     }
 }
 
+/// Marks an error that was a panic, as its cause. The error itself says all there is to say.
+#[derive(Debug, thiserror::Error)]
+#[error("panicked")]
+pub(crate) struct Panicked;
+
 fn panicked(call: &str, panic: &(dyn Any + Send)) -> Error {
     let text = panic
         .downcast_ref::<&str>()
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("no message");
-    Error::connect(format!("panic in {call}: {text}"))
+    Error::connect(format!("panic in {call}: {text}")).with_source(Panicked)
 }
 
 /// An error with all its causes, as status traces and logs show it.
@@ -38,7 +43,7 @@ fn panicked(call: &str, panic: &(dyn Any + Send)) -> Error {
 pub fn trace(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
-    while let Some(error) = cause {
+    while let Some(error) = cause.filter(|cause| !cause.is::<Panicked>()) {
         text.push_str("\nCaused by: ");
         text.push_str(&error.to_string());
         cause = error.source();
@@ -53,6 +58,6 @@ mod tests {
     #[tokio::test]
     async fn a_panic_is_an_error_of_the_call() {
         let result: Result<()> = guarded("poll", async { panic!("no {}", "luck") }).await;
-        assert_eq!(result.unwrap_err().to_string(), "panic in poll: no luck");
+        assert_eq!(trace(&result.unwrap_err()), "panic in poll: no luck");
     }
 }

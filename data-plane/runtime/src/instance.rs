@@ -1,14 +1,16 @@
 //! One connector instance: start it, ask it for task configurations, serve its requests, stop it.
 
-use crate::config::ConnectorConfig;
+use crate::config::{ConnectorConfig, connector_config};
 use crate::guard::{guarded, guarded_now, trace};
 use crate::offsets::{ConnectorOffsets, OffsetStore};
-use crate::status::StatusBoard;
+use crate::status::{StatusBoard, Subject};
+use crate::supervise::supervise;
 use dray_connect::connector::{Connector, ConnectorPlugin};
 use dray_connect::context::{ConnectorContext, ConnectorRequest, OffsetReader};
 use dray_connect::{ConfigMap, Error, Result};
 use dray_model::{ConnectorName, ConnectorState};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -39,25 +41,45 @@ pub struct TaskConfigs {
     pub configs: Vec<ConfigMap>,
 }
 
-/// Runs the instance until it is stopped or fails.
+/// How long `stop` of an instance that failed may take, before it is left to itself: another one may have to be started.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Runs the instance until it is stopped; when it fails, as often as its restart policy says.
 pub async fn run(parts: InstanceParts) {
-    let (name, board) = (parts.name.clone(), parts.board.clone());
-    let mut connector = None;
-    if let Err(error) = work(&parts, &mut connector).await {
-        tracing::error!(connector = %name, error = %trace(&error), "connector failed");
-        board.connector(&name, ConnectorState::Failed, Some(trace(&error)));
+    let subject = Subject::Connector(parts.name.clone());
+    let policy = connector_config::restart_policy(parts.config.originals());
+    let failed = supervise(&subject, &parts.board, policy, &parts.stop, || attempt(&parts)).await;
+    if failed {
         // Its tasks go on, as in Connect; the instance stays FAILED until somebody restarts or stops it.
         parts.stop.cancelled().await;
     }
-    let stopped = match &mut connector {
-        None => Ok(()),
-        Some(Connector::Source(connector)) => guarded("stop", connector.stop()).await,
-        Some(Connector::Sink(connector)) => guarded("stop", connector.stop()).await,
+    parts.board.connector(&parts.name, ConnectorState::Unassigned, None);
+}
+
+async fn attempt(parts: &InstanceParts) -> Result<()> {
+    let mut connector = None;
+    let result = work(parts, &mut connector).await;
+    let stop = async {
+        match &mut connector {
+            None => Ok(()),
+            Some(Connector::Source(connector)) => guarded("stop", connector.stop()).await,
+            Some(Connector::Sink(connector)) => guarded("stop", connector.stop()).await,
+        }
+    };
+    let stopped = if result.is_ok() {
+        stop.await // whoever asked for it has a deadline
+    } else {
+        let late = |_| {
+            Err(Error::connect(format!(
+                "it takes longer than {STOP_TIMEOUT:?}, and is left to itself"
+            )))
+        };
+        tokio::time::timeout(STOP_TIMEOUT, stop).await.unwrap_or_else(late)
     };
     if let Err(error) = stopped {
-        tracing::warn!(connector = %name, error = %trace(&error), "stop() of the connector failed");
+        tracing::warn!(connector = %parts.name, error = %trace(&error), "stop() of the connector failed");
     }
-    board.connector(&name, ConnectorState::Unassigned, None);
+    result
 }
 
 async fn work(parts: &InstanceParts, made: &mut Option<Connector>) -> Result<()> {

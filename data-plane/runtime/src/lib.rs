@@ -3,12 +3,14 @@
 //! [`worker`] puts everything together; [`source_task`] and [`sink_task`] are the two loops; [`ledger`] decides what may
 //! be committed.
 
+mod attempt;
 pub mod client_config;
 pub mod config;
 pub mod crew;
 pub mod dead_letter;
 pub mod decode;
 pub mod encode;
+pub mod expel;
 pub mod gate;
 pub mod guard;
 pub mod instance;
@@ -18,6 +20,7 @@ pub mod policy;
 pub mod sink_task;
 pub mod source_task;
 pub mod status;
+mod supervise;
 pub mod topics;
 pub mod transform;
 mod unsupported;

@@ -38,6 +38,10 @@ pub trait OffsetStore: Send + Sync {
     /// # Errors
     /// Retriable when a later try can succeed. It is then unknown whether they are stored; storing them again is safe.
     async fn commit(&self, entries: Vec<OffsetEntry>) -> Result<()>;
+
+    /// Waits until nothing of a commit whose future was dropped before this call can be stored any more. A task that was aborted
+    /// is without effect only after it.
+    async fn settled(&self) {}
 }
 
 /// The store as one connector sees it.

@@ -130,7 +130,10 @@ enum Event {
 }
 
 /// Runs the task until it is stopped or fails; its status is on the board, its resources are closed afterwards.
-pub async fn run(parts: SinkParts) {
+///
+/// # Errors
+/// When it failed, which is not on the board.
+pub async fn run(parts: SinkParts) -> Result<()> {
     let SinkParts {
         me,
         task,
@@ -185,11 +188,10 @@ pub async fn run(parts: SinkParts) {
     match result {
         Ok(()) => me.report(TaskState::Unassigned, None),
         Err(error) if parts.stop.is_cancelled() => me.report(TaskState::Unassigned, Some(trace(&error))),
-        Err(error) => {
-            tracing::error!(connector = %me.id.connector, task = me.id.number, error = %trace(&error), "task failed");
-            me.report(TaskState::Failed, Some(trace(&error)));
-        }
+        // Whoever supervises the task shows what becomes of it.
+        Err(error) => return Err(error),
     }
+    Ok(())
 }
 
 impl Runner {

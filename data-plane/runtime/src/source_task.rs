@@ -76,7 +76,10 @@ struct Runner {
 }
 
 /// Runs the task until it is stopped or fails; its status is on the board, its resources are closed afterwards.
-pub async fn run(parts: SourceParts) {
+///
+/// # Errors
+/// When it failed, which is not on the board.
+pub async fn run(parts: SourceParts) -> Result<()> {
     let me = parts.me.clone();
     let mut next_commit = tokio::time::interval_at(Instant::now() + parts.commit_interval, parts.commit_interval);
     next_commit.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -99,11 +102,10 @@ pub async fn run(parts: SourceParts) {
             tracing::warn!(connector = %me.id.connector, task = me.id.number, error = %trace(&error), "task failed while stopping");
             me.report(TaskState::Unassigned, Some(trace(&error)));
         }
-        Err(error) => {
-            tracing::error!(connector = %me.id.connector, task = me.id.number, error = %trace(&error), "task failed");
-            me.report(TaskState::Failed, Some(trace(&error)));
-        }
+        // Whoever supervises the task shows what becomes of it.
+        Err(error) => return Err(error),
     }
+    Ok(())
 }
 
 impl Runner {

@@ -12,6 +12,8 @@ pub struct Entry<S> {
     pub state: S,
     /// The error with its causes, when FAILED; what a task waits for, while it retries.
     pub trace: Option<String>,
+    /// How often it was started again after it failed.
+    pub restarts: u32,
 }
 
 /// All states at one moment.
@@ -30,6 +32,26 @@ pub enum Subject {
     Connector(ConnectorName),
     /// A task.
     Task(TaskId),
+}
+
+impl Subject {
+    /// The connector, itself or of the task.
+    #[must_use]
+    pub fn connector(&self) -> &ConnectorName {
+        match self {
+            Self::Connector(name) => name,
+            Self::Task(id) => &id.connector,
+        }
+    }
+
+    /// The number of the task, if it is one.
+    #[must_use]
+    pub fn task(&self) -> Option<u32> {
+        match self {
+            Self::Connector(_) => None,
+            Self::Task(id) => Some(id.number),
+        }
+    }
 }
 
 /// The shared board. Cheap to clone.
@@ -68,14 +90,35 @@ impl StatusBoard {
     /// A connector's new state.
     pub fn connector(&self, name: &ConnectorName, state: ConnectorState, trace: Option<String>) {
         self.change(Subject::Connector(name.clone()), |statuses| {
-            statuses.connectors.insert(name.clone(), Entry { state, trace });
+            let restarts = statuses.connectors.get(name).map_or(0, |entry| entry.restarts);
+            statuses
+                .connectors
+                .insert(name.clone(), Entry { state, trace, restarts });
         });
     }
 
     /// A task's new state.
     pub fn task(&self, id: &TaskId, state: TaskState, trace: Option<String>) {
         self.change(Subject::Task(id.clone()), |statuses| {
-            statuses.tasks.insert(id.clone(), Entry { state, trace });
+            let restarts = statuses.tasks.get(id).map_or(0, |entry| entry.restarts);
+            statuses.tasks.insert(id.clone(), Entry { state, trace, restarts });
+        });
+    }
+
+    /// A connector or task that failed is started again after a while: for the `restarts`th time, for this reason.
+    pub fn restarting(&self, subject: &Subject, restarts: u32, reason: String) {
+        let trace = Some(reason);
+        self.change(subject.clone(), |statuses| match subject {
+            Subject::Connector(name) => {
+                let state = ConnectorState::Restarting;
+                statuses
+                    .connectors
+                    .insert(name.clone(), Entry { state, trace, restarts });
+            }
+            Subject::Task(id) => {
+                let state = TaskState::Restarting;
+                statuses.tasks.insert(id.clone(), Entry { state, trace, restarts });
+            }
         });
     }
 

@@ -1,20 +1,13 @@
 //! Puts connectors and tasks together from their configuration, and stops them with a deadline.
 
-use crate::client_config;
-use crate::config::{
-    ConnectorConfig, DeadLetterConfig, PluginConfig, SinkConfig, SourceConfig, Topics, WorkerConfig, connector_config,
-};
+use crate::attempt::TaskMaker;
+use crate::config::{ConnectorConfig, SinkConfig, SourceConfig, WorkerConfig, connector_config};
 use crate::crew::{Crew, Job};
-use crate::dead_letter::DeadLetters;
-use crate::encode::Converters;
 use crate::gate::{FenceGate, TaskGate};
-use crate::guard::{guarded_now, trace};
 use crate::instance::{self, InstanceParts, TaskConfigs};
 use crate::offsets::OffsetStore;
-use crate::sink_task::{self, SinkParts, TopicPattern};
-use crate::source_task::{self, SourceParts};
 use crate::status::{StatusBoard, TaskSelf};
-use crate::topics::TopicCreator;
+use crate::supervise;
 use dray_connect::connector::{ConnectorPlugin, Make};
 use dray_connect::{ConfigMap, Error, Result};
 use dray_kafka::port::KafkaPort;
@@ -28,18 +21,12 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// Bytes that one source task may have in flight. An eighth of the shared producer's default queue: enough to keep a
-/// fast broker busy, and a task whose partition has no leader leaves room for the others.
-const LANE_QUOTA: usize = 16 << 20;
-/// Bytes that one sink task's consumer holds ahead.
-const PREFETCH: usize = 16 << 20;
-
 /// How long aborted work may take to reach its next `await`, where it ends.
 const ABORT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What connectors and tasks run on.
 pub struct Worker {
-    config: WorkerConfig,
+    config: Arc<WorkerConfig>,
     port: Arc<dyn KafkaPort>,
     offsets: Arc<dyn OffsetStore>,
     plugins: Vec<&'static ConnectorPlugin>,
@@ -126,7 +113,7 @@ impl Worker {
         board: StatusBoard,
     ) -> Self {
         Self {
-            config,
+            config: Arc::new(config),
             port,
             offsets,
             plugins,
@@ -205,6 +192,25 @@ impl Worker {
         self.plugin(config).map(|plugin| matches!(plugin.make, Make::Source(_)))
     }
 
+    /// Checks what can be said of a connector's configuration before it is started.
+    ///
+    /// # Errors
+    /// For the first thing that is wrong with it.
+    pub fn check_connector(&self, config: &ConfigMap) -> Result<()> {
+        self.connector(config).map(|_| ())
+    }
+
+    fn connector(&self, config: &ConfigMap) -> Result<(&'static ConnectorPlugin, ConnectorConfig)> {
+        let plugin = self.plugin(config)?;
+        let settings = match plugin.make {
+            Make::Source(_) => SourceConfig::parse(config, self.config.topic_creation)?.connector,
+            Make::Sink(_) => SinkConfig::parse(config)?.connector,
+        };
+        // Each task reads its own; what is wrong with it is better said before there are any.
+        Chain::read(settings.originals())?;
+        Ok((plugin, settings))
+    }
+
     /// Starts a connector instance; its task configurations go to `tasks`.
     ///
     /// # Errors
@@ -215,13 +221,7 @@ impl Worker {
         config: &ConfigMap,
         tasks: mpsc::Sender<TaskConfigs>,
     ) -> Result<Running> {
-        let plugin = self.plugin(config)?;
-        let settings = match plugin.make {
-            Make::Source(_) => SourceConfig::parse(config, self.config.topic_creation)?.connector,
-            Make::Sink(_) => SinkConfig::parse(config)?.connector,
-        };
-        // Each task reads its own; what is wrong with it is better said before there are any.
-        Chain::read(settings.originals())?;
+        let (plugin, settings) = self.connector(config)?;
         let stop = CancellationToken::new();
         let parts = InstanceParts {
             name: name.clone(),
@@ -249,148 +249,30 @@ impl Worker {
         task_config: &ConfigMap,
         target: TargetState,
     ) -> Result<Running> {
-        let me = TaskSelf {
-            id: id.clone(),
-            generation,
-            board: self.board.clone(),
-        };
         let stop = CancellationToken::new();
         let sender = watch::Sender::new(target);
-        let target = sender.subscribe();
-        match self.plugin(connector_config)?.make {
-            Make::Source(make) => {
-                let config = SourceConfig::parse(connector_config, self.config.topic_creation)?;
-                me.report(TaskState::Unassigned, None);
-                let gate = self.gate(connector_config);
-                let producer = client_config::producer(self.config.originals(), connector_config);
-                let admin = || {
-                    self.port
-                        .admin(&client_config::admin(self.config.originals(), connector_config))
-                        .map_err(client)
-                };
-                let lane = self.port.producer_lane(&producer, LANE_QUOTA).map_err(client)?;
-                let converters = self.converters(&config.connector)?;
-                let chain = Chain::read(config.connector.originals())?;
-                let topics = TopicCreator::new(config.topic_groups, admin)?;
-                let (task_config, offsets) = (task_config.clone(), self.offsets.clone());
-                let (commit_interval, flush_timeout) = (self.config.flush_interval, self.config.flush_timeout);
-                let stopped = stop.clone();
-                let work = async move {
-                    let Some(task) = make_task(&me, || make().task()) else {
-                        return;
-                    };
-                    let parts = SourceParts {
-                        me,
-                        task,
-                        config: task_config,
-                        lane,
-                        converters,
-                        chain,
-                        policy: config.connector.errors,
-                        topics,
-                        offsets,
-                        gate,
-                        commit_interval,
-                        flush_timeout,
-                        target,
-                        stop: stopped,
-                    };
-                    source_task::run(parts).await;
-                };
-                Ok(self.run(&id.to_string(), work, stop, sender))
-            }
-            Make::Sink(make) => {
-                let config = SinkConfig::parse(connector_config)?;
-                me.report(TaskState::Unassigned, None);
-                let converters = self.converters(&config.connector)?;
-                let chain = Chain::read(config.connector.originals())?;
-                let worker = self.config.originals();
-                let gate = self.gate(connector_config);
-                let marker = self.session.as_ref().map(|(marker, _)| marker.as_str());
-                let name = id.connector.as_str();
-                let consumer = client_config::consumer(worker, connector_config, name, id.number, marker);
-                let (list, pattern) = match config.topics {
-                    Topics::List(list) => (list, None),
-                    Topics::Pattern(regex) => {
-                        let admin = client_config::admin(worker, connector_config);
-                        let admin = self.port.admin(&admin).map_err(client)?;
-                        (Vec::new(), Some(TopicPattern::new(regex, admin)))
-                    }
-                };
-                let letters = config.dead_letters;
-                let dead_letters = letters
-                    .map(|letters| self.dead_letters(id, letters, connector_config))
-                    .transpose()?;
-                let consumer = self.port.consumer(&consumer, &list, PREFETCH).map_err(client)?;
-                let task_config = task_config.clone();
-                let (commit_interval, flush_timeout) = (self.config.flush_interval, self.config.flush_timeout);
-                let stopped = stop.clone();
-                let work = async move {
-                    let Some(task) = make_task(&me, || make().task()) else {
-                        return;
-                    };
-                    let parts = SinkParts {
-                        me,
-                        task,
-                        config: task_config,
-                        consumer,
-                        converters,
-                        chain,
-                        policy: config.connector.errors,
-                        dead_letters,
-                        pattern,
-                        gate,
-                        commit_interval,
-                        flush_timeout,
-                        target,
-                        stop: stopped,
-                    };
-                    sink_task::run(parts).await;
-                };
-                Ok(self.run(&id.to_string(), work, stop, sender))
-            }
-        }
+        let maker = TaskMaker {
+            me: TaskSelf {
+                id: id.clone(),
+                generation,
+                board: self.board.clone(),
+            },
+            make: self.plugin(connector_config)?.make,
+            worker: self.config.clone(),
+            connector: connector_config.clone(),
+            task: task_config.clone(),
+            port: self.port.clone(),
+            offsets: self.offsets.clone(),
+            gate: self.gate(connector_config),
+            marker: self.session.as_ref().map(|(marker, _)| marker.clone()),
+            target: sender.subscribe(),
+            stop: stop.clone(),
+        };
+        // The first is made here, so that a wrong configuration is said at once.
+        let first = maker.attempt()?;
+        maker.me.report(TaskState::Unassigned, None);
+        let policy = connector_config::restart_policy(connector_config);
+        let work = supervise::task(maker, first, policy);
+        Ok(self.run(&id.to_string(), work, stop, sender))
     }
-
-    fn dead_letters(&self, id: &TaskId, config: DeadLetterConfig, connector: &ConfigMap) -> Result<DeadLetters> {
-        let producer = client_config::producer(self.config.originals(), connector);
-        let admin = client_config::admin(self.config.originals(), connector);
-        Ok(DeadLetters {
-            lane: self.port.producer_lane(&producer, LANE_QUOTA).map_err(client)?,
-            config,
-            id: id.clone(),
-            admin: self.port.admin(&admin).map_err(client)?,
-        })
-    }
-
-    /// The connector's converters, and the worker's where it names none.
-    fn converters(&self, connector: &ConnectorConfig) -> Result<Converters> {
-        fn own<'a>(own: &'a Option<PluginConfig>, worker: &'a PluginConfig) -> &'a PluginConfig {
-            own.as_ref().unwrap_or(worker)
-        }
-        let key = own(&connector.key_converter, &self.config.key_converter);
-        let value = own(&connector.value_converter, &self.config.value_converter);
-        let header = own(&connector.header_converter, &self.config.header_converter);
-        Ok(Converters {
-            key: dray_converters::converter(&key.class, &key.settings, true)?,
-            value: dray_converters::converter(&value.class, &value.settings, false)?,
-            header: dray_converters::header_converter(&header.class, &header.settings)?,
-        })
-    }
-}
-
-/// Makes a task's own object, which is connector code and therefore done where the task runs. None when it fails.
-fn make_task<T>(me: &TaskSelf, make: impl FnOnce() -> T) -> Option<T> {
-    match guarded_now("task", || Ok(make())) {
-        Ok(task) => Some(task),
-        Err(error) => {
-            tracing::error!(connector = %me.id.connector, task = me.id.number, error = %trace(&error), "task failed");
-            me.report(TaskState::Failed, Some(trace(&error)));
-            None
-        }
-    }
-}
-
-fn client(error: dray_kafka::Error) -> Error {
-    Error::connect("Kafka client cannot be made").with_source(error)
 }

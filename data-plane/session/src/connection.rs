@@ -286,17 +286,18 @@ impl Session {
         for configs in configs {
             self.say(FromAgent::TaskConfigs(configs));
         }
-        let checks: Vec<_> = self
-            .own
-            .iter()
-            .flat_map(|own| own.checks.values())
-            .map(|check| check.0)
-            .collect();
-        for part in checks.chunks(TASKS_A_MESSAGE) {
-            self.say(FromAgent::GenerationCheck(part.to_vec()));
-        }
+        self.ask_again();
         for result in std::mem::take(&mut self.results) {
             self.say(FromAgent::CommandResult(result));
+        }
+    }
+
+    /// A leader that may not answer just then drops the question.
+    fn ask_again(&mut self) {
+        let checks = self.own.iter().flat_map(|own| own.checks.values());
+        let checks: Vec<_> = checks.map(|check| check.0).collect();
+        for part in checks.chunks(TASKS_A_MESSAGE) {
+            self.say(FromAgent::GenerationCheck(part.to_vec()));
         }
     }
 
@@ -344,7 +345,10 @@ impl Session {
                 self.hang_up(0);
             }
             Link::Up(up) if self.now.since(up.heard) >= SILENCE_MS => self.hang_up(0),
-            Link::Up(up) if self.now >= up.next_beat => self.beat(false),
+            Link::Up(up) if self.now >= up.next_beat => {
+                self.beat(false);
+                self.ask_again();
+            }
             Link::Down { .. } | Link::Opening { .. } | Link::Greeted { .. } | Link::Up(_) => {}
         }
     }

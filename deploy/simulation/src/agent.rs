@@ -215,7 +215,8 @@ impl World {
             Input::Timer(run, timer) => self.run_timer(at, run, timer),
             Input::KillLate(owned) => {
                 if self.agents[at].runs.values().any(|run| run.owned == owned) {
-                    self.kill_run(at, owned);
+                    // Held back again when another acknowledgement has come meanwhile.
+                    self.agent_effect(at, Effect::Kill { owned });
                 }
             }
             Input::Leave(back_in_ms) => self.tell(at, Event::Leave { back_in_ms }),
@@ -301,7 +302,7 @@ impl World {
             let strict = agent.runs.values().any(|run| run.owned == *owned && run.strict);
             if strict && !agent.gate.shut && now < agent.gate.strict_until {
                 let wait = agent.process.clock.span(agent.gate.strict_until.since(now));
-                return self.for_agent(at, wait, Input::KillLate(*owned));
+                return self.for_agent(at, wait + 1, Input::KillLate(*owned));
             }
         }
         self.carry_out(at, effect);

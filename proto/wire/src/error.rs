@@ -32,6 +32,11 @@ impl Invalid {
     }
 }
 
+/// An enum on the wire says nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("is not given")]
+pub struct NotGiven;
+
 /// Why a record of the store cannot be read or written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {

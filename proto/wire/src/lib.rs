@@ -1,15 +1,16 @@
-//! The protos as Rust. [`agent`] and [`store`] have the generated types (`v1`) and the way between them and the model, which is what
-//! everybody else thinks in.
+//! The protos as Rust. [`agent`], [`store`] and [`admin`] have the generated types (`v1`) and the way between them and the model, which
+//! is what everybody else thinks in.
 //!
 //! Into the wire everything goes; out of it, what is not legal is an [`Invalid`] that names the field. Texts for people are cut when they
 //! are sent. Nothing here waits, listens or reads a clock.
 
+pub mod admin;
 pub mod agent;
 mod error;
 mod read;
 pub mod store;
 
-pub use error::{Error, Invalid};
+pub use error::{Error, Invalid, NotGiven};
 
 /// The largest message that either side of a session may send: 16,384 task configurations of 2 KB. For tonic's limits, which are 4 MiB
 /// unless set.

@@ -1,6 +1,6 @@
 //! What the conversions of all messages share: fields of the wire read into legal values, with the field's name where they are not.
 
-use crate::Invalid;
+use crate::{Invalid, NotGiven};
 use dray_model::record::MAX_TASKS;
 use dray_model::{AgentNumber, Capacity, ConfigDigest, Cost, Instance, TaskKey};
 use prost_types::Duration;
@@ -148,32 +148,34 @@ pub(crate) fn duration(millis: u32) -> Duration {
     }
 }
 
-/// An enum of the model that stands on the wire as a number.
-pub(crate) trait Choice: Sized {
-    /// What a number means.
-    fn read(field: &str, value: i32) -> Result<Self, Invalid>;
-    /// The number.
-    fn wire(self) -> i32;
+/// An enum that stands on the wire as a number.
+pub(crate) fn choice<W: TryFrom<i32>, M: TryFrom<W, Error = NotGiven>>(field: &str, value: i32) -> Result<M, Invalid> {
+    let unknown = |_| Invalid::new(field, format_args!("{value} is not a value that this version knows"));
+    let wire = W::try_from(value).map_err(unknown)?;
+    M::try_from(wire).map_err(|error| Invalid::new(field, error))
 }
 
-/// The two directions of [`Choice`], from one list.
-macro_rules! choice {
+/// The two directions of an enum, from one list of what both call the same.
+macro_rules! same_words {
     ($wire:ty, $model:ty: $($variant:ident)*) => {
-        impl $crate::read::Choice for $model {
-            fn read(field: &str, value: i32) -> Result<Self, $crate::Invalid> {
-                match <$wire>::try_from(value) {
-                    $(Ok(<$wire>::$variant) => Ok(Self::$variant),)*
-                    Ok(<$wire>::Unspecified) => Err($crate::Invalid::new(field, "is not given")),
-                    Err(_) => Err($crate::Invalid::new(field, format_args!("{value} is not a value that this version knows"))),
+        impl From<$model> for $wire {
+            fn from(value: $model) -> Self {
+                match value {
+                    $(<$model>::$variant => Self::$variant,)*
                 }
             }
+        }
 
-            fn wire(self) -> i32 {
-                match self {
-                    $(Self::$variant => <$wire>::$variant as i32,)*
+        impl TryFrom<$wire> for $model {
+            type Error = $crate::NotGiven;
+
+            fn try_from(value: $wire) -> Result<Self, $crate::NotGiven> {
+                match value {
+                    $(<$wire>::$variant => Ok(Self::$variant),)*
+                    <$wire>::Unspecified => Err($crate::NotGiven),
                 }
             }
         }
     };
 }
-pub(crate) use choice;
+pub(crate) use same_words;

@@ -3,7 +3,7 @@
 
 use super::batch::{Builder, Epochs, Stamped};
 use super::client::{Quiet, lock, native, translated};
-use super::config::Role;
+use super::config::{Role, Translated};
 use super::errors::{from_code, from_kafka, local};
 use crate::error::{Class, Error, Result};
 use crate::port::{ClientConfig, TailRecord, TopicTail};
@@ -30,6 +30,9 @@ pub(super) struct RdTail {
     topic: Arc<str>,
     /// Locked by the reading thread: one that was left behind by a cancelled call ends before the next one reads.
     consumer: Arc<Mutex<BaseConsumer<Quiet>>>,
+    /// Where `consumer` reads committed records only: the end that it is told of is that of the first open transaction, and this
+    /// one is told of the high watermark.
+    uncommitted: Option<Arc<BaseConsumer<Quiet>>>,
     /// Where to go on, by partition. Moves only with what the caller has visited.
     next: BTreeMap<i32, i64>,
 }
@@ -55,12 +58,24 @@ impl RdTail {
         ] {
             settings.settings.insert(key.to_owned(), value.to_owned());
         }
-        let consumer = native(&settings)
-            .create_with_context(Quiet { client })
-            .map_err(|error| from_kafka(format!("making a reader of topic `{topic}`"), &error))?;
+        let make = |settings: &Translated| {
+            let quiet = Quiet { client: client.clone() };
+            native(settings)
+                .create_with_context(quiet)
+                .map_err(|error| from_kafka(format!("making a reader of topic `{topic}`"), &error))
+        };
+        let consumer = make(&settings)?;
+        let level = settings
+            .settings
+            .insert("isolation.level".to_owned(), "read_uncommitted".to_owned());
+        let uncommitted = match level.as_deref() {
+            Some("read_committed") => Some(Arc::new(make(&settings)?)),
+            _ => None,
+        };
         Ok(Self {
             topic: Arc::from(topic),
             consumer: Arc::new(Mutex::new(consumer)),
+            uncommitted,
             next: BTreeMap::new(),
         })
     }
@@ -76,9 +91,10 @@ impl TopicTail for RdTail {
         let (sender, mut parts) = mpsc::channel(BATCHES);
         let reading = tokio::task::spawn_blocking({
             let (consumer, topic, next) = (Arc::clone(&self.consumer), Arc::clone(&self.topic), self.next.clone());
+            let uncommitted = self.uncommitted.clone();
             move || {
                 let consumer = lock(&consumer);
-                let result = read(&consumer, &topic, next, timeout, &sender);
+                let result = read(&consumer, uncommitted.as_deref(), &topic, next, timeout, &sender);
                 // What was prefetched beyond the end is of no use: the next call starts where the visits ended.
                 if let Err(error) = consumer.unassign() {
                     tracing::debug!(%error, "could not end reading a topic");
@@ -120,6 +136,7 @@ impl TopicTail for RdTail {
 
 fn read(
     consumer: &BaseConsumer<Quiet>,
+    uncommitted: Option<&BaseConsumer<Quiet>>,
     topic: &str,
     next: BTreeMap<i32, i64>,
     timeout: Duration,
@@ -134,7 +151,8 @@ fn read(
     let mut open = BTreeMap::new();
     let mut list = TopicPartitionList::new();
     for partition in partitions(consumer, topic, left())? {
-        let (low, high) = consumer
+        let (low, high) = uncommitted
+            .unwrap_or(consumer)
             .fetch_watermarks(topic, partition, left())
             .map_err(|error| fail(&error))?;
         let start = next.get(&partition).copied().unwrap_or(low).max(low);
@@ -143,6 +161,29 @@ fn read(
             open.insert(partition, high);
             list.add_partition_offset(topic, partition, Offset::Offset(start))
                 .map_err(|error| fail(&error))?;
+        }
+    }
+    if uncommitted.is_some() {
+        // Before reading: afterwards the end of a fetch would not tell whether it is the one that was waited for.
+        for (partition, end) in &open {
+            loop {
+                let (_, stable) = consumer
+                    .fetch_watermarks(topic, *partition, left())
+                    .map_err(|error| fail(&error))?;
+                if stable >= *end {
+                    break;
+                }
+                if sender.is_closed() {
+                    return Ok(());
+                }
+                // With too little time for another look.
+                if left() <= TURN * 2 {
+                    let message =
+                        format!("a transaction is open in partition {partition}, which has records up to {end}");
+                    return Err(local(what, "OPEN_TRANSACTION", message, Class::Retriable));
+                }
+                std::thread::sleep(TURN);
+            }
         }
     }
     if !open.is_empty() {

@@ -9,6 +9,7 @@ use dray_connect::config::{
 };
 use dray_connect::{ConfigMap, Error, Result};
 use dray_model::message::Recovery;
+use dray_session::RestartPolicy;
 use std::sync::{Arc, LazyLock};
 
 use ConfigType::{Boolean, Class, Int, List, Long, Short, String as Text};
@@ -20,6 +21,8 @@ const CLASS: &str = "connector.class";
 pub(super) const TOPICS: &str = "topics";
 /// or a pattern.
 pub(super) const PATTERN: &str = "topics.regex";
+/// Which failures are tried again. Our own keys begin with `dray.`.
+const RESTART_POLICY: &str = "dray.restart.policy";
 const COMMON: &str = "Common";
 const ERRORS: &str = "Error Handling";
 
@@ -58,6 +61,12 @@ pub fn recovery(config: &ConfigMap) -> Recovery {
         Some("strict") => Recovery::Strict,
         Some(_) | None => Recovery::Fenced,
     }
+}
+
+/// Which failures are tried again, of a configuration that was found good.
+pub(crate) fn restart_policy(config: &ConfigMap) -> RestartPolicy {
+    let name = config.get(RESTART_POLICY);
+    name.and_then(|name| name.trim().parse().ok()).unwrap_or_default()
 }
 
 /// What the framework needs of any connector's configuration.
@@ -306,6 +315,19 @@ fn define_common() -> ConfigDef {
             .group(ERRORS, 5)
             .width(Width::Short)
             .display_name("Log Error Details"),
+        )
+        .define(
+            key(
+                RESTART_POLICY,
+                Text,
+                Medium,
+                "Which failures of the connector and its tasks are tried again: what a later try can cure (transient), all, or none.",
+            )
+            .default_value("transient")
+            .validator(ValidString::of(RestartPolicy::NAMES))
+            .group("Dray", 1)
+            .width(Width::Short)
+            .display_name("Restart Policy"),
         )
 }
 

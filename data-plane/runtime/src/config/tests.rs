@@ -51,10 +51,19 @@ fn connects(title: &str) -> Vec<String> {
         .collect()
 }
 
+/// Without the keys that are ours alone.
+fn shown_of_connect(definition: &ConfigDef) -> Vec<String> {
+    let all = shown(definition).into_iter();
+    all.filter(|line| !line.starts_with("dray.")).collect()
+}
+
 #[test]
 fn connector_keys_are_connects_in_its_order() {
-    assert_eq!(shown(connector_config::source_definition()), connects("source"));
-    assert_eq!(shown(connector_config::sink_definition()), connects("sink"));
+    assert_eq!(
+        shown_of_connect(connector_config::source_definition()),
+        connects("source")
+    );
+    assert_eq!(shown_of_connect(connector_config::sink_definition()), connects("sink"));
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! Source offsets in a compacted Kafka topic, as distributed Kafka Connect keeps them (`offset.storage.topic`), in its
 //! format: key `["connector",{partition}]`, value `{offset}`, a tombstone erases.
 //!
-//! One store is one producer lane and one reader of the topic, however many tasks use it.
+//! One store is one producer and one reader of the topic, however many tasks use it. In a session the producer is the session's
+//! writer, so that whoever fences it has fenced all commits of these tasks; by itself a worker has a lane.
 
 mod reader;
 mod settings;
@@ -12,13 +13,14 @@ use crate::config::WorkerConfig;
 use async_trait::async_trait;
 use dray_connect::offset::{OffsetMap, SourcePartition};
 use dray_connect::{Error, Result};
-use dray_kafka::port::{Admin, KafkaPort, NewTopic};
+use dray_kafka::port::{Admin, KafkaPort, NewTopic, Outcome, SessionRecord, TopicTail};
+use dray_kafka::session::SessionWriter;
 use reader::Reader;
 pub use settings::OffsetTopic;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::OnceCell;
-use writer::Writer;
+use writer::{OffsetRecord, Writer};
 
 /// How long one request to the broker may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -32,7 +34,16 @@ pub struct TopicOffsets {
     admin: Arc<dyn Admin>,
     checked: OnceCell<()>,
     reader: Reader,
-    writer: Writer,
+    writer: WrittenBy,
+}
+
+/// Who writes the topic.
+enum WrittenBy {
+    Lane(Writer),
+    Session {
+        writer: Arc<SessionWriter>,
+        topic: Arc<str>,
+    },
 }
 
 impl TopicOffsets {
@@ -41,17 +52,46 @@ impl TopicOffsets {
     /// # Errors
     /// When a client's settings are wrong.
     pub fn open(topic: OffsetTopic, worker: &WorkerConfig, port: &dyn KafkaPort) -> Result<Self> {
-        let client = |error| Error::connect("Kafka client cannot be made").with_source(error);
         let topic = topic.into_new_topic();
         let lane = port
             .producer_lane(&settings::producer(worker), writer::QUOTA)
             .map_err(client)?;
-        let tail = port.tail(&settings::consumer(worker), &topic.name).map_err(client)?;
+        let writer = WrittenBy::Lane(Writer::start(lane, &topic.name));
+        let config = settings::consumer(worker);
+        let tail = port.tail(&config, &topic.name).map_err(client)?;
+        Self::over(topic, worker, port, tail, writer)
+    }
+
+    /// The store in that topic as a session has it: commits go through its writer, and what another session has in an open
+    /// transaction is waited for.
+    ///
+    /// # Errors
+    /// When a client's settings are wrong.
+    pub fn with_session_writer(
+        topic: OffsetTopic,
+        worker: &WorkerConfig,
+        port: &dyn KafkaPort,
+        writer: Arc<SessionWriter>,
+    ) -> Result<Self> {
+        let topic = topic.into_new_topic();
+        let name = Arc::from(topic.name.as_str());
+        let config = settings::consumer(worker);
+        let tail = port.tail(&config, &topic.name).map_err(client)?;
+        Self::over(topic, worker, port, tail, WrittenBy::Session { writer, topic: name })
+    }
+
+    fn over(
+        topic: NewTopic,
+        worker: &WorkerConfig,
+        port: &dyn KafkaPort,
+        tail: Box<dyn TopicTail>,
+        writer: WrittenBy,
+    ) -> Result<Self> {
         Ok(Self {
             admin: port.admin(&settings::admin(worker)).map_err(client)?,
             checked: OnceCell::new(),
             reader: Reader::new(tail, &topic.name),
-            writer: Writer::start(lane, &topic.name),
+            writer,
             topic,
         })
     }
@@ -102,16 +142,55 @@ impl OffsetStore for TopicOffsets {
             .collect()
     }
 
-    /// Durable on all in-sync replicas when this returns. The entries are separate records: after an error some of them
-    /// may be stored. Dropping the future before the writer took them stores none.
+    /// Durable on all in-sync replicas when this returns. Without a session the entries are separate records: after an error
+    /// some of them may be stored. Dropping the future before the writer took them stores none.
     async fn commit(&self, entries: Vec<OffsetEntry>) -> Result<()> {
         self.check().await?;
         let records = entries.into_iter().map(|entry| {
             let key = key_json(entry.task.connector.as_str(), &entry.partition).into_bytes();
             (key, entry.offset.map(|offset| offset.to_json().into_bytes()))
         });
-        self.writer.write(records.collect()).await
+        match &self.writer {
+            WrittenBy::Lane(writer) => writer.write(records.collect()).await,
+            WrittenBy::Session { writer, topic } => write_in_session(writer, topic, records.collect()).await,
+        }
     }
+
+    async fn settled(&self) {
+        match &self.writer {
+            // No successor can have started: without a session nobody takes a task over.
+            WrittenBy::Lane(_) => {}
+            WrittenBy::Session { writer, .. } => writer.settled().await,
+        }
+    }
+}
+
+async fn write_in_session(writer: &SessionWriter, topic: &Arc<str>, records: Vec<OffsetRecord>) -> Result<()> {
+    if records.is_empty() {
+        return Ok(());
+    }
+    let record = |(key, value)| SessionRecord {
+        topic: Arc::clone(topic),
+        key,
+        value,
+    };
+    let error = match writer.commit(records.into_iter().map(record).collect()).await {
+        Outcome::Committed => return Ok(()),
+        Outcome::Aborted(error) | Outcome::Unknown(error) => error,
+        Outcome::Fenced(error) => {
+            let message = format!(
+                "the offsets are not committed to '{topic}': this agent's session was declared dead, or its transaction timed \
+                 out, and its writer '{}' is fenced; the agent begins a new session",
+                writer.transactional_id()
+            );
+            return Err(Error::connect(message).with_source(error));
+        }
+    };
+    Err(failed("writing", topic, error))
+}
+
+fn client(error: dray_kafka::Error) -> Error {
+    Error::connect("Kafka client cannot be made").with_source(error)
 }
 
 /// A failure at the offsets topic in the terms of Connect: retriable ones stay so.

@@ -6,6 +6,9 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+/// What fails stays so, and can be looked at.
+const NO_RESTART: (&str, &str) = ("dray.restart.policy", "none");
+
 fn soon() -> Instant {
     Instant::now() + Duration::from_secs(10)
 }
@@ -32,6 +35,7 @@ async fn one(class: &str, call: &str, kind: &str) {
         ("shelf", &what),
         ("fault.call", call),
         ("fault.kind", kind),
+        NO_RESTART,
     ];
     let bad = stage.task("bad", &fault);
     let at_the_end = matches!(call, "close" | "stop");
@@ -96,6 +100,7 @@ async fn a_sink_task_that_cannot_give_up_a_partition_fails() {
             ("shelf", &shelf),
             ("fault.call", "close"),
             ("fault.kind", kind),
+            NO_RESTART,
         ];
         let bad = stage.task("bad", &fault);
         until(|| SHELVES.lock().unwrap().contains_key(&shelf)).await;
@@ -111,9 +116,12 @@ async fn a_sink_task_that_cannot_give_up_a_partition_fails() {
 async fn a_task_that_cannot_be_made_harms_only_itself() {
     let stage = Stage::new();
     for class in ["Unmakeable", "NoSourceTask", "NoSinkTask"] {
-        let bad = stage.task(class, &[("connector.class", class), ("topics", "t")]);
+        let bad = stage.task(class, &[("connector.class", class), ("topics", "t"), NO_RESTART]);
         let trace = stage.wait_for(class, TaskState::Failed).await.unwrap();
-        assert_eq!(trace, "panic in task: asked to");
+        assert_eq!(
+            trace,
+            "panic in task: asked to\nnot started again: dray.restart.policy is none"
+        );
         another_goes_on(&stage, &format!("beside {class}")).await;
         assert!(bad.stop(soon()).await);
     }
@@ -142,6 +150,7 @@ async fn a_connector_instance_harms_only_itself() {
                 ("count", "1"),
                 ("fault.call", call),
                 ("fault.kind", kind),
+                NO_RESTART,
             ]);
             let running = stage.worker.start_connector(&name, &config, sender).unwrap();
             let wanted = match (call, kind) {

@@ -17,10 +17,12 @@ use dray_kafka::fake::FakeKafka;
 use dray_model::{ConnectorName, ConnectorState, Generation, TargetState, TaskId, TaskState};
 use dray_runtime::config::WorkerConfig;
 use dray_runtime::crew::Crew;
+use dray_runtime::guard::trace;
 use dray_runtime::offsets::{OffsetEntry, OffsetStore, key_json};
-use dray_runtime::status::StatusBoard;
+use dray_runtime::status::{StatusBoard, TaskSelf};
 use dray_runtime::worker::{Running, Worker};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::future::Future;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -155,6 +157,13 @@ pub(crate) fn keeper() -> Box<dyn SinkTask> {
     Box::new(Keeper::default())
 }
 
+/// A task without its supervisor: when it fails, it is shown as failed.
+pub(crate) async fn shown(me: TaskSelf, work: impl Future<Output = Result<()>>) {
+    if let Err(error) = work.await {
+        me.report(TaskState::Failed, Some(trace(&error)));
+    }
+}
+
 pub(crate) fn id(name: &str) -> TaskId {
     TaskId::new(ConnectorName::try_from(name).unwrap(), 0)
 }
@@ -176,8 +185,8 @@ pub(crate) async fn until(mut met: impl FnMut() -> bool) {
     }
 }
 
-/// The shelves of those that have begun to misbehave.
-static REACHED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+/// The shelves of those that have begun to misbehave, and how often.
+static REACHED: Mutex<BTreeMap<String, u32>> = Mutex::new(BTreeMap::new());
 
 /// Waits until the task or connector with this `shelf` misbehaves.
 pub(crate) async fn misbehaves(shelf: &str) {
@@ -186,7 +195,7 @@ pub(crate) async fn misbehaves(shelf: &str) {
 
 /// Whether it has begun to.
 pub(crate) fn has_misbehaved(shelf: &str) -> bool {
-    REACHED.lock().unwrap().contains(shelf)
+    REACHED.lock().unwrap().contains_key(shelf)
 }
 
 static GATE: (Mutex<bool>, Condvar) = (Mutex::new(false), Condvar::new());
@@ -214,10 +223,19 @@ async fn misbehave(config: &ConfigMap, call: &str) -> Result<()> {
     if config.get("fault.call").map(String::as_str) != Some(call) {
         return Ok(());
     }
-    REACHED
-        .lock()
-        .unwrap()
-        .insert(config.get("shelf").cloned().unwrap_or_default());
+    let shelf = config.get("shelf").cloned().unwrap_or_default();
+    let times = {
+        let mut reached = REACHED.lock().unwrap();
+        let times = reached.entry(shelf).or_insert(0);
+        *times += 1;
+        *times
+    };
+    if config
+        .get("fault.times")
+        .is_some_and(|most| times > most.parse().unwrap())
+    {
+        return Ok(()); // cured
+    }
     match config["fault.kind"].as_str() {
         "hang" => std::future::pending().await,
         "block" => {
@@ -226,6 +244,7 @@ async fn misbehave(config: &ConfigMap, call: &str) -> Result<()> {
         }
         "panic" => panic!("asked to"),
         "retriable" => Err(Error::retriable("asked to")),
+        "data" => Err(Error::data("asked to")),
         _ => Err(Error::connect("asked to")),
     }
 }

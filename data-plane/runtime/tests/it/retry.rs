@@ -1,6 +1,6 @@
 //! `errors.retry.timeout` around the converters: what fails retriably is tried again, in time, and then judged.
 
-use crate::harness::{SHELVES, Stage, id, map, until};
+use crate::harness::{SHELVES, Stage, id, map, shown, until};
 use dray_connect::backing::Backing;
 use dray_connect::datum::{Datum, Field, Utf8Span, ValueRef};
 use dray_connect::schema::{Schema, SchemaRef};
@@ -161,7 +161,7 @@ fn sink(stage: &Stage, away: &Away, shelf: &str, errors: &[(&str, &str)]) -> Tas
         target: seen,
         stop: stop.clone(),
     };
-    Task::start(sink_task::run(parts), stop, target)
+    Task::start(shown(me(stage), sink_task::run(parts)), stop, target)
 }
 
 /// A source of the numbers 0 to 9.
@@ -186,7 +186,7 @@ fn source(stage: &Stage, away: &Away, errors: &[(&str, &str)]) -> Task {
         target: seen,
         stop: stop.clone(),
     };
-    Task::start(source_task::run(parts), stop, target)
+    Task::start(shown(me(stage), source_task::run(parts)), stop, target)
 }
 
 fn shelf(name: &str) -> Vec<String> {

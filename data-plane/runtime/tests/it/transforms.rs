@@ -1,6 +1,6 @@
 //! Transforms between connector and converters: what is sent, put, committed, and what happens to records that fail.
 
-use crate::harness::{SHELVES, Stage, counter, id, map, until};
+use crate::harness::{SHELVES, Stage, counter, id, map, shown, until};
 use dray_connect::sink_batch::TopicPartition;
 use dray_connect::{Error, Result};
 use dray_converters::StringConverter;
@@ -242,7 +242,8 @@ async fn run_moody(stage: &Stage, moody: Moody, errors: &[(&str, &str)], done: i
         target: seen,
         stop: stop.clone(),
     };
-    let mut work = JoinSet::from_iter([source_task::run(parts)]);
+    let me = parts.me.clone();
+    let mut work = JoinSet::from_iter([shown(me, source_task::run(parts))]);
     until(done).await;
     stop.cancel();
     work.join_next().await.unwrap().unwrap();

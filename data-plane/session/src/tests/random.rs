@@ -13,8 +13,10 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug)]
 enum Act {
     Time(u64),
-    /// The stream does what it is asked to, and the leader what it should.
-    Onward,
+    /// The stream does what it is asked to, and the leader what it should, so many steps.
+    Onward(u8),
+    /// These in a row.
+    All(Vec<Act>),
     Connected(u64),
     Disconnected(u64),
     Welcome(u64, u8),
@@ -57,7 +59,12 @@ fn act() -> impl Strategy<Value = Act> {
     use Act::*;
     prop_oneof![
         6 => prop_oneof![4 => 0u64..400, 2 => 400u64..6_000, 1 => 6_000u64..70_000].prop_map(Time),
-        24 => Just(Onward),
+        24 => (1u8..8).prop_map(Onward),
+        3 => (0u8..2).prop_map(|k| All(vec![Wanted(k), Opened(k, false, true), Confirmed(k)])),
+        2 => (0u8..5, any::<bool>()).prop_map(|(task, keep)| All(vec![Check(task), Verdict(task, keep)])),
+        2 => (0u8..5).prop_map(|task| {
+            All(vec![Disconnected(0), Check(task), Time(5), Committed(0, 0), Committed(1, 0)])
+        }),
         1 => (0u64..3).prop_map(Connected),
         2 => (0u64..3).prop_map(Disconnected),
         2 => (0u64..3, any::<u8>()).prop_map(|(id, keep)| Welcome(id, keep)),
@@ -152,7 +159,19 @@ impl World {
                 rig.now += ms;
                 Event::Tick
             }
-            Act::Onward => return self.onward(),
+            Act::Onward(steps) => {
+                for _ in 1..steps {
+                    self.onward();
+                    self.count();
+                }
+                return self.onward();
+            }
+            Act::All(acts) => {
+                return for act in &acts {
+                    self.act(act);
+                    self.count();
+                };
+            }
             Act::Connected(back) => Event::Connected(ConnectionId(current.saturating_sub(back))),
             Act::Disconnected(back) => Event::Disconnected(ConnectionId(current.saturating_sub(back))),
             Act::Welcome(id, keep) => return self.welcome(id, keep),
@@ -358,21 +377,15 @@ fn whatever_a_leader_says() {
     const SEEN: [&str; 10] = [
         "session", "start", "stop", "kill", "use", "keep", "fence", "leave", "shut", "stopped",
     ];
-    let cases = std::env::var("PROPTEST_CASES")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(150);
-    let mut runner = TestRunner::new_with_rng(
-        Config {
-            cases,
-            failure_persistence: None,
-            ..Config::default()
-        },
-        TestRng::deterministic_rng(RngAlgorithm::ChaCha),
-    );
+    let config = Config {
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let cases = config.cases;
+    let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
     let seen: RefCell<BTreeMap<&str, u64>> = RefCell::default();
     let leave = prop::option::of(prop::option::of(any::<u32>()));
-    let strategy = (any::<u64>(), prop::collection::vec(act(), 50..400), leave);
+    let strategy = (any::<u64>(), prop::collection::vec(act(), 50..250), leave);
     let result = runner.run(&strategy, |(seed, acts, leave)| {
         let mut world = World::new(seed);
         // The end comes before the last few.

@@ -118,6 +118,11 @@ fn a_check_is_answered_by_the_leader() {
     assert_eq!(rig.hear(verdict(one, true)), "checked 1/0@5 true");
     assert_eq!(rig.hear(verdict(one, false)), "", "asked once, answered once");
     rig.on(Event::Check(two));
+    assert_eq!(
+        rig.pass_acked(2_000),
+        "say check 1/1@6; say check 1/1@6",
+        "until it is answered"
+    );
     assert_eq!(rig.hear(verdict(two, false)), "checked 1/1@6 false; kill 1/1@6");
     assert_eq!(rig.on(Event::Check(two)), "checked 1/1@6 false");
     assert_eq!(

@@ -2,7 +2,7 @@
 
 use super::v1;
 use crate::Invalid;
-use crate::read::{self, Choice, PROSE, choice, each, millis, name, names, number, prose, required, text};
+use crate::read::{self, PROSE, choice, each, millis, name, names, number, prose, required, same_words, text};
 use dray_model::message::{
     AssignedConnector, Assignment, AssignmentAck, AssignmentDelta, DeadSession, Recovery, RefusedTask, RefusedWhy,
     Revocation, RevokedWhy,
@@ -10,9 +10,9 @@ use dray_model::message::{
 use dray_model::{AgentSession, ConfigDiff};
 use std::sync::Arc;
 
-choice!(v1::Recovery, Recovery: Fenced Strict);
-choice!(v1::RevokedWhy, RevokedWhy: Moved Deleted Stopped Reconfigured NotOwned);
-choice!(v1::RefusedWhy, RefusedWhy: NoPlugin OverCapacity Connector Suspect);
+same_words!(v1::Recovery, Recovery: Fenced Strict);
+same_words!(v1::RevokedWhy, RevokedWhy: Moved Deleted Stopped Reconfigured NotOwned);
+same_words!(v1::RefusedWhy, RefusedWhy: NoPlugin OverCapacity Connector Suspect);
 
 impl From<AssignmentDelta> for v1::AssignmentDelta {
     fn from(delta: AssignmentDelta) -> Self {
@@ -47,7 +47,7 @@ impl From<AssignedConnector> for v1::AssignedConnector {
             name: connector.name.into(),
             config_version: connector.config_version,
             config: connector.config,
-            recovery: connector.recovery.wire(),
+            recovery: v1::Recovery::from(connector.recovery).into(),
         }
     }
 }
@@ -61,7 +61,7 @@ impl TryFrom<v1::AssignedConnector> for AssignedConnector {
             name: name("name", connector.name)?,
             config_version: connector.config_version,
             config: connector.config,
-            recovery: Recovery::read("recovery", connector.recovery)?,
+            recovery: choice::<v1::Recovery, _>("recovery", connector.recovery)?,
         })
     }
 }
@@ -141,7 +141,7 @@ impl From<Revocation> for v1::Revocation {
         Self {
             owned: Some(revocation.owned.into()),
             graceful: Some(read::duration(revocation.graceful_ms)),
-            why: revocation.why.wire(),
+            why: v1::RevokedWhy::from(revocation.why).into(),
         }
     }
 }
@@ -153,7 +153,7 @@ impl TryFrom<v1::Revocation> for Revocation {
         Ok(Self {
             owned: required("owned", revocation.owned)?,
             graceful_ms: millis("graceful", revocation.graceful)?,
-            why: RevokedWhy::read("why", revocation.why)?,
+            why: choice::<v1::RevokedWhy, _>("why", revocation.why)?,
         })
     }
 }
@@ -182,7 +182,7 @@ impl From<RefusedTask> for v1::RefusedTask {
     fn from(refused: RefusedTask) -> Self {
         Self {
             owned: Some(refused.owned.into()),
-            why: refused.why.wire(),
+            why: v1::RefusedWhy::from(refused.why).into(),
             message: prose(refused.message),
         }
     }
@@ -194,7 +194,7 @@ impl TryFrom<v1::RefusedTask> for RefusedTask {
     fn try_from(refused: v1::RefusedTask) -> Result<Self, Invalid> {
         Ok(Self {
             owned: required("owned", refused.owned)?,
-            why: RefusedWhy::read("why", refused.why)?,
+            why: choice::<v1::RefusedWhy, _>("why", refused.why)?,
             message: text("message", refused.message, PROSE)?,
         })
     }

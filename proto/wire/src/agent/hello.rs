@@ -2,7 +2,9 @@
 
 use super::v1;
 use crate::Invalid;
-use crate::read::{self, Choice, WORD, at_most, choice, each, millis, name, number, optional, prose, required, text};
+use crate::read::{
+    self, WORD, at_most, choice, each, millis, name, number, optional, prose, required, same_words, text,
+};
 use dray_model::message::{Fenced, FencedWhy, Held, Hello, NotLeader, Owned, Plugin, PluginKind, Verdict, Welcome};
 use dray_model::{Capacity, LeasePolicy, PluginVersion, TaskKey, WorkerId};
 use std::sync::Arc;
@@ -13,8 +15,8 @@ const MOST_LABELS: usize = 256;
 /// An agent is meant for 100 tasks, and may hold more while they stop.
 const MOST_HELD: usize = 65_536;
 
-choice!(v1::PluginKind, PluginKind: Source Sink Converter HeaderConverter Transformation Predicate ConfigProvider);
-choice!(v1::FencedWhy, FencedWhy: DeclaredDead DuplicateId Removed Protocol OtherCluster);
+same_words!(v1::PluginKind, PluginKind: Source Sink Converter HeaderConverter Transformation Predicate ConfigProvider);
+same_words!(v1::FencedWhy, FencedWhy: DeclaredDead DuplicateId Removed Protocol OtherCluster);
 
 impl From<Owned> for v1::Owned {
     fn from(owned: Owned) -> Self {
@@ -130,7 +132,7 @@ impl From<Plugin> for v1::Plugin {
         Self {
             class: plugin.class.into(),
             version: plugin.version.into(),
-            kind: plugin.kind.wire(),
+            kind: v1::PluginKind::from(plugin.kind).into(),
         }
     }
 }
@@ -142,7 +144,7 @@ impl TryFrom<v1::Plugin> for Plugin {
         Ok(Self {
             class: name("class", plugin.class)?,
             version: PluginVersion::from(text("version", plugin.version, WORD)?),
-            kind: PluginKind::read("kind", plugin.kind)?,
+            kind: choice::<v1::PluginKind, _>("kind", plugin.kind)?,
         })
     }
 }
@@ -264,7 +266,7 @@ impl TryFrom<v1::NotLeader> for NotLeader {
 impl From<Fenced> for v1::Fenced {
     fn from(fenced: Fenced) -> Self {
         Self {
-            why: fenced.why.wire(),
+            why: v1::FencedWhy::from(fenced.why).into(),
             detail: prose(fenced.detail),
             retry_after: Some(read::duration(fenced.retry_after_ms)),
         }
@@ -277,7 +279,7 @@ impl TryFrom<v1::Fenced> for Fenced {
     /// A reason that we do not know changes nothing: the session is over.
     fn try_from(fenced: v1::Fenced) -> Result<Self, Invalid> {
         Ok(Self {
-            why: FencedWhy::read("why", fenced.why).unwrap_or(FencedWhy::DeclaredDead),
+            why: choice::<v1::FencedWhy, _>("why", fenced.why).unwrap_or(FencedWhy::DeclaredDead),
             detail: text("detail", fenced.detail, read::PROSE)?,
             retry_after_ms: millis("retry_after", fenced.retry_after)?,
         })

@@ -2,7 +2,7 @@
 
 use super::v1;
 use crate::Invalid;
-use crate::read::{self, Choice, PROSE, at_most, choice, each, millis, name, optional_text, prose, required};
+use crate::read::{self, PROSE, at_most, choice, each, millis, name, optional_text, prose, required, same_words};
 use dray_model::message::{
     AssignedConnector, Command, CommandResult, CommandWhat, Heartbeat, LeaveIntent, RunState, StoppedTask, TaskConfigs,
     TaskReport, WriterOpened,
@@ -11,7 +11,7 @@ use dray_model::record::MAX_TASKS;
 use dray_model::{ConfigDiff, Cost};
 use std::sync::Arc;
 
-choice!(v1::RunState, RunState: Fencing Starting Running Paused Restarting Failed Stopping);
+same_words!(v1::RunState, RunState: Fencing Starting Running Paused Restarting Failed Stopping);
 
 impl From<Heartbeat> for v1::Heartbeat {
     fn from(heartbeat: Heartbeat) -> Self {
@@ -61,7 +61,7 @@ impl From<TaskReport> for v1::TaskReport {
     fn from(report: TaskReport) -> Self {
         Self {
             owned: Some(report.owned.into()),
-            state: report.state.wire(),
+            state: v1::RunState::from(report.state).into(),
             trace: report.trace.map(prose),
             restarts: report.restarts,
             cost: report.cost.map_or(0, Cost::units),
@@ -75,7 +75,7 @@ impl TryFrom<v1::TaskReport> for TaskReport {
     fn try_from(report: v1::TaskReport) -> Result<Self, Invalid> {
         Ok(Self {
             owned: required("owned", report.owned)?,
-            state: RunState::read("state", report.state)?,
+            state: choice::<v1::RunState, _>("state", report.state)?,
             trace: optional_text("trace", report.trace, PROSE)?,
             restarts: report.restarts,
             cost: Cost::try_from(report.cost).ok(),

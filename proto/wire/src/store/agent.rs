@@ -3,12 +3,12 @@
 use super::cluster::{read_written, written};
 use super::{Form, v1};
 use crate::Invalid;
-use crate::read::{self, Choice, choice, name, names, number, optional, required};
+use crate::read::{self, choice, name, names, number, optional, required, same_words};
 use dray_model::record::AgentRecord;
 use dray_model::{AgentPolicy, Capacity, KafkaCluster};
 use std::collections::{BTreeMap, BTreeSet};
 
-choice!(v1::AgentPolicy, AgentPolicy: Active Cordoned Draining Restarting Removed);
+same_words!(v1::AgentPolicy, AgentPolicy: Active Cordoned Draining Restarting Removed);
 
 impl Form for AgentRecord {
     const WHAT: &'static str = "agent";
@@ -28,7 +28,7 @@ impl Form for AgentRecord {
             clusters: names("clusters", wire.clusters)?,
             unfenceable: wire.unfenceable,
             dead_sessions,
-            policy: AgentPolicy::read("policy", wire.policy)?,
+            policy: choice::<v1::AgentPolicy, _>("policy", wire.policy)?,
             worker_id: wire.worker_id.into(),
             region: name("region", wire.region)?,
             zone: name("zone", wire.zone)?,
@@ -51,7 +51,7 @@ impl Form for AgentRecord {
             clusters: texts(&self.clusters),
             unfenceable: self.unfenceable,
             dead_sessions: dead.collect(),
-            policy: self.policy.wire(),
+            policy: v1::AgentPolicy::from(self.policy).into(),
             worker_id: self.worker_id.as_str().into(),
             region: self.region.as_str().into(),
             zone: self.zone.as_str().into(),

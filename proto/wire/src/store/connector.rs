@@ -2,11 +2,11 @@
 
 use super::{Form, v1};
 use crate::Invalid;
-use crate::read::{Choice, choice, optional};
+use crate::read::{choice, optional, same_words};
 use dray_model::TargetState;
 use dray_model::record::ConnectorSpec;
 
-choice!(v1::TargetState, TargetState: Started Paused Stopped);
+same_words!(v1::TargetState, TargetState: Started Paused Stopped);
 
 impl Form for ConnectorSpec {
     const WHAT: &'static str = "connector";
@@ -16,7 +16,7 @@ impl Form for ConnectorSpec {
         Ok(Self {
             uid: optional(wire.uid),
             config: wire.config,
-            target: TargetState::read("target", wire.target)?,
+            target: choice::<v1::TargetState, _>("target", wire.target)?,
             config_version: wire.config_version,
             restarts: wire.restarts,
             task_restarts: wire.task_restarts,
@@ -30,7 +30,7 @@ impl Form for ConnectorSpec {
         Ok(v1::Connector {
             uid: self.uid.map_or(0, |uid| uid.get()),
             config: self.config.clone(),
-            target: self.target.wire(),
+            target: v1::TargetState::from(self.target).into(),
             config_version: self.config_version,
             restarts: self.restarts,
             task_restarts: self.task_restarts.clone(),

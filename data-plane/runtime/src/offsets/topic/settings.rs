@@ -61,7 +61,10 @@ pub(super) fn producer(worker: &WorkerConfig) -> ClientConfig {
 }
 
 pub(super) fn consumer(worker: &WorkerConfig) -> ClientConfig {
-    internal(worker.originals(), "dray-offsets")
+    let mut config = internal(worker.originals(), "dray-offsets");
+    // Sessions, and Connect with exactly-once sources, write transactions.
+    config.insert("isolation.level".into(), "read_committed".into());
+    config
 }
 
 pub(super) fn admin(worker: &WorkerConfig) -> ClientConfig {

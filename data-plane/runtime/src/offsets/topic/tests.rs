@@ -177,6 +177,83 @@ async fn a_missing_topic_is_created_compacted() {
     );
 }
 
+async fn in_session(kafka: &FakeKafka, id: &str) -> TopicOffsets {
+    let config = dray_kafka::port::ClientConfig::new();
+    let producer = kafka
+        .transactional_producer(&config, id, REQUEST_TIMEOUT)
+        .await
+        .unwrap();
+    let writer = SessionWriter::start(producer, id, Arc::new(|| dray_model::Millis(0)));
+    let worker = worker(&[]).unwrap();
+    let topic = worker.offsets_topic.clone().unwrap();
+    TopicOffsets::with_session_writer(topic, &worker, kafka, Arc::new(writer)).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_a_session_offsets_are_committed_in_transactions() {
+    let kafka = FakeKafka::new();
+    let offsets = in_session(&kafka, "c-agent-1-7").await;
+    let (first, second) = tokio::join!(
+        offsets.commit(vec![entry("a", Some(1)), entry("b", Some(1))]),
+        offsets.commit(vec![entry("c", Some(1))])
+    );
+    first.unwrap();
+    second.unwrap();
+    assert_eq!(positions(&offsets, &["a", "b", "c"]).await, [Some(1); 3]);
+    assert!(kafka.committed_transactions() <= 2);
+    kafka.fail_transactions(Class::Retriable, 1);
+    assert!(
+        offsets
+            .commit(vec![entry("a", Some(2))])
+            .await
+            .unwrap_err()
+            .is_retriable()
+    );
+    assert_eq!(positions(&offsets, &["a"]).await, [Some(1)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fenced_session_commits_no_offsets_and_says_why() {
+    let kafka = FakeKafka::new();
+    let (dead, other) = (
+        in_session(&kafka, "c-agent-1-7").await,
+        in_session(&kafka, "c-agent-2-9").await,
+    );
+    dead.commit(vec![entry("a", Some(1))]).await.unwrap();
+    kafka
+        .fence(&dray_kafka::port::ClientConfig::new(), "c-agent-1-7", REQUEST_TIMEOUT)
+        .await
+        .unwrap();
+    other.commit(vec![entry("a", Some(5))]).await.unwrap();
+    let error = dead.commit(vec![entry("a", Some(2))]).await.unwrap_err();
+    assert!(!error.is_retriable());
+    let text = error.to_string();
+    assert!(
+        text.contains("'c-agent-1-7' is fenced") && text.contains("'offsets'"),
+        "{text}"
+    );
+    assert_eq!(positions(&other, &["a"]).await, [Some(5)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_aborted_commit_is_settled_only_when_its_transaction_is_over() {
+    let kafka = FakeKafka::new();
+    let offsets = in_session(&kafka, "c-agent-1-7").await;
+    kafka.create_topic("offsets", 1);
+    offsets.checked.set(()).unwrap();
+    kafka.hold_transactions();
+    let mut abandoned = Box::pin(offsets.commit(vec![entry("a", Some(1))]));
+    while kafka.held_transactions() == 0 {
+        assert!(abandoned.as_mut().now_or_never().is_none());
+        tokio::task::yield_now().await;
+    }
+    drop(abandoned);
+    assert!(tokio::time::timeout(REQUEST_TIMEOUT, offsets.settled()).await.is_err());
+    kafka.release_transactions();
+    offsets.settled().await;
+    assert_eq!(kafka.records("offsets").len(), 1);
+}
+
 #[test]
 fn wrong_keys_are_named() {
     for (key, value, said) in [

@@ -1,0 +1,53 @@
+//! On a real etcd.
+
+use crate::agent::{FakeAgent, channel};
+use crate::rig::{create, is_running, leads, start, until};
+use dray_store::MetadataStore;
+use dray_store_etcd::{EtcdConfig, EtcdStore};
+use std::sync::Arc;
+
+/// A client of the etcd that all tests share.
+pub(crate) async fn etcd() -> Arc<dyn MetadataStore> {
+    let endpoints = std::env::var("DRAY_TEST_ETCD").expect("DRAY_TEST_ETCD names an etcd: run `make test`");
+    Arc::new(EtcdStore::connect(EtcdConfig::new(endpoints.split(','))).await.unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connector_runs_on_an_agent() {
+    let store = etcd().await;
+    let control = start(&store, "one-agent", "one").await;
+    let _agent = FakeAgent::start("one-agent", "a1", vec![channel(control.addresses[0])], 2);
+    create(store.as_ref(), "one-agent", "c").await;
+    until("running", || is_running(&control, "c", 2)).await;
+    control.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_other_replica_leads_when_one_stops() {
+    let (store, other) = (etcd().await, etcd().await);
+    let one = start(&store, "two-replicas", "one").await;
+    until("one leads", || leads(&one, "one")).await;
+    let two = start(&other, "two-replicas", "two").await;
+    let agent = FakeAgent::start(
+        "two-replicas",
+        "a1",
+        vec![channel(one.addresses[0]), channel(two.addresses[0])],
+        2,
+    );
+    create(store.as_ref(), "two-replicas", "c").await;
+    until("running", || is_running(&one, "c", 2)).await;
+    let stopping = tokio::time::Instant::now();
+    one.stop().await;
+    until("two leads", || leads(&two, "two")).await;
+    assert!(
+        stopping.elapsed().as_secs() < 4,
+        "it gave the key back: {:?}",
+        stopping.elapsed()
+    );
+    until("running", || is_running(&two, "c", 2)).await;
+    {
+        let seen = agent.seen.lock().unwrap();
+        assert_eq!((seen.started.len(), seen.stopped.len()), (3, 0));
+    }
+    two.stop().await;
+}

@@ -1,0 +1,12 @@
+//! Replicas and a scripted agent over real gRPC: on the store in memory, and on a real etcd (`make test` starts it; one test:
+//! `deploy/rig/with-etcd.sh cargo test -p dray-control NAME`).
+
+#![allow(clippy::unwrap_used)] // tests
+
+mod admin;
+mod agent;
+mod binary;
+mod etcd;
+mod memory;
+mod rig;
+mod streams;

@@ -1,0 +1,92 @@
+//! What the tests share: replicas, connectors, and waiting for a condition.
+
+use crate::agent::CLASS;
+use dray_control::{Config, Control};
+use dray_machine::cluster::Timing;
+use dray_model::record::ConnectorSpec;
+use dray_model::{ConnectorName, ConnectorState, TargetState, TaskState};
+use dray_store::keys::{Keys, Name};
+use dray_store::{MetadataStore, Revision, Txn, TxnOutcome};
+use dray_wire::store::{Rest, encode};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Longer than anything takes on a loaded machine.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+pub(crate) fn config(cluster: &str, replica: &str) -> Config {
+    Config {
+        cluster: cluster.into(),
+        replica: Some(replica.into()),
+        listen: vec!["127.0.0.1:0".parse().unwrap()],
+        advertise: vec![],
+        worker: None,
+        data_dir: None,
+        timing: Timing::default(),
+    }
+}
+
+pub(crate) fn name(text: &str) -> ConnectorName {
+    text.try_into().unwrap()
+}
+
+/// Waits until it is so.
+pub(crate) async fn until(what: &str, mut so: impl FnMut() -> bool) {
+    let end = tokio::time::Instant::now() + DEADLINE;
+    while !so() {
+        assert!(tokio::time::Instant::now() < end, "not in time: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Creates a connector as a replica would.
+pub(crate) async fn create(store: &dyn MetadataStore, cluster: &str, connector: &str) -> Revision {
+    let spec = ConnectorSpec {
+        uid: None,
+        config: [
+            ("connector.class".to_owned(), CLASS.to_owned()),
+            ("name".to_owned(), connector.to_owned()),
+            ("tasks.max".to_owned(), "2".to_owned()),
+        ]
+        .into(),
+        target: TargetState::Started,
+        config_version: 1,
+        restarts: 0,
+        task_restarts: Default::default(),
+        deleting: false,
+        writer: "test".into(),
+        operation: connector.into(),
+    };
+    let key = Keys::new(cluster).key(&Name::Spec(name(connector)));
+    let value = encode(&spec, &Rest::default()).unwrap();
+    match store.txn(Txn::new().if_absent(&key).put(&key, value)).await.unwrap() {
+        TxnOutcome::Committed(revision) => revision,
+        TxnOutcome::Conflict { .. } => panic!("{connector} is there already"),
+    }
+}
+
+/// Whether a replica shows a connector with so many tasks as running.
+pub(crate) fn is_running(control: &Control, connector: &str, tasks: usize) -> bool {
+    control.board().read(|seen| {
+        seen.connectors.get(&name(connector)).is_some_and(|seen| {
+            seen.connector
+                .as_ref()
+                .is_some_and(|seen| seen.state == ConnectorState::Running)
+                && seen.tasks.len() == tasks
+                && seen.tasks.values().all(|task| task.state == TaskState::Running)
+        })
+    })
+}
+
+pub(crate) async fn start(store: &Arc<dyn MetadataStore>, cluster: &str, replica: &str) -> Control {
+    Control::start(store.clone(), config(cluster, replica)).await.unwrap()
+}
+
+/// Whether this replica leads.
+pub(crate) fn leads(control: &Control, replica: &str) -> bool {
+    let state = control.cache().now();
+    state
+        .leader
+        .as_ref()
+        .is_some_and(|leader| leader.record.replica == replica)
+}

@@ -1,0 +1,165 @@
+//! What one task is made of, made anew for each attempt to run it: its clients, converters, transforms and the connector's own object.
+
+use crate::client_config;
+use crate::config::{ConnectorConfig, DeadLetterConfig, PluginConfig, SinkConfig, SourceConfig, Topics, WorkerConfig};
+use crate::dead_letter::DeadLetters;
+use crate::encode::Converters;
+use crate::gate::TaskGate;
+use crate::guard::guarded_now;
+use crate::offsets::OffsetStore;
+use crate::sink_task::{self, SinkParts, TopicPattern};
+use crate::source_task::{self, SourceParts};
+use crate::status::TaskSelf;
+use crate::topics::TopicCreator;
+use dray_connect::connector::{Make, SinkConnector, SourceConnector};
+use dray_connect::{ConfigMap, Error, Result};
+use dray_kafka::port::KafkaPort;
+use dray_model::TargetState;
+use dray_transforms::Chain;
+use futures::future::BoxFuture;
+use std::sync::Arc;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// Bytes that one source task may have in flight. An eighth of the shared producer's default queue: enough to keep a
+/// fast broker busy, and a task whose partition has no leader leaves room for the others.
+const LANE_QUOTA: usize = 16 << 20;
+/// Bytes that one sink task's consumer holds ahead.
+const PREFETCH: usize = 16 << 20;
+
+/// A run of the task, until it is stopped or fails.
+pub(crate) type Attempt = BoxFuture<'static, Result<()>>;
+
+/// One task under one ownership.
+pub(crate) struct TaskMaker {
+    pub(crate) me: TaskSelf,
+    pub(crate) make: Make,
+    pub(crate) worker: Arc<WorkerConfig>,
+    pub(crate) connector: ConfigMap,
+    pub(crate) task: ConfigMap,
+    pub(crate) port: Arc<dyn KafkaPort>,
+    pub(crate) offsets: Arc<dyn OffsetStore>,
+    pub(crate) gate: TaskGate,
+    /// Stands in the ids of its Kafka clients.
+    pub(crate) marker: Option<String>,
+    pub(crate) target: watch::Receiver<TargetState>,
+    pub(crate) stop: CancellationToken,
+}
+
+impl TaskMaker {
+    /// The next attempt. Connector code first runs in it, never here.
+    pub(crate) fn attempt(&self) -> Result<Attempt> {
+        match self.make {
+            Make::Source(make) => self.source(make),
+            Make::Sink(make) => self.sink(make),
+        }
+    }
+
+    fn source(&self, make: fn() -> Box<dyn SourceConnector>) -> Result<Attempt> {
+        let config = SourceConfig::parse(&self.connector, self.worker.topic_creation)?;
+        let producer = client_config::producer(self.worker.originals(), &self.connector);
+        let lane = self.port.producer_lane(&producer, LANE_QUOTA).map_err(client)?;
+        let admin = || {
+            let admin = client_config::admin(self.worker.originals(), &self.connector);
+            self.port.admin(&admin).map_err(client)
+        };
+        let topics = TopicCreator::new(config.topic_groups, admin)?;
+        let (converters, chain) = self.conversion(&config.connector)?;
+        let (me, task_config, offsets) = (self.me.clone(), self.task.clone(), self.offsets.clone());
+        let (gate, target, stop) = (self.gate.clone(), self.target.clone(), self.stop.clone());
+        let (commit_interval, flush_timeout) = (self.worker.flush_interval, self.worker.flush_timeout);
+        Ok(Box::pin(async move {
+            let task = guarded_now("task", || Ok(make().task()))?;
+            let parts = SourceParts {
+                me,
+                task,
+                config: task_config,
+                lane,
+                converters,
+                chain,
+                policy: config.connector.errors,
+                topics,
+                offsets,
+                gate,
+                commit_interval,
+                flush_timeout,
+                target,
+                stop,
+            };
+            source_task::run(parts).await
+        }))
+    }
+
+    fn sink(&self, make: fn() -> Box<dyn SinkConnector>) -> Result<Attempt> {
+        let config = SinkConfig::parse(&self.connector)?;
+        let (converters, chain) = self.conversion(&config.connector)?;
+        let worker = self.worker.originals();
+        let (list, pattern) = match config.topics {
+            Topics::List(list) => (list, None),
+            Topics::Pattern(regex) => {
+                let admin = client_config::admin(worker, &self.connector);
+                let admin = self.port.admin(&admin).map_err(client)?;
+                (Vec::new(), Some(TopicPattern::new(regex, admin)))
+            }
+        };
+        let letters = config.dead_letters.map(|letters| self.dead_letters(letters));
+        let dead_letters = letters.transpose()?;
+        let (name, number) = (self.me.id.connector.as_str(), self.me.id.number);
+        let consumer = client_config::consumer(worker, &self.connector, name, number, self.marker.as_deref());
+        let consumer = self.port.consumer(&consumer, &list, PREFETCH).map_err(client)?;
+        let (me, task_config) = (self.me.clone(), self.task.clone());
+        let (gate, target, stop) = (self.gate.clone(), self.target.clone(), self.stop.clone());
+        let (commit_interval, flush_timeout) = (self.worker.flush_interval, self.worker.flush_timeout);
+        Ok(Box::pin(async move {
+            let task = guarded_now("task", || Ok(make().task()))?;
+            let parts = SinkParts {
+                me,
+                task,
+                config: task_config,
+                consumer,
+                converters,
+                chain,
+                policy: config.connector.errors,
+                dead_letters,
+                pattern,
+                gate,
+                commit_interval,
+                flush_timeout,
+                target,
+                stop,
+            };
+            sink_task::run(parts).await
+        }))
+    }
+
+    fn dead_letters(&self, config: DeadLetterConfig) -> Result<DeadLetters> {
+        let producer = client_config::producer(self.worker.originals(), &self.connector);
+        let admin = client_config::admin(self.worker.originals(), &self.connector);
+        Ok(DeadLetters {
+            lane: self.port.producer_lane(&producer, LANE_QUOTA).map_err(client)?,
+            config,
+            id: self.me.id.clone(),
+            admin: self.port.admin(&admin).map_err(client)?,
+        })
+    }
+
+    /// The connector's converters, and the worker's where it names none; its transforms.
+    fn conversion(&self, connector: &ConnectorConfig) -> Result<(Converters, Chain)> {
+        fn own<'a>(own: &'a Option<PluginConfig>, worker: &'a PluginConfig) -> &'a PluginConfig {
+            own.as_ref().unwrap_or(worker)
+        }
+        let key = own(&connector.key_converter, &self.worker.key_converter);
+        let value = own(&connector.value_converter, &self.worker.value_converter);
+        let header = own(&connector.header_converter, &self.worker.header_converter);
+        let converters = Converters {
+            key: dray_converters::converter(&key.class, &key.settings, true)?,
+            value: dray_converters::converter(&value.class, &value.settings, false)?,
+            header: dray_converters::header_converter(&header.class, &header.settings)?,
+        };
+        Ok((converters, Chain::read(connector.originals())?))
+    }
+}
+
+fn client(error: dray_kafka::Error) -> Error {
+    Error::connect("Kafka client cannot be made").with_source(error)
+}

@@ -15,7 +15,11 @@ mod fixture;
 mod leader;
 mod meta;
 mod presence;
+mod services;
 mod state_file;
+mod status;
+mod worker;
 mod writes;
 
 pub use control::{Config, Control, StartError};
+pub use worker::{WorkerError, WorkerFile};

@@ -11,7 +11,9 @@ use crate::runs::{Kind, Phase, Run};
 use crate::world::{Input, Item, World};
 use crate::{AGENTS, Time};
 use dray_model::message::{AssignedConnector, CommandWhat, DeadSession, FromAgent, Order, Owned, Plugin, PluginKind};
-use dray_model::{AgentId, AgentNumber, AgentSession, Capacity, Instance, KafkaCluster, LeasePolicy, Millis, SessionId};
+use dray_model::{
+    AgentId, AgentNumber, AgentSession, Capacity, Instance, KafkaCluster, LeasePolicy, Millis, SessionId,
+};
 use dray_session::{self as session, Effect, Event, Gate, Identity, Session};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -37,7 +39,7 @@ pub(crate) struct Agent {
     events: VecDeque<Event>,
     telling: bool,
     /// It ends in good order, and comes back after this time.
-    pub(crate) back_in: Option<Time>,
+    pub(crate) back_in: Time,
 }
 
 /// This session's writer on a cluster.
@@ -89,7 +91,11 @@ pub(crate) fn agent_id(slot: usize) -> AgentId {
 }
 
 pub(crate) fn slot_name(slot: usize) -> String {
-    if slot < AGENTS { format!("a{slot}") } else { format!("a{}'", slot % AGENTS) }
+    if slot < AGENTS {
+        format!("a{slot}")
+    } else {
+        format!("a{}'", slot % AGENTS)
+    }
 }
 
 impl Agent {
@@ -101,7 +107,12 @@ impl Agent {
             session: None,
             instance: Instance(0),
             folder: None,
-            gate: Gate { strict_until: Millis(0), fenced_until: Millis(0), shut: true, suspect: true },
+            gate: Gate {
+                strict_until: Millis(0),
+                fenced_until: Millis(0),
+                shut: true,
+                suspect: true,
+            },
             current: None,
             lease: LeasePolicy::default(),
             runs: BTreeMap::new(),
@@ -114,7 +125,7 @@ impl Agent {
             last_ack: Millis(0),
             events: VecDeque::new(),
             telling: false,
-            back_in: None,
+            back_in: 0,
         }
     }
 
@@ -125,7 +136,11 @@ impl Agent {
 
     /// Whether a task may cause effects.
     pub(crate) fn open(&self, run: &Run, now: Millis) -> bool {
-        let until = if run.strict { self.gate.strict_until } else { self.gate.fenced_until };
+        let until = if run.strict {
+            self.gate.strict_until
+        } else {
+            self.gate.fenced_until
+        };
         !self.gate.shut && now < until
     }
 }
@@ -162,7 +177,7 @@ impl World {
         self.agents[at].telling = false;
         self.drain_events(at);
         let wait = self.random.range(1, 100);
-        self.to_agent(at, wait, Input::Tick);
+        self.for_agent(at, wait, Input::Tick);
     }
 
     /// A process of an agent is gone, with all that it ran.
@@ -180,7 +195,7 @@ impl World {
         match input {
             Input::Tick => {
                 let wait = self.agents[at].process.clock.span(100);
-                self.to_agent(at, wait, Input::Tick);
+                self.for_agent(at, wait, Input::Tick);
                 self.tell(at, Event::Tick);
                 if self.agents[at].process.up {
                     self.agent_tick(at);
@@ -198,7 +213,12 @@ impl World {
             Input::Out(request) => self.request_leaves(at, request, false),
             Input::Answer(request, answer) => self.answered(at, *request, answer),
             Input::Timer(run, timer) => self.run_timer(at, run, timer),
-            Input::Later(effect) => self.carry_out(at, *effect),
+            Input::KillLate(owned) => {
+                if self.agents[at].runs.values().any(|run| run.owned == owned) {
+                    // Held back again when another acknowledgement has come meanwhile.
+                    self.agent_effect(at, Effect::Kill { owned });
+                }
+            }
             Input::Leave(back_in_ms) => self.tell(at, Event::Leave { back_in_ms }),
         }
     }
@@ -224,7 +244,9 @@ impl World {
                         self.see(Seen::VerdictStop);
                     }
                 }
-                let back = self.agents[at].current.is_some_and(|current| current.0 == welcome.session);
+                let back = self.agents[at]
+                    .current
+                    .is_some_and(|current| current.0 == welcome.session);
                 self.see(if back { Seen::WelcomeBack } else { Seen::Welcome });
             }
             Order::Assignments(_)
@@ -235,7 +257,13 @@ impl World {
             | Order::Fenced(_)
             | Order::NotLeader(_) => {}
         }
-        self.tell(at, Event::Message { connection: number, message });
+        self.tell(
+            at,
+            Event::Message {
+                connection: number,
+                message,
+            },
+        );
     }
 
     /// Tells the session, and carries out what it wants, one event after the other.
@@ -255,7 +283,9 @@ impl World {
             if !quiet {
                 self.note_agent(at, || format!("< {event:?}"));
             }
-            let Some(session) = &mut self.agents[at].session else { break };
+            let Some(session) = &mut self.agents[at].session else {
+                break;
+            };
             for effect in session.step(now, event) {
                 self.agent_effect(at, effect);
             }
@@ -265,21 +295,27 @@ impl World {
 
     fn agent_effect(&mut self, at: usize, effect: Effect) {
         let now = self.agent_now(at);
-        if self.mutation == Some(Mutation::LeaseFromReceipt) {
-            if let Effect::Kill { owned } = &effect {
-                let agent = &self.agents[at];
-                let strict = agent.runs.values().any(|run| run.owned == *owned && run.strict);
-                if strict && !agent.gate.shut && now < agent.gate.strict_until {
-                    let wait = agent.process.clock.span(agent.gate.strict_until.since(now));
-                    return self.to_agent(at, wait, Input::Later(Box::new(effect)));
-                }
+        if self.mutation == Some(Mutation::LeaseFromReceipt)
+            && let Effect::Kill { owned } = &effect
+        {
+            let agent = &self.agents[at];
+            let strict = agent.runs.values().any(|run| run.owned == *owned && run.strict);
+            if strict && !agent.gate.shut && now < agent.gate.strict_until {
+                let wait = agent.process.clock.span(agent.gate.strict_until.since(now));
+                return self.for_agent(at, wait + 1, Input::KillLate(*owned));
             }
         }
         self.carry_out(at, effect);
     }
 
     fn carry_out(&mut self, at: usize, effect: Effect) {
-        let heartbeat = matches!(&effect, Effect::Send { message: FromAgent::Heartbeat(_), .. } | Effect::Gate(_));
+        let heartbeat = matches!(
+            &effect,
+            Effect::Send {
+                message: FromAgent::Heartbeat(_),
+                ..
+            } | Effect::Gate(_)
+        );
         if !heartbeat {
             self.note_agent(at, || format!("  > {effect:?}"));
         }
@@ -311,7 +347,14 @@ impl World {
                     begun: now,
                     renewed: now,
                 });
-                self.request(at, Request { cluster, what: What::OpenWriter(session), run: None });
+                self.request(
+                    at,
+                    Request {
+                        cluster,
+                        what: What::OpenWriter(session),
+                        run: None,
+                    },
+                );
             }
             Effect::UseWriter { cluster, session } => self.use_writer(at, cluster_at(&cluster), session),
             Effect::Start { assignment, connector } => self.start_run(at, *assignment, connector),
@@ -344,9 +387,11 @@ impl World {
                 let back_in = self.agents[at].back_in;
                 self.check_leaves(at);
                 self.end_agent(at, false);
-                if let Some(back_in) = back_in {
-                    self.after(back_in, Item::RestartAgent { agent: at, folder: true });
-                }
+                let restart = Item::RestartAgent {
+                    agent: at,
+                    folder: true,
+                };
+                self.after(back_in, restart);
             }
             Effect::Warn(text) => {
                 if text.contains("another process") || text.contains("DuplicateId") {
@@ -356,7 +401,17 @@ impl World {
         }
     }
 
+    /// What of a message is interesting.
+    fn count(&mut self, message: &FromAgent) {
+        if let FromAgent::AssignmentAck(ack) = message {
+            for _ in &ack.refused {
+                self.see(Seen::Refused);
+            }
+        }
+    }
+
     fn agent_says(&mut self, at: usize, connection: session::ConnectionId, mut message: FromAgent) {
+        self.count(&message);
         if self.mutation == Some(Mutation::HeldForgotten) {
             if let FromAgent::Hello(hello) = &mut message {
                 hello.held.retain(|held| !held.stopping);
@@ -374,10 +429,20 @@ impl World {
     fn fence(&mut self, at: usize, dead: &[DeadSession], connector: &Arc<AssignedConnector>, done: Event) {
         let cluster = crate::users::cluster_of(&connector.config);
         let name = cluster_name(cluster);
-        let left: Vec<_> = dead.iter().filter(|dead| dead.clusters.contains(&name)).map(|dead| dead.session).collect();
+        let left: Vec<_> = dead
+            .iter()
+            .filter(|dead| dead.clusters.contains(&name))
+            .map(|dead| dead.session)
+            .collect();
         if self.mutation == Some(Mutation::SkipFence) {
             for dead in left {
-                self.tell(at, Event::SessionFenced { dead, cluster: name.clone() });
+                self.tell(
+                    at,
+                    Event::SessionFenced {
+                        dead,
+                        cluster: name.clone(),
+                    },
+                );
             }
             return self.tell(at, done);
         }
@@ -385,13 +450,26 @@ impl World {
             return self.tell(at, done);
         }
         for dead in &left {
-            self.request(at, Request { cluster, what: What::Fence(*dead), run: None });
+            self.request(
+                at,
+                Request {
+                    cluster,
+                    what: What::Fence(*dead),
+                    run: None,
+                },
+            );
         }
         self.agents[at].jobs.push(Job { cluster, left, done });
     }
 
     fn fenced(&mut self, at: usize, cluster: usize, dead: AgentSession) {
-        self.tell(at, Event::SessionFenced { dead, cluster: cluster_name(cluster) });
+        self.tell(
+            at,
+            Event::SessionFenced {
+                dead,
+                cluster: cluster_name(cluster),
+            },
+        );
         let mut done = Vec::new();
         self.agents[at].jobs.retain_mut(|job| {
             if job.cluster == cluster {
@@ -414,9 +492,25 @@ impl World {
         }
         let now = self.agent_now(at);
         let cluster = crate::users::cluster_of(&connector.config);
-        let what = What::LeaveFor { group: connector.uid, dead: dead.clone() };
-        self.request(at, Request { cluster, what, run: None });
-        let expel = Expel { group: connector.uid, cluster, dead, clean_since: now, ask_at: now.plus(1_000) };
+        let what = What::LeaveFor {
+            group: connector.uid,
+            dead: dead.clone(),
+        };
+        self.request(
+            at,
+            Request {
+                cluster,
+                what,
+                run: None,
+            },
+        );
+        let expel = Expel {
+            group: connector.uid,
+            cluster,
+            dead,
+            clean_since: now,
+            ask_at: now.plus(1_000),
+        };
         self.agents[at].expels.push(expel);
     }
 
@@ -440,14 +534,24 @@ impl World {
         }
         for (cluster, group, dead) in ask {
             let what = What::LeaveFor { group, dead };
-            self.request(at, Request { cluster, what, run: None });
+            self.request(
+                at,
+                Request {
+                    cluster,
+                    what,
+                    run: None,
+                },
+            );
         }
     }
 
     // --- the session's writers
 
     fn use_writer(&mut self, at: usize, cluster: usize, session: SessionId) {
-        let Some(writer) = self.agents[at].writers[cluster].as_mut().filter(|writer| writer.session == session) else {
+        let Some(writer) = self.agents[at].writers[cluster]
+            .as_mut()
+            .filter(|writer| writer.session == session)
+        else {
             return;
         };
         writer.usable = true;
@@ -501,18 +605,47 @@ impl World {
         let plain: Vec<Entry> = entries.iter().map(|(_, entry)| *entry).collect();
         match producer {
             Some(by) if due => {
-                writer.busy = Some(Busy { entries, commit: true, sent: now });
+                writer.busy = Some(Busy {
+                    entries,
+                    commit: true,
+                    sent: now,
+                });
                 let id = TxnId::Session(session);
-                self.request(at, Request { cluster, what: What::Add { id, by, entries: plain }, run: None });
+                self.request(
+                    at,
+                    Request {
+                        cluster,
+                        what: What::Add { id, by, entries: plain },
+                        run: None,
+                    },
+                );
             }
             Some(by) if renew => {
                 writer.renewed = now;
                 let id = TxnId::Session(session);
-                self.request(at, Request { cluster, what: What::Renew { id, by }, run: None });
+                self.request(
+                    at,
+                    Request {
+                        cluster,
+                        what: What::Renew { id, by },
+                        run: None,
+                    },
+                );
             }
             None if refused && due && !entries.is_empty() => {
-                writer.busy = Some(Busy { entries, commit: true, sent: now });
-                self.request(at, Request { cluster, what: What::Plain(plain), run: None });
+                writer.busy = Some(Busy {
+                    entries,
+                    commit: true,
+                    sent: now,
+                });
+                self.request(
+                    at,
+                    Request {
+                        cluster,
+                        what: What::Plain(plain),
+                        run: None,
+                    },
+                );
             }
             _ => {}
         }
@@ -520,11 +653,22 @@ impl World {
 
     fn answered(&mut self, at: usize, request: Request, answer: Answer) {
         let cluster = request.cluster;
-        match request.what {
+        match request.what.clone() {
             What::OpenWriter(session) => self.writer_opened(at, cluster, session, &answer),
-            What::Add { id: TxnId::Session(session), by, .. } => self.writer_added(at, cluster, session, by, &answer),
-            What::End { id: TxnId::Session(session), by, .. } => self.writer_ended(at, cluster, session, by, &answer),
-            What::Renew { id: TxnId::Session(session), by } => {
+            What::Add {
+                id: TxnId::Session(session),
+                by,
+                ..
+            } => self.writer_added(at, cluster, session, by, &answer),
+            What::End {
+                id: TxnId::Session(session),
+                by,
+                ..
+            } => self.writer_ended(at, cluster, session, by, &answer),
+            What::Renew {
+                id: TxnId::Session(session),
+                by,
+            } => {
                 if matches!(answer, Answer::Refused) {
                     self.writer_refused(at, cluster, session, by);
                 }
@@ -544,9 +688,18 @@ impl World {
                     expel.clean_since = now;
                 }
             }
-            what => {
+            What::Add { .. }
+            | What::End { .. }
+            | What::Renew { .. }
+            | What::OpenTask(_)
+            | What::Read { .. }
+            | What::Records { .. }
+            | What::Join { .. }
+            | What::Heartbeat { .. }
+            | What::GroupCommit { .. }
+            | What::Leave { .. } => {
                 if let Some(run) = request.run {
-                    self.run_answered(at, run, what, answer);
+                    self.run_answered(at, run, request.what, answer);
                 }
             }
         }
@@ -558,23 +711,30 @@ impl World {
     }
 
     fn writer_opened(&mut self, at: usize, cluster: usize, session: SessionId, answer: &Answer) {
-        let Some(writer) = self.agents[at].writers[cluster].as_mut().filter(|writer| writer.session == session) else {
+        let Some(writer) = self.agents[at].writers[cluster]
+            .as_mut()
+            .filter(|writer| writer.session == session)
+        else {
             return;
         };
         writer.busy = None;
-        let refused = match answer {
-            Answer::Producer(producer) => {
-                writer.producer = Some(*producer);
-                writer.fenced = false;
-                None
-            }
-            _ => {
-                writer.refused = true;
-                self.see(Seen::NoWriterAllowed);
-                Some("not authorized".to_owned())
-            }
+        let refused = if let Answer::Producer(producer) = answer {
+            writer.producer = Some(*producer);
+            writer.fenced = false;
+            None
+        } else {
+            writer.refused = true;
+            self.see(Seen::NoWriterAllowed);
+            Some("not authorized".to_owned())
         };
-        self.tell(at, Event::WriterOpened { session, cluster: cluster_name(cluster), refused });
+        self.tell(
+            at,
+            Event::WriterOpened {
+                session,
+                cluster: cluster_name(cluster),
+                refused,
+            },
+        );
         if self.mutation == Some(Mutation::ForgetF2) {
             self.use_writer(at, cluster, session);
         }
@@ -586,19 +746,36 @@ impl World {
         }
         let now = self.agent_now(at);
         let agent = &self.agents[at];
-        let Some(busy) = agent.writers[cluster].as_ref().filter(|w| w.session == session).and_then(|w| w.busy.as_ref())
+        let Some(busy) = agent.writers[cluster]
+            .as_ref()
+            .filter(|w| w.session == session)
+            .and_then(|w| w.busy.as_ref())
         else {
             return;
         };
         // What was killed meanwhile commits nothing any more, nor does what the gate holds back.
-        let allowed = |run: &u64| agent.runs.get(run).is_some_and(|run| run.may_commit() && agent.open(run, now));
+        let allowed = |run: &u64| {
+            agent
+                .runs
+                .get(run)
+                .is_some_and(|run| run.may_commit() && agent.open(run, now))
+        };
         let commit = !agent.gate.shut && busy.entries.iter().all(|(run, _)| allowed(run));
-        let Some(writer) = self.writer(at, cluster, session, by) else { return };
+        let Some(writer) = self.writer(at, cluster, session, by) else {
+            return;
+        };
         let Some(busy) = &mut writer.busy else { return };
         busy.commit = commit;
         busy.sent = now;
         let id = TxnId::Session(session);
-        self.request(at, Request { cluster, what: What::End { id, by, commit }, run: None });
+        self.request(
+            at,
+            Request {
+                cluster,
+                what: What::End { id, by, commit },
+                run: None,
+            },
+        );
     }
 
     fn writer_ended(&mut self, at: usize, cluster: usize, session: SessionId, by: Producer, answer: &Answer) {
@@ -607,13 +784,25 @@ impl World {
         }
         let now = self.agent_now(at);
         let alone = now.since(self.agents[at].last_ack) > 2_000;
-        let Some(busy) = self.writer(at, cluster, session, by).and_then(|writer| writer.busy.take()) else { return };
+        let Some(busy) = self
+            .writer(at, cluster, session, by)
+            .and_then(|writer| writer.busy.take())
+        else {
+            return;
+        };
         if busy.commit {
             if alone {
                 self.see(Seen::Orphan);
             }
             let sent = busy.sent;
-            self.tell(at, Event::WriterCommitted { session, cluster: cluster_name(cluster), sent });
+            self.tell(
+                at,
+                Event::WriterCommitted {
+                    session,
+                    cluster: cluster_name(cluster),
+                    sent,
+                },
+            );
             self.offsets_committed(at, &busy.entries);
         }
     }
@@ -626,15 +815,30 @@ impl World {
 
     fn writer_refused(&mut self, at: usize, cluster: usize, session: SessionId, by: Producer) {
         let forget = self.mutation == Some(Mutation::ForgetF3);
-        let Some(writer) = self.writer(at, cluster, session, by) else { return };
+        let Some(writer) = self.writer(at, cluster, session, by) else {
+            return;
+        };
         writer.busy = None;
         if forget {
             writer.producer = None;
-            return self.request(at, Request { cluster, what: What::OpenWriter(session), run: None });
+            return self.request(
+                at,
+                Request {
+                    cluster,
+                    what: What::OpenWriter(session),
+                    run: None,
+                },
+            );
         }
         if !std::mem::replace(&mut writer.fenced, true) {
             self.see(Seen::WriterFenced);
-            self.tell(at, Event::WriterFenced { session, cluster: cluster_name(cluster) });
+            self.tell(
+                at,
+                Event::WriterFenced {
+                    session,
+                    cluster: cluster_name(cluster),
+                },
+            );
         }
     }
 }
@@ -647,7 +851,11 @@ fn identity(slot: usize, instance: Instance, previous_instance: Option<Instance>
     let plugin = |class: &&str| Plugin {
         class: (*class).try_into().expect("a name"),
         version: "1.0".into(),
-        kind: if *class == "sim.Sink" { PluginKind::Sink } else { PluginKind::Source },
+        kind: if *class == "sim.Sink" {
+            PluginKind::Sink
+        } else {
+            PluginKind::Source
+        },
     };
     Identity {
         cluster: "sim".into(),

@@ -140,7 +140,11 @@ impl Coverage {
     /// What never happened.
     #[must_use]
     pub fn missing(&self) -> Vec<&'static str> {
-        Seen::ALL.iter().filter(|seen| self.of(**seen) == 0).map(|seen| seen.text()).collect()
+        Seen::ALL
+            .iter()
+            .filter(|seen| self.of(**seen) == 0)
+            .map(|seen| seen.text())
+            .collect()
     }
 }
 

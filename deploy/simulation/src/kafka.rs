@@ -104,15 +104,25 @@ struct Member {
 impl Kafka {
     /// `id_expiry`: `transactional.id.expiration.ms`, when it matters.
     pub(crate) fn new(id_expiry: Option<Time>) -> Self {
-        Self { id_expiry, ..Self::default() }
+        Self {
+            id_expiry,
+            ..Self::default()
+        }
     }
 
     /// InitProducerId: fences whoever had the id, and aborts its transaction.
     pub(crate) fn init(&mut self, now: Time, id: TxnId) -> Producer {
         self.finish(id, State::Aborted);
         self.producers += 1;
-        let next = Producer { id: self.producers, epoch: 0 };
-        let txn = self.txns.entry(id).or_insert(Txn { producer: next, open_since: None, touched: now });
+        let next = Producer {
+            id: self.producers,
+            epoch: 0,
+        };
+        let txn = self.txns.entry(id).or_insert(Txn {
+            producer: next,
+            open_since: None,
+            touched: now,
+        });
         if txn.producer != next {
             txn.producer.epoch += 1;
         }
@@ -122,7 +132,11 @@ impl Kafka {
     }
 
     fn current(&mut self, now: Time, id: TxnId, producer: Producer) -> Result<&mut Txn, Refused> {
-        let txn = self.txns.get_mut(&id).filter(|txn| txn.producer == producer).ok_or(Refused)?;
+        let txn = self
+            .txns
+            .get_mut(&id)
+            .filter(|txn| txn.producer == producer)
+            .ok_or(Refused)?;
         txn.touched = now;
         Ok(txn)
     }
@@ -132,8 +146,16 @@ impl Kafka {
         let txn = self.current(now, id, by)?;
         txn.open_since.get_or_insert(now);
         // A heartbeat is a record too.
-        let entries = entries.iter().copied().map(Some).chain(entries.is_empty().then_some(None));
-        self.log.extend(entries.map(|entry| Logged { entry, txn: id, state: State::Open }));
+        let entries = entries
+            .iter()
+            .copied()
+            .map(Some)
+            .chain(entries.is_empty().then_some(None));
+        self.log.extend(entries.map(|entry| Logged {
+            entry,
+            txn: id,
+            state: State::Open,
+        }));
         Ok(())
     }
 
@@ -157,7 +179,10 @@ impl Kafka {
         for entry in entries {
             if late {
                 // In flight in a process that was paused: no local means can catch it, and no writer was allowed.
-                self.stable.entry(entry.part).and_modify(|at| *at = (*at).max(entry.offset)).or_insert(entry.offset);
+                self.stable
+                    .entry(entry.part)
+                    .and_modify(|at| *at = (*at).max(entry.offset))
+                    .or_insert(entry.offset);
             } else {
                 self.accept(*entry);
                 self.stable.insert(entry.part, entry.offset);
@@ -188,13 +213,18 @@ impl Kafka {
         let Owned { task, generation } = entry.by;
         let before = self.accepted_of.entry(task).or_insert(generation);
         if generation < *before {
-            let text = format!("I2: a commit of task {task} under generation {generation} was accepted after one under {before}");
+            let text = format!(
+                "I2: a commit of task {task} under generation {generation} was accepted after one under {before}"
+            );
             self.breaches.push(text);
         }
         *before = (*before).max(generation);
         let last = self.accepted.entry(entry.part).or_insert((generation, entry.offset));
         if generation < last.0 {
-            let text = format!("I2: source partition {:?} was committed under {generation} after {}", entry.part, last.0);
+            let text = format!(
+                "I2: source partition {:?} was committed under {generation} after {}",
+                entry.part, last.0
+            );
             self.breaches.push(text);
         }
         if entry.offset < last.1 {
@@ -243,7 +273,8 @@ impl Kafka {
         }
         if let Some(expiry) = self.id_expiry {
             let before = self.txns.len();
-            self.txns.retain(|_, txn| txn.open_since.is_some() || now < txn.touched + expiry);
+            self.txns
+                .retain(|_, txn| txn.open_since.is_some() || now < txn.touched + expiry);
             self.expired += (before - self.txns.len()) as u64;
         }
         for group in self.groups.values_mut() {
@@ -255,7 +286,14 @@ impl Kafka {
         self.members += 1;
         let member = self.members;
         let group = self.groups.entry(group).or_default();
-        group.members.insert(member, Member { session, owned, seen: now });
+        group.members.insert(
+            member,
+            Member {
+                session,
+                owned,
+                seen: now,
+            },
+        );
         group.spread();
         member
     }
@@ -276,7 +314,9 @@ impl Kafka {
 
     /// Every member of these sessions leaves; how many there were.
     pub(crate) fn leave_for(&mut self, group: ConnectorUid, sessions: &[SessionId]) -> u64 {
-        let Some(group) = self.groups.get_mut(&group) else { return 0 };
+        let Some(group) = self.groups.get_mut(&group) else {
+            return 0;
+        };
         let before = group.members.len();
         group.retain(|member| !sessions.contains(&member.session));
         (before - group.members.len()) as u64
@@ -288,14 +328,21 @@ impl Kafka {
         let record = group.members.get_mut(&member).ok_or(Refused)?;
         record.seen = now;
         let Owned { task, generation } = record.owned;
-        let mine: Vec<u32> = group.assigned.iter().filter(|(_, owner)| **owner == member).map(|(p, _)| *p).collect();
+        let mine: Vec<u32> = group
+            .assigned
+            .iter()
+            .filter(|(_, owner)| **owner == member)
+            .map(|(p, _)| *p)
+            .collect();
         for partition in &mine {
             *group.committed.entry(*partition).or_default() += advance;
         }
         if !mine.is_empty() {
             let before = self.accepted_of.entry(task).or_insert(generation);
             if generation < *before {
-                let text = format!("I2: a group commit of task {task} under {generation} was accepted after one under {before}");
+                let text = format!(
+                    "I2: a group commit of task {task} under {generation} was accepted after one under {before}"
+                );
                 self.breaches.push(text);
             }
             *before = (*before).max(generation);
@@ -323,7 +370,9 @@ impl Group {
         self.assigned.retain(|_, owner| members.contains_key(owner));
         for partition in 0..TOPIC_PARTITIONS {
             if !self.assigned.contains_key(&partition) {
-                let Some(to) = self.members.keys().copied().min_by_key(|member| self.load(*member)) else { return };
+                let Some(to) = self.members.keys().copied().min_by_key(|member| self.load(*member)) else {
+                    return;
+                };
                 self.assigned.insert(partition, to);
             }
         }
@@ -331,9 +380,15 @@ impl Group {
 
     /// A member that has too many gives one up: the next member gets it only now.
     fn give_up(&mut self, member: u64) {
-        let Some(to) = self.members.keys().copied().min_by_key(|other| self.load(*other)) else { return };
+        let Some(to) = self.members.keys().copied().min_by_key(|other| self.load(*other)) else {
+            return;
+        };
         if self.load(member) > self.load(to) + 1 {
-            let partition = self.assigned.iter().find(|(_, owner)| **owner == member).map(|(p, _)| *p);
+            let partition = self
+                .assigned
+                .iter()
+                .find(|(_, owner)| **owner == member)
+                .map(|(p, _)| *p);
             if let Some(partition) = partition {
                 self.assigned.insert(partition, to);
             }

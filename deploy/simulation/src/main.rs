@@ -9,7 +9,8 @@ fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(text) => {
-            let _ = writeln!(std::io::stderr(), "{text}");
+            // Nobody is left to be told when this fails too.
+            writeln!(std::io::stderr(), "{text}").unwrap_or(());
             ExitCode::from(2)
         }
     }
@@ -17,9 +18,9 @@ fn main() -> ExitCode {
 
 fn number(name: &str, default: u64) -> Result<u64, String> {
     match std::env::var(name) {
-        Ok(text) if !text.is_empty() => {
-            text.parse().map_err(|_| format!("make soak: {name} is `{text}`, but must be a whole number"))
-        }
+        Ok(text) if !text.is_empty() => text
+            .parse()
+            .map_err(|_| format!("make soak: {name} is `{text}`, but must be a whole number")),
         _ => Ok(default),
     }
 }
@@ -27,8 +28,12 @@ fn number(name: &str, default: u64) -> Result<u64, String> {
 fn mutation() -> Result<Option<Mutation>, String> {
     match std::env::var("MUTATION") {
         Ok(text) if !text.is_empty() => {
-            let found = Mutation::ALL.into_iter().find(|mutation| format!("{mutation:?}") == text);
-            found.map(Some).ok_or_else(|| format!("make soak: MUTATION may be one of {:?}", Mutation::ALL))
+            let found = Mutation::ALL
+                .into_iter()
+                .find(|mutation| format!("{mutation:?}") == text);
+            found
+                .map(Some)
+                .ok_or_else(|| format!("make soak: MUTATION may be one of {:?}", Mutation::ALL))
         }
         _ => Ok(None),
     }

@@ -52,6 +52,8 @@ pub(crate) struct Link {
     pub(crate) up_blocked_until: Time,
     pub(crate) down_blocked_until: Time,
     pub(crate) slow_until: Time,
+    /// How long a message takes then, at most: up and down.
+    pub(crate) slow_most: (Time, Time),
 }
 
 pub(crate) struct Network {
@@ -61,36 +63,58 @@ pub(crate) struct Network {
 
 impl Default for Network {
     fn default() -> Self {
-        Self { connections: Vec::new(), links: [[Link::default(); REPLICAS]; AGENT_SLOTS] }
+        Self {
+            connections: Vec::new(),
+            links: [[Link::default(); REPLICAS]; AGENT_SLOTS],
+        }
     }
 }
 
 impl World {
     fn blocked(&self, agent: usize, replica: usize, way: Way) -> bool {
         let link = &self.network.links[agent][replica];
-        self.now < if way == Way::Up { link.up_blocked_until } else { link.down_blocked_until }
+        self.now
+            < if way == Way::Up {
+                link.up_blocked_until
+            } else {
+                link.down_blocked_until
+            }
     }
 
-    fn delay(&mut self, agent: usize, replica: usize) -> Time {
-        if self.now < self.network.links[agent][replica].slow_until {
-            self.random.range(1, 20_000)
+    fn delay(&mut self, agent: usize, replica: usize, way: Way) -> Time {
+        let link = self.network.links[agent][replica];
+        let slow = self.now < link.slow_until;
+        let most = if way == Way::Up {
+            link.slow_most.0
         } else {
-            self.random.range(1, 20)
-        }
+            link.slow_most.1
+        };
+        self.random.range(1, if slow { most } else { 20 })
     }
 
     /// An agent opens a stream; the attempt arrives after a while.
     pub(crate) fn dial(&mut self, agent: usize, number: session::ConnectionId, endpoints: &[String]) {
-        let named: Vec<usize> = endpoints.iter().filter_map(|name| name.strip_prefix('r')?.parse().ok()).collect();
+        let named: Vec<usize> = endpoints
+            .iter()
+            .filter_map(|name| name.strip_prefix('r')?.parse().ok())
+            .collect();
         let replica = if named.is_empty() {
             self.agents[agent].next_endpoint = (self.agents[agent].next_endpoint + 1) % REPLICAS;
             self.agents[agent].next_endpoint
         } else {
             self.random.pick(&named)
         };
-        let delay = self.delay(agent, replica);
+        let delay = self.delay(agent, replica, Way::Up);
         let life = self.agents[agent].process.life;
-        self.after(delay, Item::Dialled { agent, life, number, replica });
+        self.after(
+            delay,
+            Item::Dialled {
+                agent,
+                life,
+                number,
+                replica,
+            },
+        );
     }
 
     pub(crate) fn dialled(&mut self, agent: usize, life: u64, number: session::ConnectionId, replica: usize) {
@@ -99,8 +123,12 @@ impl World {
         }
         let blocked = self.blocked(agent, replica, Way::Up) || self.blocked(agent, replica, Way::Down);
         if blocked || !self.replicas[replica].process.up {
-            let after = if blocked { self.random.range(500, 5_000) } else { self.random.range(1, 50) };
-            return self.to_agent(agent, after, Input::Disconnected(number));
+            let after = if blocked {
+                self.random.range(500, 5_000)
+            } else {
+                self.random.range(1, 50)
+            };
+            return self.for_agent(agent, after, Input::Disconnected(number));
         }
         let patience = self.random.range(8_000, 20_000);
         self.network.connections.push(Connection {
@@ -115,12 +143,12 @@ impl World {
             replica_open: true,
             patience,
         });
-        let delay = self.delay(agent, replica);
+        let delay = self.delay(agent, replica, Way::Down);
         // The connection's first message must not overtake this.
         let at = self.now + delay;
         let connection = self.network.connections.last_mut().expect("it was just made");
         connection.down.last = at;
-        self.to_agent(agent, delay, Input::Connected(number));
+        self.for_agent(agent, delay, Input::Connected(number));
     }
 
     /// The agent's end of its connection of this number.
@@ -132,10 +160,14 @@ impl World {
 
     pub(crate) fn send(&mut self, at: usize, payload: Payload, way: Way) {
         let (agent, replica) = (self.network.connections[at].agent, self.network.connections[at].replica);
-        let delay = self.delay(agent, replica);
+        let delay = self.delay(agent, replica, way);
         let now = self.now;
         let connection = &mut self.network.connections[at];
-        let stream = if way == Way::Up { &mut connection.up } else { &mut connection.down };
+        let stream = if way == Way::Up {
+            &mut connection.up
+        } else {
+            &mut connection.down
+        };
         let ready = (now + delay).max(stream.last);
         stream.last = ready;
         stream.queue.push_back((ready, payload));
@@ -152,8 +184,16 @@ impl World {
         let now = self.now;
         let connection = &mut self.network.connections[at];
         let (patience, number) = (connection.patience, connection.number);
-        let open = if way == Way::Up { connection.replica_open } else { connection.agent_open };
-        let stream = if way == Way::Up { &mut connection.up } else { &mut connection.down };
+        let open = if way == Way::Up {
+            connection.replica_open
+        } else {
+            connection.agent_open
+        };
+        let stream = if way == Way::Up {
+            &mut connection.up
+        } else {
+            &mut connection.down
+        };
         if !open {
             stream.queue.clear();
             stream.pumping = false;
@@ -178,15 +218,15 @@ impl World {
         let payload = stream.queue.pop_front().map(|(_, payload)| payload);
         self.after(0, Item::Pump { connection: at, way });
         match payload {
-            Some(Payload::Up(message)) => self.to_replica(replica, 0, Said::Message(at, message)),
-            Some(Payload::Down(message)) => self.to_agent(agent, 0, Input::Message(number, message)),
+            Some(Payload::Up(message)) => self.for_replica(replica, 0, Said::Message(at, message)),
+            Some(Payload::Down(message)) => self.for_agent(agent, 0, Input::Message(number, message)),
             Some(Payload::End) if way == Way::Up => {
                 self.network.connections[at].replica_open = false;
-                self.to_replica(replica, 0, Said::Closed(at));
+                self.for_replica(replica, 0, Said::Closed(at));
             }
             Some(Payload::End) => {
                 self.network.connections[at].agent_open = false;
-                self.to_agent(agent, 0, Input::Disconnected(number));
+                self.for_agent(agent, 0, Input::Disconnected(number));
             }
             None => {}
         }
@@ -225,24 +265,30 @@ impl World {
         let replica_open = std::mem::take(&mut connection.replica_open);
         let lives = (connection.agent_life, connection.replica_life);
         if agent_open && self.agents[agent].process.life == lives.0 {
-            self.to_agent(agent, agent_after, Input::Disconnected(number));
+            self.for_agent(agent, agent_after, Input::Disconnected(number));
         }
         if replica_open && self.replicas[replica].process.life == lives.1 {
-            self.to_replica(replica, replica_after, Said::Closed(at));
+            self.for_replica(replica, replica_after, Said::Closed(at));
         }
     }
 
     /// Connections that an end still believes in.
     pub(crate) fn open_connections(&self) -> Vec<usize> {
         let all = self.network.connections.iter().enumerate();
-        all.filter(|(_, c)| c.agent_open || c.replica_open).map(|(at, _)| at).collect()
+        all.filter(|(_, c)| c.agent_open || c.replica_open)
+            .map(|(at, _)| at)
+            .collect()
     }
 
     /// A process is gone: its ends are, and the others notice – soon when its host lives, else when pings stay away.
     pub(crate) fn ends_gone(&mut self, is_gone: impl Fn(&Connection) -> bool, host_gone: bool) {
         for at in self.open_connections() {
             if is_gone(&self.network.connections[at]) {
-                let after = if host_gone { self.random.range(8_000, 20_000) } else { self.random.range(1, 100) };
+                let after = if host_gone {
+                    self.random.range(8_000, 20_000)
+                } else {
+                    self.random.range(1, 100)
+                };
                 self.break_connection_in(at, after, after);
             }
         }
@@ -251,7 +297,11 @@ impl World {
     /// Half of a connection breaks.
     pub(crate) fn half_open(&mut self, at: usize) {
         let late = self.random.range(5_000, 20_000);
-        let (agent_after, replica_after) = if self.random.permille(500) { (1, late) } else { (late, 1) };
+        let (agent_after, replica_after) = if self.random.permille(500) {
+            (1, late)
+        } else {
+            (late, 1)
+        };
         self.coverage.see(Seen::HalfOpen);
         self.break_connection_in(at, agent_after, replica_after);
     }

@@ -38,7 +38,14 @@ pub(crate) struct Process<I> {
 
 impl<I> Process<I> {
     pub(crate) fn new(clock: Clock) -> Self {
-        Self { up: true, life: 1, paused: false, resumed_at: 0, inbox: Vec::new(), clock }
+        Self {
+            up: true,
+            life: 1,
+            paused: false,
+            resumed_at: 0,
+            inbox: Vec::new(),
+            clock,
+        }
     }
 
     pub(crate) fn end(&mut self) {

@@ -7,7 +7,10 @@ pub(crate) struct Random(u64);
 impl Random {
     pub(crate) fn new(seed: u64) -> Self {
         // Neighbouring seeds must not give neighbouring streams.
-        Self(seed.wrapping_mul(0xD134_2543_DE82_EF95).wrapping_add(0x2545_F491_4F6C_DD1D))
+        Self(
+            seed.wrapping_mul(0xD134_2543_DE82_EF95)
+                .wrapping_add(0x2545_F491_4F6C_DD1D),
+        )
     }
 
     pub(crate) fn next(&mut self) -> u64 {

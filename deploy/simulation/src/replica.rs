@@ -23,22 +23,60 @@ const ANSWER_MS: Time = 2_500;
 /// What a replica asks of the store.
 #[derive(Clone)]
 pub(crate) enum StoreCall {
-    Campaign { sent: Millis },
-    Beat { term: u64, sent: Millis },
-    Resign { term: u64 },
-    Transact { term: u64, write: Rc<Write>, attempt: u32 },
+    Campaign {
+        sent: Millis,
+    },
+    Beat {
+        term: u64,
+        sent: Millis,
+    },
+    Resign {
+        term: u64,
+    },
+    Transact {
+        term: u64,
+        write: Rc<Write>,
+        attempt: u32,
+    },
     /// What became of a write: a read of its records.
-    Look { term: u64, write: Rc<Write>, attempt: u32 },
+    Look {
+        term: u64,
+        write: Rc<Write>,
+        attempt: u32,
+    },
 }
 
 /// What it hears.
 pub(crate) enum StoreReply {
-    Campaigned { term: Result<u64, Failed>, sent: Millis },
-    Beat { term: u64, result: Result<(), Failed>, sent: Millis },
-    Transacted { term: u64, write: WriteId, attempt: u32, result: Result<u64, Failed>, seen: usize },
-    Looked { term: u64, write: WriteId, attempt: u32, applied: Option<u64>, seen: usize },
+    Campaigned {
+        term: Result<u64, Failed>,
+        sent: Millis,
+    },
+    Beat {
+        term: u64,
+        result: Result<(), Failed>,
+        sent: Millis,
+    },
+    Transacted {
+        term: u64,
+        write: WriteId,
+        attempt: u32,
+        result: Result<u64, Failed>,
+        seen: usize,
+    },
+    Looked {
+        term: u64,
+        write: WriteId,
+        attempt: u32,
+        applied: Option<u64>,
+        seen: usize,
+    },
     /// Nothing came.
-    Silence { term: u64, write: WriteId, attempt: u32 },
+    Silence {
+        term: u64,
+        write: WriteId,
+        attempt: u32,
+    },
 }
 
 pub(crate) struct Replica {
@@ -62,7 +100,11 @@ pub(crate) struct Replica {
 pub(crate) enum Role {
     Follower,
     /// Elected; waits until its watch has reached its term.
-    Elected { term: u64, sent: Millis, beat_at: Millis },
+    Elected {
+        term: u64,
+        sent: Millis,
+        beat_at: Millis,
+    },
     Leader(Box<Leader>),
 }
 
@@ -143,7 +185,10 @@ impl World {
         let process = &mut self.replicas[at].process;
         process.up = true;
         process.life += 1;
-        let blocked = (self.replicas[at].calls_blocked_until, self.replicas[at].replies_blocked_until);
+        let blocked = (
+            self.replicas[at].calls_blocked_until,
+            self.replicas[at].replies_blocked_until,
+        );
         let life = self.replicas[at].process.life;
         let mut replica = Replica::new(self.replicas[at].process.clock);
         replica.process.up = true;
@@ -151,8 +196,8 @@ impl World {
         (replica.calls_blocked_until, replica.replies_blocked_until) = blocked;
         self.replicas[at] = replica;
         self.note_replica(at, || "starts".into());
-        self.to_replica(at, 10, Said::Relist);
-        self.to_replica(at, 20, Said::Tick);
+        self.for_replica(at, 10, Said::Relist);
+        self.for_replica(at, 20, Said::Tick);
     }
 
     pub(crate) fn replica_now(&self, at: usize) -> Millis {
@@ -162,7 +207,9 @@ impl World {
     /// The replica that leads, as the store has it.
     pub(crate) fn leader(&self) -> Option<usize> {
         let key = self.store.leader?;
-        let leads = self.replicas[key.replica].leader().is_some_and(|leader| leader.term == key.term);
+        let leads = self.replicas[key.replica]
+            .leader()
+            .is_some_and(|leader| leader.term == key.term);
         leads.then_some(key.replica)
     }
 
@@ -179,7 +226,7 @@ impl World {
 
     fn replica_tick(&mut self, at: usize) {
         let wait = self.replicas[at].process.clock.span(100);
-        self.to_replica(at, wait, Said::Tick);
+        self.for_replica(at, wait, Said::Tick);
         let now = self.replica_now(at);
         match &mut self.replicas[at].role {
             Role::Follower => {
@@ -226,7 +273,11 @@ impl World {
                 }
             }
         }
-        let numbered = if self.mutation == Some(Mutation::ReuseGeneration) { 2 } else { term };
+        let numbered = if self.mutation == Some(Mutation::ReuseGeneration) {
+            2
+        } else {
+            term
+        };
         let timing = self.profile.timing;
         let (machine, effects) = Machine::new(term_of(numbered), now, snapshot, timing);
         let skew = match self.mutation {
@@ -272,10 +323,13 @@ impl World {
 
     pub(crate) fn machine_step(&mut self, at: usize, event: Event) {
         let now = self.replica_now(at);
-        let Role::Leader(leader) = &mut self.replicas[at].role else { return };
-        let event = match event {
-            Event::Valid(until) => Event::Valid(until.plus(leader.skew)),
-            other => other,
+        let Role::Leader(leader) = &mut self.replicas[at].role else {
+            return;
+        };
+        let event = if let Event::Valid(until) = event {
+            Event::Valid(until.plus(leader.skew))
+        } else {
+            event
         };
         let dull = matches!(&event, Event::Tick | Event::Valid(_))
             || matches!(&event, Event::Message { message: FromAgent::Heartbeat(beat), .. } if beat.changed.is_empty());
@@ -290,8 +344,18 @@ impl World {
     }
 
     fn machine_effect(&mut self, at: usize, effect: Effect) {
-        if !matches!(effect, Effect::Send { message: ToAgent { body: Order::HeartbeatAck(_), .. }, .. }) {
-            self.trace.note(self.now, || format!("r{at}"), || format!("  > {effect:?}"));
+        if !matches!(
+            effect,
+            Effect::Send {
+                message: ToAgent {
+                    body: Order::HeartbeatAck(_),
+                    ..
+                },
+                ..
+            }
+        ) {
+            self.trace
+                .note(self.now, || format!("r{at}"), || format!("  > {effect:?}"));
         }
         match effect {
             Effect::Send { connection, message } => self.machine_says(at, connection, message),
@@ -318,7 +382,9 @@ impl World {
     fn machine_says(&mut self, at: usize, connection: ConnectionId, mut message: ToAgent) {
         let now = self.replica_now(at);
         let index = usize::try_from(connection.0).expect("an index");
-        let Role::Leader(leader) = &self.replicas[at].role else { return };
+        let Role::Leader(leader) = &self.replicas[at].role else {
+            return;
+        };
         let term = leader.term;
         if self.mutation == Some(Mutation::ReuseGeneration) {
             message.term = term_of(term);
@@ -336,7 +402,10 @@ impl World {
             | Order::NotLeader(_) => false,
         };
         if grants && !valid && self.mutation.is_none() {
-            return self.fail(format!("(3): r{at} grants something while it is not valid: {:?}", message.body));
+            return self.fail(format!(
+                "(3): r{at} grants something while it is not valid: {:?}",
+                message.body
+            ));
         }
         self.check_order(at, index, &mut message);
         if self.failure.is_none() && self.network.connections[index].replica_open {
@@ -345,10 +414,11 @@ impl World {
     }
 
     fn replica_hears(&mut self, at: usize, connection: usize, message: FromAgent) {
-        if let FromAgent::Hello(hello) = &message {
-            if hello.previous_instance.is_some() && hello.session.is_none() {
-                self.see(Seen::HelloProof);
-            }
+        if let FromAgent::Hello(hello) = &message
+            && hello.previous_instance.is_some()
+            && hello.session.is_none()
+        {
+            self.see(Seen::HelloProof);
         }
         if let Some(leader) = self.replicas[at].leader() {
             if self.replica_now(at) >= leader.valid_until {
@@ -365,18 +435,24 @@ impl World {
                 retry_after_ms: 200,
             };
             let term = term_of(known.map_or(1, |(term, _)| term));
-            let message = ToAgent { term, body: Order::NotLeader(not_leader) };
+            let message = ToAgent {
+                term,
+                body: Order::NotLeader(not_leader),
+            };
             self.send(connection, Payload::Down(message), Way::Down);
         }
         self.replica_closes(connection);
     }
 
     fn show(&mut self, at: usize, shown: Shown) {
-        let Role::Leader(leader) = &mut self.replicas[at].role else { return };
+        let Role::Leader(leader) = &mut self.replicas[at].role else {
+            return;
+        };
         let unexplained = |state: &str| format!("I5: {state} UNASSIGNED is shown without a reason");
         match shown {
             Shown::Connector(name, Some(status)) => {
-                let bare = status.state == ConnectorState::Unassigned && status.trace.as_ref().is_none_or(String::is_empty);
+                let bare =
+                    status.state == ConnectorState::Unassigned && status.trace.as_ref().is_none_or(String::is_empty);
                 leader.connectors.insert(name.clone(), status);
                 if bare {
                     self.fail(unexplained(name.as_str()));
@@ -411,19 +487,28 @@ impl World {
 
     fn machine_writes(&mut self, at: usize, write: Write) {
         self.check_write(at, &write);
-        let Role::Leader(leader) = &mut self.replicas[at].role else { return };
-        leader.writes.push(Pending { write: Rc::new(write), state: Doing::Waits, attempt: 0 });
+        let Role::Leader(leader) = &mut self.replicas[at].role else {
+            return;
+        };
+        leader.writes.push(Pending {
+            write: Rc::new(write),
+            state: Doing::Waits,
+            attempt: 0,
+        });
         self.start_writes(at);
     }
 
     /// Starts what shares no name with a write before it.
     fn start_writes(&mut self, at: usize) {
-        let Role::Leader(leader) = &mut self.replicas[at].role else { return };
+        let Role::Leader(leader) = &mut self.replicas[at].role else {
+            return;
+        };
         let mut start = Vec::new();
         for index in 0..leader.writes.len() {
             let (before, rest) = leader.writes.split_at(index);
             let write = &rest[0].write;
-            let changed = |write: &Write, name| write.puts.iter().any(|(put, _)| put == name) || write.deletes.contains(name);
+            let changed =
+                |write: &Write, name| write.puts.iter().any(|(put, _)| put == name) || write.deletes.contains(name);
             let names = write.puts.iter().map(|(name, _)| name).chain(&write.deletes);
             let mut free = true;
             for name in names {
@@ -441,21 +526,36 @@ impl World {
     }
 
     fn transact(&mut self, at: usize, term: u64, write: Rc<Write>, attempt: u32) {
-        let silence = StoreReply::Silence { term, write: write.id, attempt };
-        self.to_replica(at, ANSWER_MS, Said::Store(silence));
+        let silence = StoreReply::Silence {
+            term,
+            write: write.id,
+            attempt,
+        };
+        self.for_replica(at, ANSWER_MS, Said::Store(silence));
         self.call(at, StoreCall::Transact { term, write, attempt });
     }
 
     fn look(&mut self, at: usize, term: u64, write: Rc<Write>, attempt: u32) {
-        let silence = StoreReply::Silence { term, write: write.id, attempt };
-        self.to_replica(at, ANSWER_MS, Said::Store(silence));
+        let silence = StoreReply::Silence {
+            term,
+            write: write.id,
+            attempt,
+        };
+        self.for_replica(at, ANSWER_MS, Said::Store(silence));
         self.call(at, StoreCall::Look { term, write, attempt });
     }
 
     fn call(&mut self, at: usize, call: StoreCall) {
         let life = self.replicas[at].process.life;
         let delay = self.random.range(1, 8);
-        self.after(delay, Item::AtStore { replica: at, life, call });
+        self.after(
+            delay,
+            Item::AtStore {
+                replica: at,
+                life,
+                call,
+            },
+        );
     }
 
     /// A call at the store's door. It is carried out even when its caller has died meanwhile.
@@ -466,7 +566,14 @@ impl World {
             // Lost, or late: what was given up may still be applied.
             if self.random.permille(500) {
                 let late = self.random.range(300, 6_000);
-                self.after(late, Item::AtStore { replica: at, life, call });
+                self.after(
+                    late,
+                    Item::AtStore {
+                        replica: at,
+                        life,
+                        call,
+                    },
+                );
             }
             return;
         }
@@ -489,12 +596,24 @@ impl World {
             StoreCall::Transact { term, write, attempt } => {
                 let result = self.apply(at, term, &write);
                 let seen = self.store.log.len();
-                StoreReply::Transacted { term, write: write.id, attempt, result, seen }
+                StoreReply::Transacted {
+                    term,
+                    write: write.id,
+                    attempt,
+                    result,
+                    seen,
+                }
             }
             StoreCall::Look { term, write, attempt } => {
                 let applied = self.store.applied.get(&(term, write.id.0)).copied();
                 let seen = self.store.log.len();
-                StoreReply::Looked { term, write: write.id, attempt, applied, seen }
+                StoreReply::Looked {
+                    term,
+                    write: write.id,
+                    attempt,
+                    applied,
+                    seen,
+                }
             }
         };
         self.store_changed();
@@ -502,7 +621,7 @@ impl World {
         let lost = now < replica.replies_blocked_until || (now < replica.lossy_until && self.random.permille(400));
         if !lost && self.replicas[at].process.life == life {
             let delay = self.random.range(1, 8);
-            self.to_replica(at, delay, Said::Store(reply));
+            self.for_replica(at, delay, Said::Store(reply));
         }
     }
 
@@ -525,11 +644,21 @@ impl World {
                 self.replicas[at].campaigned = None;
                 if let (Ok(term), Role::Follower) = (term, &self.replicas[at].role) {
                     let now = self.replica_now(at);
-                    self.replicas[at].role = Role::Elected { term, sent, beat_at: now.plus(1_000) };
+                    self.replicas[at].role = Role::Elected {
+                        term,
+                        sent,
+                        beat_at: now.plus(1_000),
+                    };
                 }
             }
             StoreReply::Beat { term, result, sent } => self.beat_answered(at, term, result, sent),
-            StoreReply::Transacted { term, write, attempt, result, seen } => {
+            StoreReply::Transacted {
+                term,
+                write,
+                attempt,
+                result,
+                seen,
+            } => {
                 if self.doing(at, term, write, attempt) != Some(Doing::Sent) {
                     return;
                 }
@@ -540,7 +669,13 @@ impl World {
                     Err(Failed::NotLeader) => self.step_down(at, "its key is another's"),
                 }
             }
-            StoreReply::Looked { term, write, attempt, applied, seen } => {
+            StoreReply::Looked {
+                term,
+                write,
+                attempt,
+                applied,
+                seen,
+            } => {
                 if self.doing(at, term, write, attempt) != Some(Doing::Looks) {
                     return;
                 }
@@ -585,7 +720,9 @@ impl World {
             Err(Failed::Full) => {}
             Ok(()) => {
                 self.see(Seen::Beat);
-                let Role::Leader(leader) = &mut self.replicas[at].role else { return };
+                let Role::Leader(leader) = &mut self.replicas[at].role else {
+                    return;
+                };
                 let late = now >= leader.valid_until && leader.since + 3_000 < self.now;
                 leader.valid_until = leader.valid_until.max(sent.plus(4_000));
                 let until = leader.valid_until;
@@ -598,7 +735,9 @@ impl World {
     }
 
     fn pending(&mut self, at: usize, write: WriteId) -> Option<&mut Pending> {
-        let Role::Leader(leader) = &mut self.replicas[at].role else { return None };
+        let Role::Leader(leader) = &mut self.replicas[at].role else {
+            return None;
+        };
         leader.writes.iter_mut().find(|pending| pending.write.id == write)
     }
 
@@ -624,7 +763,9 @@ impl World {
         };
         let Some(pending) = self.pending(at, write) else { return };
         pending.state = Doing::Ended;
-        let Role::Leader(leader) = &mut self.replicas[at].role else { return };
+        let Role::Leader(leader) = &mut self.replicas[at].role else {
+            return;
+        };
         leader.outcomes.push((after, write, outcome));
         self.tell_outcomes(at);
     }
@@ -632,8 +773,12 @@ impl World {
     fn tell_outcomes(&mut self, at: usize) {
         loop {
             let seen = self.replicas[at].seen;
-            let Role::Leader(leader) = &mut self.replicas[at].role else { return };
-            let Some(index) = leader.outcomes.iter().position(|(after, _, _)| *after <= seen) else { return };
+            let Role::Leader(leader) = &mut self.replicas[at].role else {
+                return;
+            };
+            let Some(index) = leader.outcomes.iter().position(|(after, _, _)| *after <= seen) else {
+                return;
+            };
             let (_, write, outcome) = leader.outcomes.remove(index);
             leader.writes.retain(|pending| pending.write.id != write);
             self.machine_step(at, Event::Written { write, outcome });
@@ -652,7 +797,14 @@ impl World {
                 let arrives = (self.now + self.random.range(1, slow)).max(self.replicas[at].watch_at);
                 self.replicas[at].watch_at = arrives;
                 let life = self.replicas[at].process.life;
-                self.after(arrives - self.now, Item::Watch { replica: at, life, upto });
+                self.after(
+                    arrives - self.now,
+                    Item::Watch {
+                        replica: at,
+                        life,
+                        upto,
+                    },
+                );
             }
         }
     }
@@ -665,7 +817,7 @@ impl World {
         if self.now < replica.replies_blocked_until {
             return self.drop_watch(at);
         }
-        self.to_replica(at, 0, Said::Watch(upto));
+        self.for_replica(at, 0, Said::Watch(upto));
     }
 
     /// The watch is lost, and listed again some time.
@@ -680,7 +832,12 @@ impl World {
 
     fn relist(&mut self, at: usize) {
         let replica = &mut self.replicas[at];
-        if self.now < replica.calls_blocked_until.max(replica.replies_blocked_until).max(self.store.down_until) {
+        if self.now
+            < replica
+                .calls_blocked_until
+                .max(replica.replies_blocked_until)
+                .max(self.store.down_until)
+        {
             let life = replica.process.life;
             return self.after(500, Item::Relist { replica: at, life });
         }

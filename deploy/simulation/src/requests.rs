@@ -22,9 +22,20 @@ pub(crate) struct Request {
 pub(crate) enum What {
     /// InitProducerId of the session's own writer.
     OpenWriter(SessionId),
-    Add { id: TxnId, by: Producer, entries: Vec<Entry> },
-    End { id: TxnId, by: Producer, commit: bool },
-    Renew { id: TxnId, by: Producer },
+    Add {
+        id: TxnId,
+        by: Producer,
+        entries: Vec<Entry>,
+    },
+    End {
+        id: TxnId,
+        by: Producer,
+        commit: bool,
+    },
+    Renew {
+        id: TxnId,
+        by: Producer,
+    },
     /// Offsets of a session that may have no writer.
     Plain(Vec<Entry>),
     /// InitProducerId on a dead session's writer.
@@ -32,14 +43,36 @@ pub(crate) enum What {
     /// InitProducerId of an exactly-once task.
     OpenTask(TxnId),
     /// Where a source goes on. `upto`: the high watermark when it was first asked.
-    Read { parts: Vec<Part>, upto: Option<u64> },
-    Records { by: Owned },
-    Join { group: ConnectorUid, session: SessionId, owned: Owned },
-    Heartbeat { group: ConnectorUid, member: u64 },
-    GroupCommit { group: ConnectorUid, member: u64, advance: u64 },
-    Leave { group: ConnectorUid, member: u64 },
+    Read {
+        parts: Vec<Part>,
+        upto: Option<u64>,
+    },
+    Records {
+        by: Owned,
+    },
+    Join {
+        group: ConnectorUid,
+        session: SessionId,
+        owned: Owned,
+    },
+    Heartbeat {
+        group: ConnectorUid,
+        member: u64,
+    },
+    GroupCommit {
+        group: ConnectorUid,
+        member: u64,
+        advance: u64,
+    },
+    Leave {
+        group: ConnectorUid,
+        member: u64,
+    },
     /// The members of dead sessions leave; asked again every second until there was none for 10 s.
-    LeaveFor { group: ConnectorUid, dead: Vec<SessionId> },
+    LeaveFor {
+        group: ConnectorUid,
+        dead: Vec<SessionId>,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -56,8 +89,12 @@ pub(crate) enum Answer {
 impl World {
     /// Code of an agent wants this sent. It leaves the process a little later.
     pub(crate) fn request(&mut self, agent: usize, request: Request) {
-        let wait = if self.random.permille(20) { self.random.range(20, 400) } else { self.random.range(1, 6) };
-        self.to_agent(agent, wait, Input::Out(Box::new(request)));
+        let wait = if self.random.permille(20) {
+            self.random.range(20, 400)
+        } else {
+            self.random.range(1, 6)
+        };
+        self.for_agent(agent, wait, Input::Out(Box::new(request)));
     }
 
     /// It leaves the process. `late`: the process was paused in between. Later it may also mean that the path was cut.
@@ -68,7 +105,15 @@ impl World {
         }
         let wait = self.random.range(1, 6);
         let life = self.agents[agent].process.life;
-        self.after(wait, Item::AtKafka { agent, life, request, late });
+        self.after(
+            wait,
+            Item::AtKafka {
+                agent,
+                life,
+                request,
+                late,
+            },
+        );
     }
 
     pub(crate) fn at_kafka(&mut self, agent: usize, life: u64, mut request: Box<Request>, late: bool) {
@@ -77,7 +122,15 @@ impl World {
             // It waits in the socket of its process, and dies with it or with its client.
             let closed = request.run.is_some_and(|run| !self.agents[agent].may_send(run));
             if alive && !closed {
-                self.after(150, Item::AtKafka { agent, life, request, late: true });
+                self.after(
+                    150,
+                    Item::AtKafka {
+                        agent,
+                        life,
+                        request,
+                        late: true,
+                    },
+                );
             }
             return;
         }
@@ -106,7 +159,15 @@ impl World {
                 if kafka.last_stable() < end && !by_time {
                     // F5: a transaction is open; its offsets may still be committed.
                     self.coverage.see(Seen::OffsetsWaited);
-                    return self.after(100, Item::AtKafka { agent, life, request, late });
+                    return self.after(
+                        100,
+                        Item::AtKafka {
+                            agent,
+                            life,
+                            request,
+                            late,
+                        },
+                    );
                 }
                 Answer::Offsets(parts.iter().map(|part| (*part, kafka.offset(*part))).collect())
             }
@@ -131,18 +192,31 @@ impl World {
             What::LeaveFor { group, dead } => Answer::Left(kafka.leave_for(*group, dead)),
         };
         if matches!(answer, Answer::Refused) {
-            match request.what {
-                What::Add { .. } | What::End { .. } => self.coverage.see(Seen::CommitRefused),
-                What::Heartbeat { .. } | What::GroupCommit { .. } => self.coverage.see(Seen::MemberLost),
-                _ => {}
+            if matches!(request.what, What::Add { .. } | What::End { .. }) {
+                self.coverage.see(Seen::CommitRefused);
+            }
+            if matches!(request.what, What::Heartbeat { .. } | What::GroupCommit { .. }) {
+                self.coverage.see(Seen::MemberLost);
             }
         }
         if let Answer::Left(left) = answer {
             (0..left).for_each(|_| self.coverage.see(Seen::LeftOnBehalf));
         }
-        let dull = !matches!(request.what, What::OpenWriter(_) | What::Fence(_) | What::OpenTask(_) | What::Read { .. } | What::Join { .. } | What::LeaveFor { .. });
+        let dull = !matches!(
+            request.what,
+            What::OpenWriter(_)
+                | What::Fence(_)
+                | What::OpenTask(_)
+                | What::Read { .. }
+                | What::Join { .. }
+                | What::LeaveFor { .. }
+        );
         if !dull || matches!(answer, Answer::Refused) || late {
-            self.trace.note(now, || "k".into(), || format!("{name}: {:?} -> {answer:?}", request.what));
+            self.trace.note(
+                now,
+                || "k".into(),
+                || format!("{name}: {:?} -> {answer:?}", request.what),
+            );
         }
         if let Some(breach) = self.kafka[request.cluster].breaches.first().cloned() {
             return self.fail(breach);
@@ -154,6 +228,13 @@ impl World {
 
     fn answer(&mut self, agent: usize, life: u64, request: Box<Request>, answer: Answer) {
         let wait: Time = self.random.range(1, 6);
-        self.after(wait, Item::Agent { agent, life, input: Input::Answer(request, answer) });
+        self.after(
+            wait,
+            Item::Agent {
+                agent,
+                life,
+                input: Input::Answer(request, answer),
+            },
+        );
     }
 }

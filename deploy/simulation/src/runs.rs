@@ -106,7 +106,11 @@ impl Run {
     pub(crate) fn progress(&self) -> impl Iterator<Item = Entry> {
         let by = self.owned;
         let open = self.parts.iter().filter(|position| position.at > position.committed);
-        open.map(move |position| Entry { part: position.part, offset: position.at, by })
+        open.map(move |position| Entry {
+            part: position.part,
+            offset: position.at,
+            by,
+        })
     }
 
     pub(crate) fn is_running(&self) -> bool {
@@ -131,8 +135,19 @@ impl World {
         let Some((session, _)) = self.agents[at].current else {
             return self.fail(format!("{} starts without a session", name_of(owned)));
         };
-        let numbers = config.get("parts").map_or("", String::as_str).split(',').filter_map(|n| n.parse().ok());
-        let part = |number| Position { part: Part { connector: connector.uid, number }, at: 0, committed: 0 };
+        let numbers = config
+            .get("parts")
+            .map_or("", String::as_str)
+            .split(',')
+            .filter_map(|n| n.parse().ok());
+        let part = |number| Position {
+            part: Part {
+                connector: connector.uid,
+                number,
+            },
+            at: 0,
+            committed: 0,
+        };
         let run = Run {
             owned,
             kind,
@@ -162,7 +177,10 @@ impl World {
         if instance {
             return self.boot(at, id);
         }
-        if self.agents[at].writers[cluster].as_ref().is_some_and(|writer| writer.usable) {
+        if self.agents[at].writers[cluster]
+            .as_ref()
+            .is_some_and(|writer| writer.usable)
+        {
             self.run_has_writer(at, id);
         } else {
             self.tell(at, Event::WriterWanted(cluster_name(cluster)));
@@ -171,13 +189,22 @@ impl World {
 
     /// The session's writer may be used: the task comes to its first effects.
     pub(crate) fn run_has_writer(&mut self, at: usize, id: u64) {
-        let Some(run) = self.agents[at].runs.get_mut(&id).filter(|run| !run.killed) else { return };
+        let Some(run) = self.agents[at].runs.get_mut(&id).filter(|run| !run.killed) else {
+            return;
+        };
         let (cluster, kind, owned) = (run.cluster, run.kind, run.owned);
         match kind {
             Kind::Source => self.read_offsets(at, id),
             Kind::Eos => {
                 run.phase = Phase::Opening;
-                self.request(at, Request { cluster, what: What::OpenTask(TxnId::Task(owned.task)), run: Some(id) });
+                self.request(
+                    at,
+                    Request {
+                        cluster,
+                        what: What::OpenTask(TxnId::Task(owned.task)),
+                        run: Some(id),
+                    },
+                );
             }
             Kind::Sink => {
                 let (connector, dead) = (run.connector.clone(), run.dead.clone());
@@ -191,31 +218,57 @@ impl World {
     }
 
     fn join(&mut self, at: usize, id: u64) {
-        let Some(run) = self.agents[at].runs.get_mut(&id) else { return };
+        let Some(run) = self.agents[at].runs.get_mut(&id) else {
+            return;
+        };
         run.phase = Phase::Opening;
-        let what = What::Join { group: run.connector.uid, session: run.session, owned: run.owned };
+        let what = What::Join {
+            group: run.connector.uid,
+            session: run.session,
+            owned: run.owned,
+        };
         let cluster = run.cluster;
-        self.request(at, Request { cluster, what, run: Some(id) });
+        self.request(
+            at,
+            Request {
+                cluster,
+                what,
+                run: Some(id),
+            },
+        );
     }
 
     fn read_offsets(&mut self, at: usize, id: u64) {
-        let Some(run) = self.agents[at].runs.get_mut(&id) else { return };
+        let Some(run) = self.agents[at].runs.get_mut(&id) else {
+            return;
+        };
         run.phase = Phase::Reading;
         let parts = run.parts.iter().map(|position| position.part).collect();
         let cluster = run.cluster;
-        self.request(at, Request { cluster, what: What::Read { parts, upto: None }, run: Some(id) });
+        self.request(
+            at,
+            Request {
+                cluster,
+                what: What::Read { parts, upto: None },
+                run: Some(id),
+            },
+        );
     }
 
     fn boot(&mut self, at: usize, id: u64) {
-        let Some(run) = self.agents[at].runs.get_mut(&id) else { return };
+        let Some(run) = self.agents[at].runs.get_mut(&id) else {
+            return;
+        };
         run.phase = Phase::Booting;
         let slow = if self.random.permille(100) { 2_500 } else { 300 };
         let wait = self.random.range(10, slow);
-        self.to_agent(at, wait, Input::Timer(id, Timer::Booted));
+        self.for_agent(at, wait, Input::Timer(id, Timer::Booted));
     }
 
     fn report(&mut self, at: usize, id: u64, state: RunState, trace: Option<&str>) {
-        let Some(run) = self.agents[at].runs.get(&id).filter(|run| !run.lied) else { return };
+        let Some(run) = self.agents[at].runs.get(&id).filter(|run| !run.lied) else {
+            return;
+        };
         let report = TaskReport {
             owned: run.owned,
             state,
@@ -227,7 +280,9 @@ impl World {
     }
 
     pub(crate) fn run_timer(&mut self, at: usize, id: u64, timer: Timer) {
-        let Some(run) = self.agents[at].runs.get_mut(&id) else { return };
+        let Some(run) = self.agents[at].runs.get_mut(&id) else {
+            return;
+        };
         match timer {
             Timer::Died => self.run_over(at, id, false),
             _ if run.killed => {}
@@ -240,7 +295,11 @@ impl World {
             Timer::Configs if run.is_running() => {
                 let (instance, config_version) = (run.owned, run.connector.config_version);
                 let tasks = self.users.tasks_of(run.connector.uid, &run.connector.config);
-                let configs = TaskConfigs { instance, config_version, tasks };
+                let configs = TaskConfigs {
+                    instance,
+                    config_version,
+                    tasks,
+                };
                 self.tell(at, Event::TaskConfigs(configs));
             }
             Timer::Drain if run.stopping => self.drain(at, id),
@@ -255,7 +314,7 @@ impl World {
             self.see(Seen::TaskFailed);
             if self.random.permille(500) {
                 self.report(at, id, RunState::Restarting, Some("it tries again"));
-                self.to_agent(at, 1_000, Input::Timer(id, Timer::Retry));
+                self.for_agent(at, 1_000, Input::Timer(id, Timer::Retry));
             } else {
                 if let Some(run) = self.agents[at].runs.get_mut(&id) {
                     run.phase = Phase::Failed;
@@ -264,18 +323,23 @@ impl World {
             }
             return;
         }
-        let Some(run) = self.agents[at].runs.get_mut(&id) else { return };
+        let Some(run) = self.agents[at].runs.get_mut(&id) else {
+            return;
+        };
         run.phase = Phase::Running;
         let (paused, instance) = (run.paused, run.kind == Kind::Instance);
         self.report(at, id, if paused { RunState::Paused } else { RunState::Running }, None);
         if instance {
             let wait = self.random.range(1, 300);
-            self.to_agent(at, wait, Input::Timer(id, Timer::Configs));
+            self.for_agent(at, wait, Input::Timer(id, Timer::Configs));
         }
     }
 
     pub(crate) fn pause_run(&mut self, at: usize, owned: Owned, paused: bool) {
-        let found = self.agents[at].runs.iter_mut().find(|(_, run)| run.owned == owned && !run.lied);
+        let found = self.agents[at]
+            .runs
+            .iter_mut()
+            .find(|(_, run)| run.owned == owned && !run.lied);
         let Some((id, run)) = found else { return };
         run.paused = paused;
         let (id, running) = (*id, run.is_running());
@@ -289,7 +353,10 @@ impl World {
 
     pub(crate) fn stop_run(&mut self, at: usize, owned: Owned, graceful_ms: u32) {
         self.see(Seen::Stop);
-        let found = self.agents[at].runs.iter_mut().find(|(_, run)| run.owned == owned && !run.lied);
+        let found = self.agents[at]
+            .runs
+            .iter_mut()
+            .find(|(_, run)| run.owned == owned && !run.lied);
         let Some((id, run)) = found else {
             return self.fail(format!("a stop of {}, which does not run", name_of(owned)));
         };
@@ -305,9 +372,9 @@ impl World {
             self.see(Seen::Hang);
             self.agents[at].runs.get_mut(&id).expect("it was found above").phase = Phase::Hanging;
         } else {
-            self.to_agent(at, wait, Input::Timer(id, Timer::Drain));
+            self.for_agent(at, wait, Input::Timer(id, Timer::Drain));
         }
-        self.to_agent(at, clock.span(graceful_ms.into()), Input::Timer(id, Timer::Abort));
+        self.for_agent(at, clock.span(graceful_ms.into()), Input::Timer(id, Timer::Abort));
         if self.mutation == Some(Mutation::StoppedEarly) {
             self.lie(at, id);
         }
@@ -315,7 +382,9 @@ impl World {
 
     /// It has stopped working; what is left is to be committed.
     fn drain(&mut self, at: usize, id: u64) {
-        let Some(run) = self.agents[at].runs.get_mut(&id) else { return };
+        let Some(run) = self.agents[at].runs.get_mut(&id) else {
+            return;
+        };
         let ran = run.phase == Phase::Running;
         let open = run.progress().next().is_some() || run.busy.is_some();
         run.phase = Phase::Draining;
@@ -329,7 +398,10 @@ impl World {
 
     pub(crate) fn kill_run(&mut self, at: usize, owned: Owned) {
         self.see(Seen::Kill);
-        let found = self.agents[at].runs.iter().find(|(_, run)| run.owned == owned && !run.lied);
+        let found = self.agents[at]
+            .runs
+            .iter()
+            .find(|(_, run)| run.owned == owned && !run.lied);
         match found.map(|(id, run)| (*id, run.strict)) {
             Some((id, strict)) => {
                 if strict && self.agent_now(at) >= self.agents[at].gate.strict_until {
@@ -346,7 +418,9 @@ impl World {
     }
 
     fn kill_now(&mut self, at: usize, id: u64) {
-        let Some(run) = self.agents[at].runs.get_mut(&id).filter(|run| !run.killed) else { return };
+        let Some(run) = self.agents[at].runs.get_mut(&id).filter(|run| !run.killed) else {
+            return;
+        };
         run.killed = true;
         run.phase = Phase::Dying;
         // Nearly all die at once; the others within the time that the lease leaves them.
@@ -354,12 +428,14 @@ impl World {
         let most = if self.random.permille(250) { most } else { 60 };
         let wait = self.random.range(20, most);
         let wait = self.agents[at].process.clock.span(wait);
-        self.to_agent(at, wait, Input::Timer(id, Timer::Died));
+        self.for_agent(at, wait, Input::Timer(id, Timer::Died));
     }
 
     /// A mutation: the session is told of a death that has not happened yet.
     fn lie(&mut self, at: usize, id: u64) {
-        let Some(run) = self.agents[at].runs.get_mut(&id) else { return };
+        let Some(run) = self.agents[at].runs.get_mut(&id) else {
+            return;
+        };
         if !std::mem::replace(&mut run.lied, true) {
             let owned = run.owned;
             self.tell(at, Event::Dead { owned, clean: true });
@@ -368,14 +444,32 @@ impl World {
 
     /// It is dead: nothing of it can cause an effect any more.
     fn run_over(&mut self, at: usize, id: u64, clean: bool) {
-        let Some(run) = self.agents[at].runs.remove(&id) else { return };
+        let Some(run) = self.agents[at].runs.remove(&id) else {
+            return;
+        };
         self.checks.run_ended(at, &run);
         if let Some(member) = run.member {
-            let what = What::Leave { group: run.connector.uid, member };
-            self.request(at, Request { cluster: run.cluster, what, run: None });
+            let what = What::Leave {
+                group: run.connector.uid,
+                member,
+            };
+            self.request(
+                at,
+                Request {
+                    cluster: run.cluster,
+                    what,
+                    run: None,
+                },
+            );
         }
         if !run.lied {
-            self.tell(at, Event::Dead { owned: run.owned, clean });
+            self.tell(
+                at,
+                Event::Dead {
+                    owned: run.owned,
+                    clean,
+                },
+            );
         }
     }
 
@@ -386,7 +480,13 @@ impl World {
         let ids: Vec<u64> = self.agents[at].runs.keys().copied().collect();
         for id in ids {
             let agent = &self.agents[at];
-            let Some(run) = agent.runs.get(&id).filter(|run| !run.killed && run.kind != Kind::Instance) else { continue };
+            let Some(run) = agent
+                .runs
+                .get(&id)
+                .filter(|run| !run.killed && run.kind != Kind::Instance)
+            else {
+                continue;
+            };
             let open = agent.open(run, now);
             let polls = !(run.strict && agent.gate.suspect);
             if run.is_running() && !open && !run.strict && !agent.gate.shut {
@@ -402,37 +502,68 @@ impl World {
 
     fn source_tick(&mut self, at: usize, id: u64, open: bool, polls: bool, now: Millis) {
         let moves = self.random.permille(150);
-        let Some(run) = self.agents[at].runs.get_mut(&id) else { return };
+        let Some(run) = self.agents[at].runs.get_mut(&id) else {
+            return;
+        };
         let (cluster, owned) = (run.cluster, run.owned);
         if open && polls && moves && run.is_running() && !run.paused && !run.stopping {
             for position in &mut run.parts {
                 position.at += 1;
             }
-            self.request(at, Request { cluster, what: What::Records { by: owned }, run: Some(id) });
+            self.request(
+                at,
+                Request {
+                    cluster,
+                    what: What::Records { by: owned },
+                    run: Some(id),
+                },
+            );
         }
-        let Some(run) = self.agents[at].runs.get_mut(&id).filter(|run| run.kind == Kind::Eos) else { return };
+        let Some(run) = self.agents[at].runs.get_mut(&id).filter(|run| run.kind == Kind::Eos) else {
+            return;
+        };
         let due = now >= run.commit_at || run.phase == Phase::Draining;
         if open && due && run.may_commit() && run.busy.is_none() {
-            let (entries, Some(by)) = (run.progress().collect::<Vec<_>>(), run.producer) else { return };
+            let (entries, Some(by)) = (run.progress().collect::<Vec<_>>(), run.producer) else {
+                return;
+            };
             if !entries.is_empty() {
                 run.commit_at = now.plus(1_000);
                 run.busy = Some(entries.clone());
                 let id_of = TxnId::Task(owned.task);
-                self.request(at, Request { cluster, what: What::Add { id: id_of, by, entries }, run: Some(id) });
+                self.request(
+                    at,
+                    Request {
+                        cluster,
+                        what: What::Add { id: id_of, by, entries },
+                        run: Some(id),
+                    },
+                );
             }
         }
     }
 
     fn sink_tick(&mut self, at: usize, id: u64, open: bool, now: Millis) {
-        let Some(run) = self.agents[at].runs.get_mut(&id) else { return };
+        let Some(run) = self.agents[at].runs.get_mut(&id) else {
+            return;
+        };
         let Some(member) = run.member else { return };
         let (cluster, group) = (run.cluster, run.connector.uid);
         // librdkafka sends heartbeats by itself, whatever the gate says.
         if now >= run.beat_at {
             run.beat_at = now.plus(3_000);
-            self.request(at, Request { cluster, what: What::Heartbeat { group, member }, run: Some(id) });
+            self.request(
+                at,
+                Request {
+                    cluster,
+                    what: What::Heartbeat { group, member },
+                    run: Some(id),
+                },
+            );
         }
-        let Some(run) = self.agents[at].runs.get_mut(&id) else { return };
+        let Some(run) = self.agents[at].runs.get_mut(&id) else {
+            return;
+        };
         if open && now >= run.commit_at && run.is_running() && !run.paused && !run.stopping && run.busy.is_none() {
             self.group_commit(at, id);
         }
@@ -441,8 +572,13 @@ impl World {
     fn group_commit(&mut self, at: usize, id: u64) {
         let now = self.agent_now(at);
         let advance = self.random.range(1, 9);
-        let open = self.agents[at].runs.get(&id).is_some_and(|run| self.agents[at].open(run, now));
-        let Some(run) = self.agents[at].runs.get_mut(&id) else { return };
+        let open = self.agents[at]
+            .runs
+            .get(&id)
+            .is_some_and(|run| self.agents[at].open(run, now));
+        let Some(run) = self.agents[at].runs.get_mut(&id) else {
+            return;
+        };
         let Some(member) = run.member else { return };
         if !open {
             // Only a stopping one comes here: it ends without its last commit.
@@ -450,14 +586,27 @@ impl World {
         }
         run.commit_at = now.plus(1_500);
         run.busy = Some(Vec::new());
-        let what = What::GroupCommit { group: run.connector.uid, member, advance };
+        let what = What::GroupCommit {
+            group: run.connector.uid,
+            member,
+            advance,
+        };
         let cluster = run.cluster;
-        self.request(at, Request { cluster, what, run: Some(id) });
+        self.request(
+            at,
+            Request {
+                cluster,
+                what,
+                run: Some(id),
+            },
+        );
     }
 
     /// A commit of the session's writer, or of the task itself, was taken.
     pub(crate) fn run_committed(&mut self, at: usize, id: u64, entry: Entry) {
-        let Some(run) = self.agents[at].runs.get_mut(&id) else { return };
+        let Some(run) = self.agents[at].runs.get_mut(&id) else {
+            return;
+        };
         for position in &mut run.parts {
             if position.part == entry.part {
                 position.committed = position.committed.max(entry.offset);
@@ -474,8 +623,22 @@ impl World {
         let Some(run) = self.agents[at].runs.get_mut(&id).filter(|run| !run.killed) else {
             if let (What::Join { group, .. }, Answer::Member(member)) = (what, answer) {
                 // It joined while it was killed: it leaves again.
-                self.request(at, Request { cluster: 0, what: What::Leave { group, member }, run: None });
-                self.request(at, Request { cluster: 1, what: What::Leave { group, member }, run: None });
+                self.request(
+                    at,
+                    Request {
+                        cluster: 0,
+                        what: What::Leave { group, member },
+                        run: None,
+                    },
+                );
+                self.request(
+                    at,
+                    Request {
+                        cluster: 1,
+                        what: What::Leave { group, member },
+                        run: None,
+                    },
+                );
             }
             return;
         };
@@ -514,11 +677,22 @@ impl World {
                 let commit = run.may_commit();
                 let agent = &self.agents[at];
                 let open = agent.runs.get(&id).is_some_and(|run| agent.open(run, now));
-                let what = What::End { id: txn, by, commit: commit && open };
+                let what = What::End {
+                    id: txn,
+                    by,
+                    commit: commit && open,
+                };
                 if let Some(run) = self.agents[at].runs.get_mut(&id) {
                     run.busy = Some(entries);
                 }
-                self.request(at, Request { cluster, what, run: Some(id) });
+                self.request(
+                    at,
+                    Request {
+                        cluster,
+                        what,
+                        run: Some(id),
+                    },
+                );
             }
             (What::End { by, commit, .. }, answer) => {
                 if matches!(answer, Answer::Refused) {
@@ -549,7 +723,9 @@ impl World {
 
     /// Kafka refused the producer of an exactly-once task: whoever is current begins again.
     fn own_producer_fenced(&mut self, at: usize, id: u64, by: Producer) {
-        let Some(run) = self.agents[at].runs.get_mut(&id).filter(|run| run.producer == Some(by)) else { return };
+        let Some(run) = self.agents[at].runs.get_mut(&id).filter(|run| run.producer == Some(by)) else {
+            return;
+        };
         run.busy = None;
         run.producer = None;
         if run.stopping {
@@ -563,7 +739,9 @@ impl World {
 
     /// F4: a member that was thrown out asks before it rejoins.
     fn thrown_out(&mut self, at: usize, id: u64) {
-        let Some(run) = self.agents[at].runs.get_mut(&id) else { return };
+        let Some(run) = self.agents[at].runs.get_mut(&id) else {
+            return;
+        };
         run.member = None;
         if run.stopping {
             return self.run_over(at, id, false);
@@ -578,8 +756,13 @@ impl World {
     }
 
     pub(crate) fn checked(&mut self, at: usize, owned: Owned, keep: bool) {
-        let found = self.agents[at].runs.iter_mut().find(|(_, run)| run.owned == owned && !run.killed);
-        let Some((id, run)) = found.filter(|(_, run)| run.phase == Phase::Checking) else { return };
+        let found = self.agents[at]
+            .runs
+            .iter_mut()
+            .find(|(_, run)| run.owned == owned && !run.killed);
+        let Some((id, run)) = found.filter(|(_, run)| run.phase == Phase::Checking) else {
+            return;
+        };
         let (id, kind, has_producer) = (*id, run.kind, run.producer.is_some());
         let cluster = run.cluster;
         if !keep {
@@ -594,7 +777,14 @@ impl World {
             Kind::Eos if has_producer => self.read_offsets(at, id),
             Kind::Eos => {
                 run.phase = Phase::Opening;
-                self.request(at, Request { cluster, what: What::OpenTask(TxnId::Task(owned.task)), run: Some(id) });
+                self.request(
+                    at,
+                    Request {
+                        cluster,
+                        what: What::OpenTask(TxnId::Task(owned.task)),
+                        run: Some(id),
+                    },
+                );
             }
             Kind::Source | Kind::Instance => {}
         }

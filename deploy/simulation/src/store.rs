@@ -3,6 +3,8 @@
 
 use crate::Time;
 use dray_machine::cluster::{Change, Name, Record, Revision, Snapshot, Stored, Write};
+use dray_model::record::{AgentRecord, ConnectorSpec, Owner, Ownership, Shard, TaskSet};
+use dray_model::{AgentId, ConnectorName};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -71,9 +73,17 @@ impl Store {
             spec.uid = std::num::NonZeroU64::new(created).map(Into::into);
         }
         let record = Rc::new(record);
-        self.log.push(Logged::Record(name.clone(), self.revision, Some(record.clone())));
+        self.log
+            .push(Logged::Record(name.clone(), self.revision, Some(record.clone())));
         let modified = self.revision;
-        self.records.insert(name, Entry { created, modified, record });
+        self.records.insert(
+            name,
+            Entry {
+                created,
+                modified,
+                record,
+            },
+        );
     }
 
     /// A leader's transaction.
@@ -113,7 +123,11 @@ impl Store {
         }
         self.revision += 1;
         let term = self.revision;
-        self.leader = Some(LeaderKey { term, replica, expires: now + LEADER_TTL_MS });
+        self.leader = Some(LeaderKey {
+            term,
+            replica,
+            expires: now + LEADER_TTL_MS,
+        });
         self.log.push(Logged::Leader(Some((term, replica))));
         Ok(term)
     }
@@ -141,9 +155,52 @@ impl Store {
         }
     }
 
+    pub(crate) fn spec(&self, name: &ConnectorName) -> Option<&ConnectorSpec> {
+        let Record::Spec(spec) = &*self.records.get(&Name::Spec(name.clone()))?.record else {
+            return None;
+        };
+        Some(spec)
+    }
+
+    pub(crate) fn specs(&self) -> impl Iterator<Item = (&ConnectorName, &ConnectorSpec)> {
+        self.records.iter().filter_map(|(name, entry)| {
+            let (Name::Spec(name), Record::Spec(spec)) = (name, &*entry.record) else {
+                return None;
+            };
+            Some((name, spec))
+        })
+    }
+
+    pub(crate) fn tasks(&self, name: &ConnectorName) -> Option<&TaskSet> {
+        let Record::Tasks(set) = &*self.records.get(&Name::Tasks(name.clone()))?.record else {
+            return None;
+        };
+        Some(set)
+    }
+
+    pub(crate) fn owners(&self, name: &Name) -> Option<&Ownership> {
+        let Record::Own(own) = &*self.records.get(name)?.record else {
+            return None;
+        };
+        Some(own)
+    }
+
+    pub(crate) fn owner(&self, connector: &ConnectorName, number: u32) -> Option<Owner> {
+        let name = Name::Own(connector.clone(), Shard::of(number));
+        self.owners(&name)?.owners.get(&number).copied()
+    }
+
+    pub(crate) fn agent(&self, id: &AgentId) -> Option<&AgentRecord> {
+        let Record::Agent(agent) = &*self.records.get(&Name::Agent(id.clone()))?.record else {
+            return None;
+        };
+        Some(agent)
+    }
+
     pub(crate) fn list(&self) -> BTreeMap<Name, (u64, Rc<Record>)> {
         let all = self.records.iter();
-        all.map(|(name, entry)| (name.clone(), (entry.modified, entry.record.clone()))).collect()
+        all.map(|(name, entry)| (name.clone(), (entry.modified, entry.record.clone())))
+            .collect()
     }
 }
 
@@ -155,7 +212,10 @@ pub(crate) fn snapshot(cache: &Cache) -> Snapshot {
         revision: Revision(*revision),
         record: (**record).clone(),
     };
-    cache.iter().map(|(name, entry)| (name.clone(), stored(entry))).collect()
+    cache
+        .iter()
+        .map(|(name, entry)| (name.clone(), stored(entry)))
+        .collect()
 }
 
 /// What a replica that lists again tells its machine: deletions at the revision of the list, and only the last of several puts.
@@ -171,13 +231,21 @@ pub(crate) fn difference(old: &Cache, new: &Cache, revision: u64) -> Vec<Change>
         .collect();
     for (name, (_, before)) in old {
         match new.get(name) {
-            None => changes.push(Change { name: name.clone(), revision: Revision(revision), record: None }),
+            None => changes.push(Change {
+                name: name.clone(),
+                revision: Revision(revision),
+                record: None,
+            }),
             // Of a connector that was deleted and created again the deletion is told first.
             Some((modified, after)) => {
-                if let (Record::Spec(before), Record::Spec(after)) = (&**before, &**after) {
-                    if before.uid != after.uid {
-                        changes.push(Change { name: name.clone(), revision: Revision(modified - 1), record: None });
-                    }
+                if let (Record::Spec(before), Record::Spec(after)) = (&**before, &**after)
+                    && before.uid != after.uid
+                {
+                    changes.push(Change {
+                        name: name.clone(),
+                        revision: Revision(modified - 1),
+                        record: None,
+                    });
                 }
             }
         }

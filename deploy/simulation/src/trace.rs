@@ -16,7 +16,11 @@ pub(crate) struct Trace {
 impl Trace {
     /// `all`: every line is kept, for who reads it with a pager.
     pub(crate) fn new(on: bool, all: bool) -> Self {
-        Self { on, all, lines: VecDeque::new() }
+        Self {
+            on,
+            all,
+            lines: VecDeque::new(),
+        }
     }
 
     pub(crate) fn note(&mut self, now: Time, who: impl FnOnce() -> String, what: impl FnOnce() -> String) {
@@ -32,7 +36,8 @@ impl Trace {
             what.truncate(end);
             what.push('…');
         }
-        self.lines.push_back(format!("{:>4}.{:03} {:<4} {what}", now / 1_000, now % 1_000, who()));
+        self.lines
+            .push_back(format!("{:>4}.{:03} {:<4} {what}", now / 1_000, now % 1_000, who()));
     }
 
     pub(crate) fn take(&mut self) -> Vec<String> {
@@ -64,9 +69,15 @@ fn shorten(text: &str) -> String {
             short.push('/');
             short.push_str(if number == "4294967295" { "instance" } else { number });
             rest = after;
-        } else if let Some((inside, after)) = ["ConnectorUid(", "AgentNumber(", "KafkaCluster(", "ConnectorName(", "Millis("]
-            .into_iter()
-            .find_map(wrapped)
+        } else if let Some((inside, after)) = [
+            "ConnectorUid(",
+            "AgentNumber(",
+            "KafkaCluster(",
+            "ConnectorName(",
+            "Millis(",
+        ]
+        .into_iter()
+        .find_map(wrapped)
         {
             short.push_str(inside);
             rest = after;

@@ -1,11 +1,11 @@
 //! What people do: they create, change, pause, stop and delete connectors, restart them, and cordon and drain agents. And what the outer
 //! world does: sources get more tables.
 
+use crate::AGENTS;
 use crate::agent::agent_id;
 use crate::coverage::Seen;
 use crate::runs::{Kind, Timer};
 use crate::world::{Input, Item, World};
-use crate::AGENTS;
 use dray_machine::cluster::{Name, Record};
 use dray_model::record::{ClusterMeta, ConnectorSpec};
 use dray_model::{AgentNumber, AgentPolicy, ConfigDiff, ConfigMap, ConnectorName, ConnectorUid, TargetState};
@@ -33,7 +33,10 @@ impl Users {
         let tail = config.get("split").is_some_and(|split| split == "tail");
         let of = |part: u32| if tail { part.min(tasks - 1) } else { part % tasks };
         let task = |number: u32| {
-            let mine: Vec<String> = (0..parts).filter(|part| of(*part) == number).map(|part| part.to_string()).collect();
+            let mine: Vec<String> = (0..parts)
+                .filter(|part| of(*part) == number)
+                .map(|part| part.to_string())
+                .collect();
             let mut task = config.clone();
             task.insert("task".into(), number.to_string());
             task.insert("parts".into(), mine.join(","));
@@ -68,12 +71,24 @@ impl World {
     fn create(&mut self) {
         self.users.names += 1;
         // A name may come back: another connector then.
-        let number = if self.random.permille(300) { self.random.range(1, self.users.names.into()) } else { self.users.names.into() };
+        let number = if self.random.permille(300) {
+            self.random.range(1, self.users.names.into())
+        } else {
+            self.users.names.into()
+        };
         let name = ConnectorName::try_from(format!("c{number}")).expect("a name");
         if self.store.records.contains_key(&Name::Spec(name.clone())) {
             return;
         }
-        let class = self.random.pick(&["sim.Source", "sim.Source", "sim.Source", "sim.Sink", "sim.Sink", "sim.Eos", "sim.Rare"]);
+        let class = self.random.pick(&[
+            "sim.Source",
+            "sim.Source",
+            "sim.Source",
+            "sim.Sink",
+            "sim.Sink",
+            "sim.Eos",
+            "sim.Rare",
+        ]);
         let mut config = ConfigMap::new();
         let mut set = |key: &str, value: String| config.insert(key.into(), value);
         set("name", name.as_str().into());
@@ -132,7 +147,8 @@ impl World {
                 spec.config_version += 1;
             }
             2 | 3 => {
-                spec.config.insert("tasks.max".into(), self.random.range(1, 5).to_string());
+                spec.config
+                    .insert("tasks.max".into(), self.random.range(1, 5).to_string());
                 spec.config_version += 1;
             }
             4 => spec.target = TargetState::Paused,
@@ -150,7 +166,12 @@ impl World {
             }
             _ => return self.change_outside(&name, &spec),
         }
-        self.note(|| format!("user: act {act} on {name}: {:?}, version {}", spec.target, spec.config_version));
+        self.note(|| {
+            format!(
+                "user: act {act} on {name}: {:?}, version {}",
+                spec.target, spec.config_version
+            )
+        });
         self.write_spec(name, spec);
     }
 
@@ -165,21 +186,28 @@ impl World {
             let instances = runs.filter(|(_, run)| run.kind == Kind::Instance && run.owned.task.connector == uid);
             for id in instances.map(|(id, _)| *id).collect::<Vec<_>>() {
                 let wait = self.random.range(1, 2_000);
-                self.to_agent(at, wait, Input::Timer(id, Timer::Configs));
+                self.for_agent(at, wait, Input::Timer(id, Timer::Configs));
             }
         }
     }
 
     fn change_policy(&mut self) {
         let id = agent_id(self.random.index(AGENTS));
-        let policies = [AgentPolicy::Active, AgentPolicy::Active, AgentPolicy::Cordoned, AgentPolicy::Draining];
+        let policies = [
+            AgentPolicy::Active,
+            AgentPolicy::Active,
+            AgentPolicy::Cordoned,
+            AgentPolicy::Draining,
+        ];
         let policy = self.random.pick(&policies);
         self.set_policy(&id, policy);
     }
 
     pub(crate) fn set_policy(&mut self, id: &dray_model::AgentId, policy: AgentPolicy) {
         let name = Name::Agent(id.clone());
-        let Some(Record::Agent(agent)) = self.store.records.get(&name).map(|entry| (*entry.record).clone()) else { return };
+        let Some(Record::Agent(agent)) = self.store.records.get(&name).map(|entry| (*entry.record).clone()) else {
+            return;
+        };
         if agent.policy != policy {
             self.note(|| format!("user: {id} becomes {policy}"));
             self.see(Seen::PolicyChanged);

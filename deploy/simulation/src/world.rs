@@ -16,29 +16,68 @@ use crate::store::Store;
 use crate::trace::Trace;
 use crate::users::Users;
 use crate::{AGENT_SLOTS, REPLICAS, Time};
-use dray_model::message::{FromAgent, ToAgent};
+use dray_model::message::{FromAgent, Owned, ToAgent};
 use dray_session as session;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 /// What is due.
 pub(crate) enum Item {
-    Agent { agent: usize, life: u64, input: Input },
-    Replica { replica: usize, life: u64, said: Said },
+    Agent {
+        agent: usize,
+        life: u64,
+        input: Input,
+    },
+    Replica {
+        replica: usize,
+        life: u64,
+        said: Said,
+    },
     ResumeAgent(usize, u64),
     ResumeReplica(usize, u64),
-    RestartAgent { agent: usize, folder: bool },
+    RestartAgent {
+        agent: usize,
+        folder: bool,
+    },
     RestartReplica(usize),
-    Dialled { agent: usize, life: u64, number: session::ConnectionId, replica: usize },
-    Pump { connection: usize, way: Way },
+    Dialled {
+        agent: usize,
+        life: u64,
+        number: session::ConnectionId,
+        replica: usize,
+    },
+    Pump {
+        connection: usize,
+        way: Way,
+    },
     /// A request is at the door of a Kafka cluster.
-    AtKafka { agent: usize, life: u64, request: Box<Request>, late: bool },
+    AtKafka {
+        agent: usize,
+        life: u64,
+        request: Box<Request>,
+        late: bool,
+    },
     /// A replica's call is at the door of the store.
-    AtStore { replica: usize, life: u64, call: StoreCall },
+    AtStore {
+        replica: usize,
+        life: u64,
+        call: StoreCall,
+    },
     /// The log up to here is on its way to a replica.
-    Watch { replica: usize, life: u64, upto: usize },
-    Relist { replica: usize, life: u64 },
+    Watch {
+        replica: usize,
+        life: u64,
+        upto: usize,
+    },
+    Relist {
+        replica: usize,
+        life: u64,
+    },
     Fault,
+    CutUp {
+        agent: usize,
+        long: Time,
+    },
     User,
     Lease,
     Second,
@@ -55,8 +94,8 @@ pub(crate) enum Input {
     Out(Box<Request>),
     Answer(Box<Request>, Answer),
     Timer(u64, Timer),
-    /// A lie of a mutation about its task comes true, or a stop that was held back is carried out.
-    Later(Box<session::Effect>),
+    /// A mutation holds back a kill until then.
+    KillLate(Owned),
     Leave(Option<u32>),
 }
 
@@ -131,7 +170,9 @@ impl World {
             ppm: profile.clocks[at],
         };
         let replicas = (0..REPLICAS).map(|at| Replica::new(clock(at, &mut random))).collect();
-        let agents = (0..AGENT_SLOTS).map(|at| Agent::new(clock(REPLICAS + at, &mut random))).collect();
+        let agents = (0..AGENT_SLOTS)
+            .map(|at| Agent::new(clock(REPLICAS + at, &mut random)))
+            .collect();
         let kafka = || Kafka::new(profile.id_expiry);
         let mut world = Self {
             now: 0,
@@ -205,13 +246,24 @@ impl World {
                     self.start_replica(replica);
                 }
             }
-            Item::Dialled { agent, life, number, replica } => self.dialled(agent, life, number, replica),
+            Item::Dialled {
+                agent,
+                life,
+                number,
+                replica,
+            } => self.dialled(agent, life, number, replica),
             Item::Pump { connection, way } => self.pump(connection, way),
-            Item::AtKafka { agent, life, request, late } => self.at_kafka(agent, life, request, late),
+            Item::AtKafka {
+                agent,
+                life,
+                request,
+                late,
+            } => self.at_kafka(agent, life, request, late),
             Item::AtStore { replica, life, call } => self.at_store(replica, life, call),
             Item::Watch { replica, life, upto } => self.watch_arrives(replica, life, upto),
-            Item::Relist { replica, life } => self.to_replica_of_life(replica, life, Said::Relist),
+            Item::Relist { replica, life } => self.for_replica_of_life(replica, life, Said::Relist),
             Item::Fault => self.fault(),
+            Item::CutUp { agent, long } => self.cut_up(agent, long),
             Item::User => self.user(),
             Item::Lease => self.lease(),
             Item::Second => self.second(),
@@ -221,21 +273,25 @@ impl World {
 
     pub(crate) fn after(&mut self, wait: Time, item: Item) {
         self.order += 1;
-        let due = Due { at: self.now + wait, order: self.order, item };
+        let due = Due {
+            at: self.now + wait,
+            order: self.order,
+            item,
+        };
         self.due.push(Reverse(due));
     }
 
-    pub(crate) fn to_agent(&mut self, agent: usize, after: Time, input: Input) {
+    pub(crate) fn for_agent(&mut self, agent: usize, after: Time, input: Input) {
         let life = self.agents[agent].process.life;
         self.after(after, Item::Agent { agent, life, input });
     }
 
-    pub(crate) fn to_replica(&mut self, replica: usize, after: Time, said: Said) {
+    pub(crate) fn for_replica(&mut self, replica: usize, after: Time, said: Said) {
         let life = self.replicas[replica].process.life;
         self.after(after, Item::Replica { replica, life, said });
     }
 
-    fn to_replica_of_life(&mut self, replica: usize, life: u64, said: Said) {
+    fn for_replica_of_life(&mut self, replica: usize, life: u64, said: Said) {
         self.after(0, Item::Replica { replica, life, said });
     }
 
@@ -295,7 +351,10 @@ impl World {
         let inbox = std::mem::take(&mut process.inbox);
         self.note_replica(replica, || "resumes".into());
         for said in inbox {
-            if self.replicas[replica].process.up && self.replicas[replica].process.life == life && self.failure.is_none() {
+            if self.replicas[replica].process.up
+                && self.replicas[replica].process.life == life
+                && self.failure.is_none()
+            {
                 self.replica_on(replica, said);
             }
         }

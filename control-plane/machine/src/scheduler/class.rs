@@ -1,23 +1,15 @@
 //! Whether a class that a configuration names is one that an agent has. Agents list canonical names; a configuration may have the full
-//! Java name, the simple name, or Connect's alias (the simple name without the kind's suffix).
+//! Java name, the simple name, or Connect's alias: the simple name without the suffix that says what kind of plugin it is.
 
 /// What Connect cuts off a simple name to make an alias of it.
-const SUFFIXES: [&str; 2] = ["Connector", "Converter"];
+const SUFFIXES: [&str; 4] = ["Connector", "Converter", "Transformation", "Predicate"];
 
 /// Whether `asked` names `class`. More than one class may be meant; the agent has the last word.
 pub(super) fn is_named(class: &str, asked: &str) -> bool {
-    let simple = after(class, &['.']);
-    let nested = after(class, &['.', '$']);
-    let alias = SUFFIXES.iter().find_map(|suffix| nested.strip_suffix(suffix));
-    class == asked
-        || simple == asked
-        || nested == asked
-        || alias.is_some_and(|alias| !alias.is_empty() && alias == asked)
-}
-
-/// What stands after the last of these.
-fn after<'a>(class: &'a str, separators: &[char]) -> &'a str {
-    class.rsplit(separators).next().unwrap_or(class)
+    // `$Value` of a nested class belongs to the simple name.
+    let simple = class.rsplit('.').next().unwrap_or(class);
+    let alias = SUFFIXES.iter().find_map(|suffix| simple.strip_suffix(suffix));
+    class == asked || simple == asked || alias.is_some_and(|alias| !alias.is_empty() && alias == asked)
 }
 
 #[cfg(test)]
@@ -37,7 +29,8 @@ mod tests {
             (file, "", false),
             (value, value, true),
             (value, "InsertField$Value", true),
-            (value, "Value", true),
+            (value, "Value", false),
+            ("a.b.TopicNameMatchesPredicate", "TopicNameMatches", true),
             (value, "InsertField", false),
             ("org.apache.kafka.connect.json.JsonConverter", "Json", true),
             ("Connector", "", false),

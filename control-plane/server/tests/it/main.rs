@@ -3,7 +3,10 @@
 
 #![allow(clippy::unwrap_used)] // tests
 
+mod admin;
 mod agent;
+mod binary;
 mod etcd;
 mod memory;
 mod rig;
+mod streams;

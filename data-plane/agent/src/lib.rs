@@ -1,4 +1,4 @@
-//! An agent: its session with the control plane and the tasks that run under it; and the thin driver of `dray standalone`.
+//! An agent: its session with the control plane and the tasks that run under it.
 
 pub mod agent;
 pub mod fence;
@@ -12,5 +12,5 @@ pub mod link;
 mod load;
 pub mod plugins;
 pub mod settings;
-pub mod standalone;
+mod status_topic;
 pub mod transform_test;

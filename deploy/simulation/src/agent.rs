@@ -39,7 +39,7 @@ pub(crate) struct Agent {
     events: VecDeque<Event>,
     telling: bool,
     /// It ends in good order, and comes back after this time.
-    pub(crate) back_in: Option<Time>,
+    pub(crate) back_in: Time,
 }
 
 /// This session's writer on a cluster.
@@ -125,7 +125,7 @@ impl Agent {
             last_ack: Millis(0),
             events: VecDeque::new(),
             telling: false,
-            back_in: None,
+            back_in: 0,
         }
     }
 
@@ -177,7 +177,7 @@ impl World {
         self.agents[at].telling = false;
         self.drain_events(at);
         let wait = self.random.range(1, 100);
-        self.to_agent(at, wait, Input::Tick);
+        self.for_agent(at, wait, Input::Tick);
     }
 
     /// A process of an agent is gone, with all that it ran.
@@ -195,7 +195,7 @@ impl World {
         match input {
             Input::Tick => {
                 let wait = self.agents[at].process.clock.span(100);
-                self.to_agent(at, wait, Input::Tick);
+                self.for_agent(at, wait, Input::Tick);
                 self.tell(at, Event::Tick);
                 if self.agents[at].process.up {
                     self.agent_tick(at);
@@ -213,7 +213,12 @@ impl World {
             Input::Out(request) => self.request_leaves(at, request, false),
             Input::Answer(request, answer) => self.answered(at, *request, answer),
             Input::Timer(run, timer) => self.run_timer(at, run, timer),
-            Input::Later(effect) => self.carry_out(at, *effect),
+            Input::KillLate(owned) => {
+                if self.agents[at].runs.values().any(|run| run.owned == owned) {
+                    // Held back again when another acknowledgement has come meanwhile.
+                    self.agent_effect(at, Effect::Kill { owned });
+                }
+            }
             Input::Leave(back_in_ms) => self.tell(at, Event::Leave { back_in_ms }),
         }
     }
@@ -290,14 +295,14 @@ impl World {
 
     fn agent_effect(&mut self, at: usize, effect: Effect) {
         let now = self.agent_now(at);
-        if self.mutation == Some(Mutation::LeaseFromReceipt) {
-            if let Effect::Kill { owned } = &effect {
-                let agent = &self.agents[at];
-                let strict = agent.runs.values().any(|run| run.owned == *owned && run.strict);
-                if strict && !agent.gate.shut && now < agent.gate.strict_until {
-                    let wait = agent.process.clock.span(agent.gate.strict_until.since(now));
-                    return self.to_agent(at, wait, Input::Later(Box::new(effect)));
-                }
+        if self.mutation == Some(Mutation::LeaseFromReceipt)
+            && let Effect::Kill { owned } = &effect
+        {
+            let agent = &self.agents[at];
+            let strict = agent.runs.values().any(|run| run.owned == *owned && run.strict);
+            if strict && !agent.gate.shut && now < agent.gate.strict_until {
+                let wait = agent.process.clock.span(agent.gate.strict_until.since(now));
+                return self.for_agent(at, wait + 1, Input::KillLate(*owned));
             }
         }
         self.carry_out(at, effect);
@@ -382,15 +387,11 @@ impl World {
                 let back_in = self.agents[at].back_in;
                 self.check_leaves(at);
                 self.end_agent(at, false);
-                if let Some(back_in) = back_in {
-                    self.after(
-                        back_in,
-                        Item::RestartAgent {
-                            agent: at,
-                            folder: true,
-                        },
-                    );
-                }
+                let restart = Item::RestartAgent {
+                    agent: at,
+                    folder: true,
+                };
+                self.after(back_in, restart);
             }
             Effect::Warn(text) => {
                 if text.contains("another process") || text.contains("DuplicateId") {
@@ -400,7 +401,17 @@ impl World {
         }
     }
 
+    /// What of a message is interesting.
+    fn count(&mut self, message: &FromAgent) {
+        if let FromAgent::AssignmentAck(ack) = message {
+            for _ in &ack.refused {
+                self.see(Seen::Refused);
+            }
+        }
+    }
+
     fn agent_says(&mut self, at: usize, connection: session::ConnectionId, mut message: FromAgent) {
+        self.count(&message);
         if self.mutation == Some(Mutation::HeldForgotten) {
             if let FromAgent::Hello(hello) = &mut message {
                 hello.held.retain(|held| !held.stopping);
@@ -642,7 +653,7 @@ impl World {
 
     fn answered(&mut self, at: usize, request: Request, answer: Answer) {
         let cluster = request.cluster;
-        match request.what {
+        match request.what.clone() {
             What::OpenWriter(session) => self.writer_opened(at, cluster, session, &answer),
             What::Add {
                 id: TxnId::Session(session),
@@ -677,9 +688,18 @@ impl World {
                     expel.clean_since = now;
                 }
             }
-            what => {
+            What::Add { .. }
+            | What::End { .. }
+            | What::Renew { .. }
+            | What::OpenTask(_)
+            | What::Read { .. }
+            | What::Records { .. }
+            | What::Join { .. }
+            | What::Heartbeat { .. }
+            | What::GroupCommit { .. }
+            | What::Leave { .. } => {
                 if let Some(run) = request.run {
-                    self.run_answered(at, run, what, answer);
+                    self.run_answered(at, run, request.what, answer);
                 }
             }
         }
@@ -698,17 +718,14 @@ impl World {
             return;
         };
         writer.busy = None;
-        let refused = match answer {
-            Answer::Producer(producer) => {
-                writer.producer = Some(*producer);
-                writer.fenced = false;
-                None
-            }
-            _ => {
-                writer.refused = true;
-                self.see(Seen::NoWriterAllowed);
-                Some("not authorized".to_owned())
-            }
+        let refused = if let Answer::Producer(producer) = answer {
+            writer.producer = Some(*producer);
+            writer.fenced = false;
+            None
+        } else {
+            writer.refused = true;
+            self.see(Seen::NoWriterAllowed);
+            Some("not authorized".to_owned())
         };
         self.tell(
             at,

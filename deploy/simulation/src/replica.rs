@@ -196,8 +196,8 @@ impl World {
         (replica.calls_blocked_until, replica.replies_blocked_until) = blocked;
         self.replicas[at] = replica;
         self.note_replica(at, || "starts".into());
-        self.to_replica(at, 10, Said::Relist);
-        self.to_replica(at, 20, Said::Tick);
+        self.for_replica(at, 10, Said::Relist);
+        self.for_replica(at, 20, Said::Tick);
     }
 
     pub(crate) fn replica_now(&self, at: usize) -> Millis {
@@ -226,7 +226,7 @@ impl World {
 
     fn replica_tick(&mut self, at: usize) {
         let wait = self.replicas[at].process.clock.span(100);
-        self.to_replica(at, wait, Said::Tick);
+        self.for_replica(at, wait, Said::Tick);
         let now = self.replica_now(at);
         match &mut self.replicas[at].role {
             Role::Follower => {
@@ -326,9 +326,10 @@ impl World {
         let Role::Leader(leader) = &mut self.replicas[at].role else {
             return;
         };
-        let event = match event {
-            Event::Valid(until) => Event::Valid(until.plus(leader.skew)),
-            other => other,
+        let event = if let Event::Valid(until) = event {
+            Event::Valid(until.plus(leader.skew))
+        } else {
+            event
         };
         let dull = matches!(&event, Event::Tick | Event::Valid(_))
             || matches!(&event, Event::Message { message: FromAgent::Heartbeat(beat), .. } if beat.changed.is_empty());
@@ -413,10 +414,11 @@ impl World {
     }
 
     fn replica_hears(&mut self, at: usize, connection: usize, message: FromAgent) {
-        if let FromAgent::Hello(hello) = &message {
-            if hello.previous_instance.is_some() && hello.session.is_none() {
-                self.see(Seen::HelloProof);
-            }
+        if let FromAgent::Hello(hello) = &message
+            && hello.previous_instance.is_some()
+            && hello.session.is_none()
+        {
+            self.see(Seen::HelloProof);
         }
         if let Some(leader) = self.replicas[at].leader() {
             if self.replica_now(at) >= leader.valid_until {
@@ -529,7 +531,7 @@ impl World {
             write: write.id,
             attempt,
         };
-        self.to_replica(at, ANSWER_MS, Said::Store(silence));
+        self.for_replica(at, ANSWER_MS, Said::Store(silence));
         self.call(at, StoreCall::Transact { term, write, attempt });
     }
 
@@ -539,7 +541,7 @@ impl World {
             write: write.id,
             attempt,
         };
-        self.to_replica(at, ANSWER_MS, Said::Store(silence));
+        self.for_replica(at, ANSWER_MS, Said::Store(silence));
         self.call(at, StoreCall::Look { term, write, attempt });
     }
 
@@ -619,7 +621,7 @@ impl World {
         let lost = now < replica.replies_blocked_until || (now < replica.lossy_until && self.random.permille(400));
         if !lost && self.replicas[at].process.life == life {
             let delay = self.random.range(1, 8);
-            self.to_replica(at, delay, Said::Store(reply));
+            self.for_replica(at, delay, Said::Store(reply));
         }
     }
 
@@ -815,7 +817,7 @@ impl World {
         if self.now < replica.replies_blocked_until {
             return self.drop_watch(at);
         }
-        self.to_replica(at, 0, Said::Watch(upto));
+        self.for_replica(at, 0, Said::Watch(upto));
     }
 
     /// The watch is lost, and listed again some time.

@@ -262,7 +262,7 @@ impl World {
         run.phase = Phase::Booting;
         let slow = if self.random.permille(100) { 2_500 } else { 300 };
         let wait = self.random.range(10, slow);
-        self.to_agent(at, wait, Input::Timer(id, Timer::Booted));
+        self.for_agent(at, wait, Input::Timer(id, Timer::Booted));
     }
 
     fn report(&mut self, at: usize, id: u64, state: RunState, trace: Option<&str>) {
@@ -314,7 +314,7 @@ impl World {
             self.see(Seen::TaskFailed);
             if self.random.permille(500) {
                 self.report(at, id, RunState::Restarting, Some("it tries again"));
-                self.to_agent(at, 1_000, Input::Timer(id, Timer::Retry));
+                self.for_agent(at, 1_000, Input::Timer(id, Timer::Retry));
             } else {
                 if let Some(run) = self.agents[at].runs.get_mut(&id) {
                     run.phase = Phase::Failed;
@@ -331,7 +331,7 @@ impl World {
         self.report(at, id, if paused { RunState::Paused } else { RunState::Running }, None);
         if instance {
             let wait = self.random.range(1, 300);
-            self.to_agent(at, wait, Input::Timer(id, Timer::Configs));
+            self.for_agent(at, wait, Input::Timer(id, Timer::Configs));
         }
     }
 
@@ -372,9 +372,9 @@ impl World {
             self.see(Seen::Hang);
             self.agents[at].runs.get_mut(&id).expect("it was found above").phase = Phase::Hanging;
         } else {
-            self.to_agent(at, wait, Input::Timer(id, Timer::Drain));
+            self.for_agent(at, wait, Input::Timer(id, Timer::Drain));
         }
-        self.to_agent(at, clock.span(graceful_ms.into()), Input::Timer(id, Timer::Abort));
+        self.for_agent(at, clock.span(graceful_ms.into()), Input::Timer(id, Timer::Abort));
         if self.mutation == Some(Mutation::StoppedEarly) {
             self.lie(at, id);
         }
@@ -428,7 +428,7 @@ impl World {
         let most = if self.random.permille(250) { most } else { 60 };
         let wait = self.random.range(20, most);
         let wait = self.agents[at].process.clock.span(wait);
-        self.to_agent(at, wait, Input::Timer(id, Timer::Died));
+        self.for_agent(at, wait, Input::Timer(id, Timer::Died));
     }
 
     /// A mutation: the session is told of a death that has not happened yet.

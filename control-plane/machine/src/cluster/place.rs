@@ -46,9 +46,6 @@ impl Machine {
             return; // the outcome comes first
         }
         task.wanted = None;
-        if task.target.is_none() && wish == Wish::Run && task.unplaced.is_none() && task.owner.is_some() {
-            task.target = None; // the scheduler has not spoken yet
-        }
         match task.stage() {
             Stage::Unowned => match wish {
                 Wish::Run => self.claim(key),
@@ -178,6 +175,9 @@ impl Machine {
         let Some(task) = self.task(key) else { return };
         let (stage, owner, rests_until) = (task.stage(), task.owner, task.rests_until);
         let Some(target) = task.target else { return };
+        if !key.is_instance() && self.is_set_in_flight(key.connector) {
+            return; // it may be of the past; its end brings us back
+        }
         let Some(session) = self.agents.get(&target).and_then(super::Agent::takes_tasks) else {
             return; // it is touched when the agent is back
         };
@@ -305,13 +305,14 @@ impl Machine {
             agent.outbox.remove(&key);
             if agent.owned.is_empty() || !agent.record.dead_sessions.is_empty() {
                 self.work.agents.insert(agent.record.number);
-                self.work.seen_agents.insert(agent.record.number);
             }
+            self.work.seen_agents.insert(agent.record.number);
         }
         let event = match owner {
             Some(owner) => {
                 if let Some(agent) = self.agents.get_mut(&owner.agent) {
                     agent.owned.insert(key);
+                    self.work.seen_agents.insert(owner.agent);
                 }
                 self.settle_session(key, owner);
                 scheduler::Event::Owned {

@@ -1,6 +1,7 @@
 //! Who can be heard, who is silent for long enough to lose its tasks, and how one is declared dead.
 
-use super::agents::{Dead, Edit};
+use super::agents::Dead;
+use super::edits::Edit;
 use super::event::LinkState;
 use super::{Machine, Timer};
 use crate::scheduler;

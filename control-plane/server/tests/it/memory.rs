@@ -45,6 +45,7 @@ async fn a_change_of_leaders_stops_no_task() {
     );
     create(store.as_ref(), "test", "c").await;
     until("running", || is_running(&one, "c", 2)).await;
+    until("the follower shows it", || is_running(&two, "c", 2)).await;
     let started = agent.seen.lock().unwrap().started.len();
 
     one.stop().await;

@@ -125,6 +125,9 @@ pub(super) struct Member {
     muted: bool,
     owned: Mutex<Owned>,
     pub(super) over: OnceLock<Over>,
+    /// Callbacks that were called. A poll serves one event, and returns nothing for what a callback took: this tells it from an
+    /// empty queue.
+    pub(super) served: AtomicU64,
     /// Newly assigned partitions are not paused, whatever the thread did before.
     pub(super) assigned_anew: AtomicBool,
     /// Where assigned partitions deliver; there while the thread runs.
@@ -147,6 +150,7 @@ impl Member {
             muted,
             owned: Mutex::default(),
             over: OnceLock::new(),
+            served: AtomicU64::new(0),
             assigned_anew: AtomicBool::new(false),
             fetches: Mutex::new(None),
         }
@@ -460,6 +464,7 @@ fn list(partitions: &[TopicPartition]) -> TopicPartitionList {
 
 impl ClientContext for Member {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.served.fetch_add(1, Ordering::Relaxed);
         if message.contains(NOT_SUPPORTED) {
             if self.tentative {
                 self.over.get_or_init(|| Over::Unsupported);
@@ -482,12 +487,14 @@ impl ClientContext for Member {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        self.served.fetch_add(1, Ordering::Relaxed);
         log_error(&self.identity.client, &error, reason);
     }
 }
 
 impl ConsumerContext for Member {
     fn rebalance(&self, consumer: &BaseConsumer<Self>, what: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
+        self.served.fetch_add(1, Ordering::Relaxed);
         if what == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
             return self.assigning(consumer, partitions);
         }

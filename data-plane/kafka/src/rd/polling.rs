@@ -24,6 +24,9 @@ const IDLE: Duration = Duration::from_millis(100);
 const BUSY_WAIT: Duration = Duration::from_millis(1);
 /// A reader that is behind for longer gets its partitions paused; librdkafka then drops what it prefetched.
 const PAUSE_AFTER: Duration = Duration::from_secs(1);
+/// Events of the client served in one turn, so that commands get theirs even while something floods the log.
+const EVENTS: usize = 1000;
+
 /// Polls until the client is of no more use.
 pub(super) fn run(consumer: &BaseConsumer<Member>, max_records: usize) -> Over {
     let member = Arc::clone(consumer.context());
@@ -82,7 +85,16 @@ fn work(member: &Member, consumer: &BaseConsumer<Member>, max_records: usize) ->
 /// Takes what is there, up to a batch; waits only for the first record.
 fn gather(member: &Member, consumer: &BaseConsumer<Member>, builder: &mut Builder, max_records: usize, wait: Duration) {
     // Rebalances and errors of the client come on the consumer's own queue, records of adopted partitions do not.
-    while let Some(polled) = consumer.poll(Duration::ZERO) {
+    // Under the new protocol each commit and heartbeat leaves a dozen lines of the log there: served one a turn, a rebalance
+    // behind them would wait for seconds, and for ever where they come faster.
+    for _ in 0..EVENTS {
+        let served = member.served.load(Ordering::Relaxed);
+        let Some(polled) = consumer.poll(Duration::ZERO) else {
+            if member.served.load(Ordering::Relaxed) == served {
+                break;
+            }
+            continue;
+        };
         match polled {
             Ok(message) => builder.push_borrowed(&message, &member.link.epochs),
             Err(error) => {

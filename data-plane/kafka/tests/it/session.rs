@@ -147,12 +147,19 @@ async fn another_sessions_open_transaction_hides_no_offsets() {
     let mut tail = port
         .tail(&config(&[("isolation.level", "read_committed")]), &topic)
         .expect("a tail");
-    let mut count = 0;
-    let error = tail
-        .read_to_end(Duration::from_millis(500), &mut |_| count += 1)
-        .await
-        .expect_err("it is open");
-    assert!(error.is_retriable() && error.code == "OPEN_TRANSACTION", "{error}");
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let mut visit = |_: TailRecord<'_>| panic!("nothing is committed up to there");
+        let error = tail
+            .read_to_end(Duration::from_secs(1), &mut visit)
+            .await
+            .expect_err("it is open");
+        assert!(error.is_retriable() && Instant::now() < deadline, "{error}");
+        // A busy broker may take the second for less.
+        if error.code == "OPEN_TRANSACTION" {
+            break;
+        }
+    }
 
     let reading = offsets(&port, &topic);
     tokio::pin!(reading);
@@ -183,6 +190,7 @@ async fn a_stopped_session_has_no_effect_after_it_was_fenced() {
     // A second is between two transactions, so this is the middle of neither.
     let last = zombie.says("committed").await;
     zombie.signal("-STOP");
+    let stopped = Instant::now();
 
     let at = Instant::now();
     port.fence(&config(&[]), &id, PATIENCE).await.expect("fenced");
@@ -194,6 +202,9 @@ async fn a_stopped_session_has_no_effect_after_it_was_fenced() {
     let committed = successor.commit(vec![offset(&topic, "successor")]).await;
     assert!(matches!(committed, Outcome::Committed), "{committed:?}");
 
+    // Nobody declares a session dead before its tasks stop by themselves. What its client has in its queue goes out all the
+    // same: records of at-least-once sources are not fenced.
+    tokio::time::sleep_until((stopped + zombie::QUIET).into()).await;
     let at = Instant::now();
     zombie.signal("-CONT");
     let said = zombie.says("").await;
@@ -203,6 +214,7 @@ async fn a_stopped_session_has_no_effect_after_it_was_fenced() {
     let late = count(&port, &data).await - before;
     eprintln!("session: fenced in {fenced:?}; noticed {noticed:?} after it woke up; {late} records were late");
     assert!(noticed < Duration::from_secs(4), "{noticed:?}");
+    assert!(late <= 2 * (1 << 20) / 200, "more than its queue holds: {late}");
     assert_eq!(
         offsets(&port, &topic).await.last().map(String::as_str),
         Some("successor")
@@ -243,7 +255,8 @@ async fn left_on_behalf(protocol: &str, signal: &str) {
     produce(&mut *lane, &topic, &numbered(0..1000)).await;
     let group = unique("connect-sink");
     let mut zombie = Zombie::start(&["member", &group, &topic, "c.1-7", protocol]);
-    // The broker makes assignments of a group one second apart at least.
+    // For two seconds: the broker makes a group's assignments a second apart, and a member that comes too early for one asks
+    // again 5 s later.
     for _ in 0..10 {
         zombie.says("committed").await;
     }
@@ -272,10 +285,14 @@ async fn left_on_behalf(protocol: &str, signal: &str) {
         .expect("gone is fine");
     if signal == "-STOP" {
         zombie.signal("-CONT");
+        let woken = Instant::now();
         loop {
             let line = zombie.line().await.expect("it goes on");
-            eprintln!("{protocol} {:?} {line}", at.elapsed());
             assert_ne!(line, "committed", "before it knows that it lost everything");
+            assert!(
+                woken.elapsed() < Duration::from_secs(10),
+                "it does not hear that it lost everything"
+            );
             if line.starts_with("lost") {
                 break;
             }

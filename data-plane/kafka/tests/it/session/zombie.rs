@@ -104,8 +104,11 @@ fn say(line: &str) {
     }
 }
 
-/// A session with a source task: sends records to `data` without a pause, and commits how many are acknowledged to `offsets`.
-/// Ends when its writer is fenced.
+/// How long a task goes on after the beginning of its session's latest commit.
+pub(super) const QUIET: Duration = Duration::from_secs(3);
+
+/// A session with a source task: sends records to `data` without a pause, as long as its commits are no older than [`QUIET`], and
+/// commits how many are acknowledged to `offsets`. Ends when its writer is fenced.
 async fn session(id: &str, offsets: &str, data: &str) {
     let port = RdKafka::new();
     let config = config(&[]);
@@ -131,21 +134,27 @@ async fn session(id: &str, offsets: &str, data: &str) {
         sequence,
     };
     let (mut sent, mut acked, mut acks) = (0, 0, Vec::<Ack>::new());
-    let mut commit: Option<(u64, tokio::task::JoinSet<Outcome>)> = None;
+    let mut commit: Option<(u64, Instant, tokio::task::JoinSet<Outcome>)> = None;
+    let mut alive = Instant::now();
     loop {
-        let records: Vec<ProduceRecord<'_>> = (sent..sent + 100).map(record).collect();
-        sent += lane.produce(&records).expect("taken") as u64;
+        if alive.elapsed() < QUIET {
+            let records: Vec<ProduceRecord<'_>> = (sent..sent + 100).map(record).collect();
+            sent += lane.produce(&records).expect("taken") as u64;
+        }
         lane.try_acks(&mut acks);
         acked += acks.drain(..).map(|ack| ack.count as u64).sum::<u64>();
-        let (number, task) = commit.get_or_insert_with(|| {
+        let (number, begun, task) = commit.get_or_insert_with(|| {
             let (writer, records) = (Arc::clone(&writer), vec![offset(offsets, acked)]);
             let mut task = tokio::task::JoinSet::new();
             task.spawn(async move { writer.commit(records).await });
-            (acked, task)
+            (acked, Instant::now(), task)
         });
         if let Some(outcome) = task.try_join_next() {
             match outcome.expect("no panic") {
-                Outcome::Committed => say(&format!("committed {number}")),
+                Outcome::Committed => {
+                    alive = *begun;
+                    say(&format!("committed {number}"));
+                }
                 Outcome::Fenced(error) => return say(&format!("fenced {error}")),
                 other @ (Outcome::Aborted(_) | Outcome::Unknown(_)) => return say(&format!("failed {other:?}")),
             }

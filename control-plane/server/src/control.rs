@@ -156,13 +156,7 @@ impl Control {
             .build_v1()
             .map_err(|error| StartError::Reflection(error.into()))?;
         let agents = AgentControlServiceServer::new(agents).max_decoding_message_size(MAX_MESSAGE);
-        let services = Services::new(
-            store.clone(),
-            cache.clone(),
-            board.clone(),
-            &replica,
-            close.clone(),
-        );
+        let services = Services::new(store.clone(), cache.clone(), board.clone(), &replica, close.clone());
         let routes = services
             .add_to(Routes::new(agents))
             .add_service(health_service)

@@ -7,7 +7,8 @@ use dray_wire::admin::v1::status_service_client::StatusServiceClient;
 use dray_wire::admin::v1::{
     Agent, ConnectorWithTasks, CreateConnectorRequest, DeleteConnectorRequest, GetClusterRequest,
     GetConnectorStatusRequest, ListAgentsRequest, ListConnectorStatusesRequest, PauseConnectorRequest,
-    ResumeConnectorRequest, StopConnectorRequest, UpdateConnectorConfigRequest, WatchStatusRequest, WatchStatusResponse,
+    ResumeConnectorRequest, StopConnectorRequest, UpdateConnectorConfigRequest, WatchStatusRequest,
+    WatchStatusResponse,
 };
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -46,7 +47,10 @@ impl Admin {
     }
 
     /// One attempt, at the next replica.
-    async fn attempt<T, F: Future<Output = Result<T, Status>>>(&self, call: &impl Fn(Channel) -> F) -> Result<T, Status> {
+    async fn attempt<T, F: Future<Output = Result<T, Status>>>(
+        &self,
+        call: &impl Fn(Channel) -> F,
+    ) -> Result<T, Status> {
         let place = self.next.load(Ordering::Relaxed) % self.replicas.len();
         let answer = match tokio::time::timeout(CALL, call(self.replicas[place].clone())).await {
             Ok(answer) => answer,
@@ -77,7 +81,10 @@ impl Admin {
     pub(crate) async fn create(&self, name: &str, config: &Pairs<'_>) {
         let request = CreateConnectorRequest {
             name: name.to_owned(),
-            config: config.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect(),
+            config: config
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), value.clone()))
+                .collect(),
             target: 0,
         };
         let call = |channel| {
@@ -94,12 +101,19 @@ impl Admin {
     pub(crate) async fn update(&self, name: &str, config: &Pairs<'_>) -> Result<u64, Status> {
         let request = UpdateConnectorConfigRequest {
             name: name.to_owned(),
-            config: config.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect(),
+            config: config
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), value.clone()))
+                .collect(),
             expected_revision: 0,
         };
         let call = |channel| {
             let request = request.clone();
-            async move { ConnectorServiceClient::new(channel).update_connector_config(request).await }
+            async move {
+                ConnectorServiceClient::new(channel)
+                    .update_connector_config(request)
+                    .await
+            }
         };
         Ok(self.ask(call).await?.into_inner().revision)
     }
@@ -107,7 +121,9 @@ impl Admin {
     pub(crate) async fn pause(&self, name: &str) {
         let call = |channel| async move {
             let name = name.to_owned();
-            ConnectorServiceClient::new(channel).pause_connector(PauseConnectorRequest { name }).await
+            ConnectorServiceClient::new(channel)
+                .pause_connector(PauseConnectorRequest { name })
+                .await
         };
         self.ask(call).await.unwrap();
     }
@@ -115,7 +131,9 @@ impl Admin {
     pub(crate) async fn resume(&self, name: &str) {
         let call = |channel| async move {
             let name = name.to_owned();
-            ConnectorServiceClient::new(channel).resume_connector(ResumeConnectorRequest { name }).await
+            ConnectorServiceClient::new(channel)
+                .resume_connector(ResumeConnectorRequest { name })
+                .await
         };
         self.ask(call).await.unwrap();
     }
@@ -123,7 +141,9 @@ impl Admin {
     pub(crate) async fn stop(&self, name: &str) {
         let call = |channel| async move {
             let name = name.to_owned();
-            ConnectorServiceClient::new(channel).stop_connector(StopConnectorRequest { name }).await
+            ConnectorServiceClient::new(channel)
+                .stop_connector(StopConnectorRequest { name })
+                .await
         };
         self.ask(call).await.unwrap();
     }
@@ -160,13 +180,21 @@ impl Admin {
     }
 
     pub(crate) async fn agents(&self) -> Vec<Agent> {
-        let call = |channel| async move { AgentServiceClient::new(channel).list_agents(ListAgentsRequest::default()).await };
+        let call = |channel| async move {
+            AgentServiceClient::new(channel)
+                .list_agents(ListAgentsRequest::default())
+                .await
+        };
         self.ask(call).await.unwrap().into_inner().agents
     }
 
     /// The id of the replica that leads, as some replica knows it.
     pub(crate) async fn leader(&self) -> Option<String> {
-        let call = |channel| async move { ClusterServiceClient::new(channel).get_cluster(GetClusterRequest::default()).await };
+        let call = |channel| async move {
+            ClusterServiceClient::new(channel)
+                .get_cluster(GetClusterRequest::default())
+                .await
+        };
         let cluster = self.ask(call).await.ok()?.into_inner();
         cluster.leader.map(|leader| leader.replica)
     }

@@ -102,7 +102,8 @@ impl Audit {
     pub(crate) fn history(&self, start: Instant, last: usize) -> String {
         let heard = lock(&self.heard);
         let history = heard.history[heard.history.len().saturating_sub(last)..].iter();
-        let lines = history.map(|(at, text)| format!("{:8.3} {text}\n", at.saturating_duration_since(start).as_secs_f64()));
+        let lines =
+            history.map(|(at, text)| format!("{:8.3} {text}\n", at.saturating_duration_since(start).as_secs_f64()));
         lines.collect()
     }
 }
@@ -160,15 +161,23 @@ impl Heard {
             self.tasks.remove(&task);
             return;
         };
-        let place = format!("{task:?}: {} {} g{} {}", seen.state, seen.agent, seen.generation, seen.trace);
+        let place = format!(
+            "{task:?}: {} {} g{} {}",
+            seen.state, seen.agent, seen.generation, seen.trace
+        );
         if seen.generation != 0 && !seen.agent.is_empty() {
-            let owner = self.owners.entry((task.clone(), seen.generation)).or_insert_with(|| seen.agent.clone());
+            let owner = self
+                .owners
+                .entry((task.clone(), seen.generation))
+                .or_insert_with(|| seen.agent.clone());
             if *owner != seen.agent {
-                self.breaches.push(format!("two owners of one generation: {owner} and {place}"));
+                self.breaches
+                    .push(format!("two owners of one generation: {owner} and {place}"));
             }
             let largest = self.largest.entry(task.clone()).or_default();
             if seen.generation < *largest {
-                self.breaches.push(format!("a generation went back from {largest}: {place}"));
+                self.breaches
+                    .push(format!("a generation went back from {largest}: {place}"));
             }
             *largest = seen.generation.max(*largest);
         }

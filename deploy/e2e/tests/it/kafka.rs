@@ -11,14 +11,19 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(crate) fn client(bootstrap: &str) -> ClientConfig {
     let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", bootstrap).set("allow.auto.create.topics", "false");
+    config
+        .set("bootstrap.servers", bootstrap)
+        .set("allow.auto.create.topics", "false");
     config
 }
 
 /// Creates topics of one partition, and waits until they can be read.
 pub(crate) async fn create_topics(bootstrap: &str, topics: &[String]) {
     let admin: AdminClient<DefaultClientContext> = client(bootstrap).create().unwrap();
-    let new: Vec<_> = topics.iter().map(|topic| NewTopic::new(topic, 1, TopicReplication::Fixed(1))).collect();
+    let new: Vec<_> = topics
+        .iter()
+        .map(|topic| NewTopic::new(topic, 1, TopicReplication::Fixed(1)))
+        .collect();
     for created in admin.create_topics(&new, &AdminOptions::new()).await.unwrap() {
         created.unwrap();
     }
@@ -56,7 +61,8 @@ pub(crate) fn read_all(bootstrap: &str, topic: &str, mut each: impl FnMut(&[u8],
             continue;
         }
         let mut at = TopicPartitionList::new();
-        at.add_partition_offset(topic, partition.id(), Offset::Beginning).unwrap();
+        at.add_partition_offset(topic, partition.id(), Offset::Beginning)
+            .unwrap();
         consumer.assign(&at).unwrap();
         let limit = Instant::now() + TIMEOUT;
         // The last entries may be markers of transactions, which nobody is given: the position says when they are passed.
@@ -87,21 +93,31 @@ pub(crate) fn check_offsets(bootstrap: &str, topic: &str, mine: &str) -> (usize,
         let Some(position) = value.and_then(|value| serde_json::from_slice::<serde_json::Value>(value).ok()) else {
             return; // a heartbeat of a session's writer
         };
-        let Some(position) = position["position"].as_i64() else { return };
+        let Some(position) = position["position"].as_i64() else {
+            return;
+        };
         let before = last.insert(key.to_vec(), position).unwrap_or(0);
         let key = String::from_utf8_lossy(key);
-        assert!(position >= before, "offset of {key} went back from {before} to {position}");
+        assert!(
+            position >= before,
+            "offset of {key} went back from {before} to {position}"
+        );
         sources += 1;
     });
     let mut last: BTreeMap<Vec<u8>, i64> = BTreeMap::new();
     read_all(bootstrap, "__consumer_offsets", |key, value| {
-        let (Some(group), Some(value)) = (group_of_commit(key), value) else { return };
+        let (Some(group), Some(value)) = (group_of_commit(key), value) else {
+            return;
+        };
         if !group.ends_with(mine) {
             return;
         }
         let offset = i64::from_be_bytes(value[2..10].try_into().unwrap());
         let before = last.insert(key.to_vec(), offset).unwrap_or(0);
-        assert!(offset >= before, "offset of group {group} went back from {before} to {offset}");
+        assert!(
+            offset >= before,
+            "offset of group {group} went back from {before} to {offset}"
+        );
         groups += 1;
     });
     (sources, groups)

@@ -32,7 +32,10 @@ async fn a_file_goes_through_a_topic_into_a_file() {
     cluster.admin.create(&reads, &source(&from, &topic)).await;
     cluster.admin.create(&writes, &sink(&topic, &to)).await;
     cluster.wait_for_running(2, PATIENCE);
-    println!("both connectors and their tasks are RUNNING after {:?}", created.elapsed());
+    println!(
+        "both connectors and their tasks are RUNNING after {:?}",
+        created.elapsed()
+    );
     wait_until(PATIENCE, || same_lines(&from, &to), || cluster.report());
     println!("1,000 lines have arrived after {:?}", created.elapsed());
 
@@ -48,7 +51,11 @@ async fn a_file_goes_through_a_topic_into_a_file() {
     append(&from, 1000..1100);
     cluster.admin.pause(&writes).await;
     wait_until(PATIENCE, || state(&writes, "PAUSED"), || cluster.report());
-    assert_eq!(fs::read_to_string(&to).unwrap().lines().count(), 1000, "a paused source moves nothing");
+    assert_eq!(
+        fs::read_to_string(&to).unwrap().lines().count(),
+        1000,
+        "a paused source moves nothing"
+    );
 
     cluster.admin.resume(&writes).await;
     cluster.admin.resume(&reads).await;
@@ -65,13 +72,20 @@ async fn a_file_goes_through_a_topic_into_a_file() {
     append(&from, 1100..1200);
     cluster.admin.resume(&reads).await;
     wait_until(PATIENCE, || same_lines(&from, &to), || cluster.report());
-    assert_eq!(fs::read_to_string(&to).unwrap().lines().count(), 1200, "nothing is repeated by orderly stops");
+    assert_eq!(
+        fs::read_to_string(&to).unwrap().lines().count(),
+        1200,
+        "nothing is repeated by orderly stops"
+    );
 
     for name in [&reads, &writes] {
         cluster.admin.delete(name).await;
     }
     cluster.wait("both connectors are gone", PATIENCE, |audit| audit.tasks().is_empty());
-    assert!(cluster.admin.status(&reads).await.is_err(), "a deleted connector has no status");
+    assert!(
+        cluster.admin.status(&reads).await.is_err(),
+        "a deleted connector has no status"
+    );
     cluster.audit.check();
     for mut process in cluster.agents.drain(..).chain(cluster.controls.drain(..)) {
         let status = process.terminate();

@@ -8,7 +8,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// Longer than anything takes on a loaded machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits until `met`; fails the test after `limit` with what `describe` says.
 pub(crate) fn wait_until(limit: Duration, mut met: impl FnMut() -> bool, describe: impl FnOnce() -> String) {
@@ -66,7 +66,11 @@ impl Process {
     /// Starts it with the arguments that it had.
     pub(crate) fn start_again(&mut self) {
         assert!(self.child.is_none(), "{} runs", self.name);
-        let log = fs::OpenOptions::new().create(true).append(true).open(&self.log).unwrap();
+        let log = fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&self.log)
+            .unwrap();
         let child = Command::new(&self.binary)
             .args(&self.arguments)
             .env("DRAY_LOG", std::env::var("DRAY_LOG").unwrap_or_else(|_| "info".into()))
@@ -135,7 +139,11 @@ impl Process {
     pub(crate) fn tail(&self) -> String {
         let log = self.log();
         let lines: Vec<&str> = log.lines().collect();
-        format!("--- {}\n{}", self.name, lines[lines.len().saturating_sub(15)..].join("\n"))
+        format!(
+            "--- {}\n{}",
+            self.name,
+            lines[lines.len().saturating_sub(15)..].join("\n")
+        )
     }
 }
 

@@ -231,9 +231,11 @@ impl Worker {
         name: &ConnectorName,
         config: &ConfigMap,
         tasks: mpsc::Sender<TaskConfigs>,
+        target: TargetState,
     ) -> Result<Running> {
         let (plugin, settings) = self.connector(config)?;
         let stop = CancellationToken::new();
+        let target = watch::Sender::new(target);
         let parts = InstanceParts {
             name: name.clone(),
             plugin,
@@ -241,10 +243,10 @@ impl Worker {
             offsets: self.offsets.clone(),
             board: self.board.clone(),
             tasks,
+            target: target.subscribe(),
             stop: stop.clone(),
         };
         self.board.connector(name, ConnectorState::Unassigned, None);
-        let target = watch::Sender::new(TargetState::Started);
         Ok(self.run(name.as_str(), instance::run(parts), stop, target))
     }
 

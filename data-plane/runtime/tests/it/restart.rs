@@ -2,7 +2,7 @@
 
 use crate::harness::{SHELVES, Stage, id, map, until};
 use dray_kafka::Class;
-use dray_model::{ConnectorName, ConnectorState, TaskState};
+use dray_model::{ConnectorName, ConnectorState, TargetState, TaskState};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -144,7 +144,10 @@ async fn a_connector_instance_is_started_again_too() {
         let (sender, mut receiver) = mpsc::channel(1);
         let shelf = format!("instance {call}");
         let fault = [source(&shelf, call, kind, "1 2"), vec![("name", "c"), ("tasks", "1")]].concat();
-        let running = stage.worker.start_connector(&name, &map(&fault), sender).unwrap();
+        let running = stage
+            .worker
+            .start_connector(&name, &map(&fault), sender, TargetState::Started)
+            .unwrap();
         let reason = stage
             .wait_for_connector(&name, ConnectorState::Restarting)
             .await
@@ -169,7 +172,7 @@ async fn an_unknown_policy_is_refused() {
     let generation = dray_model::Generation::INITIAL;
     let started = stage
         .worker
-        .start_task(&id("c"), generation, &config, &config, dray_model::TargetState::Started);
+        .start_task(&id("c"), generation, &config, &config, TargetState::Started);
     let error = started.err().map(|error| error.to_string());
     assert_eq!(
         error.as_deref(),

@@ -14,4 +14,7 @@ mod servers;
 mod traffic;
 mod turn;
 
+mod crash;
+mod leader;
+mod leave;
 mod main_path;

@@ -87,7 +87,7 @@ pub(crate) async fn start(
     declare(store.as_ref(), &Keys::new(&cluster), connectors).await?;
     let config = Config {
         cluster: cluster.clone(),
-        replica: NAME.to_owned(),
+        replica: Some(NAME.to_owned()),
         listen: Vec::new(),
         advertise: Vec::new(),
         worker: Some(worker.originals().clone()),

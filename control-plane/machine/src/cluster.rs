@@ -2,7 +2,7 @@
 //!
 //! The scheduler says where tasks go; this says what has to be true before they go there.
 //!
-//! Events only note what is true now and what has to be looked at again ([`Work`]); [`Machine::settle`] then compares what is wanted with
+//! Events only note what is true now and what has to be looked at again (`Work`); `settle` then compares what is wanted with
 //! what is, and takes the next step of each. So an event that is lost, doubled or late changes when a step is taken, never which. `place`
 //! has the steps of a task, `agents` and `hello` sessions, `silence` who is declared dead, `connectors` task sets, `writes` the store.
 

@@ -5,6 +5,7 @@ use crate::board::Board;
 use crate::cache::Cache;
 use crate::clock;
 use crate::desk::Desk;
+use crate::feed;
 use crate::leader::Candidate;
 use crate::meta::{self, MetaError};
 use crate::presence;
@@ -174,6 +175,9 @@ impl Control {
         };
         let (present, id) = (store.clone(), replica.clone());
         background.spawn(async move { presence::keep(present.as_ref(), &keys, &id, &record).await });
+
+        let (known, wall, id) = (cache.clone(), board.clone(), replica.clone());
+        background.spawn(async move { feed::follow(&known, &wall, &id).await });
 
         let mut servers = JoinSet::new();
         let (inside, mut accepted) = mpsc::channel(ACCEPT);

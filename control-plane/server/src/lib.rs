@@ -10,6 +10,7 @@ mod clock;
 mod codec;
 mod control;
 mod desk;
+mod feed;
 #[cfg(test)]
 mod fixture;
 mod leader;

@@ -8,6 +8,8 @@ mod connectors;
 mod operations;
 mod read;
 mod statuses;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 use crate::board::Board;

@@ -12,4 +12,5 @@ pub mod link;
 mod load;
 pub mod plugins;
 pub mod settings;
+mod status_topic;
 pub mod transform_test;

@@ -89,7 +89,7 @@ pub const SETTINGS: &[Setting] = &[
         default: Given::Optional,
     },
     Setting {
-        name: "log-format",
+        name: "log",
         help: "`text` or `json`. DRAY_LOG sets the level, as in DRAY_LOG=debug.",
         kind: Kind::Choice(&["text", "json"]),
         default: Given::Default("text"),
@@ -116,7 +116,7 @@ pub struct AgentSettings {
     pub data_dir: PathBuf,
     back_in: Option<u64>,
     /// How log lines look.
-    pub log_format: dray_process::log::Format,
+    pub log: dray_process::log::Format,
 }
 
 /// Why settings cannot be used.

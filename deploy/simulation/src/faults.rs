@@ -43,12 +43,15 @@ impl World {
             Fault::AgentCutOneWay => {
                 self.see(Seen::AgentCutOneWay);
                 let up = self.random.permille(500);
+                if up && self.random.permille(400) {
+                    return self.echo(agent, long);
+                }
                 for link in &mut self.network.links[agent] {
-                    *(if up {
-                        &mut link.up_blocked_until
+                    if up {
+                        link.up_blocked_until = until;
                     } else {
-                        &mut link.down_blocked_until
-                    }) = until;
+                        link.down_blocked_until = until;
+                    }
                 }
             }
             Fault::KafkaCut => {
@@ -60,8 +63,11 @@ impl World {
             }
             Fault::SlowNetwork => {
                 self.see(Seen::SlowNetwork);
+                let most = self.random.pick(&[2_000, 9_000, 20_000]);
+                let most = self.random.pick(&[(most, most), (most, 20), (20, most)]);
                 for link in &mut self.network.links[agent] {
                     link.slow_until = until;
+                    link.slow_most = most;
                 }
             }
             Fault::StreamReset => {
@@ -141,6 +147,25 @@ impl World {
             1 => self.random.range(3_000, 9_000),
             2 => self.random.range(9_000, 25_000),
             _ => self.random.range(25_000, 60_000),
+        }
+    }
+
+    /// Answers become slow, and then the agent is not heard any more: what it hears still is of the past.
+    fn echo(&mut self, agent: usize, long: Time) {
+        let first = self.random.range(2_000, 8_000);
+        let most = self.random.range(4_000, 12_000);
+        for link in &mut self.network.links[agent] {
+            link.slow_until = self.now + first + 1_000;
+            link.slow_most = (20, most);
+        }
+        self.after(first, Item::CutUp { agent, long });
+    }
+
+    pub(crate) fn cut_up(&mut self, agent: usize, long: Time) {
+        if self.healed_at.is_none() {
+            for link in &mut self.network.links[agent] {
+                link.up_blocked_until = self.now + long;
+            }
         }
     }
 

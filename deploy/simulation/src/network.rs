@@ -52,6 +52,8 @@ pub(crate) struct Link {
     pub(crate) up_blocked_until: Time,
     pub(crate) down_blocked_until: Time,
     pub(crate) slow_until: Time,
+    /// How long a message takes then, at most: up and down.
+    pub(crate) slow_most: (Time, Time),
 }
 
 pub(crate) struct Network {
@@ -79,12 +81,15 @@ impl World {
             }
     }
 
-    fn delay(&mut self, agent: usize, replica: usize) -> Time {
-        if self.now < self.network.links[agent][replica].slow_until {
-            self.random.range(1, 20_000)
+    fn delay(&mut self, agent: usize, replica: usize, way: Way) -> Time {
+        let link = self.network.links[agent][replica];
+        let slow = self.now < link.slow_until;
+        let most = if way == Way::Up {
+            link.slow_most.0
         } else {
-            self.random.range(1, 20)
-        }
+            link.slow_most.1
+        };
+        self.random.range(1, if slow { most } else { 20 })
     }
 
     /// An agent opens a stream; the attempt arrives after a while.
@@ -99,7 +104,7 @@ impl World {
         } else {
             self.random.pick(&named)
         };
-        let delay = self.delay(agent, replica);
+        let delay = self.delay(agent, replica, Way::Up);
         let life = self.agents[agent].process.life;
         self.after(
             delay,
@@ -138,7 +143,7 @@ impl World {
             replica_open: true,
             patience,
         });
-        let delay = self.delay(agent, replica);
+        let delay = self.delay(agent, replica, Way::Down);
         // The connection's first message must not overtake this.
         let at = self.now + delay;
         let connection = self.network.connections.last_mut().expect("it was just made");
@@ -155,7 +160,7 @@ impl World {
 
     pub(crate) fn send(&mut self, at: usize, payload: Payload, way: Way) {
         let (agent, replica) = (self.network.connections[at].agent, self.network.connections[at].replica);
-        let delay = self.delay(agent, replica);
+        let delay = self.delay(agent, replica, way);
         let now = self.now;
         let connection = &mut self.network.connections[at];
         let stream = if way == Way::Up {

@@ -74,6 +74,10 @@ pub(crate) enum Item {
         life: u64,
     },
     Fault,
+    CutUp {
+        agent: usize,
+        long: Time,
+    },
     User,
     Lease,
     Second,
@@ -259,6 +263,7 @@ impl World {
             Item::Watch { replica, life, upto } => self.watch_arrives(replica, life, upto),
             Item::Relist { replica, life } => self.for_replica_of_life(replica, life, Said::Relist),
             Item::Fault => self.fault(),
+            Item::CutUp { agent, long } => self.cut_up(agent, long),
             Item::User => self.user(),
             Item::Lease => self.lease(),
             Item::Second => self.second(),

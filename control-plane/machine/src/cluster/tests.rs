@@ -3,6 +3,7 @@
 mod check;
 mod fencing;
 mod main_path;
+mod random;
 mod sessions;
 mod tasks;
 mod world;

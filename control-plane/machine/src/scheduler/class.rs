@@ -6,10 +6,18 @@ const SUFFIXES: [&str; 4] = ["Connector", "Converter", "Transformation", "Predic
 
 /// Whether `asked` names `class`. More than one class may be meant; the agent has the last word.
 pub(super) fn is_named(class: &str, asked: &str) -> bool {
-    // `$Value` of a nested class belongs to the simple name.
-    let simple = class.rsplit('.').next().unwrap_or(class);
-    let alias = SUFFIXES.iter().find_map(|suffix| simple.strip_suffix(suffix));
-    class == asked || simple == asked || alias.is_some_and(|alias| !alias.is_empty() && alias == asked)
+    let alias = || SUFFIXES.iter().find_map(|suffix| class.strip_suffix(suffix));
+    class == asked || ends_as(class, asked) || alias().is_some_and(|alias| ends_as(alias, asked))
+}
+
+/// Whether `asked` is all that stands after the last dot. `$Value` of a nested class belongs to it.
+fn ends_as(class: &str, asked: &str) -> bool {
+    // Asked for every plugin of every agent that joins, and nearly always the last byte decides.
+    if asked.is_empty() || class.as_bytes().last() != asked.as_bytes().last() || asked.contains('.') {
+        return false;
+    }
+    let before = class.strip_suffix(asked);
+    before.is_some_and(|before| before.is_empty() || before.ends_with('.'))
 }
 
 #[cfg(test)]

@@ -104,3 +104,26 @@ async fn a_replica_starts_leads_and_goes_in_order() {
     assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
     next.terminate();
 }
+
+/// `kill -9` of the leader: another one leads when the key's lease has ended, and until then configuration can be written.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_leads_after_the_leader_was_killed() {
+    let etcd = std::env::var("DRAY_TEST_ETCD").expect("DRAY_TEST_ETCD names an etcd: run `make test`");
+    let etcd = format!("--etcd={etcd}");
+    let arguments = ["--cluster=killed", "--listen=127.0.0.1:0", etcd.as_str()];
+    let mut one = Replica::start(&arguments);
+    until("one leads", || one.said("\"message\":\"elected\"")).await;
+    let two = Replica::start(&arguments);
+    until("two is there", || two.said("\"message\":\"ready\"")).await;
+    one.child.kill().unwrap();
+    let killed = Instant::now();
+    let store = crate::etcd::etcd().await;
+    crate::rig::create(store.as_ref(), "killed", "c").await;
+    let written = killed.elapsed();
+    assert!(!two.said("\"message\":\"elected\""), "nobody leads yet");
+    until("two leads", || two.said("\"message\":\"elected\"")).await;
+    let led = killed.elapsed();
+    println!("written after {written:?}, another leader after {led:?}");
+    assert!(led < Duration::from_secs(8), "{led:?}");
+    two.terminate();
+}

@@ -31,6 +31,10 @@ pub(crate) struct World {
     /// Changes are told late: after the outcome.
     pub(crate) outcome_first: bool,
     pub(crate) valid: bool,
+    /// Which configuration an instance was told.
+    pub(crate) versions: BTreeMap<Owned, u64>,
+    /// Who got a task under which generation.
+    given: BTreeMap<Owned, String>,
     term: u64,
     connections: u64,
     queue: VecDeque<Event>,
@@ -53,6 +57,10 @@ pub(crate) struct Agent {
     pub(crate) slow_start: bool,
     pub(crate) silent_acks: bool,
     pub(crate) closed: bool,
+    /// The only cluster that it can reach to fence somebody.
+    pub(crate) fences_only: Option<KafkaCluster>,
+    /// What it was told to stop and did not.
+    pub(crate) to_stop: Vec<Owned>,
     seq: u64,
 }
 
@@ -102,6 +110,8 @@ impl World {
             held: None,
             outcome_first: false,
             valid: true,
+            versions: BTreeMap::new(),
+            given: BTreeMap::new(),
             term: 2,
             connections: 0,
             queue: VecDeque::new(),
@@ -389,6 +399,8 @@ impl World {
             slow_start: false,
             silent_acks: false,
             closed: false,
+            fences_only: None,
+            to_stop: Vec::new(),
             seq: 0,
         };
         self.agents.insert(id.into(), agent);
@@ -530,8 +542,13 @@ impl World {
                 .find(|connector| connector.uid == key.connector)
                 .unwrap();
             let (version, wanted) = (connector.config_version, connector.config.get("tasks").cloned());
+            let to = self.given.entry(assignment.owned).or_insert_with(|| id.into());
+            assert_eq!(to, id, "a generation is used for two agents");
+            self.versions.insert(assignment.owned, version);
             for dead in &assignment.fence_first {
-                for cluster in dead.clusters.clone() {
+                let only = self.agents[id].fences_only.clone();
+                let can = |cluster: &&KafkaCluster| only.as_ref().is_none_or(|only| only == *cluster);
+                for cluster in dead.clusters.iter().filter(can).cloned() {
                     let dead = dead.session;
                     self.say(id, FromAgent::SessionFenced { dead, cluster });
                 }
@@ -585,6 +602,7 @@ impl World {
     pub(crate) fn stop(&mut self, id: &str, tasks: Vec<Owned>) {
         let agent = self.agents.get_mut(id).unwrap();
         if agent.slow_stop {
+            agent.to_stop.extend(tasks);
             return;
         }
         for owned in &tasks {
@@ -674,6 +692,15 @@ impl World {
         deltas.into_iter().flat_map(|delta| &delta.assignments).collect()
     }
 
+    /// How many deltas were sent.
+    pub(crate) fn changes_said(&self) -> usize {
+        let deltas = self
+            .said
+            .iter()
+            .filter(|(_, order)| matches!(order, Order::Assignments(_)));
+        deltas.count()
+    }
+
     pub(crate) fn deltas(&self, id: &str, from: usize) -> Vec<&AssignmentDelta> {
         let mut deltas = Vec::new();
         for order in self.told(id, from) {
@@ -761,6 +788,7 @@ impl Agent {
         self.running.clear();
         self.paused.clear();
         self.assigned.clear();
+        self.to_stop.clear();
         self.session = None;
     }
 

@@ -1,7 +1,7 @@
 //! Control planes that die: one of three, or all of them with their etcd.
 
-use crate::cluster::Cluster;
-use crate::kafka::check_offsets;
+use crate::cluster::{Cluster, sink};
+use crate::kafka::{check_offsets, create_topics};
 use crate::process::{PATIENCE, wait_until};
 use crate::servers::{Etcd, shared_broker, shared_etcd};
 use crate::turn;
@@ -16,6 +16,8 @@ async fn tasks_do_not_notice_that_the_leader_dies() {
     let traffic = cluster.under_load(6, 6, PACE).await;
     let before = cluster.owners();
     let leader = cluster.admin.leader().await.expect("one leads");
+    let (name, topic) = (format!("late-{}", cluster.id), format!("late-{}", cluster.id));
+    create_topics(&cluster.bootstrap, std::slice::from_ref(&topic)).await;
 
     let place = cluster
         .controls
@@ -24,12 +26,14 @@ async fn tasks_do_not_notice_that_the_leader_dies() {
         .unwrap();
     let killed = Instant::now();
     cluster.controls[place].kill();
-    let late = cluster.create_flows(0, 1).await;
+    cluster
+        .admin
+        .create(&name, &sink(&topic, &cluster.path("late.txt")))
+        .await;
     println!(
         "kill -9 of the leader: the next configuration write was accepted after {:?}; 8 s are required, 6 s the aim",
         killed.elapsed()
     );
-    let name = late.into_keys().next().unwrap();
     cluster.wait(
         "the connector that was created meanwhile is RUNNING",
         PATIENCE,

@@ -60,10 +60,6 @@ impl Arrived {
         times.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or_default()
     }
 
-    pub(crate) fn count(&self) -> usize {
-        self.first.iter().flatten().count()
-    }
-
     pub(crate) fn repeated(&self) -> usize {
         self.again.len()
     }

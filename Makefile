@@ -2,7 +2,7 @@
 SHELL := /usr/bin/env bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build lint proto-accept test e2e bench fuzz quickstart clean
+.PHONY: help setup build lint proto-accept test e2e soak bench fuzz quickstart clean
 
 # One after the other, also under `make -j`: cargo uses all cores by itself.
 .NOTPARALLEL:
@@ -40,6 +40,10 @@ test: setup ## all tests, against a real Kafka broker and a real etcd started fo
 e2e: setup ## the tests of the binary again, longer: 50 kills instead of 10
 	deploy/rig/kafka.sh fetch
 	DRAY_TEST_KILLS=50 deploy/rig/with-broker.sh cargo test -p dray --locked -- --nocapture
+
+soak: export SEEDS FROM TRACE MUTATION
+soak: ## the simulation of the control plane: SEEDS=100000 runs from seed FROM=1000000; TRACE=1: the end of each trace, 2: all of it
+	cargo run --locked -p dray-simulation
 
 bench: setup ## one workload beside the real Kafka Connect, pinned, five to nine minutes: W=W1-200, or W=W1 for several; no W lists them
 	@python3 deploy/bench/run.py "$(W)"

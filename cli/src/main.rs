@@ -1,5 +1,7 @@
-//! The `dray` binary: `dray standalone`, `dray quickstart`, `dray dev-broker`, `dray transform`.
+//! The `dray` binary: `dray standalone`, `dray quickstart`, `dray dev-broker`, `dray transform`, and what talks to a control plane.
 
+mod control;
+mod local;
 mod log;
 mod quickstart;
 mod standalone;
@@ -30,6 +32,20 @@ enum Command {
     /// Try out the transforms of a connector
     #[command(subcommand)]
     Transform(transform::Command),
+    /// Connectors of a cluster
+    #[command(subcommand)]
+    Connector(control::connector::Command),
+    /// Tasks of a cluster's connectors
+    #[command(subcommand)]
+    Task(control::task::Command),
+    /// Agents of a cluster
+    #[command(subcommand)]
+    Agent(control::agent::Command),
+    /// The cluster itself
+    #[command(subcommand)]
+    Cluster(control::cluster::Command),
+    /// Show what connectors and tasks are doing
+    Status(control::status::Status),
 }
 
 #[derive(clap::Args)]
@@ -73,6 +89,11 @@ fn main() -> ExitCode {
         Command::Quickstart(args) => quickstart::run(&args, &runtime),
         Command::DevBroker(args) => dev_broker(&args, &runtime),
         Command::Transform(transform::Command::Test(args)) => transform::test(&args),
+        Command::Connector(command) => runtime.block_on(control::connector::run(command)),
+        Command::Task(command) => runtime.block_on(control::task::run(command)),
+        Command::Agent(command) => runtime.block_on(control::agent::run(command)),
+        Command::Cluster(command) => runtime.block_on(control::cluster::run(command)),
+        Command::Status(args) => runtime.block_on(control::status::run(args)),
     };
     // A plugin that blocks a thread must not keep the process: everything that matters was joined before.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));

@@ -1,9 +1,8 @@
 //! `dray quickstart`: records flow from a growing file through Kafka to another file, before the user's eyes.
 
-use crate::{Failure, standalone as command};
+use crate::{Failure, local, standalone as command};
 use anyhow::{Context as _, anyhow};
 use dray_agent::files::ConnectorFile;
-use dray_agent::standalone;
 use dray_connect::ConfigMap;
 use dray_devbroker::{Config, DevBroker};
 use dray_kafka::RdKafka;
@@ -16,8 +15,6 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
-use tokio::sync::oneshot;
-use tokio::task::JoinSet;
 
 /// Lines that `--once` sends.
 const LINES: u64 = 10_000;
@@ -123,11 +120,8 @@ pub(crate) fn run(args: &Args, runtime: &Runtime) -> Result<(), Failure> {
         create_topic(&scene).await?;
         let board = StatusBoard::default();
         let config = WorkerConfig::parse(&scene.worker()).map_err(anyhow::Error::from)?;
-        let worker = command::worker(config, board.clone())?;
-        let (end, ended) = oneshot::channel::<()>();
         let connectors = scene.connectors()?;
-        let mut driver = JoinSet::new();
-        driver.spawn(standalone::run(worker, connectors, async { drop(ended.await) }));
+        let local = local::start(config, &connectors, &scene.folder.path().join("dray"), board.clone()).await?;
 
         say(&format!(
             "Kafka       {}{}",
@@ -142,10 +136,7 @@ pub(crate) fn run(args: &Args, runtime: &Runtime) -> Result<(), Failure> {
         } else {
             live(&scene, &board).await
         };
-        drop(end);
-        while let Some(result) = driver.join_next().await {
-            result.map_err(anyhow::Error::from)?.map_err(anyhow::Error::from)?;
-        }
+        local.stop().await?;
         if let Some(broker) = broker {
             broker.shutdown().await;
         }

@@ -1,21 +1,15 @@
 //! `dray standalone`: the same files as `connect-standalone`, the same behaviour.
 
-use crate::Failure;
-use anyhow::Context as _;
-use dray_agent::{files, plugins, standalone};
-use dray_kafka::RdKafka;
+use crate::{Failure, local};
+use dray_agent::files;
 use dray_runtime::config::WorkerConfig;
-use dray_runtime::crew::Crew;
-use dray_runtime::offsets::OffsetStore;
-use dray_runtime::offsets::file::FileOffsets;
-use dray_runtime::offsets::topic::TopicOffsets;
 use dray_runtime::status::StatusBoard;
-use dray_runtime::worker::Worker;
-use std::num::NonZero;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal as unix_signal};
+
+/// Where the process keeps its state.
+const DATA_DIR: &str = "dray.data.dir";
 
 /// Arguments of `dray standalone`.
 #[derive(clap::Args)]
@@ -36,31 +30,29 @@ pub(crate) fn run(args: &Args, runtime: &Runtime) -> Result<(), Failure> {
         .map(|path| files::connector(path))
         .collect::<Result<_, _>>()
         .map_err(usage)?;
+    let data = data_dir(&config, &args.worker);
     runtime.block_on(async {
-        let worker = worker(config, StatusBoard::default())?;
-        let names: Vec<String> = connectors.iter().map(|file| file.name.to_string()).collect();
-        standalone::run(worker, connectors, signal())
-            .await
-            .map_err(|error| Failure::Usage(format!("connectors {}: {error}", names.join(", "))))
+        let stop = signal();
+        tokio::pin!(stop);
+        let mut local = tokio::select! {
+            local = local::start(config, &connectors, &data, StatusBoard::default()) => local?,
+            () = &mut stop => return Ok(()),
+        };
+        tokio::select! {
+            () = &mut stop => local.stop().await,
+            failure = local.failed() => Err(failure),
+        }
     })
 }
 
-/// A worker on rdkafka with its offsets in a topic or in a file, whichever its settings name, and a crew for its connectors.
-/// Called inside the tokio runtime.
-pub(crate) fn worker(config: WorkerConfig, board: StatusBoard) -> Result<Worker, Failure> {
-    let port = Arc::new(RdKafka::new());
-    let what = "offsets of source connectors";
-    let offsets: Arc<dyn OffsetStore> = match &config.offsets_topic {
-        Some(topic) => Arc::new(TopicOffsets::open(topic.clone(), &config, port.as_ref()).context(what)?),
-        None => {
-            let file = config.offsets_file.clone().unwrap_or_default();
-            Arc::new(FileOffsets::open(&file).context(what)?)
-        }
-    };
-    let worker = Worker::new(config, port, offsets, plugins::all(), board);
-    let cores = std::thread::available_parallelism().map_or(2, NonZero::get);
-    let crew = Crew::start(cores).context("threads for connectors")?;
-    Ok(worker.with_crew(Arc::new(crew)))
+/// `dray.data.dir`, or a folder beside the offsets, which are state of this process too; where those are in a topic, beside the worker file.
+fn data_dir(config: &WorkerConfig, worker: &Path) -> PathBuf {
+    if let Some(folder) = config.originals().get(DATA_DIR) {
+        return PathBuf::from(folder);
+    }
+    let mut beside = config.offsets_file.as_deref().unwrap_or(worker).as_os_str().to_owned();
+    beside.push(".dray");
+    PathBuf::from(beside)
 }
 
 /// Resolves at SIGINT or SIGTERM.

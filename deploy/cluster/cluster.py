@@ -145,7 +145,7 @@ class Cluster:
         addresses = [f"127.0.0.1:{port}" for port in free_ports(controls)]
         for number, address in enumerate(addresses, 1):
             self.launch(f"control-{number}", "control", {
-                "cluster": "dray-cluster", "replica-id": f"control-{number}", "listen": address, "etcd": etcd.split(","),
+                "cluster": "dray-cluster", "replica": f"control-{number}", "listen": address, "etcd": etcd.split(","),
                 "worker-config": str(worker), "data-dir": str(self.folder / f"control-{number}/data"),
             }, address)
         for process in self.of("control"):

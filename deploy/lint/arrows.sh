@@ -16,16 +16,18 @@ may_name() {
     dray-agent) echo dray-model dray-connect dray-converters dray-transforms dray-kafka dray-runtime \
       dray-process dray-session dray-wire 'dray-connector-*' ;;
     dray-simulation) echo dray-model dray-machine dray-session ;;
+    dray-e2e) echo dray-model dray-process dray-wire ;;
     dray-store) echo dray-model ;;
     dray-store-etcd) echo dray-store ;;
     dray-control) echo dray-model dray-process dray-wire dray-machine dray-store dray-store-etcd ;;
-    dray) echo dray-model dray-connect dray-kafka dray-runtime dray-agent dray-devbroker ;;
+    dray) echo dray-model dray-connect dray-kafka dray-runtime dray-agent dray-devbroker dray-session dray-machine dray-control \
+      dray-store dray-wire ;;
     *) return 1 ;;
   esac
 }
 # Who may name rdkafka, and who may do so in [dev-dependencies].
 rdkafka_normal=' dray-kafka '
-rdkafka_dev=' dray-kafka dray-devbroker dray-agent dray '
+rdkafka_dev=' dray-kafka dray-devbroker dray-agent dray dray-e2e '
 # Who may name etcd-client, in any kind of dependency.
 etcd=' dray-store-etcd '
 

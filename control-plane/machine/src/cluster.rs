@@ -2,18 +2,20 @@
 //!
 //! The scheduler says where tasks go; this says what has to be true before they go there.
 //!
-//! Events only note what is true now and what has to be looked at again ([`Work`]); [`Machine::settle`] then compares what is wanted with
+//! Events only note what is true now and what has to be looked at again (`Work`); `settle` then compares what is wanted with
 //! what is, and takes the next step of each. So an event that is lost, doubled or late changes when a step is taken, never which. `place`
 //! has the steps of a task, `agents` and `hello` sessions, `silence` who is declared dead, `connectors` task sets, `writes` the store.
 
 mod agents;
 mod connectors;
 mod deltas;
+mod edits;
 mod event;
 mod fencing;
 mod hello;
 mod place;
 mod records;
+mod reports;
 mod settings;
 mod shown;
 mod silence;
@@ -26,6 +28,7 @@ pub use event::{
     Change, ConnectionId, Effect, Event, LinkState, Name, Outcome, Record, Revision, Shown, ShownAgent, ShownStatus,
     Snapshot, Stored, Timing, Write, WriteId,
 };
+pub use settings::check;
 
 use crate::scheduler::{self, Scheduler};
 use agents::{Agent, Newcomer};
@@ -100,6 +103,8 @@ enum Timer {
     Connector(ConnectorUid),
     Shard(ConnectorUid, Shard),
     Command(u64),
+    /// Did it answer the delta of this number?
+    Delta(AgentNumber, u64),
     Newcomers,
 }
 
@@ -238,6 +243,7 @@ impl Machine {
                 Timer::Connector(connector) => _ = self.work.connectors.insert(connector),
                 Timer::Shard(connector, shard) => _ = self.work.shards.insert((connector, shard)),
                 Timer::Command(id) => self.command_is_late(id),
+                Timer::Delta(agent, nonce) => self.delta_is_late(agent, nonce),
                 Timer::Newcomers => self.work.newcomers = true,
             }
         }

@@ -183,12 +183,48 @@ impl AgentControlService for Agents {
                 "this replica has {STREAMS} streams and takes no more"
             )));
         };
-        let (answers, mut taken) = mpsc::channel(ANSWERS);
+        let (answers, mut taken) = mpsc::channel::<Answer>(ANSWERS);
         let agents = self.clone();
         self.tasks.spawn(async move {
             agents.talk(request.into_inner(), answers).await;
             drop(permit);
         });
         Ok(Response::new(poll_fn(move |context| taken.poll_recv(context)).boxed()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::term;
+    use dray_model::message::HeartbeatAck;
+
+    fn order(seq: u64) -> ToAgent {
+        ToAgent {
+            term: term(1),
+            body: Order::HeartbeatAck(HeartbeatAck { seq }),
+        }
+    }
+
+    /// A peer that takes nothing is closed after ten seconds; one that takes something in time is not.
+    #[tokio::test(start_paused = true)]
+    async fn who_takes_nothing_is_closed() {
+        let (outbound, orders) = mpsc::channel(OUTBOUND);
+        let (answers, mut taken) = mpsc::channel::<Answer>(ANSWERS);
+        for seq in 0..10 {
+            outbound.send(order(seq)).await.unwrap();
+        }
+        let begun = tokio::time::Instant::now();
+        let reader = async {
+            tokio::time::sleep(STUCK - Duration::from_secs(1)).await;
+            taken.recv().await.unwrap().unwrap();
+            std::future::pending().await
+        };
+        let end = tokio::select! {
+            end = speak(orders, &answers) => end,
+            () = reader => unreachable!("it waits for ever"),
+        };
+        assert!(matches!(end, End::Refused(status) if status.code() == tonic::Code::ResourceExhausted));
+        assert_eq!(begun.elapsed(), STUCK * 2 - Duration::from_secs(1));
     }
 }

@@ -72,30 +72,82 @@ impl Board {
         }
     }
 
-    /// A leader begins, here or elsewhere: it shows everything anew.
-    pub(crate) fn lead(&self, term: Term) {
+    /// A leader begins, here or elsewhere, and this is all that it sees. A later one's word stands.
+    pub(crate) fn replace(&self, term: Term, all: Vec<Shown>) {
         let mut seen = self.lock();
+        if seen.freshness.term() > Some(term) {
+            return;
+        }
         seen.freshness = Freshness::Fresh(term);
         seen.connectors.clear();
         seen.agents.clear();
+        for shown in &all {
+            seen.take(shown);
+        }
         self.tell(Told::Lead(term));
     }
 
-    /// What is shown stays, and grows old.
-    pub(crate) fn nobody_leads(&self, now: Millis) {
+    /// The leader of this term is not heard any more: what is shown stays, and grows old.
+    pub(crate) fn unheard(&self, of: Term, now: Millis) {
         let mut seen = self.lock();
-        if let Freshness::Fresh(term) = seen.freshness {
+        if seen.freshness == Freshness::Fresh(of) {
             seen.freshness = Freshness::Stale {
-                term: Some(term),
+                term: Some(of),
                 since: now,
             };
             self.tell(Told::Stale(seen.freshness));
         }
     }
 
-    pub(crate) fn show(&self, shown: Shown) {
+    /// The leader of this term sees something else. Nothing, unless the board is its.
+    pub(crate) fn show(&self, term: Term, shown: Shown) {
         let mut seen = self.lock();
-        match &shown {
+        if seen.freshness != Freshness::Fresh(term) {
+            return;
+        }
+        seen.take(&shown);
+        self.tell(Told::Shown(Arc::new(shown)));
+    }
+
+    /// Under the lock, so that who copies the board and then follows misses nothing.
+    fn tell(&self, told: Told) {
+        // Nobody may be listening.
+        drop(self.changes.send(told));
+    }
+
+    /// Looks at the board.
+    pub fn read<T>(&self, look: impl FnOnce(&Seen) -> T) -> T {
+        look(&self.lock())
+    }
+
+    /// A copy, and every change after it.
+    #[must_use]
+    pub fn follow(&self) -> (Seen, broadcast::Receiver<Told>) {
+        let seen = self.lock();
+        (seen.clone(), self.changes.subscribe())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Seen> {
+        // Nothing that is done under it panics half-way.
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Freshness {
+    /// Whose word it is.
+    #[must_use]
+    pub fn term(self) -> Option<Term> {
+        match self {
+            Self::Fresh(term) => Some(term),
+            Self::Stale { term, .. } => term,
+        }
+    }
+}
+
+impl Seen {
+    fn take(&mut self, shown: &Shown) {
+        let seen = self;
+        match shown {
             Shown::Connector(name, status) => {
                 let connector = seen.connectors.entry(name.clone()).or_default();
                 connector.connector.clone_from(status);
@@ -122,29 +174,68 @@ impl Board {
                 seen.agents.remove(id);
             }
         }
-        self.tell(Told::Shown(Arc::new(shown)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{name, term};
+
+    fn task(number: u32, state: Option<TaskState>) -> Shown {
+        let status = |state| ShownStatus {
+            state,
+            agent: None,
+            generation: None,
+            trace: None,
+            restarts: 0,
+        };
+        Shown::Task(name("c"), number, state.map(status))
     }
 
-    /// Under the lock, so that who copies the board and then follows misses nothing.
-    fn tell(&self, told: Told) {
-        // Nobody may be listening.
-        drop(self.changes.send(told));
+    #[test]
+    fn the_latest_leader_has_the_word() {
+        let board = Board::new(Millis(0));
+        board.show(term(5), task(0, Some(TaskState::Running)));
+        assert_eq!(board.read(|seen| seen.connectors.len()), 0, "nobody leads yet");
+        board.replace(
+            term(5),
+            vec![task(0, Some(TaskState::Running)), task(1, Some(TaskState::Paused))],
+        );
+        let (before, mut told) = board.follow();
+        board.show(term(5), task(0, None));
+        board.show(term(4), task(1, None));
+        board.replace(term(4), vec![]);
+        board.unheard(term(4), Millis(7));
+        assert_eq!(before.connectors[&name("c")].tasks.len(), 2);
+        board.read(|seen| {
+            assert_eq!(seen.connectors[&name("c")].tasks.keys().collect::<Vec<_>>(), [&1]);
+            assert_eq!(seen.freshness, Freshness::Fresh(term(5)));
+        });
+        assert!(matches!(told.try_recv(), Ok(Told::Shown(_))) && told.try_recv().is_err());
+        board.unheard(term(5), Millis(8));
+        let stale = Freshness::Stale {
+            term: Some(term(5)),
+            since: Millis(8),
+        };
+        assert!(matches!(told.try_recv(), Ok(Told::Stale(freshness)) if freshness == stale));
+        assert_eq!(
+            board.read(|seen| (seen.connectors.len(), seen.freshness)),
+            (1, stale),
+            "it stays, and is old"
+        );
+        board.replace(term(6), vec![]);
+        assert!(matches!(told.try_recv(), Ok(Told::Lead(of)) if of == term(6)));
+        assert_eq!(board.read(|seen| seen.connectors.len()), 0);
     }
 
-    /// Looks at the board.
-    pub fn read<T>(&self, look: impl FnOnce(&Seen) -> T) -> T {
-        look(&self.lock())
-    }
-
-    /// A copy, and every change after it.
-    #[must_use]
-    pub fn follow(&self) -> (Seen, broadcast::Receiver<Told>) {
-        let seen = self.lock();
-        (seen.clone(), self.changes.subscribe())
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Seen> {
-        // Nothing that is done under it panics half-way.
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    #[test]
+    fn what_is_gone_leaves_nothing() {
+        let board = Board::new(Millis(0));
+        board.replace(term(1), vec![task(0, Some(TaskState::Running))]);
+        board.show(term(1), task(0, None));
+        board.show(term(1), task(9, None));
+        board.show(term(1), Shown::Connector(name("d"), None));
+        assert_eq!(board.read(|seen| seen.connectors.len()), 0);
     }
 }

@@ -5,9 +5,11 @@ use crate::board::Board;
 use crate::cache::Cache;
 use crate::clock;
 use crate::desk::Desk;
+use crate::feed;
 use crate::leader::Candidate;
 use crate::meta::{self, MetaError};
 use crate::presence;
+use crate::services::Services;
 use crate::state_file::StateFile;
 use dray_machine::cluster::Timing;
 use dray_model::ConfigMap;
@@ -48,8 +50,8 @@ const ACCEPT: usize = 16;
 pub struct Config {
     /// The cluster's id (`group.id`).
     pub cluster: String,
-    /// This replica's id: another one for each process of a cluster.
-    pub replica: String,
+    /// This replica's id: another one for each process of a cluster. `None`: host and port of its first endpoint.
+    pub replica: Option<String>,
     /// Where to listen; port 0 takes a free one. Empty: only inside the process.
     pub listen: Vec<SocketAddr>,
     /// Where agents and clients find this replica, as `http://host:port`; empty: where it listens.
@@ -92,6 +94,7 @@ pub enum StartError {
 pub struct Control {
     /// Where it listens.
     pub addresses: Vec<SocketAddr>,
+    replica: String,
     cache: Arc<Cache>,
     board: Arc<Board>,
     /// Ends leading, and what follows the store.
@@ -123,6 +126,13 @@ impl Control {
             true => addresses.iter().map(|address| format!("http://{address}")).collect(),
             false => config.advertise.clone(),
         };
+        let first = endpoints
+            .first()
+            .map(|endpoint| endpoint.split("://").last().unwrap_or(endpoint));
+        let replica = config
+            .replica
+            .clone()
+            .unwrap_or_else(|| first.unwrap_or("inside").into());
         let state_file = Arc::new(StateFile::open(config.data_dir.as_deref()).map_err(StartError::StateFile)?);
         let keys = Keys::new(&config.cluster);
         meta::ensure(store.as_ref(), &keys, &config.cluster, config.worker.as_ref())
@@ -137,13 +147,7 @@ impl Control {
 
         let (stop, close) = (CancellationToken::new(), CancellationToken::new());
         let (desk, board, streams) = (Desk::new(), Arc::new(Board::new(clock::now())), TaskTracker::new());
-        let agents = Agents::new(
-            desk.clone(),
-            cache.clone(),
-            &config.replica,
-            streams.clone(),
-            close.clone(),
-        );
+        let agents = Agents::new(desk.clone(), cache.clone(), &replica, streams.clone(), close.clone());
         let (health, health_service) = tonic_health::server::health_reporter();
         health
             .set_service_status("", tonic_health::ServingStatus::Serving)
@@ -153,7 +157,9 @@ impl Control {
             .build_v1()
             .map_err(|error| StartError::Reflection(error.into()))?;
         let agents = AgentControlServiceServer::new(agents).max_decoding_message_size(MAX_MESSAGE);
-        let routes = Routes::new(agents)
+        let services = Services::new(store.clone(), cache.clone(), board.clone(), &replica, close.clone());
+        let routes = services
+            .add_to(Routes::new(agents))
             .add_service(health_service)
             .add_service(reflection)
             .prepare();
@@ -167,8 +173,11 @@ impl Control {
             endpoints: endpoints.clone(),
             software_version: env!("CARGO_PKG_VERSION").into(),
         };
-        let (present, replica) = (store.clone(), config.replica.clone());
-        background.spawn(async move { presence::keep(present.as_ref(), &keys, &replica, &record).await });
+        let (present, id) = (store.clone(), replica.clone());
+        background.spawn(async move { presence::keep(present.as_ref(), &keys, &id, &record).await });
+
+        let (known, wall, id) = (cache.clone(), board.clone(), replica.clone());
+        background.spawn(async move { feed::follow(&known, &wall, &id).await });
 
         let mut servers = JoinSet::new();
         let (inside, mut accepted) = mpsc::channel(ACCEPT);
@@ -187,7 +196,7 @@ impl Control {
             board: board.clone(),
             state_file,
             record: LeaderRecord {
-                replica: config.replica,
+                replica: replica.clone(),
                 endpoints,
                 beats: 0,
                 software_version: env!("CARGO_PKG_VERSION").into(),
@@ -199,6 +208,7 @@ impl Control {
         leading.spawn(async move { candidate.run(stopped).await });
         Ok(Self {
             addresses,
+            replica,
             cache,
             board,
             stop,
@@ -209,6 +219,12 @@ impl Control {
             servers,
             inside,
         })
+    }
+
+    /// This replica's id.
+    #[must_use]
+    pub fn replica(&self) -> &str {
+        &self.replica
     }
 
     /// What this replica knows of the store.

@@ -128,7 +128,7 @@ impl Candidate {
         };
         // Streams learn that nobody leads here, and say so to their agents.
         self.desk.stand_up();
-        self.board.nobody_leads(clock::now());
+        self.board.unheard(term, clock::now());
         if let Some(running) = running
             && tokio::time::timeout(LET_GO, running.end()).await.is_err()
         {

@@ -10,12 +10,17 @@ mod clock;
 mod codec;
 mod control;
 mod desk;
+mod feed;
 #[cfg(test)]
 mod fixture;
 mod leader;
 mod meta;
 mod presence;
+mod services;
 mod state_file;
+mod status;
+mod worker;
 mod writes;
 
 pub use control::{Config, Control, StartError};
+pub use worker::{WorkerError, WorkerFile};

@@ -109,3 +109,74 @@ fn write(path: &Path, seen: Seen) -> io::Result<()> {
     file.sync_all()?;
     std::fs::rename(new, path)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{keys, put};
+    use dray_machine::cluster::{Name, Record};
+    use dray_model::record::ClusterMeta;
+    use dray_store::mem::MemStore;
+    use std::sync::Arc;
+
+    async fn store(epoch: u32, changes: usize) -> Arc<Cache> {
+        let store = Arc::new(MemStore::default());
+        let meta = ClusterMeta {
+            cluster: "test".into(),
+            epoch,
+            next_agent: 1.try_into().unwrap(),
+            worker: Arc::default(),
+            written: None,
+        };
+        for _ in 0..changes {
+            put(&store, &Name::Meta, &Record::Meta(meta.clone())).await;
+        }
+        Cache::seed(store, keys()).await.unwrap()
+    }
+
+    /// Another file of the same folder, as the next process reads it, once this one has written.
+    async fn seen(folder: &Path, cache: &Cache) -> StateFile {
+        let file = StateFile::open(Some(folder)).unwrap();
+        let path = folder.join("seen.json");
+        drop(std::fs::remove_file(&path));
+        tokio::select! {
+            () = file.follow(cache) => {}
+            () = async { while !path.exists() { tokio::task::yield_now().await } } => {}
+        }
+        StateFile::open(Some(folder)).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_restored_backup_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = seen(folder.path(), &*store(1, 9).await).await;
+        assert_eq!(file.may_lead(&store(1, 9).await.now()), Ok(()));
+        assert_eq!(file.may_lead(&store(1, 10).await.now()), Ok(()));
+        let older = file.may_lead(&store(1, 8).await.now()).unwrap_err();
+        assert!(
+            older.starts_with("the store is at revision 9, and this replica has seen 10"),
+            "{older}"
+        );
+        assert_eq!(
+            file.may_lead(&store(2, 3).await.now()),
+            Ok(()),
+            "the operator has raised the epoch"
+        );
+        let older = file.may_lead(&store(0, 50).await.now()).unwrap_err();
+        assert!(older.starts_with("the cluster's epoch is 0"), "{older}");
+    }
+
+    #[tokio::test]
+    async fn without_a_folder_nothing_is_known() {
+        let file = StateFile::open(None).unwrap();
+        assert_eq!(file.may_lead(&store(0, 1).await.now()), Ok(()));
+    }
+
+    #[test]
+    fn a_damaged_file_is_not_taken_for_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("seen.json"), "{").unwrap();
+        let error = StateFile::open(Some(folder.path())).err().unwrap().to_string();
+        assert!(error.contains("seen.json cannot be read"), "{error}");
+    }
+}

@@ -3,11 +3,13 @@
 //! The pure machine (`dray-session`) decides; this carries out what it wants and tells it what happened. Nothing here waits for
 //! anything else than the next event.
 
+use crate::checks::Checks;
 use crate::fence::Watchdog;
 use crate::host::{Dead, Host};
 use crate::kafka::Clusters;
 use crate::keeper::Surroundings;
 use crate::link::{Dial, Link};
+use crate::status_topic::StatusTopic;
 use dray_connect::connector::ConnectorPlugin;
 use dray_kafka::port::KafkaPort;
 use dray_model::message::CommandWhat;
@@ -233,10 +235,14 @@ impl Driver {
             Effect::Stop {
                 owned,
                 graceful_ms,
-                why: _,
-            } => self.with_host(|host| host.stop(owned, Duration::from_millis(u64::from(graceful_ms)))),
+                why,
+            } => {
+                if let Some(host) = &mut self.host {
+                    host.stop(owned, Duration::from_millis(u64::from(graceful_ms)), why);
+                }
+            }
             Effect::Kill { owned } => self.with_host(|host| host.kill(owned)),
-            Effect::Checked { owned, keep } => tracing::debug!(task = %owned.task, keep, "checked"),
+            Effect::Checked { owned, keep } => self.with_host(|host| host.checks().answered(owned, keep)),
             Effect::Gate(gate) => self.set_gate(gate),
             Effect::Command { id, what } => self.command(id, what),
             Effect::Leave => {}
@@ -276,6 +282,11 @@ impl Driver {
             }
         };
         let port = self.agent.port.clone();
+        let worker_id = self.agent.identity.worker_id.clone();
+        let statuses = StatusTopic::open(&config, &port, worker_id).unwrap_or_else(|error| {
+            tracing::error!(error = %dray_runtime::guard::trace(&error), "the topic of statuses cannot be used");
+            None
+        });
         let (clusters, offsets) = match &self.agent.offsets {
             Some(offsets) => (Arc::new(Clusters::alone(port.clone(), config.clone())), offsets.clone()),
             None => {
@@ -286,20 +297,29 @@ impl Driver {
                 (clusters, offsets)
             }
         };
-        let worker = Worker::new(
+        let checks = Checks::new(self.events.clone());
+        let mut worker = Worker::new(
             config,
             port,
             offsets,
             self.agent.plugins.clone(),
             self.agent.board.clone(),
         )
-        .with_crew(self.crew.clone())
-        .with_session(marker(me), self.gate.clone());
-        self.host = Some(Host::new(Surroundings {
-            worker,
-            clusters: clusters.clone(),
-            task_configs: self.configs.0.clone(),
-        }));
+        .with_crew(self.crew.clone());
+        if self.agent.offsets.is_none() {
+            worker = worker
+                .with_session(marker(me), self.gate.clone())
+                .with_rejoin_check(checks.hook());
+        }
+        self.host = Some(Host::new(
+            Surroundings {
+                worker,
+                clusters: clusters.clone(),
+                task_configs: self.configs.0.clone(),
+            },
+            statuses,
+            checks,
+        ));
         self.clusters = Some(clusters);
         self.job(|clusters| async move { clusters.open_own().await });
     }

@@ -1,8 +1,12 @@
 //! The tasks and instances that run here, in one session: a keeper for each.
 
+use crate::checks::Checks;
 use crate::keeper::{End, Kept, Surroundings, Wanted};
+use crate::status_topic::StatusTopic;
 use dray_connect::ConfigMap;
-use dray_model::message::{AssignedConnector, Assignment, Owned, Recovery, RunState, TaskConfigs, TaskReport};
+use dray_model::message::{
+    AssignedConnector, Assignment, Owned, Recovery, RevokedWhy, RunState, TaskConfigs, TaskReport,
+};
 use dray_model::{ConfigDiff, ConnectorName, ConnectorState, TaskKey, TaskState};
 use dray_runtime::status::{StatusBoard, Subject};
 use dray_runtime::worker::Worker;
@@ -23,11 +27,15 @@ pub(crate) struct Host {
     subjects: HashMap<Subject, Owned>,
     instances: HashMap<ConnectorName, Instance>,
     running: JoinSet<Dead>,
+    statuses: Option<StatusTopic>,
+    checks: Arc<Checks>,
 }
 
 struct Keeper {
     owned: Owned,
     recovery: Recovery,
+    /// Its connector is being deleted.
+    deleted: bool,
     wanted: watch::Sender<Wanted>,
 }
 
@@ -45,7 +53,7 @@ pub(crate) struct Dead {
 }
 
 impl Host {
-    pub(crate) fn new(around: Surroundings) -> Self {
+    pub(crate) fn new(around: Surroundings, statuses: Option<StatusTopic>, checks: Arc<Checks>) -> Self {
         Self {
             board: around.worker.board().clone(),
             around: Arc::new(around),
@@ -53,6 +61,8 @@ impl Host {
             subjects: HashMap::new(),
             instances: HashMap::new(),
             running: JoinSet::new(),
+            statuses,
+            checks,
         }
     }
 
@@ -65,6 +75,7 @@ impl Host {
         let kept = Kept { assignment, connector };
         let (owned, subject) = (kept.owned(), kept.subject());
         let (around, receiver) = (self.around.clone(), wanted.subscribe());
+        self.checks.began(owned);
         self.subjects.insert(subject.clone(), owned);
         if let Subject::Connector(name) = &subject {
             let connector = kept.connector.clone();
@@ -76,6 +87,7 @@ impl Host {
             Keeper {
                 owned,
                 recovery,
+                deleted: false,
                 wanted,
             },
         );
@@ -89,7 +101,10 @@ impl Host {
         self.want(owned, |wanted| wanted.paused = paused);
     }
 
-    pub(crate) fn stop(&self, owned: Owned, graceful: Duration) {
+    pub(crate) fn stop(&mut self, owned: Owned, graceful: Duration, why: RevokedWhy) {
+        if let Some(keeper) = self.keepers.get_mut(&owned.task) {
+            keeper.deleted |= why == RevokedWhy::Deleted;
+        }
         self.want(owned, |wanted| {
             if wanted.end.is_none() {
                 wanted.end = Some(End::Graceful(graceful));
@@ -122,7 +137,18 @@ impl Host {
 
     /// Forgets what is dead.
     pub(crate) fn bury(&mut self, dead: &Dead) {
-        self.keepers.remove(&dead.owned.task);
+        self.checks.ended(dead.owned);
+        let keeper = self.keepers.remove(&dead.owned.task);
+        if let Some(statuses) = &self.statuses {
+            let report = TaskReport {
+                owned: dead.owned,
+                state: RunState::Stopping,
+                trace: None,
+                restarts: 0,
+                cost: None,
+            };
+            statuses.ended(&dead.subject, &report, keeper.is_some_and(|keeper| keeper.deleted));
+        }
         if self.subjects.get(&dead.subject) == Some(&dead.owned) {
             self.subjects.remove(&dead.subject);
             self.board.remove(&dead.subject);
@@ -151,13 +177,17 @@ impl Host {
                         (of_task(entry.state), entry.trace.as_deref(), entry.restarts)
                     }
                 };
-                Some(TaskReport {
+                let report = TaskReport {
                     owned,
                     state,
                     trace: trace.map(|trace| cut(trace).to_owned()),
                     restarts,
                     cost: None,
-                })
+                };
+                if let Some(statuses) = &self.statuses {
+                    statuses.show(subject, &report);
+                }
+                Some(report)
             })
             .collect()
     }
@@ -173,6 +203,11 @@ impl Host {
             config_version: connector.config_version,
             tasks: differences.collect(),
         })
+    }
+
+    /// What its tasks ask.
+    pub(crate) fn checks(&self) -> &Checks {
+        &self.checks
     }
 
     /// What runs them.

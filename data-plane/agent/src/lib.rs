@@ -1,6 +1,7 @@
-//! An agent: its session with the control plane and the tasks that run under it; and the thin driver of `dray standalone`.
+//! An agent: its session with the control plane and the tasks that run under it.
 
 pub mod agent;
+mod checks;
 pub mod fence;
 pub mod files;
 pub mod folder;
@@ -12,5 +13,5 @@ pub mod link;
 mod load;
 pub mod plugins;
 pub mod settings;
-pub mod standalone;
+mod status_topic;
 pub mod transform_test;

@@ -31,7 +31,7 @@ fn main() -> ExitCode {
         eprintln!("{}: the settings are good", PROGRAM.name);
         return ExitCode::SUCCESS;
     }
-    log::start(loaded.config.log_format);
+    log::start(loaded.config.log);
     exit_code(PROGRAM.name, run(&loaded.config, &plan))
 }
 

@@ -89,7 +89,7 @@ pub const SETTINGS: &[Setting] = &[
         default: Given::Optional,
     },
     Setting {
-        name: "log-format",
+        name: "log",
         help: "`text` or `json`. DRAY_LOG sets the level, as in DRAY_LOG=debug.",
         kind: Kind::Choice(&["text", "json"]),
         default: Given::Default("text"),
@@ -116,7 +116,7 @@ pub struct AgentSettings {
     pub data_dir: PathBuf,
     back_in: Option<u64>,
     /// How log lines look.
-    pub log_format: dray_process::log::Format,
+    pub log: dray_process::log::Format,
 }
 
 /// Why settings cannot be used.
@@ -154,7 +154,7 @@ impl AgentSettings {
         if self.control.is_empty() {
             return Err(Invalid::NoControl);
         }
-        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let host = host();
         let worker_id = self.worker_id.clone().unwrap_or_else(|| format!("{host}:8083"));
         Ok(Plan {
             agent: AgentId::try_from(self.agent_id.clone().unwrap_or(host))?,
@@ -186,6 +186,12 @@ impl AgentSettings {
             seed: folder.instance.0 as u64,
         })
     }
+}
+
+/// The name of this host.
+#[must_use]
+pub fn host() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 /// A random number for a process.

@@ -1,7 +1,7 @@
 //! Puts connectors and tasks together from their configuration, and stops them with a deadline.
 
 use crate::attempt::TaskMaker;
-use crate::config::{SinkConfig, SourceConfig, WorkerConfig, connector_config};
+use crate::config::{ConnectorConfig, SinkConfig, SourceConfig, WorkerConfig, connector_config};
 use crate::crew::{Crew, Job};
 use crate::gate::{FenceGate, TaskGate};
 use crate::instance::{self, InstanceParts, TaskConfigs};
@@ -203,6 +203,25 @@ impl Worker {
         self.plugin(config).map(|plugin| matches!(plugin.make, Make::Source(_)))
     }
 
+    /// Checks what can be said of a connector's configuration before it is started.
+    ///
+    /// # Errors
+    /// For the first thing that is wrong with it.
+    pub fn check_connector(&self, config: &ConfigMap) -> Result<()> {
+        self.connector(config).map(|_| ())
+    }
+
+    fn connector(&self, config: &ConfigMap) -> Result<(&'static ConnectorPlugin, ConnectorConfig)> {
+        let plugin = self.plugin(config)?;
+        let settings = match plugin.make {
+            Make::Source(_) => SourceConfig::parse(config, self.config.topic_creation)?.connector,
+            Make::Sink(_) => SinkConfig::parse(config)?.connector,
+        };
+        // Each task reads its own; what is wrong with it is better said before there are any.
+        Chain::read(settings.originals())?;
+        Ok((plugin, settings))
+    }
+
     /// Starts a connector instance; its task configurations go to `tasks`.
     ///
     /// # Errors
@@ -212,15 +231,11 @@ impl Worker {
         name: &ConnectorName,
         config: &ConfigMap,
         tasks: mpsc::Sender<TaskConfigs>,
+        target: TargetState,
     ) -> Result<Running> {
-        let plugin = self.plugin(config)?;
-        let settings = match plugin.make {
-            Make::Source(_) => SourceConfig::parse(config, self.config.topic_creation)?.connector,
-            Make::Sink(_) => SinkConfig::parse(config)?.connector,
-        };
-        // Each task reads its own; what is wrong with it is better said before there are any.
-        Chain::read(settings.originals())?;
+        let (plugin, settings) = self.connector(config)?;
         let stop = CancellationToken::new();
+        let target = watch::Sender::new(target);
         let parts = InstanceParts {
             name: name.clone(),
             plugin,
@@ -228,10 +243,10 @@ impl Worker {
             offsets: self.offsets.clone(),
             board: self.board.clone(),
             tasks,
+            target: target.subscribe(),
             stop: stop.clone(),
         };
         self.board.connector(name, ConnectorState::Unassigned, None);
-        let target = watch::Sender::new(TargetState::Started);
         Ok(self.run(name.as_str(), instance::run(parts), stop, target))
     }
 

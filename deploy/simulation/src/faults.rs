@@ -21,174 +21,96 @@ impl World {
         let replica = self.random.index(REPLICAS);
         let long = self.long();
         self.note(|| format!("fault {fault:?}: agent {agent}, replica {replica}, {long} ms"));
+        let until = self.now + long;
+        let leader = self.leader();
+        // Two of three faults of a replica's store hit the one that leads.
+        let near = leader.filter(|_| self.random.permille(600)).unwrap_or(replica);
         match fault {
-            Fault::AgentCrash | Fault::AgentWiped | Fault::AgentPause | Fault::AgentTwice | Fault::AgentLeave => {
-                self.agent_fault(fault, agent, long);
-            }
+            Fault::AgentCrash => self.crash_agent(agent, true, long),
+            Fault::AgentWiped => self.crash_agent(agent, false, long),
+            Fault::AgentPause => self.pause_agent(agent, long),
+            Fault::AgentTwice => self.start_twin(),
+            Fault::AgentLeave => self.make_leave(agent, long),
             Fault::AgentCut => {
                 self.see(Seen::AgentCut);
                 let one = self.random.permille(400);
                 for at in (0..REPLICAS).filter(|at| !one || *at == replica) {
                     let link = &mut self.network.links[agent][at];
-                    link.up_blocked_until = self.now + long;
-                    link.down_blocked_until = self.now + long;
+                    link.up_blocked_until = until;
+                    link.down_blocked_until = until;
                 }
             }
             Fault::AgentCutOneWay => {
                 self.see(Seen::AgentCutOneWay);
                 let up = self.random.permille(500);
+                if up && self.random.permille(400) {
+                    return self.echo(agent, long);
+                }
                 for link in &mut self.network.links[agent] {
-                    *(if up {
-                        &mut link.up_blocked_until
+                    if up {
+                        link.up_blocked_until = until;
                     } else {
-                        &mut link.down_blocked_until
-                    }) = self.now + long;
+                        link.down_blocked_until = until;
+                    }
                 }
             }
             Fault::KafkaCut => {
                 self.see(Seen::KafkaCut);
                 let all = self.random.permille(100);
                 for at in (0..AGENT_SLOTS).filter(|at| all || *at == agent) {
-                    self.kafka_blocked_until[at] = self.now + long;
+                    self.kafka_blocked_until[at] = until;
                 }
             }
             Fault::SlowNetwork => {
                 self.see(Seen::SlowNetwork);
+                let most = self.random.pick(&[2_000, 9_000, 20_000]);
+                let most = self.random.pick(&[(most, most), (most, 20), (20, most)]);
                 for link in &mut self.network.links[agent] {
-                    link.slow_until = self.now + long;
+                    link.slow_until = until;
+                    link.slow_most = most;
                 }
             }
-            Fault::StreamReset | Fault::AllStreamsReset | Fault::HalfOpen => self.stream_fault(fault),
-            Fault::LeaderCrash | Fault::LeaderPause | Fault::LeaderResign => {
-                if let Some(leader) = self.leader() {
-                    self.replica_fault(fault, leader, long);
-                }
-            }
-            Fault::ReplicaCrash => self.replica_fault(fault, replica, long),
-            Fault::StoreCut
-            | Fault::StoreDown
-            | Fault::StoreFull
-            | Fault::LeaseRevoked
-            | Fault::WatchDropped
-            | Fault::RepliesLost => self.store_fault(fault, replica, long),
-        }
-    }
-
-    /// How long a fault lasts: often around the times that matter, up to a minute.
-    fn long(&mut self) -> Time {
-        match self.random.below(4) {
-            0 => self.random.range(200, 3_000),
-            1 => self.random.range(3_000, 9_000),
-            2 => self.random.range(9_000, 25_000),
-            _ => self.random.range(25_000, 60_000),
-        }
-    }
-
-    fn agent_fault(&mut self, fault: Fault, agent: usize, long: Time) {
-        let up = self.agents[agent].process.up;
-        let wait = if self.random.permille(500) {
-            self.random.range(200, 2_500)
-        } else {
-            long
-        };
-        match fault {
-            Fault::AgentCrash if up => {
-                self.see(Seen::AgentCrash);
-                self.end_agent(agent, false);
-                self.after(wait, Item::RestartAgent { agent, folder: true });
-            }
-            Fault::AgentWiped if up => {
-                self.see(Seen::AgentWiped);
-                self.end_agent(agent, true);
-                self.after(wait, Item::RestartAgent { agent, folder: false });
-            }
-            Fault::AgentPause if up && !self.agents[agent].process.paused => {
-                self.see(Seen::AgentPaused);
-                self.agents[agent].process.paused = true;
-                let life = self.agents[agent].process.life;
-                self.after(long, Item::ResumeAgent(agent, life));
-            }
-            Fault::AgentTwice => {
-                let twin = AGENTS + self.random.index(AGENT_SLOTS - AGENTS);
-                if !self.agents[twin].process.up {
-                    self.see(Seen::AgentTwice);
-                    self.start_agent(twin, false);
-                }
-            }
-            Fault::AgentLeave if up => {
-                let back = self.random.permille(700);
-                self.agents[agent].back_in = Some(if back {
-                    self.random.range(200, 4_000)
-                } else {
-                    long.max(9_000)
-                });
-                let back_in_ms = back.then_some(20_000);
-                self.to_agent(agent, 0, Input::Leave(back_in_ms));
-            }
-            _ => {}
-        }
-    }
-
-    fn stream_fault(&mut self, fault: Fault) {
-        let open = self.open_connections();
-        if open.is_empty() {
-            return;
-        }
-        let one = open[self.random.index(open.len())];
-        match fault {
-            Fault::HalfOpen => self.half_open(one),
-            Fault::AllStreamsReset => {
-                self.see(Seen::AllStreamsReset);
-                for at in open {
+            Fault::StreamReset => {
+                if let Some(at) = self.some_connection() {
+                    self.see(Seen::StreamReset);
                     self.break_connection(at);
                 }
             }
-            _ => {
-                self.see(Seen::StreamReset);
-                self.break_connection(one);
+            Fault::HalfOpen => {
+                if let Some(at) = self.some_connection() {
+                    self.half_open(at);
+                }
             }
-        }
-    }
-
-    fn replica_fault(&mut self, fault: Fault, replica: usize, long: Time) {
-        if !self.replicas[replica].process.up {
-            return;
-        }
-        match fault {
+            Fault::AllStreamsReset => {
+                self.see(Seen::AllStreamsReset);
+                for at in self.open_connections() {
+                    self.break_connection(at);
+                }
+            }
+            Fault::LeaderCrash => {
+                if let Some(leader) = leader {
+                    self.see(Seen::LeaderCrash);
+                    self.crash_replica(leader, long);
+                }
+            }
+            Fault::ReplicaCrash => {
+                self.see(Seen::ReplicaCrash);
+                self.crash_replica(replica, long);
+            }
             Fault::LeaderPause => {
-                if !self.replicas[replica].process.paused {
+                if let Some(leader) = leader.filter(|at| !self.replicas[*at].process.paused) {
                     self.see(Seen::LeaderPaused);
-                    self.replicas[replica].process.paused = true;
-                    let life = self.replicas[replica].process.life;
-                    self.after(long, Item::ResumeReplica(replica, life));
+                    self.replicas[leader].process.paused = true;
+                    let life = self.replicas[leader].process.life;
+                    self.after(long, Item::ResumeReplica(leader, life));
                 }
             }
             Fault::LeaderResign => {
-                if !self.replicas[replica].process.paused {
+                if let Some(leader) = leader.filter(|at| !self.replicas[*at].process.paused) {
                     self.see(Seen::LeaderResigned);
-                    self.resign(replica, "it was told to");
+                    self.resign(leader, "it was told to");
                 }
             }
-            _ => {
-                self.see(if fault == Fault::LeaderCrash {
-                    Seen::LeaderCrash
-                } else {
-                    Seen::ReplicaCrash
-                });
-                self.replicas[replica].process.end();
-                self.replicas[replica].role = crate::replica::Role::Follower;
-                let host_gone = self.random.permille(300);
-                self.ends_gone(|connection| connection.replica == replica, host_gone);
-                self.after(long, Item::RestartReplica(replica));
-            }
-        }
-    }
-
-    fn store_fault(&mut self, fault: Fault, replica: usize, long: Time) {
-        let until = self.now + long;
-        let leader = self.leader().filter(|_| self.random.permille(600));
-        let replica = leader.unwrap_or(replica);
-        match fault {
             Fault::StoreDown => {
                 self.see(Seen::StoreDown);
                 self.store.down_until = until;
@@ -208,26 +130,113 @@ impl World {
             }
             Fault::WatchDropped => {
                 self.see(Seen::WatchDropped);
-                self.drop_watch(replica);
+                self.drop_watch(near);
             }
             Fault::RepliesLost => {
                 self.see(Seen::RepliesLost);
-                self.replicas[replica].lossy_until = until;
+                self.replicas[near].lossy_until = until;
             }
-            _ => {
-                self.see(Seen::StoreCut);
-                match self.random.below(3) {
-                    0 => self.replicas[replica].calls_blocked_until = until,
-                    1 => self.replicas[replica].replies_blocked_until = until,
-                    _ => {
-                        self.replicas[replica].calls_blocked_until = until;
-                        self.replicas[replica].replies_blocked_until = until;
-                    }
-                }
-                if self.replicas[replica].replies_blocked_until == until {
-                    self.drop_watch(replica);
-                }
+            Fault::StoreCut => self.cut_store(near, until),
+        }
+    }
+
+    /// How long a fault lasts: often around the times that matter, up to a minute.
+    fn long(&mut self) -> Time {
+        match self.random.below(4) {
+            0 => self.random.range(200, 3_000),
+            1 => self.random.range(3_000, 9_000),
+            2 => self.random.range(9_000, 25_000),
+            _ => self.random.range(25_000, 60_000),
+        }
+    }
+
+    /// Answers become slow, and then the agent is not heard any more: what it hears still is of the past.
+    fn echo(&mut self, agent: usize, long: Time) {
+        let first = self.random.range(2_000, 8_000);
+        let most = self.random.range(4_000, 12_000);
+        for link in &mut self.network.links[agent] {
+            link.slow_until = self.now + first + 1_000;
+            link.slow_most = (20, most);
+        }
+        self.after(first, Item::CutUp { agent, long });
+    }
+
+    pub(crate) fn cut_up(&mut self, agent: usize, long: Time) {
+        if self.healed_at.is_none() {
+            for link in &mut self.network.links[agent] {
+                link.up_blocked_until = self.now + long;
             }
+        }
+    }
+
+    fn some_connection(&mut self) -> Option<usize> {
+        let open = self.open_connections();
+        (!open.is_empty()).then(|| open[self.random.index(open.len())])
+    }
+
+    fn crash_agent(&mut self, agent: usize, folder: bool, long: Time) {
+        let wait = if self.random.permille(500) {
+            self.random.range(200, 2_500)
+        } else {
+            long
+        };
+        if self.agents[agent].process.up {
+            self.see(if folder { Seen::AgentCrash } else { Seen::AgentWiped });
+            self.end_agent(agent, !folder);
+            self.after(wait, Item::RestartAgent { agent, folder });
+        }
+    }
+
+    fn pause_agent(&mut self, agent: usize, long: Time) {
+        let process = &mut self.agents[agent].process;
+        if process.up && !std::mem::replace(&mut process.paused, true) {
+            let life = process.life;
+            self.see(Seen::AgentPaused);
+            self.after(long, Item::ResumeAgent(agent, life));
+        }
+    }
+
+    /// Somebody starts a second process with the id of an agent on another host.
+    fn start_twin(&mut self) {
+        let twin = AGENTS + self.random.index(AGENT_SLOTS - AGENTS);
+        if !self.agents[twin].process.up {
+            self.see(Seen::AgentTwice);
+            self.start_agent(twin, false);
+        }
+    }
+
+    fn make_leave(&mut self, agent: usize, long: Time) {
+        if self.agents[agent].process.up {
+            let back = self.random.permille(700);
+            self.agents[agent].back_in = if back {
+                self.random.range(200, 4_000)
+            } else {
+                long.max(9_000)
+            };
+            let back_in_ms = back.then_some(20_000);
+            self.for_agent(agent, 0, Input::Leave(back_in_ms));
+        }
+    }
+
+    fn crash_replica(&mut self, replica: usize, long: Time) {
+        if self.replicas[replica].process.up {
+            self.replicas[replica].process.end();
+            self.replicas[replica].role = crate::replica::Role::Follower;
+            let host_gone = self.random.permille(300);
+            self.ends_gone(|connection| connection.replica == replica, host_gone);
+            self.after(long, Item::RestartReplica(replica));
+        }
+    }
+
+    fn cut_store(&mut self, replica: usize, until: Time) {
+        self.see(Seen::StoreCut);
+        let which = self.random.below(3);
+        if which != 1 {
+            self.replicas[replica].calls_blocked_until = until;
+        }
+        if which != 0 {
+            self.replicas[replica].replies_blocked_until = until;
+            self.drop_watch(replica);
         }
     }
 

@@ -4,13 +4,15 @@
 //! that wrap a [`Session`](dray_session::Session) and a model of the runtime, a model network, store and Kafka, users, and a fault
 //! injector, in virtual time and on one thread. The invariants I1 to I6 are checked while it runs. The same seed gives the same run.
 //!
-//! Read [`world`] for what is due when, `replica` and `agent` for how the machines are driven, `checks` for what must hold, `faults`
+//! Read `world` for what is due when, `replica` and `agent` for how the machines are driven, `checks` for what must hold, `faults`
 //! for what goes wrong, and [`Mutation`] for the broken variants that must be caught.
 
 mod agent;
 mod checks;
+mod converged;
 mod coverage;
 mod faults;
+mod fencing;
 mod kafka;
 mod mutation;
 mod network;
@@ -24,11 +26,15 @@ mod store;
 mod sweep;
 mod trace;
 mod users;
+mod watching;
+mod work;
 mod world;
+mod writers;
+mod writes;
 
 pub use coverage::{Coverage, Seen};
 pub use mutation::Mutation;
-pub use sweep::{Sweep, report, sweep};
+pub use sweep::{Sweep, catch, report, sweep};
 
 use trace::Trace;
 use world::World;

@@ -9,7 +9,8 @@ fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(text) => {
-            let _ = writeln!(std::io::stderr(), "{text}");
+            // Nobody is left to be told when this fails too.
+            writeln!(std::io::stderr(), "{text}").unwrap_or(());
             ExitCode::from(2)
         }
     }

@@ -39,6 +39,24 @@ pub enum Mutation {
 }
 
 impl Mutation {
+    /// How the failure that catches it begins: what it breaks, and not something else that it disturbs.
+    #[must_use]
+    pub fn breaks(self) -> &'static [&'static str] {
+        match self {
+            Self::ForgetGrants
+            | Self::LeaseFromReceipt
+            | Self::ShortReassign
+            | Self::Drift
+            | Self::SessionBeforeDead
+            | Self::HeldForgotten => &["I1"],
+            Self::StoppedEarly | Self::ForgetF1 => &["I1", "I2"],
+            Self::IgnoreTerm => &["I3"],
+            Self::ReuseGeneration => &["I4"],
+            Self::DropFenceFirst | Self::ForgetF2 | Self::ForgetF3 | Self::ForgetF5 | Self::SkipFence => &["I2"],
+            Self::ForgetF4 => &["F4", "I2"],
+        }
+    }
+
     /// All of them.
     pub const ALL: [Self; 16] = [
         Self::ForgetGrants,

@@ -52,6 +52,8 @@ pub(crate) struct Link {
     pub(crate) up_blocked_until: Time,
     pub(crate) down_blocked_until: Time,
     pub(crate) slow_until: Time,
+    /// How long a message takes then, at most: up and down.
+    pub(crate) slow_most: (Time, Time),
 }
 
 pub(crate) struct Network {
@@ -79,12 +81,15 @@ impl World {
             }
     }
 
-    fn delay(&mut self, agent: usize, replica: usize) -> Time {
-        if self.now < self.network.links[agent][replica].slow_until {
-            self.random.range(1, 20_000)
+    fn delay(&mut self, agent: usize, replica: usize, way: Way) -> Time {
+        let link = self.network.links[agent][replica];
+        let slow = self.now < link.slow_until;
+        let most = if way == Way::Up {
+            link.slow_most.0
         } else {
-            self.random.range(1, 20)
-        }
+            link.slow_most.1
+        };
+        self.random.range(1, if slow { most } else { 20 })
     }
 
     /// An agent opens a stream; the attempt arrives after a while.
@@ -99,7 +104,7 @@ impl World {
         } else {
             self.random.pick(&named)
         };
-        let delay = self.delay(agent, replica);
+        let delay = self.delay(agent, replica, Way::Up);
         let life = self.agents[agent].process.life;
         self.after(
             delay,
@@ -123,7 +128,7 @@ impl World {
             } else {
                 self.random.range(1, 50)
             };
-            return self.to_agent(agent, after, Input::Disconnected(number));
+            return self.for_agent(agent, after, Input::Disconnected(number));
         }
         let patience = self.random.range(8_000, 20_000);
         self.network.connections.push(Connection {
@@ -138,12 +143,12 @@ impl World {
             replica_open: true,
             patience,
         });
-        let delay = self.delay(agent, replica);
+        let delay = self.delay(agent, replica, Way::Down);
         // The connection's first message must not overtake this.
         let at = self.now + delay;
         let connection = self.network.connections.last_mut().expect("it was just made");
         connection.down.last = at;
-        self.to_agent(agent, delay, Input::Connected(number));
+        self.for_agent(agent, delay, Input::Connected(number));
     }
 
     /// The agent's end of its connection of this number.
@@ -155,7 +160,7 @@ impl World {
 
     pub(crate) fn send(&mut self, at: usize, payload: Payload, way: Way) {
         let (agent, replica) = (self.network.connections[at].agent, self.network.connections[at].replica);
-        let delay = self.delay(agent, replica);
+        let delay = self.delay(agent, replica, way);
         let now = self.now;
         let connection = &mut self.network.connections[at];
         let stream = if way == Way::Up {
@@ -213,15 +218,15 @@ impl World {
         let payload = stream.queue.pop_front().map(|(_, payload)| payload);
         self.after(0, Item::Pump { connection: at, way });
         match payload {
-            Some(Payload::Up(message)) => self.to_replica(replica, 0, Said::Message(at, message)),
-            Some(Payload::Down(message)) => self.to_agent(agent, 0, Input::Message(number, message)),
+            Some(Payload::Up(message)) => self.for_replica(replica, 0, Said::Message(at, message)),
+            Some(Payload::Down(message)) => self.for_agent(agent, 0, Input::Message(number, message)),
             Some(Payload::End) if way == Way::Up => {
                 self.network.connections[at].replica_open = false;
-                self.to_replica(replica, 0, Said::Closed(at));
+                self.for_replica(replica, 0, Said::Closed(at));
             }
             Some(Payload::End) => {
                 self.network.connections[at].agent_open = false;
-                self.to_agent(agent, 0, Input::Disconnected(number));
+                self.for_agent(agent, 0, Input::Disconnected(number));
             }
             None => {}
         }
@@ -260,10 +265,10 @@ impl World {
         let replica_open = std::mem::take(&mut connection.replica_open);
         let lives = (connection.agent_life, connection.replica_life);
         if agent_open && self.agents[agent].process.life == lives.0 {
-            self.to_agent(agent, agent_after, Input::Disconnected(number));
+            self.for_agent(agent, agent_after, Input::Disconnected(number));
         }
         if replica_open && self.replicas[replica].process.life == lives.1 {
-            self.to_replica(replica, replica_after, Said::Closed(at));
+            self.for_replica(replica, replica_after, Said::Closed(at));
         }
     }
 

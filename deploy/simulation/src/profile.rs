@@ -112,6 +112,10 @@ impl Profile {
         // A few kinds of faults a run: what all of them hide together, two of them show.
         let share = random.pick(&[150, 300, 300, 600]);
         let mut faults: Vec<Fault> = Fault::ALL.into_iter().filter(|_| random.permille(share)).collect();
+        // A mutation is looked for where it can show.
+        for fault in mutation.map_or(&[][..], ground) {
+            faults.push(*fault);
+        }
         if faults.is_empty() {
             faults.push(random.pick(&Fault::ALL));
         }
@@ -131,5 +135,26 @@ impl Profile {
             silence_ms: if random.permille(250) { 80_000 } else { 15_000 },
             converged_ms: if quick { 200_000 } else { 400_000 },
         }
+    }
+}
+
+/// The faults in which a mutation shows, where it needs particular ones.
+fn ground(mutation: Mutation) -> &'static [Fault] {
+    match mutation {
+        Mutation::LeaseFromReceipt => &[Fault::AgentCutOneWay, Fault::AgentCutOneWay, Fault::AgentCutOneWay],
+        Mutation::Drift | Mutation::SessionBeforeDead => &[Fault::AgentCut],
+        Mutation::HeldForgotten => &[Fault::AllStreamsReset, Fault::StreamReset],
+        Mutation::ForgetF1 => &[Fault::AgentPause, Fault::LeaderCrash, Fault::LeaderResign],
+        Mutation::ForgetF2 => &[Fault::AgentPause, Fault::KafkaCut, Fault::AgentCut],
+        Mutation::ForgetF4 => &[Fault::AgentCut],
+        Mutation::ForgetF5 => &[Fault::KafkaCut],
+        Mutation::ForgetGrants
+        | Mutation::ShortReassign
+        | Mutation::StoppedEarly
+        | Mutation::IgnoreTerm
+        | Mutation::ReuseGeneration
+        | Mutation::DropFenceFirst
+        | Mutation::ForgetF3
+        | Mutation::SkipFence => &[],
     }
 }

@@ -94,7 +94,7 @@ impl World {
         } else {
             self.random.range(1, 6)
         };
-        self.to_agent(agent, wait, Input::Out(Box::new(request)));
+        self.for_agent(agent, wait, Input::Out(Box::new(request)));
     }
 
     /// It leaves the process. `late`: the process was paused in between. Later it may also mean that the path was cut.
@@ -192,10 +192,11 @@ impl World {
             What::LeaveFor { group, dead } => Answer::Left(kafka.leave_for(*group, dead)),
         };
         if matches!(answer, Answer::Refused) {
-            match request.what {
-                What::Add { .. } | What::End { .. } => self.coverage.see(Seen::CommitRefused),
-                What::Heartbeat { .. } | What::GroupCommit { .. } => self.coverage.see(Seen::MemberLost),
-                _ => {}
+            if matches!(request.what, What::Add { .. } | What::End { .. }) {
+                self.coverage.see(Seen::CommitRefused);
+            }
+            if matches!(request.what, What::Heartbeat { .. } | What::GroupCommit { .. }) {
+                self.coverage.see(Seen::MemberLost);
             }
         }
         if let Answer::Left(left) = answer {

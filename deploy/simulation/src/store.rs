@@ -3,6 +3,8 @@
 
 use crate::Time;
 use dray_machine::cluster::{Change, Name, Record, Revision, Snapshot, Stored, Write};
+use dray_model::record::{AgentRecord, ConnectorSpec, Owner, Ownership, Shard, TaskSet};
+use dray_model::{AgentId, ConnectorName};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -153,6 +155,48 @@ impl Store {
         }
     }
 
+    pub(crate) fn spec(&self, name: &ConnectorName) -> Option<&ConnectorSpec> {
+        let Record::Spec(spec) = &*self.records.get(&Name::Spec(name.clone()))?.record else {
+            return None;
+        };
+        Some(spec)
+    }
+
+    pub(crate) fn specs(&self) -> impl Iterator<Item = (&ConnectorName, &ConnectorSpec)> {
+        self.records.iter().filter_map(|(name, entry)| {
+            let (Name::Spec(name), Record::Spec(spec)) = (name, &*entry.record) else {
+                return None;
+            };
+            Some((name, spec))
+        })
+    }
+
+    pub(crate) fn tasks(&self, name: &ConnectorName) -> Option<&TaskSet> {
+        let Record::Tasks(set) = &*self.records.get(&Name::Tasks(name.clone()))?.record else {
+            return None;
+        };
+        Some(set)
+    }
+
+    pub(crate) fn owners(&self, name: &Name) -> Option<&Ownership> {
+        let Record::Own(own) = &*self.records.get(name)?.record else {
+            return None;
+        };
+        Some(own)
+    }
+
+    pub(crate) fn owner(&self, connector: &ConnectorName, number: u32) -> Option<Owner> {
+        let name = Name::Own(connector.clone(), Shard::of(number));
+        self.owners(&name)?.owners.get(&number).copied()
+    }
+
+    pub(crate) fn agent(&self, id: &AgentId) -> Option<&AgentRecord> {
+        let Record::Agent(agent) = &*self.records.get(&Name::Agent(id.clone()))?.record else {
+            return None;
+        };
+        Some(agent)
+    }
+
     pub(crate) fn list(&self) -> BTreeMap<Name, (u64, Rc<Record>)> {
         let all = self.records.iter();
         all.map(|(name, entry)| (name.clone(), (entry.modified, entry.record.clone())))
@@ -194,14 +238,14 @@ pub(crate) fn difference(old: &Cache, new: &Cache, revision: u64) -> Vec<Change>
             }),
             // Of a connector that was deleted and created again the deletion is told first.
             Some((modified, after)) => {
-                if let (Record::Spec(before), Record::Spec(after)) = (&**before, &**after) {
-                    if before.uid != after.uid {
-                        changes.push(Change {
-                            name: name.clone(),
-                            revision: Revision(modified - 1),
-                            record: None,
-                        });
-                    }
+                if let (Record::Spec(before), Record::Spec(after)) = (&**before, &**after)
+                    && before.uid != after.uid
+                {
+                    changes.push(Change {
+                        name: name.clone(),
+                        revision: Revision(modified - 1),
+                        record: None,
+                    });
                 }
             }
         }

@@ -1,12 +1,13 @@
 //! Many seeds, on all cores: the only threads of this crate. Each run stays on one.
 
 use crate::{Coverage, Mutation, Options, run};
-use std::fmt::Write;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// So many failures end a sweep: more of them say nothing new.
 const ENOUGH: usize = 20;
+/// Seeds between two looks whether a mutation was caught.
+const BATCH: u64 = 24;
 
 /// What came of many seeds.
 #[derive(Default)]
@@ -75,6 +76,21 @@ pub fn sweep(from: u64, seeds: u64, mutation: Option<Mutation>, enough: Option<u
     all
 }
 
+/// Plays seeds of a mutation until one fails in the way that it must: which, and how. `None`: none of so many did.
+#[must_use]
+pub fn catch(mutation: Mutation, from: u64, seeds: u64) -> Option<(u64, String)> {
+    let mut at = from;
+    while at < from + seeds {
+        let all = sweep(at, BATCH.min(from + seeds - at), Some(mutation), Some(usize::MAX));
+        let caught = |failure: &str| mutation.breaks().iter().any(|start| failure.starts_with(start));
+        if let Some(first) = all.failures.into_iter().find(|(_, failure)| caught(failure)) {
+            return Some(first);
+        }
+        at += BATCH;
+    }
+    None
+}
+
 /// A failing seed for people: what, how to see it again, and the end of its trace.
 #[must_use]
 pub fn report(seed: u64, mutation: Option<Mutation>, whole_trace: bool) -> String {
@@ -86,21 +102,17 @@ pub fn report(seed: u64, mutation: Option<Mutation>, whole_trace: bool) -> Strin
             whole_trace,
         },
     );
-    let mut text = String::new();
-    for line in &outcome.trace {
-        let _ = writeln!(text, "{line}");
-    }
     let ended = outcome.ended_at;
-    let _ = match outcome.failure {
-        Some(failure) => writeln!(
-            text,
-            "seed {seed} fails after {ended} virtual ms: {failure}\nreplay: make soak SEEDS=1 FROM={seed} TRACE=1"
-        ),
-        None => writeln!(
-            text,
+    let end = match outcome.failure {
+        Some(failure) => {
+            format!(
+                "seed {seed} fails after {ended} virtual ms: {failure}\nreplay: make soak SEEDS=1 FROM={seed} TRACE=1"
+            )
+        }
+        None => format!(
             "seed {seed} passes, after {ended} virtual ms and {} steps",
             outcome.steps
         ),
     };
-    text
+    format!("{}\n{end}", outcome.trace.join("\n"))
 }

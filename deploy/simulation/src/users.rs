@@ -186,7 +186,7 @@ impl World {
             let instances = runs.filter(|(_, run)| run.kind == Kind::Instance && run.owned.task.connector == uid);
             for id in instances.map(|(id, _)| *id).collect::<Vec<_>>() {
                 let wait = self.random.range(1, 2_000);
-                self.to_agent(at, wait, Input::Timer(id, Timer::Configs));
+                self.for_agent(at, wait, Input::Timer(id, Timer::Configs));
             }
         }
     }

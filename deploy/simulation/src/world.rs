@@ -16,7 +16,7 @@ use crate::store::Store;
 use crate::trace::Trace;
 use crate::users::Users;
 use crate::{AGENT_SLOTS, REPLICAS, Time};
-use dray_model::message::{FromAgent, ToAgent};
+use dray_model::message::{FromAgent, Owned, ToAgent};
 use dray_session as session;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -74,6 +74,10 @@ pub(crate) enum Item {
         life: u64,
     },
     Fault,
+    CutUp {
+        agent: usize,
+        long: Time,
+    },
     User,
     Lease,
     Second,
@@ -90,8 +94,8 @@ pub(crate) enum Input {
     Out(Box<Request>),
     Answer(Box<Request>, Answer),
     Timer(u64, Timer),
-    /// A lie of a mutation about its task comes true, or a stop that was held back is carried out.
-    Later(Box<session::Effect>),
+    /// A mutation holds back a kill until then.
+    KillLate(Owned),
     Leave(Option<u32>),
 }
 
@@ -257,8 +261,9 @@ impl World {
             } => self.at_kafka(agent, life, request, late),
             Item::AtStore { replica, life, call } => self.at_store(replica, life, call),
             Item::Watch { replica, life, upto } => self.watch_arrives(replica, life, upto),
-            Item::Relist { replica, life } => self.to_replica_of_life(replica, life, Said::Relist),
+            Item::Relist { replica, life } => self.for_replica_of_life(replica, life, Said::Relist),
             Item::Fault => self.fault(),
+            Item::CutUp { agent, long } => self.cut_up(agent, long),
             Item::User => self.user(),
             Item::Lease => self.lease(),
             Item::Second => self.second(),
@@ -276,17 +281,17 @@ impl World {
         self.due.push(Reverse(due));
     }
 
-    pub(crate) fn to_agent(&mut self, agent: usize, after: Time, input: Input) {
+    pub(crate) fn for_agent(&mut self, agent: usize, after: Time, input: Input) {
         let life = self.agents[agent].process.life;
         self.after(after, Item::Agent { agent, life, input });
     }
 
-    pub(crate) fn to_replica(&mut self, replica: usize, after: Time, said: Said) {
+    pub(crate) fn for_replica(&mut self, replica: usize, after: Time, said: Said) {
         let life = self.replicas[replica].process.life;
         self.after(after, Item::Replica { replica, life, said });
     }
 
-    fn to_replica_of_life(&mut self, replica: usize, life: u64, said: Said) {
+    fn for_replica_of_life(&mut self, replica: usize, life: u64, said: Said) {
         self.after(0, Item::Replica { replica, life, said });
     }
 

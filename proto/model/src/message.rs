@@ -33,7 +33,7 @@ pub enum FromAgent {
     LeaveIntent(LeaveIntent),
     /// A connector instance says which tasks it wants. Said again after every Welcome until it is stored.
     TaskConfigs(TaskConfigs),
-    /// The session's writer on a Kafka cluster was initialised, or cannot be. It is used only after [`ToAgent::WriterConfirmed`].
+    /// The session's writer on a Kafka cluster was initialised, or cannot be. It is used only after [`Order::WriterConfirmed`].
     WriterOpened(WriterOpened),
     /// InitProducerId ran on a dead session's writer: it is fenced on this cluster.
     SessionFenced {

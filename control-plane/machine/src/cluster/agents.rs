@@ -1,26 +1,20 @@
 //! Agents: their sessions, streams and records, and what they say in a session.
 
+use super::edits::Edit;
 use super::event::{ConnectionId, Effect, LinkState, Name, Record, ShownAgent};
-use super::tasks::{Report, Stage};
+use super::tasks::Stage;
 use super::writes::Purpose;
 use super::{Machine, Timer};
-use crate::scheduler::{self, AgentSpec, Refusal};
-use dray_model::message::{
-    AssignmentAck, FromAgent, Heartbeat, HeartbeatAck, Hello, LeaveIntent, Order, Owned, RefusedTask, RefusedWhy,
-    RevokedWhy, RunState, StoppedTask, TaskReport, Verdict, WriterOpened,
-};
-use dray_model::record::{AgentRecord, Written};
+use crate::scheduler::{self, AgentSpec};
+use dray_model::message::{FromAgent, Heartbeat, HeartbeatAck, Hello, LeaveIntent, Order, Owned, WriterOpened};
+use dray_model::record::AgentRecord;
 use dray_model::{
-    AgentId, AgentNumber, AgentSession, Instance, KafkaCluster, Millis, PluginClass, PluginVersion, SessionId, TaskKey,
+    AgentId, AgentNumber, Instance, KafkaCluster, Millis, PluginClass, PluginVersion, SessionId, TaskKey,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The longest trace that is kept of a task.
-const TRACE_BYTES: usize = 8 * 1024;
-/// A task that stopped without being asked is assigned again after this time, or two that disagree would fill the network.
-const REST_MS: u64 = 1_000;
 /// The longest that tasks are held for an agent that means to be back; the scheduler has the same limit.
-const LONGEST_HOLD_MS: u64 = 300_000;
+pub(super) const LONGEST_HOLD_MS: u64 = 300_000;
 
 /// An agent.
 pub(super) struct Agent {
@@ -45,6 +39,8 @@ pub(super) struct Agent {
     pub(super) leaving: Option<Millis>,
     /// Clusters on which its session's writer is in the record, and that was not said yet.
     pub(super) confirming: BTreeSet<KafkaCluster>,
+    /// Ownerships that it asked about while nobody could answer.
+    pub(super) asked: BTreeSet<Owned>,
     /// A Hello that waits until the record is written.
     pub(super) hello: Option<(ConnectionId, Box<Hello>)>,
     /// A session that was written for it and not said to it yet.
@@ -53,6 +49,8 @@ pub(super) struct Agent {
     pub(super) edits: Vec<Edit>,
     /// What is known of its dead sessions besides the record.
     pub(super) dead: BTreeMap<SessionId, Dead>,
+    /// Since when nothing asks for the fences of a dead session any more.
+    pub(super) idle: BTreeMap<SessionId, Millis>,
     /// Tasks that it owns, and tasks that are to be its.
     pub(super) owned: BTreeSet<TaskKey>,
     pub(super) targeted: BTreeSet<TaskKey>,
@@ -84,102 +82,6 @@ pub(super) struct Newcomer {
     pub(super) session: Option<SessionId>,
 }
 
-/// A change of an agent's record. Made anew on top of whatever the record is when it is written.
-#[derive(Clone, Debug)]
-pub(super) enum Edit {
-    /// A session begins. These dead ones were of a process that is proved dead.
-    Begin {
-        session: SessionId,
-        hello: Box<Hello>,
-        proved: Vec<SessionId>,
-    },
-    /// What it said of itself when its session went on.
-    Facts(Box<Hello>),
-    /// The session is over as far as we are concerned, and may still act.
-    Declare(SessionId),
-    /// It has a writer there.
-    Opened(SessionId, KafkaCluster),
-    /// It can have none there.
-    Unfenceable(SessionId, KafkaCluster),
-    /// Its writer was fenced there.
-    Fenced(SessionId, KafkaCluster),
-    /// Nobody has to know any more that it is dead.
-    Forget(SessionId),
-}
-
-impl Edit {
-    fn apply(&self, record: &mut AgentRecord) {
-        match self {
-            Self::Begin { session, hello, proved } => {
-                record.session = Some(*session);
-                record.instance = hello.instance;
-                record.clusters.clear();
-                record.unfenceable = false;
-                for dead in proved {
-                    record.dead_sessions.remove(dead);
-                }
-                describe(record, hello);
-            }
-            Self::Facts(hello) => describe(record, hello),
-            Self::Declare(session) => {
-                if record.session == Some(*session) {
-                    record.session = None;
-                    let clusters = std::mem::take(&mut record.clusters);
-                    record.dead_sessions.insert(*session, clusters);
-                }
-            }
-            Self::Opened(session, cluster) => {
-                if record.session == Some(*session) {
-                    record.clusters.insert(cluster.clone());
-                }
-            }
-            Self::Unfenceable(session, _) => {
-                if record.session == Some(*session) {
-                    record.unfenceable = true;
-                }
-            }
-            Self::Fenced(session, cluster) => {
-                if let Some(clusters) = record.dead_sessions.get_mut(session) {
-                    clusters.remove(cluster);
-                }
-            }
-            Self::Forget(session) => {
-                record.dead_sessions.remove(session);
-            }
-        }
-    }
-}
-
-/// Writes down what an agent says of itself.
-fn describe(record: &mut AgentRecord, hello: &Hello) {
-    record.worker_id = hello.worker_id.clone();
-    record.region = hello.region.clone();
-    record.zone = hello.zone.clone();
-    record.labels.clone_from(&hello.labels);
-    record.capacity = hello.capacity;
-    record.software_version.clone_from(&hello.software_version);
-}
-
-/// The record of an agent that is new, in its first session.
-pub(super) fn first_record(number: AgentNumber, session: SessionId, hello: &Hello, written: Written) -> AgentRecord {
-    AgentRecord {
-        number,
-        session: Some(session),
-        instance: hello.instance,
-        clusters: BTreeSet::new(),
-        unfenceable: false,
-        dead_sessions: BTreeMap::new(),
-        policy: dray_model::AgentPolicy::default(),
-        worker_id: hello.worker_id.clone(),
-        region: hello.region.clone(),
-        zone: hello.zone.clone(),
-        labels: hello.labels.clone(),
-        capacity: hello.capacity,
-        software_version: hello.software_version.clone(),
-        written,
-    }
-}
-
 impl Agent {
     pub(super) fn new(id: AgentId, record: AgentRecord, now: Millis, acked: Millis) -> Self {
         Self {
@@ -196,10 +98,12 @@ impl Agent {
             lost: false,
             leaving: None,
             confirming: BTreeSet::new(),
+            asked: BTreeSet::new(),
             hello: None,
             granted: None,
             edits: Vec::new(),
             dead: BTreeMap::new(),
+            idle: BTreeMap::new(),
             owned: BTreeSet::new(),
             targeted: BTreeSet::new(),
             outbox: BTreeSet::new(),
@@ -269,7 +173,7 @@ impl Machine {
             FromAgent::TaskConfigs(configs) => self.task_configs(agent, configs),
             FromAgent::WriterOpened(opened) => self.writer_opened(agent, opened),
             FromAgent::SessionFenced { dead, cluster } => self.session_fenced(dead, cluster),
-            FromAgent::GenerationCheck(owned) => self.checked(agent, &owned),
+            FromAgent::GenerationCheck(owned) => self.checked(agent, owned),
             FromAgent::CommandResult(result) => self.command_ended(agent, result),
         }
     }
@@ -289,162 +193,6 @@ impl Machine {
         for report in heartbeat.changed {
             self.reported(number, report);
         }
-    }
-
-    /// The owner tells the state of a task.
-    fn reported(&mut self, number: AgentNumber, mut report: TaskReport) {
-        let key = report.owned.task;
-        if !self.is_current(number, report.owned) {
-            return; // an ownership of the past
-        }
-        if let Some(trace) = &mut report.trace {
-            let end = (0..=TRACE_BYTES.min(trace.len()))
-                .rev()
-                .find(|at| trace.is_char_boundary(*at));
-            trace.truncate(end.unwrap_or(0));
-        }
-        let paused = self
-            .connectors
-            .get(&key.connector)
-            .is_some_and(super::Connector::is_paused);
-        let Some(task) = self.task_mut(key) else { return };
-        let begun = matches!(report.state, RunState::Starting | RunState::Running | RunState::Paused);
-        let fenced = begun && task.fences != super::tasks::Fences::default();
-        let mut fences = super::tasks::Fences::default();
-        if fenced {
-            fences = std::mem::take(&mut task.fences); // it was fenced before it was started
-        }
-        if matches!(report.state, RunState::Running | RunState::Paused | RunState::Failed) {
-            task.restarting = false;
-        }
-        let other_pause = task.stage() == Stage::Assigned
-            && ((report.state == RunState::Running && paused) || (report.state == RunState::Paused && !paused));
-        task.report = Some(Report {
-            state: report.state,
-            trace: report.trace,
-            restarts: report.restarts,
-        });
-        if fenced {
-            self.fences_are_done(fences);
-        }
-        if other_pause {
-            self.tell(number, key); // it missed the change, or a new leader does not know whether it did
-        }
-        let event = match report.state {
-            RunState::Running | RunState::Paused => Some(scheduler::Event::Running {
-                task: key,
-                agent: number,
-            }),
-            RunState::Failed => Some(scheduler::Event::Failed(key)),
-            RunState::Fencing | RunState::Starting | RunState::Restarting | RunState::Stopping => None,
-        };
-        let cost = report
-            .cost
-            .map(|cost| scheduler::Event::CostMeasured { task: key, cost });
-        for event in event.into_iter().chain(cost) {
-            let decisions = self.scheduler.on(self.now, event);
-            self.decided(decisions);
-        }
-        self.seen(key);
-        self.work.seen_connectors.insert(key.connector);
-    }
-
-    /// Whether an agent's present session owns a task under this generation and was told so.
-    pub(super) fn is_current(&self, number: AgentNumber, owned: Owned) -> bool {
-        let (Some(agent), Some(task)) = (self.agents.get(&number), self.task(owned.task)) else {
-            return false;
-        };
-        let owner = task.owner.filter(|owner| owner.agent == number);
-        owner.is_some_and(|owner| agent.record.session == Some(owner.session))
-            && task.generation == Some(owned.generation)
-            && task.told == Some(owned.generation)
-    }
-
-    fn acknowledged(&mut self, number: AgentNumber, ack: AssignmentAck) {
-        let Some(agent) = self.agents.get_mut(&number) else {
-            return;
-        };
-        if agent.unanswered != Some(ack.nonce) {
-            return;
-        }
-        agent.unanswered = None;
-        self.work.deltas.insert(number);
-        for refused in ack.refused {
-            self.refused(number, refused);
-        }
-    }
-
-    /// An agent does not take an assignment. What ran there under an older generation may still run.
-    fn refused(&mut self, number: AgentNumber, refused: RefusedTask) {
-        let key = refused.owned.task;
-        if !self.is_current(number, refused.owned) {
-            return;
-        }
-        let rests_until = self.now.plus(REST_MS);
-        let Some(task) = self.task_mut(key) else { return };
-        if task.stage() == Stage::Assigned {
-            if task.older {
-                task.enter(Stage::Revoking);
-                task.revoked = (RevokedWhy::Moved, false);
-                self.tell(number, key);
-            } else {
-                task.stopped();
-            }
-        }
-        if let Some(task) = self.task_mut(key) {
-            task.rests_until = rests_until;
-        }
-        let id = self.agents.get(&number).map(|agent| agent.id.clone());
-        if let (Some(id), Some(connector)) = (id, self.connectors.get_mut(&key.connector)) {
-            connector
-                .refusals
-                .insert(key.number, format!("agent {id} refused it: {}", refused.message));
-        }
-        let refusal = match refused.why {
-            RefusedWhy::NoPlugin => Some(Refusal::Needs),
-            RefusedWhy::OverCapacity | RefusedWhy::Connector => Some(Refusal::Connector),
-            RefusedWhy::Suspect => None, // it is asked again, or falls silent
-        };
-        if let Some(refusal) = refusal {
-            let event = scheduler::Event::Refused {
-                task: key,
-                agent: number,
-                refusal,
-            };
-            let decisions = self.scheduler.on(self.now, event);
-            self.decided(decisions);
-        }
-        self.touch(key);
-    }
-
-    /// A task is dead at its owner, under this generation.
-    fn task_stopped(&mut self, number: AgentNumber, stopped: StoppedTask) {
-        let key = stopped.owned.task;
-        let rests_until = self.now.plus(REST_MS);
-        let session = self.agents.get(&number).and_then(|agent| agent.record.session);
-        let Some(task) = self.task_mut(key) else { return };
-        let owned = task
-            .owner
-            .is_some_and(|owner| owner.agent == number && Some(owner.session) == session);
-        match task.stage() {
-            Stage::Assigned | Stage::Revoking if owned => {}
-            Stage::Assigned | Stage::Revoking | Stage::Unowned | Stage::Stopped | Stage::Orphaned => return,
-        }
-        if Some(stopped.owned.generation) != task.told {
-            // An older run of it is dead: the present one begins, or was never begun and is said to be dead as well.
-            task.older &= Some(stopped.owned.generation) > task.told;
-            return;
-        }
-        let asked = task.stage() == Stage::Revoking;
-        let renewed = task.generation != task.told;
-        task.stopped();
-        if !asked && !renewed {
-            task.rests_until = rests_until;
-        }
-        if let Some(agent) = self.agents.get_mut(&number) {
-            agent.outbox.remove(&key);
-        }
-        self.touch(key);
     }
 
     fn leaves(&mut self, number: AgentNumber, intent: LeaveIntent) {
@@ -487,22 +235,6 @@ impl Machine {
         self.work.seen_agents.insert(number);
     }
 
-    fn checked(&mut self, number: AgentNumber, asked: &[Owned]) {
-        let connection = self.agents.get(&number).and_then(|agent| agent.connection);
-        let Some(connection) = connection.filter(|_| self.is_valid()) else {
-            return;
-        };
-        let verdicts = asked.iter().map(|owned| Verdict {
-            owned: *owned,
-            keep: self.is_current(number, *owned)
-                && self
-                    .task(owned.task)
-                    .is_some_and(|task| task.stage() == Stage::Assigned),
-        });
-        let verdicts = verdicts.collect();
-        self.send(connection, Order::Verdicts(verdicts));
-    }
-
     /// Something about a task has to be said to an agent.
     pub(super) fn tell(&mut self, number: AgentNumber, key: TaskKey) {
         if let Some(agent) = self.agents.get_mut(&number) {
@@ -525,6 +257,13 @@ impl Machine {
         }
         self.greet(number);
         self.part(number);
+        if let Some(agent) = self.agents.get_mut(&number)
+            && agent.lost
+            && agent.owned.is_empty()
+        {
+            agent.enter(LinkState::Gone);
+            self.work.seen_agents.insert(number);
+        }
         self.tidy(number);
         let Some(agent) = self.agents.get(&number) else { return };
         if agent.edits.is_empty() {
@@ -565,7 +304,8 @@ impl Machine {
         self.work.agents.insert(number);
     }
 
-    /// The writers of the present session that are in its record may be used: whoever declares it dead will know of them.
+    /// What was held back is said: the writers of the present session that are in its record may be used, because whoever declares it
+    /// dead will know of them; and what is current.
     fn confirm(&mut self, number: AgentNumber) {
         let valid = self.is_valid();
         let Some(agent) = self.agents.get_mut(&number) else {
@@ -576,8 +316,12 @@ impl Machine {
             self.muted.insert(number);
             return;
         }
+        let asked = std::mem::take(&mut agent.asked);
         for cluster in std::mem::take(&mut agent.confirming) {
             self.send(connection, Order::WriterConfirmed(cluster));
+        }
+        if !asked.is_empty() {
+            self.checked(number, asked.into_iter().collect());
         }
     }
 
@@ -599,6 +343,7 @@ impl Machine {
         };
         let before = std::mem::replace(&mut agent.record, record);
         let ended = agent.record.session != before.session && before.session.is_some();
+        let fenced = agent.record.dead_sessions != before.dead_sessions;
         if agent.record.session != before.session {
             agent.confirming.clear();
         }
@@ -620,6 +365,9 @@ impl Machine {
             self.session_ended(number);
         }
         self.sessions_changed(number);
+        if fenced {
+            self.touch_all_of(number); // what waits until its sessions are fenced
+        }
         self.work.agents.insert(number);
         self.work.seen_agents.insert(number);
     }
@@ -642,33 +390,6 @@ impl Machine {
                 Stage::Orphaned | Stage::Stopped | Stage::Unowned => continue,
             }
             self.touch(key);
-        }
-    }
-
-    /// Dead sessions that nobody has to know of any more: fenced everywhere, and nobody is to leave a group on their behalf.
-    fn tidy(&mut self, number: AgentNumber) {
-        let Some(agent) = self.agents.get(&number) else { return };
-        let mut forgotten = Vec::new();
-        for (session, clusters) in &agent.record.dead_sessions {
-            let dead = AgentSession {
-                agent: number,
-                session: *session,
-            };
-            let owns = |key: &TaskKey| {
-                let owner = self.task(*key).and_then(|task| task.owner);
-                owner.is_some_and(|owner| owner.session == *session)
-            };
-            let is_needed = !clusters.is_empty()
-                || (self.unproved > 0 && self.inherited.contains(&dead))
-                || self.fenced_first.contains_key(&dead)
-                || agent.owned.iter().any(owns);
-            let said = |edit: &Edit| matches!(edit, Edit::Forget(of) if of == session);
-            if !is_needed && !agent.edits.iter().any(said) {
-                forgotten.push(*session);
-            }
-        }
-        if let Some(agent) = self.agents.get_mut(&number) {
-            agent.edits.extend(forgotten.into_iter().map(Edit::Forget));
         }
     }
 }

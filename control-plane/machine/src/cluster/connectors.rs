@@ -133,6 +133,11 @@ impl Connector {
         self.spec.deleting || self.spec.target == TargetState::Stopped
     }
 
+    /// Whether another task set is to be stored.
+    pub(super) fn is_changing(&self) -> bool {
+        self.next.is_some()
+    }
+
     /// Whether its end is waited for by nobody any more.
     pub(super) fn is_stopped(&self) -> bool {
         self.is_ending() && self.set.is_none() && self.tasks.values().all(Task::is_free)
@@ -218,14 +223,10 @@ impl Machine {
         }
         let spec = connector.spec.clone();
         let reconfigured = connector.assigned.config_version != version_before;
-        if connector
-            .next
-            .as_ref()
-            .is_some_and(|next| next.config_version != spec.config_version)
-        {
-            connector.next = None;
-        }
+        let is_old = |next: &mut NextSet| next.config_version != spec.config_version;
+        let dropped = connector.next.take_if(is_old);
         let ended = connector.is_ending() != (before.deleting || before.target == TargetState::Stopped);
+        self.touch_blocked(uid, dropped);
         if reconfigured || ended {
             self.publish(uid);
         }
@@ -387,28 +388,28 @@ impl Machine {
                 cost,
             })
             .collect();
-        let stored = connector.set.as_ref();
-        let is_stored = stored.is_some_and(|set| set.config_version == configs.config_version && set.tasks == tasks);
-        let blocked_before = connector.next.take().map(|next| next.blocked).unwrap_or_default();
-        if !is_stored {
-            let blocked = connector.changes(&tasks);
-            connector.next = Some(NextSet {
-                instance: configs.instance,
-                config_version: configs.config_version,
-                tasks,
-                blocked,
-            });
-        }
-        let blocked = connector.next.iter().flat_map(|next| &next.blocked).copied();
-        let touched: Vec<u32> = blocked.chain(blocked_before).collect();
-        for number in touched {
-            self.touch(TaskKey { connector: uid, number });
-        }
-        if is_stored {
-            self.say_stored(configs.instance);
-        }
+        let next = NextSet {
+            instance: configs.instance,
+            config_version: configs.config_version,
+            blocked: connector.changes(&tasks),
+            tasks,
+        };
+        let before = connector.next.replace(next);
+        self.touch_blocked(uid, before);
         self.work.connectors.insert(uid);
         self.work.seen_connectors.insert(uid);
+    }
+
+    /// The tasks that the next set changes or takes away have to be looked at, and those that a former one would have.
+    fn touch_blocked(&mut self, uid: ConnectorUid, former: Option<NextSet>) {
+        let Some(connector) = self.connectors.get(&uid) else {
+            return;
+        };
+        let sets = connector.next.iter().chain(&former);
+        let numbers: Vec<u32> = sets.flat_map(|next| &next.blocked).copied().collect();
+        for number in numbers {
+            self.touch(TaskKey { connector: uid, number });
+        }
     }
 
     fn say_stored(&mut self, instance: Owned) {
@@ -432,38 +433,32 @@ impl Machine {
                 Task::new(inherited)
             });
         }
-        let numbers: Vec<u32> = connector.tasks.keys().copied().collect();
+        // Another may be wanted by now, and it was compared with the former one.
+        if let Some(mut next) = connector.next.take() {
+            next.blocked = connector.changes(&next.tasks);
+            connector.next = Some(next);
+        }
         self.publish(uid);
+        self.touch_numbers(uid);
+        self.work.connectors.insert(uid);
+    }
+
+    fn touch_numbers(&mut self, uid: ConnectorUid) {
+        let numbers: Vec<u32> = connector_tasks(self, uid).collect();
         for number in numbers {
             self.touch(TaskKey { connector: uid, number });
         }
-        self.work.connectors.insert(uid);
     }
 
-    /// The write of the next task set was applied.
-    pub(super) fn set_stored(&mut self, uid: ConnectorUid) {
-        self.refused_by_store_no_more(uid);
-        let Some(connector) = self.connectors.get_mut(&uid) else {
-            return;
-        };
-        let version = connector.set.as_ref().map(|set| set.config_version);
-        let stored = connector.set.as_ref().map(|set| set.tasks.as_slice());
-        let is_next = |next: &mut NextSet| version == Some(next.config_version) && stored == Some(&next.tasks);
-        // Another may have been wanted meanwhile.
-        if let Some(next) = connector.next.take_if(is_next) {
-            for number in next.blocked {
-                self.touch(TaskKey { connector: uid, number });
-            }
-            self.say_stored(next.instance);
-        }
-        self.work.connectors.insert(uid);
-    }
-
-    fn refused_by_store_no_more(&mut self, uid: ConnectorUid) {
-        if let Some(connector) = self.connectors.get_mut(&uid) {
+    /// The write of a task set came to its end.
+    pub(super) fn set_written(&mut self, uid: ConnectorUid, applied: bool) {
+        if let Some(connector) = self.connectors.get_mut(&uid)
+            && applied
+        {
             connector.refused_by_store = None;
-            self.work.seen_connectors.insert(uid);
         }
+        self.touch_numbers(uid); // none was given out meanwhile
+        self.work.connectors.insert(uid);
     }
 
     /// The next step of a connector as a whole: tasks that are too many go, its next set is stored, its end is written.
@@ -503,20 +498,36 @@ impl Machine {
         }
     }
 
+    /// Whether a task set is being written: until it is known which one is stored, nobody gets a task.
+    pub(super) fn is_set_in_flight(&self, uid: ConnectorUid) -> bool {
+        let connector = self.connectors.get(&uid);
+        connector.is_some_and(|connector| self.writes.free_at(&Name::Tasks(connector.name.clone())).is_none())
+    }
+
     /// Stores the next task set, if the configuration that it was made from is still the one.
     fn write_set(&mut self, uid: ConnectorUid) {
-        let Some(connector) = self.connectors.get(&uid) else {
+        let Some(connector) = self.connectors.get_mut(&uid) else {
             return;
         };
-        let Some(next) = &connector.next else { return };
         let name = Name::Tasks(connector.name.clone());
         let Some(free_at) = self.writes.free_at(&name) else {
             return;
         };
+        let Connector { set, next, .. } = connector;
+        let is_stored = |next: &mut NextSet| {
+            let stored = set.as_ref();
+            stored.is_some_and(|set| set.config_version == next.config_version && set.tasks == next.tasks)
+        };
+        if let Some(stored) = next.take_if(is_stored) {
+            self.say_stored(stored.instance);
+            self.touch_blocked(uid, Some(stored));
+            return;
+        }
         if free_at > self.now {
             self.timers.insert((free_at, Timer::Connector(uid)));
             return;
         }
+        let Some(next) = &connector.next else { return };
         let set = TaskSet {
             uid,
             config_version: next.config_version,

@@ -1,15 +1,17 @@
 //! What agents are told to run: one unanswered delta for each, made from what holds when it is sent, so that changes that come
 //! meanwhile merge by task.
 
-use super::Machine;
 use super::tasks::Stage;
-use dray_model::message::{Assignment, AssignmentDelta, Order, Owned, Revocation};
+use super::{Machine, Timer};
+use dray_model::message::{Assignment, AssignmentDelta, Order, Owned, Recovery, Revocation};
 use dray_model::{AgentNumber, ConfigDiff, Cost, TaskKey};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Assignments in one delta: some 500 KB at most, and a start for each at the agent.
 const ASSIGNMENTS: usize = 500;
+/// A stream on which a delta is not answered within this time is closed: on the next one both say again what holds.
+const LATE_MS: u64 = 10_000;
 
 impl Machine {
     /// Says what there is to say to those who answered the last.
@@ -61,7 +63,17 @@ impl Machine {
         if let Some(agent) = self.agents.get_mut(&number) {
             agent.unanswered = Some(delta.nonce);
         }
+        let late_at = self.now.plus(LATE_MS);
+        self.timers.insert((late_at, Timer::Delta(number, delta.nonce)));
         self.send(connection, Order::Assignments(Box::new(delta)));
+    }
+
+    pub(super) fn delta_is_late(&mut self, number: AgentNumber, nonce: u64) {
+        let agent = self.agents.get(&number).filter(|agent| agent.unanswered == Some(nonce));
+        if let Some(connection) = agent.and_then(|agent| agent.connection) {
+            self.closed(connection);
+            self.close(connection);
+        }
     }
 
     /// The order to stop a task, if it is to stop and was not told so.
@@ -102,12 +114,16 @@ impl Machine {
             |task| (task.config.clone(), task.cost),
         );
         let paused = connector.is_paused();
+        let recovery = connector.assigned.recovery;
         let fence_first = self.fence_first(&task.fences);
         let generation = task.generation?;
         let task = self.task_mut(key)?;
         task.older |= task.told.is_some_and(|told| told < generation);
         task.told = Some(generation);
         task.digest = Some(digest);
+        // What may still run of an older generation counts too.
+        let strict = task.older && task.recovery == Some(Recovery::Strict);
+        task.recovery = Some(if strict { Recovery::Strict } else { recovery });
         Some(Assignment {
             owned: Owned { task: key, generation },
             config,

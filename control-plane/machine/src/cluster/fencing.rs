@@ -1,10 +1,11 @@
 //! Dead sessions and who still has to fence them: before a successor starts, and before a connector is said to be stopped.
 
-use super::agents::Edit;
+use super::edits::Edit;
 use super::tasks::{Fences, Stage};
 use super::{Machine, Timer};
 use dray_model::message::{Command, CommandResult, CommandWhat, DeadSession, Order};
 use dray_model::{AgentNumber, AgentSession, ConnectorUid, KafkaCluster, Millis, TaskKey};
+use std::collections::BTreeMap;
 
 use super::event::Effect;
 
@@ -14,6 +15,8 @@ const OURS: u64 = 1 << 63;
 const LATE_MS: u64 = 30_000;
 /// After a failure it is given to the next agent after this time.
 const AGAIN_MS: u64 = 1_000;
+/// A dead session that nobody asks about is remembered for so long after that, where it is not fenced: an hour.
+const IDLE_MS: u64 = 3_600_000;
 
 /// The fencing of a dead session for a connector that ends.
 #[derive(Debug, Default)]
@@ -68,6 +71,43 @@ impl Machine {
                     self.work.agents.insert(dead.agent);
                 }
             }
+        }
+    }
+
+    /// Dead sessions that nobody has to know of any more: no task asks for their fences, and they are fenced everywhere. Where nobody
+    /// that runs now has to do with a cluster, nobody fences it: such ones go after a while.
+    pub(super) fn tidy(&mut self, number: AgentNumber) {
+        let Some(agent) = self.agents.get(&number) else { return };
+        let mut idle = BTreeMap::new();
+        let mut forgotten = Vec::new();
+        for (session, clusters) in &agent.record.dead_sessions {
+            let dead = AgentSession {
+                agent: number,
+                session: *session,
+            };
+            let owns = |key: &TaskKey| {
+                let owner = self.task(*key).and_then(|task| task.owner);
+                owner.is_some_and(|owner| owner.session == *session)
+            };
+            let is_needed = (self.unproved > 0 && self.inherited.contains(&dead))
+                || self.fenced_first.contains_key(&dead)
+                || agent.owned.iter().any(owns);
+            if is_needed {
+                continue;
+            }
+            let since = agent.idle.get(session).copied().unwrap_or(self.now);
+            idle.insert(*session, since);
+            let said = |edit: &Edit| matches!(edit, Edit::Forget(of) if of == session);
+            let forgets = clusters.is_empty() || self.now.since(since) >= IDLE_MS;
+            if forgets && !agent.edits.iter().any(said) {
+                forgotten.push(Edit::Forget(*session));
+            } else if !forgets {
+                self.timers.insert((since.plus(IDLE_MS), Timer::Agent(number)));
+            }
+        }
+        if let Some(agent) = self.agents.get_mut(&number) {
+            agent.idle = idle;
+            agent.edits.extend(forgotten);
         }
     }
 

@@ -1,12 +1,11 @@
 //! The first message of a stream, and what is answered: the session begins, goes on, or is over.
 
-use super::agents::{Edit, Newcomer};
+use super::agents::Newcomer;
+use super::edits::Edit;
 use super::event::{ConnectionId, LinkState};
 use super::tasks::Stage;
 use super::{Machine, Stream};
-use dray_model::message::{
-    Fenced, FencedWhy, Held, Hello, NotLeader, Order, PROTOCOL, Recovery, RevokedWhy, Verdict, Welcome,
-};
+use dray_model::message::{Fenced, FencedWhy, Held, Hello, NotLeader, Order, PROTOCOL, RevokedWhy, Verdict, Welcome};
 use dray_model::{AgentId, AgentNumber, AgentPolicy, Generation, SessionId, TaskKey};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -245,8 +244,7 @@ impl Machine {
             return Some(1_000);
         }
         let is_strict = |key: &TaskKey| {
-            let connector = self.connectors.get(&key.connector);
-            connector.is_some_and(|connector| connector.settings.recovery == Recovery::Strict)
+            !self.is_fenceable(*key)
                 && self
                     .task(*key)
                     .and_then(|task| task.owner)
@@ -308,6 +306,9 @@ impl Machine {
         let legal = generation >= owner.generation && minted.is_none_or(|minted| generation < minted);
         let at_home = wants == super::connectors::Wish::Run && task.target == Some(owner.agent);
         let told = task.told.max(Some(generation));
+        if task.writing {
+            return None; // it said that it was dead, and another owner is being written
+        }
         if task.stage() == Stage::Stopped {
             // It said that it was dead, and holds it: one of the two is wrong, so nothing may follow before it stops.
             task.enter(Stage::Assigned);
@@ -357,6 +358,7 @@ impl Machine {
         agent.leaving = None;
         agent.problem = None;
         agent.unanswered = None;
+        agent.asked.clear();
         agent.granted = None;
         agent.heard = now;
         agent.acked = now;

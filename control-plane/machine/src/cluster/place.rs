@@ -46,9 +46,6 @@ impl Machine {
             return; // the outcome comes first
         }
         task.wanted = None;
-        if task.target.is_none() && wish == Wish::Run && task.unplaced.is_none() && task.owner.is_some() {
-            task.target = None; // the scheduler has not spoken yet
-        }
         match task.stage() {
             Stage::Unowned => match wish {
                 Wish::Run => self.claim(key),
@@ -134,7 +131,7 @@ impl Machine {
         if home {
             return; // it comes back, or is placed elsewhere
         }
-        let fenceable = connector.settings.recovery == Recovery::Fenced && !self.is_unfenceable(owner);
+        let fenceable = self.is_fenceable(key) && !self.is_unfenceable(owner);
         if !fenceable || reconfigured {
             let until = self.outwaited(owner);
             if self.now < until {
@@ -178,6 +175,9 @@ impl Machine {
         let Some(task) = self.task(key) else { return };
         let (stage, owner, rests_until) = (task.stage(), task.owner, task.rests_until);
         let Some(target) = task.target else { return };
+        if !key.is_instance() && self.is_set_in_flight(key.connector) {
+            return; // it may be of the past; its end brings us back
+        }
         let Some(session) = self.agents.get(&target).and_then(super::Agent::takes_tasks) else {
             return; // it is touched when the agent is back
         };
@@ -271,6 +271,7 @@ impl Machine {
         task.report = None;
         task.older = false;
         task.digest = None;
+        task.recovery = None;
         if let (true, Some(before)) = (was_orphaned, before) {
             let dead = AgentSession {
                 agent: before.agent,
@@ -305,13 +306,14 @@ impl Machine {
             agent.outbox.remove(&key);
             if agent.owned.is_empty() || !agent.record.dead_sessions.is_empty() {
                 self.work.agents.insert(agent.record.number);
-                self.work.seen_agents.insert(agent.record.number);
             }
+            self.work.seen_agents.insert(agent.record.number);
         }
         let event = match owner {
             Some(owner) => {
                 if let Some(agent) = self.agents.get_mut(&owner.agent) {
                     agent.owned.insert(key);
+                    self.work.seen_agents.insert(owner.agent);
                 }
                 self.settle_session(key, owner);
                 scheduler::Event::Owned {
@@ -376,6 +378,22 @@ impl Machine {
             Some(dead) => dead.outwaited,
             None => inherited.plus(self.timing.reassign_ms),
         }
+    }
+
+    /// Whether Kafka refuses what a task may still do at its owner: it is of that class, and was when it was assigned.
+    pub(super) fn is_fenceable(&self, key: TaskKey) -> bool {
+        let Some(connector) = self.connectors.get(&key.connector) else {
+            return false;
+        };
+        let assigned = match connector.tasks.get(&key.number).and_then(|task| task.recovery) {
+            Some(recovery) => recovery == Recovery::Fenced,
+            // By an earlier leader, under the configuration that its set was made from.
+            None => {
+                let version = connector.set.as_ref().map(|set| set.config_version);
+                version.is_none_or(|version| version == connector.assigned.config_version)
+            }
+        };
+        assigned && connector.settings.recovery == Recovery::Fenced
     }
 
     /// Whether the session that owns a task has no writer that could be fenced. Of one that was dead at the election only the latest is

@@ -1,6 +1,6 @@
 //! What the store says: what a new leader finds, every change, and what came of our writes.
 
-use super::agents::first_record;
+use super::edits::first_record;
 use super::event::{Change, Effect, Name, Outcome, Record, Revision, Snapshot, WriteId};
 use super::writes::Purpose;
 use super::{Machine, Timer};
@@ -196,7 +196,7 @@ impl Machine {
                 }
                 self.work.newcomers = true;
             }
-            Purpose::Tasks(uid) => self.set_stored(uid),
+            Purpose::Tasks(uid) => self.set_written(uid, true),
             Purpose::Owners(shards, tasks) => self.owners_written(shards, tasks, true),
             Purpose::Remove(uid) => _ = self.work.connectors.insert(uid),
         }
@@ -222,6 +222,7 @@ impl Machine {
                 self.timers.insert((until, Timer::Newcomers));
             }
             Purpose::Tasks(uid) | Purpose::Remove(uid) => {
+                self.set_written(uid, false);
                 self.refused_by_store(uid, problem);
                 self.timers.insert((until, Timer::Connector(uid)));
             }

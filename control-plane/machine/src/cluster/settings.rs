@@ -56,6 +56,14 @@ impl Settings {
     }
 }
 
+/// Whether the control plane can use a configuration: what is wrong with our own keys of it, if anything is.
+///
+/// # Errors
+/// Says which key is wrong and what is allowed.
+pub fn check(config: &ConfigMap) -> Result<(), String> {
+    Settings::read(config).map(drop)
+}
+
 /// The value of a key, unless it is blank.
 fn given<'a>(config: &'a ConfigMap, key: &str) -> Option<&'a str> {
     config

@@ -82,7 +82,8 @@ impl Machine {
             });
         } else if let Some(problem) = &connector.problem {
             status.trace = Some(problem.clone());
-        } else if status.trace.is_none()
+        } else if connector.is_changing()
+            && status.trace.is_none()
             && let Some(waits) = self.waits_for_old(connector)
         {
             status.trace = Some(format!("its new task set waits: {waits}"));
@@ -172,10 +173,7 @@ impl Machine {
             Stage::Stopped if agent.leaving.is_some() => {
                 unassigned(format!("its agent {id} stops, and its tasks are held for it"))
             }
-            Stage::Stopped => unassigned(format!(
-                "agent {id} stopped it; {}",
-                self.unowned(connector, number, task)
-            )),
+            Stage::Stopped => unassigned(self.unowned(connector, number, task)),
             Stage::Orphaned => unassigned(format!(
                 "its agent {id} was declared dead; {}",
                 self.unowned(connector, number, task)
@@ -246,7 +244,10 @@ impl Machine {
             unfenced: dead
                 .map(|(session, clusters)| (*session, clusters.iter().cloned().collect()))
                 .collect(),
-            problem: agent.problem.clone(),
+            problem: agent.problem.clone().or_else(|| {
+                let why = "it has no session writer on a Kafka cluster that its tasks use: they recover as strict";
+                record.unfenceable.then(|| why.into())
+            }),
         };
         if agent.shown.as_ref() != Some(&shown) {
             agent.shown = Some(shown.clone());

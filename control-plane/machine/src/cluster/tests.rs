@@ -1,5 +1,9 @@
-//! Scenarios: the main path, then one for each rule of the protocol.
+//! Scenarios: the main path, then one for each rule of the protocol and of fencing.
 
 mod check;
+mod fencing;
 mod main_path;
+mod random;
+mod sessions;
+mod tasks;
 mod world;

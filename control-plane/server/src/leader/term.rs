@@ -53,7 +53,6 @@ impl Running {
     /// The machine begins with a state that shows its election.
     pub(super) fn begin(candidate: &Candidate, term: Term, state: Arc<State>) -> Self {
         let states = candidate.cache.subscribe();
-        candidate.board.lead(term);
         let (machine, effects) = Machine::new(term, clock::now(), state.snapshot(), candidate.timing);
         let mut running = Self {
             term,
@@ -71,7 +70,16 @@ impl Running {
             broken: Vec::new(),
             resigned: None,
         };
-        running.perform(effects);
+        // All at once, so that nobody sees a half of it.
+        let (shown, others) = effects
+            .into_iter()
+            .partition::<Vec<_>, _>(|effect| matches!(effect, Effect::Show(_)));
+        let shown = shown.into_iter().filter_map(|effect| match effect {
+            Effect::Show(shown) => Some(shown),
+            Effect::Send { .. } | Effect::Close(_) | Effect::Write(_) | Effect::Answer(_) | Effect::Resign(_) => None,
+        });
+        running.board.replace(term, shown.collect());
+        running.perform(others);
         running
     }
 
@@ -181,7 +189,7 @@ impl Running {
                 Effect::Send { connection, message } => self.send(connection, message),
                 Effect::Close(connection) => drop(self.outbound.remove(&connection)),
                 Effect::Write(write) => self.writes.want(write, &self.told),
-                Effect::Show(shown) => self.board.show(shown),
+                Effect::Show(shown) => self.board.show(self.term, shown),
                 Effect::Answer(result) => {
                     tracing::info!(command = result.id, error = ?result.error, "a command was answered");
                 }

@@ -172,7 +172,7 @@ impl Agent {
                     stopped.push(verdict.owned);
                 }
                 said.extend(dead(&mut seen, stopped));
-                let reports = seen.running.values().map(|owned| report(*owned)).collect();
+                let reports = seen.running.values().map(|owned| report(*owned, false)).collect();
                 let heartbeat = Heartbeat {
                     seq: 0,
                     changed: reports,
@@ -199,7 +199,11 @@ impl Agent {
                 }
                 said.extend(dead(&mut seen, stopped));
                 said.push(FromAgent::TaskEvents(
-                    delta.assignments.iter().map(|new| report(new.owned)).collect(),
+                    delta
+                        .assignments
+                        .iter()
+                        .map(|new| report(new.owned, new.paused))
+                        .collect(),
                 ));
                 let config_version = |assignment: &Assignment| {
                     let uid = assignment.owned.task.connector;
@@ -247,10 +251,10 @@ fn dead(seen: &mut Seen, stopped: Vec<Owned>) -> Option<FromAgent> {
     (!stopped.is_empty()).then(|| FromAgent::TasksStopped(stopped.into_iter().map(dead).collect()))
 }
 
-fn report(owned: Owned) -> TaskReport {
+fn report(owned: Owned, paused: bool) -> TaskReport {
     TaskReport {
         owned,
-        state: RunState::Running,
+        state: if paused { RunState::Paused } else { RunState::Running },
         trace: None,
         restarts: 0,
         cost: None,

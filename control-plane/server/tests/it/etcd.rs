@@ -7,7 +7,7 @@ use dray_store_etcd::{EtcdConfig, EtcdStore};
 use std::sync::Arc;
 
 /// A client of the etcd that all tests share.
-async fn etcd() -> Arc<dyn MetadataStore> {
+pub(crate) async fn etcd() -> Arc<dyn MetadataStore> {
     let endpoints = std::env::var("DRAY_TEST_ETCD").expect("DRAY_TEST_ETCD names an etcd: run `make test`");
     Arc::new(EtcdStore::connect(EtcdConfig::new(endpoints.split(','))).await.unwrap())
 }

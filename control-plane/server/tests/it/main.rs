@@ -3,7 +3,11 @@
 
 #![allow(clippy::unwrap_used)] // tests
 
+mod admin;
 mod agent;
+mod binary;
 mod etcd;
 mod memory;
 mod rig;
+mod streams;
+mod thousand;

@@ -17,7 +17,7 @@ const DEADLINE: Duration = Duration::from_secs(30);
 pub(crate) fn config(cluster: &str, replica: &str) -> Config {
     Config {
         cluster: cluster.into(),
-        replica: replica.into(),
+        replica: Some(replica.into()),
         listen: vec!["127.0.0.1:0".parse().unwrap()],
         advertise: vec![],
         worker: None,

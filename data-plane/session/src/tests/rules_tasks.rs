@@ -75,6 +75,12 @@ fn a_later_generation_waits_for_the_earlier_to_die() {
         }),
         "say stopped 1/0@5; start 1/0@6"
     );
+    let again = Event::Dead {
+        owned: one,
+        clean: true,
+    };
+    assert_eq!(rig.on(again), "", "the later one lives");
+    assert_eq!(rig.revoke(two), "stop 1/0@6 in 5000; say ack");
 }
 
 #[test]
@@ -363,4 +369,38 @@ fn leaving_for_good() {
         "leave",
         "nothing is held"
     );
+}
+
+#[test]
+fn task_configurations_are_those_of_the_instance_that_runs() {
+    let mut rig = Rig::up();
+    let key = dray_model::TaskKey::instance(uid(1));
+    let (one, two) = (owned(key, 5), owned(key, 6));
+    let configs = |instance| {
+        Event::TaskConfigs(TaskConfigs {
+            instance,
+            config_version: 1,
+            tasks: Vec::new(),
+        })
+    };
+    assert_eq!(rig.on(configs(one)), "", "it does not run");
+    rig.assign(vec![assignment(one)]);
+    assert_eq!(rig.on(configs(one)), "say configs 1/instance@5");
+    rig.assign(vec![assignment(two)]);
+    rig.on(Event::Dead {
+        owned: one,
+        clean: true,
+    });
+    assert_eq!(rig.on(configs(one)), "", "it is dead");
+    assert_eq!(rig.on(configs(two)), "say configs 1/instance@6");
+    rig.hear(Order::TaskConfigsStored { instance: one });
+    rig.reconnect();
+    let again = rig.hear(Order::Welcome(welcome(1, &[(two, true)])));
+    assert_eq!(
+        again, "say configs 1/instance@6",
+        "an answer to the earlier one is none to this"
+    );
+    rig.hear(Order::TaskConfigsStored { instance: two });
+    rig.reconnect();
+    assert_eq!(rig.hear(Order::Welcome(welcome(1, &[(two, true)]))), "");
 }

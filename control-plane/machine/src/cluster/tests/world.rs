@@ -31,6 +31,10 @@ pub(crate) struct World {
     /// Changes are told late: after the outcome.
     pub(crate) outcome_first: bool,
     pub(crate) valid: bool,
+    /// Which configuration an instance was told.
+    pub(crate) versions: BTreeMap<Owned, u64>,
+    /// Who got a task under which generation.
+    given: BTreeMap<Owned, String>,
     term: u64,
     connections: u64,
     queue: VecDeque<Event>,
@@ -53,6 +57,10 @@ pub(crate) struct Agent {
     pub(crate) slow_start: bool,
     pub(crate) silent_acks: bool,
     pub(crate) closed: bool,
+    /// The only cluster that it can reach to fence somebody.
+    pub(crate) fences_only: Option<KafkaCluster>,
+    /// What it was told to stop and did not.
+    pub(crate) to_stop: Vec<Owned>,
     seq: u64,
 }
 
@@ -102,6 +110,8 @@ impl World {
             held: None,
             outcome_first: false,
             valid: true,
+            versions: BTreeMap::new(),
+            given: BTreeMap::new(),
             term: 2,
             connections: 0,
             queue: VecDeque::new(),
@@ -290,6 +300,13 @@ impl World {
         self.apply(write);
     }
 
+    /// What was held back is applied, and what follows at once.
+    pub(crate) fn flow(&mut self) {
+        for write in self.held.take().into_iter().flatten() {
+            self.apply(write);
+        }
+    }
+
     /// Somebody else writes a record.
     pub(crate) fn put(&mut self, name: Name, record: Record) {
         self.revision += 1;
@@ -382,6 +399,8 @@ impl World {
             slow_start: false,
             silent_acks: false,
             closed: false,
+            fences_only: None,
+            to_stop: Vec::new(),
             seq: 0,
         };
         self.agents.insert(id.into(), agent);
@@ -523,8 +542,13 @@ impl World {
                 .find(|connector| connector.uid == key.connector)
                 .unwrap();
             let (version, wanted) = (connector.config_version, connector.config.get("tasks").cloned());
+            let to = self.given.entry(assignment.owned).or_insert_with(|| id.into());
+            assert_eq!(to, id, "a generation is used for two agents");
+            self.versions.insert(assignment.owned, version);
             for dead in &assignment.fence_first {
-                for cluster in dead.clusters.clone() {
+                let only = self.agents[id].fences_only.clone();
+                let can = |cluster: &&KafkaCluster| only.as_ref().is_none_or(|only| only == *cluster);
+                for cluster in dead.clusters.iter().filter(can).cloned() {
                     let dead = dead.session;
                     self.say(id, FromAgent::SessionFenced { dead, cluster });
                 }
@@ -578,6 +602,7 @@ impl World {
     pub(crate) fn stop(&mut self, id: &str, tasks: Vec<Owned>) {
         let agent = self.agents.get_mut(id).unwrap();
         if agent.slow_stop {
+            agent.to_stop.extend(tasks);
             return;
         }
         for owned in &tasks {
@@ -631,14 +656,14 @@ impl World {
     pub(crate) fn record(&self, id: &str) -> AgentRecord {
         match &self.store[&Name::Agent(id.try_into().unwrap())].record {
             Record::Agent(record) => record.clone(),
-            other => panic!("{other:?} is no agent"),
+            Record::Meta(_) | Record::Spec(_) | Record::Tasks(_) | Record::Own(_) => panic!("{id} is no agent"),
         }
     }
 
     pub(crate) fn owner(&self, connector: &str, number: u32) -> Option<Owner> {
         match &self.store.get(&Name::Own(name(connector), Shard::of(number)))?.record {
             Record::Own(record) => record.owners.get(&number).copied(),
-            other => panic!("{other:?} has no owners"),
+            Record::Meta(_) | Record::Spec(_) | Record::Tasks(_) | Record::Agent(_) => panic!("no owners"),
         }
     }
 
@@ -663,14 +688,97 @@ impl World {
     }
 
     pub(crate) fn assignments(&self, id: &str, from: usize) -> Vec<&Assignment> {
-        let orders = self.told(id, from).into_iter();
-        orders
-            .filter_map(|order| match order {
-                Order::Assignments(delta) => Some(&delta.assignments),
-                _ => None,
-            })
-            .flatten()
-            .collect()
+        let deltas = self.deltas(id, from);
+        deltas.into_iter().flat_map(|delta| &delta.assignments).collect()
+    }
+
+    /// How many deltas were sent.
+    pub(crate) fn changes_said(&self) -> usize {
+        let deltas = self
+            .said
+            .iter()
+            .filter(|(_, order)| matches!(order, Order::Assignments(_)));
+        deltas.count()
+    }
+
+    pub(crate) fn deltas(&self, id: &str, from: usize) -> Vec<&AssignmentDelta> {
+        let mut deltas = Vec::new();
+        for order in self.told(id, from) {
+            if let Order::Assignments(delta) = order {
+                deltas.push(&**delta);
+            }
+        }
+        deltas
+    }
+
+    pub(crate) fn welcomes(&self, id: &str, from: usize) -> Vec<&Welcome> {
+        let mut welcomes = Vec::new();
+        for order in self.told(id, from) {
+            if let Order::Welcome(welcome) = order {
+                welcomes.push(welcome);
+            }
+        }
+        welcomes
+    }
+
+    pub(crate) fn commands(&self, id: &str, from: usize) -> Vec<&Command> {
+        let mut commands = Vec::new();
+        for order in self.told(id, from) {
+            if let Order::Command(command) = order {
+                commands.push(command);
+            }
+        }
+        commands
+    }
+
+    /// Why an agent was sent away since `from`.
+    pub(crate) fn fenced(&self, id: &str, from: usize) -> Vec<FencedWhy> {
+        let mut reasons = Vec::new();
+        for order in self.told(id, from) {
+            if let Order::Fenced(fenced) = order {
+                reasons.push(fenced.why);
+            }
+        }
+        reasons
+    }
+
+    /// All that an agent runs, or the tasks alone.
+    pub(crate) fn owned(&self, id: &str, instances: bool) -> Vec<Owned> {
+        let running = self.agents[id].running.iter();
+        let wanted = running.filter(|(task, _)| instances || !task.is_instance());
+        let owned = wanted.map(|(task, generation)| Owned {
+            task: *task,
+            generation: *generation,
+        });
+        owned.collect()
+    }
+
+    /// The operator decides about an agent.
+    pub(crate) fn policy(&mut self, id: &str, policy: dray_model::AgentPolicy) {
+        let mut record = self.record(id);
+        record.policy = policy;
+        self.put(Name::Agent(id.try_into().unwrap()), Record::Agent(record));
+    }
+
+    /// An agent opens its session's writer on a cluster.
+    pub(crate) fn open_writer(&mut self, id: &str, on: &str, refused: Option<&str>) {
+        let opened = WriterOpened {
+            cluster: cluster(on),
+            refused: refused.map(Into::into),
+        };
+        self.say(id, FromAgent::WriterOpened(opened));
+    }
+
+    pub(crate) fn agent(&mut self, id: &str) -> &mut Agent {
+        self.agents.get_mut(id).unwrap()
+    }
+
+    /// Which agent runs a task.
+    pub(crate) fn runner(&self, connector: &str, number: i64) -> String {
+        match self.running(connector).remove(&number).unwrap_or_default().as_slice() {
+            [only] => only.clone(),
+            several => panic!("{connector} {number} runs on {several:?}"),
+        }
     }
 }
 
@@ -680,6 +788,7 @@ impl Agent {
         self.running.clear();
         self.paused.clear();
         self.assigned.clear();
+        self.to_stop.clear();
         self.session = None;
     }
 

@@ -1,0 +1,152 @@
+//! An etcd and a broker of a test's own, which it may kill; and those that all tests share, which nobody touches.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// The broker that all tests share.
+pub(crate) fn shared_broker() -> String {
+    std::env::var("DRAY_TEST_BOOTSTRAP").expect("DRAY_TEST_BOOTSTRAP names a real broker: run `make test`")
+}
+
+/// The etcd that all tests share.
+pub(crate) fn shared_etcd() -> String {
+    std::env::var("DRAY_TEST_ETCD").expect("DRAY_TEST_ETCD names a real etcd: run `make test`")
+}
+
+fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../rig").join(name)
+}
+
+fn run(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success(),
+        "{command:?}: {text}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    text
+}
+
+/// Ports on which nothing listens, below those that the kernel gives to outgoing connections.
+pub(crate) fn free_ports(count: usize) -> Vec<u16> {
+    let text = run(Command::new(script("kafka.sh")).arg("freeport").arg(count.to_string()));
+    text.split_whitespace().map(|port| port.parse().unwrap()).collect()
+}
+
+/// An etcd of one's own.
+pub(crate) struct Etcd {
+    folder: PathBuf,
+}
+
+impl Etcd {
+    pub(crate) fn start(folder: &Path, members: usize) -> Self {
+        let folder = folder.join("etcd");
+        run(Command::new(script("etcd.sh"))
+            .arg("start")
+            .arg(&folder)
+            .arg(members.to_string()));
+        Self { folder }
+    }
+
+    /// All members again, where they were.
+    pub(crate) fn start_again(&self, members: usize) {
+        run(Command::new(script("etcd.sh"))
+            .arg("start")
+            .arg(&self.folder)
+            .arg(members.to_string()));
+    }
+
+    pub(crate) fn endpoints(&self) -> String {
+        let text = fs::read_to_string(self.folder.join("endpoints")).unwrap();
+        text.lines().collect::<Vec<_>>().join(",")
+    }
+
+    pub(crate) fn kill_all(&self) {
+        run(Command::new(script("etcd.sh")).arg("kill9").arg(&self.folder));
+    }
+
+    pub(crate) fn kill(&self, member: usize) {
+        run(Command::new(script("etcd.sh"))
+            .arg("kill9")
+            .arg(&self.folder)
+            .arg(member.to_string()));
+    }
+
+    /// Starts a killed member again; does not wait for it.
+    pub(crate) fn up(&self, member: usize) {
+        run(Command::new(script("etcd.sh"))
+            .arg("up")
+            .arg(&self.folder)
+            .arg(member.to_string()));
+    }
+
+    /// The number of the member that leads.
+    pub(crate) fn leader(&self) -> Option<usize> {
+        let endpoints = self.endpoints();
+        endpoints.split(',').enumerate().find_map(|(place, endpoint)| {
+            let status = status(endpoint.trim_start_matches("http://")).ok()?;
+            (status["leader"] == status["header"]["member_id"]).then_some(place + 1)
+        })
+    }
+}
+
+/// What a member of etcd says of itself, by its HTTP gateway.
+fn status(address: &str) -> std::io::Result<serde_json::Value> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+    let ask = "POST /v3/maintenance/status HTTP/1.0\r\nContent-Length: 2\r\n\r\n{}";
+    stream.write_all(ask.as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let (_, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
+    Ok(serde_json::from_str(body)?)
+}
+
+impl Drop for Etcd {
+    fn drop(&mut self) {
+        drop(Command::new(script("etcd.sh")).arg("kill9").arg(&self.folder).output());
+    }
+}
+
+/// A broker of one's own.
+pub(crate) struct Broker {
+    folder: PathBuf,
+    port: u16,
+}
+
+impl Broker {
+    pub(crate) fn start(folder: &Path) -> Self {
+        let broker = Self {
+            folder: folder.join("kafka"),
+            port: free_ports(1)[0],
+        };
+        broker.start_again();
+        broker
+    }
+
+    pub(crate) fn start_again(&self) {
+        run(Command::new(script("kafka.sh"))
+            .arg("start")
+            .arg(&self.folder)
+            .arg(self.port.to_string()));
+    }
+
+    pub(crate) fn kill(&self) {
+        run(Command::new(script("kafka.sh")).arg("kill9").arg(&self.folder));
+    }
+
+    pub(crate) fn bootstrap(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        drop(Command::new(script("kafka.sh")).arg("kill9").arg(&self.folder).output());
+    }
+}

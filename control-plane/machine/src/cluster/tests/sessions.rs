@@ -504,3 +504,18 @@ fn a_drained_agent_is_shown_as_such() {
     assert!(world.shown_agents["a"].drained);
     assert_runs(&world, "one", 3);
 }
+
+#[test]
+fn the_tasks_of_a_restarting_agent_are_held_for_it() {
+    let mut world = world();
+    let held: Vec<_> = world.agents["a"].running.keys().copied().collect();
+    world.policy("a", AgentPolicy::Restarting);
+    let from = world.said.len();
+    world.freeze("a");
+    world.pass(60_000);
+    assert!(world.assignments("b", from).is_empty());
+    world.restart("a", true);
+    world.pass(1_000);
+    assert_eq!(world.agents["a"].running.keys().copied().collect::<Vec<_>>(), held);
+    assert_runs(&world, "one", 3);
+}

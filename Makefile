@@ -28,20 +28,19 @@ lint: setup ## formatting, clippy, rustdoc, which crate may depend on which, the
 proto-accept: ## take the protos as they are for what later ones may not break; BREAKING=1 even if they break the last ones
 	@BREAKING="$(BREAKING)" deploy/lint/proto.sh accept
 
-# Compiled before the servers start, so that a compile error costs none.
+# Compiled before the servers start, so that a compile error costs none. That makes the binaries too: dray-control and dray-agent have
+# integration tests, and dray-e2e starts what lies beside it.
 test: export DRAY_TEST_ORACLE := $(CURDIR)/deploy/oracle/run.sh
 test: setup ## all tests, against a real Kafka broker and a real etcd started for them, and the real Connect as oracle
 	deploy/rig/kafka.sh fetch
 	deploy/oracle/build.sh
-	cargo build --workspace --bins --locked
 	cargo test --workspace --locked --no-run
 	python3 -m unittest discover -s deploy/bench
 	exec deploy/rig/with-etcd.sh deploy/rig/with-broker.sh cargo test --workspace --locked
 
 e2e: setup ## the tests of the binaries again, longer: 50 kills of one process instead of 10, 100 in a cluster instead of 5
 	deploy/rig/kafka.sh fetch
-	cargo build --workspace --bins --locked
-	cargo test -p dray -p dray-e2e --locked --no-run
+	cargo test -p dray -p dray-control -p dray-agent -p dray-e2e --locked --no-run
 	DRAY_TEST_KILLS=50 deploy/rig/with-broker.sh cargo test -p dray --locked -- --nocapture
 	DRAY_TEST_KILLS=100 DRAY_TEST_CONNECTORS=60 DRAY_TEST_AWAY=600 \
 	  deploy/rig/with-etcd.sh deploy/rig/with-broker.sh cargo test -p dray-e2e --locked -- --nocapture
@@ -65,22 +64,6 @@ ifeq ($(ONCE),1)
 else
 	cargo run --release --locked -p dray -- quickstart
 endif
-
-cluster: setup ## a whole cluster on loopback: CONTROLS=3 AGENTS=3; KAFKA=host:port ETCD=host:port use running servers; DIR= its folder
-	cargo build --release --locked -p dray-control -p dray-agent -p dray
-	@python3 deploy/cluster/cluster.py start
-
-cluster-stop: ## end the cluster, in order
-	@python3 deploy/cluster/cluster.py stop
-
-agent-add: ## one agent more
-	@python3 deploy/cluster/cluster.py agent-add
-
-agent-stop: ## ask an agent to hand its tasks over and end: NAME=agent-1, or the newest
-	@python3 deploy/cluster/cluster.py agent-stop
-
-agent-kill: ## kill -9 of an agent: NAME=agent-1, or the newest
-	@python3 deploy/cluster/cluster.py agent-kill
 
 clean: ## remove what was built; the fetched Kafka jars stay
 	cargo clean

@@ -64,7 +64,7 @@ impl Random {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_whatever_is_killed() {
-    let _turn = turn::alone();
+    let _turn = turn::alone().await;
     let kills = number("DRAY_TEST_KILLS", 5);
     let connectors = number("DRAY_TEST_CONNECTORS", 12);
     let folder = tempfile::tempdir().unwrap();

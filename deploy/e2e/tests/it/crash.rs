@@ -11,7 +11,7 @@ const PACE: Duration = Duration::from_millis(20);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_tasks_of_a_killed_agent_go_on_elsewhere() {
-    let _turn = turn::alone();
+    let _turn = turn::alone().await;
     let mut cluster = Cluster::start(&shared_etcd(), &shared_broker(), 1, 2).await;
     let traffic = cluster.under_load(8, 8, PACE).await;
     let (before, had) = (cluster.owners(), cluster.owned_by("agent-1"));
@@ -60,7 +60,7 @@ async fn the_tasks_of_a_killed_agent_go_on_elsewhere() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_that_was_frozen_while_its_tasks_moved_commits_nothing() {
-    let _turn = turn::alone();
+    let _turn = turn::alone().await;
     let mut cluster = Cluster::start(&shared_etcd(), &shared_broker(), 1, 2).await;
     let traffic = cluster.under_load(8, 8, PACE).await;
     let (session, had) = (cluster.audit.agents()["agent-1"].session, cluster.owned_by("agent-1"));

@@ -11,7 +11,7 @@ const PACE: Duration = Duration::from_millis(20);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tasks_do_not_notice_that_the_leader_dies() {
-    let _turn = turn::alone();
+    let _turn = turn::alone().await;
     let mut cluster = Cluster::start(&shared_etcd(), &shared_broker(), 3, 2).await;
     let traffic = cluster.under_load(6, 6, PACE).await;
     let before = cluster.owners();
@@ -69,7 +69,7 @@ fn away() -> Duration {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn data_flows_while_the_whole_control_plane_is_away() {
-    let _turn = turn::shared();
+    let _turn = turn::shared().await;
     let folder = tempfile::tempdir().unwrap();
     let etcd = Etcd::start(folder.path(), 1);
     let mut cluster = Cluster::start_in(folder, &etcd.endpoints(), &shared_broker(), 2, 2).await;

@@ -10,7 +10,7 @@ const PACE: Duration = Duration::from_millis(10);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_that_leaves_hands_its_tasks_over() {
-    let _turn = turn::alone();
+    let _turn = turn::alone().await;
     let mut cluster = Cluster::start(&shared_etcd(), &shared_broker(), 1, 2).await;
     let traffic = cluster.under_load(5, 5, PACE).await;
     let (before, had) = (cluster.owners(), cluster.owned_by("agent-1"));
@@ -60,7 +60,7 @@ async fn an_agent_that_leaves_hands_its_tasks_over() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_that_says_when_it_is_back_finds_its_tasks() {
-    let _turn = turn::alone();
+    let _turn = turn::alone().await;
     let mut cluster = Cluster::start(&shared_etcd(), &shared_broker(), 1, 1).await;
     cluster.add_agent("agent-2", "back-in: 60s\n");
     cluster.wait("both agents are connected", PATIENCE, |audit| {

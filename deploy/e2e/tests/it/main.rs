@@ -4,10 +4,6 @@
 //! Tests that measure times run alone, the others two at a time: see [`turn`].
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, wherever the call stands")]
-#![expect(
-    clippy::await_holding_lock,
-    reason = "each test has a runtime of its own, so whoever waits for its turn blocks no other"
-)]
 
 mod admin;
 mod audit;

@@ -24,7 +24,7 @@ fn said(process: &Process, word: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_run_says_why() {
-    let _turn = turn::shared();
+    let _turn = turn::shared().await;
     let cluster = Cluster::start(&shared_etcd(), &shared_broker(), 1, 1).await;
     let flows = cluster.create_flows(0, 1).await;
     cluster.wait_for_running(1, PATIENCE);

@@ -65,6 +65,23 @@ else
 	cargo run --release --locked -p dray -- quickstart
 endif
 
+cluster: setup ## a whole cluster on loopback: CONTROLS=3 AGENTS=3; KAFKA=host:port ETCD=host:port use running servers; DIR= its folder
+	deploy/rig/kafka.sh fetch
+	cargo build --release --locked -p dray-control -p dray-agent -p dray
+	@python3 deploy/cluster/cluster.py start
+
+cluster-stop: ## end the cluster, in order
+	@python3 deploy/cluster/cluster.py stop
+
+agent-add: ## one agent more
+	@python3 deploy/cluster/cluster.py agent-add
+
+agent-stop: ## ask an agent to hand its tasks over and end: NAME=agent-1, or the newest
+	@python3 deploy/cluster/cluster.py agent-stop
+
+agent-kill: ## kill -9 of an agent: NAME=agent-1, or the newest
+	@python3 deploy/cluster/cluster.py agent-kill
+
 clean: ## remove what was built; the fetched Kafka jars stay
 	cargo clean
 	rm -rf .rig/bench .rig/oracle .rig/oracle.* .rig/kafka/libs.* .rig/broker-failed.log

@@ -2,13 +2,13 @@
 SHELL := /usr/bin/env bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build lint proto-accept test e2e soak bench fuzz quickstart clean cluster cluster-stop agent-add agent-stop agent-kill
+.PHONY: help setup build lint proto-accept test e2e soak bench fuzz quickstart cluster cluster-stop agent-add agent-stop agent-kill clean
 
 # One after the other, also under `make -j`: cargo uses all cores by itself.
 .NOTPARALLEL:
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9 -]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: ## install what the machine lacks (apt-get; needs root or sudo; buf with npm), nothing when all is there
 	@deploy/setup.sh
@@ -58,21 +58,29 @@ fuzz: ## any bytes into one target for S=60 seconds: T=pattern; needs nightly Ru
 	if [ -z "$(T)" ]; then for target in $$targets; do basename "$$target" .rs; done; \
 	else cargo +nightly fuzz run --fuzz-dir "$${targets%/fuzz_targets/*}" "$(T)" -- -max_total_time=$(S) -timeout=10; fi
 
-export CONTROLS AGENTS KAFKA ETCD DIR NAME
-cluster: setup ## etcd, a broker, CONTROLS=3 and AGENTS=3 processes on loopback (KAFKA=, ETCD=: running ones); writes cluster.json into DIR
-	deploy/rig/kafka.sh fetch
-	cargo build --release --locked -p dray-control -p dray-agent -p dray
-	@python3 deploy/cluster/cluster.py start
-
-cluster-stop agent-add agent-stop agent-kill: ## end the cluster; add an agent; ask one to hand over (NAME=agent-2); kill -9 one
-	@python3 deploy/cluster/cluster.py $(patsubst cluster-%,%,$@)
-
 quickstart: setup ## file to topic to file on a broker in the process; ONCE=1 ends when the lines have arrived (dev profile)
 ifeq ($(ONCE),1)
 	cargo run --locked -p dray -- quickstart --once
 else
 	cargo run --release --locked -p dray -- quickstart
 endif
+
+cluster: setup ## a whole cluster on loopback: CONTROLS=3 AGENTS=3; KAFKA=host:port ETCD=host:port use running servers; DIR= its folder
+	deploy/rig/kafka.sh fetch
+	cargo build --release --locked -p dray-control -p dray-agent -p dray
+	@python3 deploy/cluster/cluster.py start
+
+cluster-stop: ## end the cluster, in order
+	@python3 deploy/cluster/cluster.py stop
+
+agent-add: ## one agent more
+	@python3 deploy/cluster/cluster.py agent-add
+
+agent-stop: ## ask an agent to hand its tasks over and end: NAME=agent-1, or the newest
+	@python3 deploy/cluster/cluster.py agent-stop
+
+agent-kill: ## kill -9 of an agent: NAME=agent-1, or the newest
+	@python3 deploy/cluster/cluster.py agent-kill
 
 clean: ## remove what was built; the fetched Kafka jars stay
 	cargo clean

@@ -28,8 +28,7 @@ lint: setup ## formatting, clippy, rustdoc, which crate may depend on which, the
 proto-accept: ## take the protos as they are for what later ones may not break; BREAKING=1 even if they break the last ones
 	@BREAKING="$(BREAKING)" deploy/lint/proto.sh accept
 
-# Compiled before the servers start, so that a compile error costs none. That makes the binaries too: dray-control and dray-agent have
-# integration tests, and dray-e2e starts what lies beside it.
+# Compiled before the servers start, so that a compile error costs none.
 test: export DRAY_TEST_ORACLE := $(CURDIR)/deploy/oracle/run.sh
 test: setup ## all tests, against a real Kafka broker and a real etcd started for them, and the real Connect as oracle
 	deploy/rig/kafka.sh fetch
@@ -40,10 +39,11 @@ test: setup ## all tests, against a real Kafka broker and a real etcd started fo
 
 e2e: setup ## the tests of the binaries again, longer: 50 kills of one process instead of 10, 100 in a cluster instead of 5
 	deploy/rig/kafka.sh fetch
-	cargo test -p dray -p dray-control -p dray-agent -p dray-e2e --locked --no-run
+	cargo test -p dray -p dray-control -p dray-agent --locked --no-run
+	cargo test -p dray-e2e --test it --locked --no-run
 	DRAY_TEST_KILLS=50 deploy/rig/with-broker.sh cargo test -p dray --locked -- --nocapture
 	DRAY_TEST_KILLS=100 DRAY_TEST_CONNECTORS=60 DRAY_TEST_AWAY=600 \
-	  deploy/rig/with-etcd.sh deploy/rig/with-broker.sh cargo test -p dray-e2e --locked -- --nocapture
+	  deploy/rig/with-etcd.sh deploy/rig/with-broker.sh cargo test -p dray-e2e --test it --locked -- --nocapture
 
 soak: export SEEDS FROM TRACE MUTATION
 soak: ## the simulation of the control plane: SEEDS=100000 runs from seed FROM=1000000; TRACE=1: the end of each trace, 2: all of it

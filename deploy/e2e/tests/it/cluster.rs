@@ -57,6 +57,8 @@ impl Cluster {
              offset.storage.replication.factor=1\n\
              config.storage.topic={id}-configs\n\
              status.storage.topic={id}-status\n\
+             status.storage.replication.factor=1\n\
+             status.storage.partitions=1\n\
              offset.flush.interval.ms=1000\n",
         );
         fs::write(folder.path().join("worker.properties"), worker).unwrap();

@@ -49,7 +49,7 @@ soak: export SEEDS FROM TRACE MUTATION
 soak: ## the simulation of the control plane: SEEDS=100000 runs from seed FROM=1000000; TRACE=1: the end of each trace, 2: all of it
 	cargo run --locked -p dray-simulation
 
-bench: setup ## one workload beside the real Kafka Connect, pinned, five to nine minutes: W=W1-200, or W=W1 for several; no W lists them
+bench: setup ## one workload beside the real Kafka Connect, pinned, five to nine minutes: W=W1-200, or W=W1 for several; W=cluster; no W lists them
 	@python3 deploy/bench/run.py "$(W)"
 
 fuzz: S ?= 60

@@ -15,13 +15,13 @@ def machine() -> dict[str, str]:
             "kernel": os.uname().release}
 
 
-def versions() -> dict[str, str]:
+def versions(dray: Path = DRAY) -> dict[str, str]:
     def said(*command: object) -> str:
         done = subprocess.run([str(part) for part in command], capture_output=True, text=True, cwd=ROOT)
         return (done.stdout or done.stderr).splitlines()[0].strip() if done.returncode == 0 else "unknown"
 
     changed = subprocess.run(["git", "status", "--porcelain", "--untracked-files=no", "--", ".", ":!deploy/bench/results"], capture_output=True, text=True, cwd=ROOT).stdout
     jars = [jar.name for jar in (RIG / "kafka/libs").glob("connect-runtime-*.jar")]
-    return {"Dray": f"{said(DRAY, '--version').removeprefix('dray ')} at {said('git', 'rev-parse', '--short', 'HEAD')}{' with changes' if changed else ''}",
+    return {"Dray": f"{said(dray, '--version').removeprefix(f'{dray.name} ')} at {said('git', 'rev-parse', '--short', 'HEAD')}{' with changes' if changed else ''}",
             "Kafka and Connect": jars[0].removeprefix("connect-runtime-").removesuffix(".jar") if jars else "unknown",
             "librdkafka": said(RAW, "version"), "Java": said("java", "-version"), "rustc": said("rustc", "--version").removeprefix("rustc ")}

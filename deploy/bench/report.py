@@ -7,7 +7,7 @@ from statistics import median
 from typing import Any
 
 from stats import noise, paired_ratio
-from workloads import WORKLOADS, Workload
+from workloads import WORKLOADS, Cluster, ColdStart, Flow, Latency
 
 RESULTS = Path(__file__).resolve().parent / "results"
 
@@ -15,7 +15,7 @@ Value = dict[str, Any]
 Result = dict[str, Any]
 
 
-def summary(w: Workload, rounds: list[dict[str, Value]], once: dict[str, Value], metric: str, against: str = "connect",
+def summary(w: Flow | Latency | ColdStart, rounds: list[dict[str, Value]], once: dict[str, Value], metric: str, against: str = "connect",
             more: list[str] = ["records_per_s", "peak_rss_mb"]) -> Result:
     """Medians of each arm, how many times better Dray is than `against`, the noise, and whether the first target is reached."""
     def values(arm: str, key: str) -> list[float]:
@@ -42,10 +42,40 @@ def write(folder: Path, result: Result) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{result['workload']}.json").write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
     results = [json.loads(path.read_text()) for w in WORKLOADS if (path := folder / f"{w}.json").exists()]
-    (folder / "README.md").write_text(table(results))
+    (folder / "README.md").write_text(table([result for result in results if "summary" in result], [result for result in results if "figures" in result]))
 
 
-def table(results: list[Result]) -> str:
+def figures(w: Cluster, rounds: list[Value]) -> list[Value]:
+    """Each figure's median and spread beside what is required of it. All rounds have to reach it, not their median."""
+    found = []
+    for figure in w.figures:
+        values = [value[figure.key] for value in rounds]
+        found.append(asdict(figure) | {"median": median(values), "low": min(values), "high": max(values), "n": len(values),
+                                       "reached": None if figure.required is None else max(values) <= figure.required})
+    return found
+
+
+def figure_rows(workload: str, found: list[Value]) -> list[str]:
+    def cell(value: float | None) -> str:
+        return "" if value is None else f"{value:g}" if value == 0 else short(value)
+
+    return [f"| {workload} | {f['what']} | {f['unit']} | **{cell(f['median'])}** ({cell(f['low'])}–{cell(f['high'])}, n {f['n']}) | {cell(f['required'])} | "
+            f"{cell(f['aim'])} | {f['connect']} | {'' if f['reached'] is None else 'yes' if f['reached'] else 'no'} |" for f in found]
+
+
+def cluster_part(results: list[Result]) -> list[str]:
+    if not results:
+        return []
+    return ["", "## The cluster", "",
+            "Real processes on both cores, nothing pinned: etcd (one node, loopback), broker, control planes, agents, and the clients that measure;",
+            "each round on a cluster of its own. Median (smallest–largest of n rounds); *reached*: by every round. Connect: 4.3.1 on the same machine,",
+            "measured once before (its own best settings where it says tuned), not again in these runs.", "",
+            "| workload | figure | unit | Dray | required | aim | Connect | reached |", "|---|---|---|---|---|---|---|---|",
+            *(row for result in results for row in figure_rows(result["workload"], result["figures"])), "",
+            *(f"* {result['workload']}: {result['what']}" for result in results)]
+
+
+def table(results: list[Result], clusters: list[Result]) -> str:
     lines = [
         "# Results",
         "",
@@ -56,11 +86,12 @@ def table(results: list[Result]) -> str:
         "| workload | unit | Dray | Connect tuned | Connect default | librdkafka raw | × | A/A | n | also | first target | reached |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|",
         *(row(result) for result in results),
+        *cluster_part(clusters),
         "",
         "## On what",
         "",
     ]
-    for key, ids in grouped(results, lambda r: "; ".join(f"{k} {v}" for k, v in {**r["machine"], **r["versions"]}.items())):
+    for key, ids in grouped(results + clusters, lambda r: "; ".join(f"{k} {v}" for k, v in {**r["machine"], **r["versions"]}.items())):
         lines.append(f"* {', '.join(ids)}: {key}")
     lines += ["", "## What each arm promises", ""]
     for key, ids in grouped(results, lambda r: "".join(f"\n  * {NAMES[arm]}: {text}" for arm, text in r["guarantees"].items())):

@@ -4,27 +4,31 @@
 import argparse
 import os
 import signal
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import report
 from cold import cold_start
+from fleets import measure
 from flow import flow
 from latency import latency
 from machine import machine, versions
-from servers import ARM_CORE, KAFKA_SH, RIG, ROOT, SERVER_CORE, TARGET, Failed, rig, say
-from workloads import WORKLOADS, Flow, Latency, Workload, chosen
+from servers import AGENT, ARM_CORE, KAFKA_SH, RIG, ROOT, SERVER_CORE, TARGET, Failed, rig, say
+from workloads import WORKLOADS, Cluster, ColdStart, Flow, Latency, Workload, chosen
 
-ROUNDS, WARM_UP = 5, 60.0
+ROUNDS, CLUSTER_ROUNDS, WARM_UP = 5, 3, 60.0
 STOPS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("workload", help="an id, or what several ids begin with: W1 is W1-200 and W1-2K")
-    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--rounds", type=int, help=f"{ROUNDS}, or {CLUSTER_ROUNDS} of a cluster")
     parser.add_argument("--trial", action="store_true", help="a fiftieth of the records, for the harness itself; says nothing, and is kept in .rig only")
     args = parser.parse_args()
     if not (workloads := chosen(args.workload)):
@@ -37,10 +41,13 @@ def main() -> int:
     for number in STOPS:
         signal.signal(number, interrupted)
     try:
-        build()
-        os.sched_setaffinity(0, {SERVER_CORE})  # and with it the broker and whatever looks on
+        build(workloads)
         for workload in workloads:
-            one(workload, args.rounds, args.trial)
+            if isinstance(workload, Cluster):
+                cluster(workload, args.rounds or CLUSTER_ROUNDS, args.trial)
+                continue
+            os.sched_setaffinity(0, {SERVER_CORE})  # and with it the broker and whatever looks on
+            one(workload, args.rounds or ROUNDS, args.trial)
     except Failed as failed:
         print(f"bench: {failed}", file=sys.stderr)
         return 1
@@ -59,10 +66,34 @@ def interrupted(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def build() -> None:
+def build(workloads: list[Workload]) -> None:
     raw = ["--manifest-path", ROOT / "deploy/bench/raw/Cargo.toml", "--target-dir", TARGET]
-    for command in [[KAFKA_SH, "fetch"], ["cargo", "build", "--release", "--locked", "-p", "dray"], ["cargo", "build", "--release", "--locked", *raw]]:
+    commands = [[KAFKA_SH, "fetch"], ["cargo", "build", "--release", "--locked", *raw]]
+    if any(not isinstance(workload, Cluster) for workload in workloads):
+        commands.append(["cargo", "build", "--release", "--locked", "-p", "dray"])
+    # Binaries that are elsewhere are taken as they are.
+    if any(isinstance(workload, Cluster) for workload in workloads) and "DRAY_BINARIES" not in os.environ:
+        commands.append(["cargo", "build", "--release", "--locked", "-p", "dray-control", "-p", "dray-agent", "-p", "dray-bench"])
+    for command in commands:
         subprocess.run(command, check=True, cwd=ROOT)
+
+
+def cluster(w: Cluster, rounds: int, trial: bool) -> None:
+    os.sched_setaffinity(0, {SERVER_CORE, ARM_CORE})
+    base, started = Path(os.environ.get("DRAY_BENCH_DIR", RIG / "bench")).resolve(), time.monotonic()
+    base.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="run.", dir=base))
+    try:
+        values = measure(folder, w.id, 1 if trial else rounds)
+    except BaseException:
+        say(f"the logs are kept in {folder}")
+        raise
+    shutil.rmtree(folder)
+    results = RIG / "bench/trial" if trial else report.RESULTS
+    report.write(results, {"workload": w.id, "what": w.what, "unit": w.unit, "measured": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+                           "machine": machine(), "versions": versions(AGENT), "rounds": values, "figures": report.figures(w, values)})
+    print("\n".join(report.figure_rows(w.id, report.figures(w, values))))
+    say(f"{w.id}: {time.monotonic() - started:.0f} s; {results / 'README.md'}")
 
 
 def one(w: Workload, rounds: int, trial: bool) -> None:
@@ -79,6 +110,7 @@ def one(w: Workload, rounds: int, trial: bool) -> None:
         elif isinstance(w, Latency):
             result = latency(servers, w, rounds, warm_up)
         else:
+            assert isinstance(w, ColdStart)
             result = cold_start(servers, w, rounds)
     report.write(folder, {"workload": w.id, "what": w.what, "unit": w.unit, "measured": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
                           "machine": machine(), "versions": versions(), **result})

@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 RIG = Path(os.environ.get("DRAY_RIG", ROOT / ".rig"))
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 DRAY, RAW, KAFKA_SH = TARGET / "release/dray", TARGET / "release/rawbench", ROOT / "deploy/rig/kafka.sh"
+AGENT = Path(os.environ.get("DRAY_BINARIES", TARGET / "release")) / "dray-agent"
 SERVER_CORE, ARM_CORE = 0, 1
 TICKS = os.sysconf("SC_CLK_TCK")
 LONGEST_RUN = 300.0

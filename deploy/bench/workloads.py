@@ -82,11 +82,90 @@ class ColdStart:
     unit: str = field(default="ms from exec to the first record", init=False)
 
 
+@dataclass(frozen=True)
+class Figure:
+    """One figure of a cluster: the smaller, the better."""
+    key: str
+    what: str
+    unit: str
+    required: float | None = None
+    aim: float | None = None
+    connect: str = ""  # the real Connect 4.3.1 on the same machine, measured once
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Real processes on both cores: control planes, agents, etcd, broker; see fleets.py."""
+    id: str
+    what: str
+    figures: list[Figure]
+    unit: str = field(default="", init=False)
+
+
+CLUSTER = [
+    Cluster("cluster-idle", "1,000 connectors with one idle source task each, one control plane, one agent; then one connector with 10,000 tasks", [
+        Figure("create_1000_s", "create 1,000 connectors over admin gRPC, 16 clients → all RUNNING", "s", 6, 2, "41"),
+        Figure("create_1000_one_client_s", "the same, one client", "s", 6, 2, "73"),
+        Figure("create_p50_ms", "one of these calls, 16 clients, p50", "ms", connect="617"),
+        Figure("tasks_10000_s", "10,000 idle tasks in one connector → all RUNNING", "s", 20, 10, "not tried"),
+        Figure("agent_1000_mb", "RSS of an agent for 1,000 idle connectors with a task each, over an empty one", "MB", 60, 30, "1,670"),
+        Figure("agent_10000_mb", "RSS of an agent per 1,000 of the 10,000 tasks", "MB", 60, 30),
+        Figure("agent_empty_mb", "RSS of an empty agent", "MB", 25, 12, "467"),
+        Figure("control_empty_mb", "RSS of an empty control plane", "MB", 30, 12),
+        Figure("control_1000_mb", "RSS of the control plane with 1,000 connectors", "MB"),
+        Figure("control_10000_mb", "RSS of the control plane with 10,000 tasks", "MB"),
+        Figure("more_threads", "threads of the agent that 1,000 source tasks add", "", 0, 0, "3,049 in all"),
+        Figure("agent_1000_cpu_percent", "an agent with 1,000 idle tasks", "% of a core", connect="5.5"),
+        Figure("control_1000_cpu_percent", "the control plane with 1,000 connectors", "% of a core"),
+        Figure("write_p50_ms", "configuration write, 1,000 connectors, p50", "ms", 10, 5, "930"),
+        Figure("write_p99_ms", "configuration write, 1,000 connectors, p99", "ms", 50, 20, "2,030"),
+        Figure("write_unrelated", "tasks and instances of other connectors that 300 writes restarted", "", 0, 0),
+        Figure("control_ready_ms", "control plane: exec → first answer over gRPC, 1,000 connectors", "ms", 200, 50, "9,000–17,000"),
+        Figure("control_restart_changes", "tasks and instances that a restart of the control plane restarted", "", 0, 0),
+        Figure("agent_1000_running_s", "agent after kill -9: exec → its 1,000 tasks and instances RUNNING again", "s", 3, 1, "28"),
+    ]),
+    Cluster("cluster-kill", "kill -9 of an agent with 300 tasks: 150 file → Kafka, 150 Kafka → file, 20 lines/s each; 3 control planes, 2 agents", [
+        Figure("gap_s", "longest gap in any task's own sequence at its destination", "s", 3, 1.5, "312; tuned 10.2 (100 tasks)"),
+        Figure("gap_median_s", "gap of the median task", "s"),
+        Figure("source_gap_s", "longest gap of a source", "s"),
+        Figure("sink_gap_s", "longest gap of a sink", "s"),
+        Figure("running_s", "kill → all tasks and instances RUNNING elsewhere", "s"),
+        Figure("undisturbed_ms", "longest gap while nothing happens", "ms"),
+    ]),
+    Cluster("cluster-move", "an agent joins, is drained, and leaves: 20 file → Kafka, 20 Kafka → file, 50 lines/s each; 3 control planes, 2 agents and one", [
+        Figure("drain_gap_ms", "drain: longest gap of a task that moved", "ms", 500, 100, "seconds"),
+        Figure("drain_gap_median_ms", "drain: gap of the median task that moved", "ms"),
+        Figure("join_gap_ms", "join: longest gap of a task that moved", "ms", 500, 100, "seconds"),
+        Figure("join_gap_median_ms", "join: gap of the median task that moved", "ms"),
+        Figure("leave_gap_ms", "leave (SIGTERM): longest gap of a task that moved", "ms", 500, 100, "seconds"),
+        Figure("leave_gap_median_ms", "leave: gap of the median task that moved", "ms"),
+        Figure("join_unrelated", "join: tasks and instances stopped that did not go there", "", 0, 0, "0"),
+        Figure("leave_unrelated", "leave: tasks and instances stopped that were not there", "", 0, 0, "0"),
+        Figure("drain_unrelated", "drain: tasks and instances stopped that were not there", "", 0, 0),
+        Figure("join_s", "exec → the last task has moved", "s", connect="38–42"),
+        Figure("undisturbed_ms", "longest gap while nothing happens", "ms"),
+    ]),
+    Cluster("cluster-leader", "kill -9 of the leader of 3 control planes, 2 agents, 40 flows at 50 lines/s", [
+        Figure("write_s", "kill → next configuration write accepted", "s", 8, 6),
+        Figure("carried_out_s", "kill → that write carried out: instance and task under their new configuration", "s"),
+        Figure("restarted", "other tasks and instances restarted", "", 0, 0),
+        Figure("gap_ms", "longest gap in any task's own sequence meanwhile", "ms"),
+        Figure("undisturbed_ms", "longest gap while nothing happens", "ms"),
+    ]),
+    Cluster("cluster-agents", "1,000 simulated agents in a process of their own, one control plane", [
+        Figure("rss_mb", "RSS of the control plane", "MB", 250, 150),
+        Figure("cores", "CPU of the control plane, heartbeats only", "cores", 0.5, 0.2),
+        Figure("connected_s", "all connected after", "s"),
+        Figure("slowest_ms", "slowest acknowledgement of a heartbeat", "ms"),
+    ]),
+]
+
+
 def millions(dray: float, connect: float, raw: float, default: float) -> dict[str, int]:
     return {arm: int(n * 1e6) for arm, n in [("dray", dray), ("connect", connect), ("raw", raw), ("default", default)]}
 
 
-Workload = Flow | Latency | ColdStart
+Workload = Flow | Latency | ColdStart | Cluster
 
 WORKLOADS: dict[str, Workload] = {w.id: w for w in [
     Flow("W1-200", "file → Kafka, lines of 200 B, 1 task, 1 partition, String", Target("raw + 0.15", over_raw=0.15),
@@ -110,6 +189,7 @@ WORKLOADS: dict[str, Workload] = {w.id: w for w in [
     Latency("W7", "latency at 1,000 lines/s, file append → topic → consumer", Target("p99 ≤ 10 ms", at_most=10),
             rate=1000, seconds=15, skip=3000),
     ColdStart("C5", "exec → first record at the destination; the empty process", Target("≤ 150 ms", at_most=150)),
+    *CLUSTER,
 ]}
 
 

@@ -17,6 +17,7 @@ may_name() {
       dray-process dray-session dray-wire 'dray-connector-*' ;;
     dray-simulation) echo dray-model dray-machine dray-session ;;
     dray-e2e) echo dray-model dray-process dray-wire ;;
+    dray-bench) echo dray-wire ;;
     dray-store) echo dray-model ;;
     dray-store-etcd) echo dray-store ;;
     dray-control) echo dray-model dray-process dray-wire dray-machine dray-store dray-store-etcd ;;

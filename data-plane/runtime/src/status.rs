@@ -131,11 +131,14 @@ impl StatusBoard {
     }
 
     fn change(&self, subject: Subject, change: impl FnOnce(&mut Statuses)) {
-        // In one step for who reads: taken before it can be seen, the change would be reported with the state before it, and never again.
         self.0.statuses.send_modify(|statuses| {
             change(statuses);
-            let changed = self.0.changed.lock();
-            changed.unwrap_or_else(PoisonError::into_inner).insert(subject);
+            // Under the same lock: whoever finds the note reads the new state, and whoever read the old one is woken.
+            self.0
+                .changed
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(subject);
         });
     }
 }

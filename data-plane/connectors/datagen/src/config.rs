@@ -40,7 +40,12 @@ pub(crate) struct Plan {
     pub(crate) shape: Shape,
     pub(crate) seed: u64,
     pub(crate) key: Key,
+    /// Which of the connector's tasks this is: each has records of its own.
+    pub(crate) task: u32,
 }
+
+/// Set by the connector, where it has several tasks.
+pub(crate) const TASK: &str = "task.id";
 
 /// The keys.
 pub(crate) fn definition() -> ConfigDef {
@@ -88,6 +93,13 @@ pub(crate) fn definition() -> ConfigDef {
                 .doc("What a key is: none, or the number of the record as text"),
         )
         .define(
+            ConfigKey::new("tasks", ConfigType::Int)
+                .default_value(1)
+                .validator(Range::at_least(ConfigValue::Int(1)))
+                .importance(Importance::Medium)
+                .doc("How many tasks generate records, each at the rate and up to the count; tasks.max is the limit"),
+        )
+        .define(
             ConfigKey::new("seed", ConfigType::Long)
                 .default_value(0_i64)
                 .importance(Importance::Low)
@@ -121,6 +133,12 @@ impl Plan {
                 Key::Sequence
             } else {
                 Key::None
+            },
+            task: match config.get(TASK) {
+                Some(task) => task
+                    .parse()
+                    .map_err(|_| Error::config(format!("{TASK} is set by the connector, and cannot be {task}")))?,
+                None => 0,
             },
         })
     }

@@ -1,6 +1,6 @@
 //! The datagen source: records out of nothing, at a rate, the same ones for the same seed.
 
-use crate::config::{Plan, definition};
+use crate::config::{Plan, TASK, definition};
 use crate::generator::{Generator, SEQUENCE, partition};
 use dray_connect::config::{ConfigDef, ConfigMap};
 use dray_connect::connector::{ExactlyOnceSupport, SourceConnector, SourceTask};
@@ -23,7 +23,7 @@ const MAX_DEBT: Duration = Duration::from_secs(1);
 const BATCH_RECORDS: u64 = 10_000;
 const BATCH_BYTES: u64 = 1 << 20;
 
-/// Always one task.
+/// One task, or as many as it is told, each with records of its own.
 #[derive(Debug)]
 pub struct DatagenSourceConnector {
     config_def: ConfigDef,
@@ -59,8 +59,17 @@ impl SourceConnector for DatagenSourceConnector {
         Ok(())
     }
 
-    fn task_configs(&self, _max_tasks: usize) -> Result<Vec<ConfigMap>> {
-        Ok(vec![self.config.clone()])
+    fn task_configs(&self, max_tasks: usize) -> Result<Vec<ConfigMap>> {
+        let wanted = definition().parse(&self.config)?.int("tasks")?;
+        let tasks = usize::try_from(wanted).unwrap_or(1).min(max_tasks);
+        let config = |task: usize| {
+            let mut config = self.config.clone();
+            if tasks > 1 {
+                config.insert(TASK.into(), task.to_string());
+            }
+            config
+        };
+        Ok((0..tasks).map(config).collect())
     }
 
     fn task(&self) -> Box<dyn SourceTask> {
@@ -116,7 +125,7 @@ impl DatagenSourceTask {
 impl SourceTask for DatagenSourceTask {
     async fn start(&mut self, context: SourceTaskContext, config: &ConfigMap) -> Result<()> {
         let plan = Plan::new(config)?;
-        let stored = context.offset_reader().offsets(&[partition(&plan.topic)]).await?;
+        let stored = context.offset_reader().offsets(&[partition(&plan)]).await?;
         let next = match stored.into_iter().next().flatten() {
             None => 0,
             Some(offset) => match offset.long(SEQUENCE).map(u64::try_from) {

@@ -8,7 +8,8 @@ use dray_connect::datum::{Datum, Utf8Span};
 use dray_connect::offset::{OffsetMap, Primitive, SourceOffset, SourcePartition};
 use dray_connect::schema::{Schema, SchemaBuilder, SchemaRef};
 use dray_connect::source_batch::{Body, Field, SchemaId, SourceBatch, SourceRecord};
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The field of the source offset: the number of the next record.
@@ -24,13 +25,43 @@ pub(crate) struct Generator {
     partition: SourcePartition,
     text_schema: SchemaRef,
     struct_schema: SchemaRef,
-    /// `POOL` bytes and as many as a value has; ASCII.
-    pool: Vec<u8>,
+    pool: Pool,
 }
 
-/// The source partition: one stream a topic.
-pub(crate) fn partition(topic: &str) -> SourcePartition {
-    Arc::new(OffsetMap::new().with("topic", Primitive::String(topic.into())))
+/// `POOL` bytes and as many as a value has; ASCII. The same for all tasks of a connector.
+type Pool = Arc<[u8]>;
+
+/// The source partition: one stream a topic and task.
+pub(crate) fn partition(plan: &Plan) -> SourcePartition {
+    let partition = OffsetMap::new().with("topic", Primitive::String(plan.topic.as_ref().into()));
+    Arc::new(match plan.task {
+        0 => partition,
+        task => partition.with("task", Primitive::Long(task.into())),
+    })
+}
+
+/// The pool of a seed, shared with whoever has it already: a process may run 10,000 tasks of one connector, and 64 KiB each would be 600 MB.
+fn pool(seed: u64, value_bytes: usize) -> Pool {
+    static POOLS: Mutex<BTreeMap<(u64, usize), Weak<[u8]>>> = Mutex::new(BTreeMap::new());
+    let mut pools = POOLS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(pool) = pools.get(&(seed, value_bytes)).and_then(Weak::upgrade) {
+        return pool;
+    }
+    let mut state = seed;
+    let letters = b"abcdefghijklmnopqrstuvwxyz ABCDEFGHIJKLMNOPQRSTUVWXYZ 0123456789";
+    let mut pool = Vec::with_capacity(POOL + value_bytes + 8);
+    while pool.len() < POOL + value_bytes {
+        state = state.wrapping_add(1);
+        pool.extend(
+            mix(state)
+                .to_le_bytes()
+                .map(|byte| letters[usize::from(byte) % letters.len()]),
+        );
+    }
+    let pool = Pool::from(pool);
+    pools.retain(|_, pool| pool.strong_count() > 0);
+    pools.insert((seed, value_bytes), Arc::downgrade(&pool));
+    pool
 }
 
 impl Generator {
@@ -43,24 +74,12 @@ impl Generator {
             .field("active", Schema::boolean())
             .field("text", Schema::string())
             .build()?;
-        let mut state = plan.seed;
-        let letters = b"abcdefghijklmnopqrstuvwxyz ABCDEFGHIJKLMNOPQRSTUVWXYZ 0123456789";
-        let mut pool = Vec::with_capacity(POOL + plan.value_bytes + 8);
-        while pool.len() < POOL + plan.value_bytes {
-            state = state.wrapping_add(1);
-            pool.extend(
-                mix(state)
-                    .to_le_bytes()
-                    .map(|byte| letters[usize::from(byte) % letters.len()]),
-            );
-        }
-        let partition = partition(&plan.topic);
         Ok(Self {
-            partition,
+            partition: partition(&plan),
+            pool: pool(plan.seed, plan.value_bytes),
             plan,
             text_schema: Schema::string(),
             struct_schema,
-            pool,
         })
     }
 
@@ -155,7 +174,7 @@ impl Generator {
     }
 
     fn random(&self, number: u64) -> u64 {
-        mix(mix(self.plan.seed) ^ number)
+        mix(mix(self.plan.seed.wrapping_add(self.plan.task.into())) ^ number)
     }
 }
 

@@ -3,6 +3,7 @@
 //! Data goes to stdout, one JSON object or one word a line; a failure ends with exit code 1 and a reason.
 
 mod consume;
+mod flows;
 mod input;
 mod latency;
 mod produce;
@@ -25,7 +26,8 @@ const USAGE: &str = "usage: rawbench COMMAND
   arrived BOOTSTRAP TOPIC RECORDS            says `first` and `last` when the topic has one and has RECORDS records
   committed BOOTSTRAP TOPIC GROUP            says `first` and `last` when the group has committed some and all of the topic
   append FILE RATE SECONDS                   appends stamped lines of 200 bytes, RATE a second
-  latency BOOTSTRAP TOPIC RECORDS SKIP       {records, p50_ms, ..} of records that `append` stamped, without the first SKIP";
+  latency BOOTSTRAP TOPIC RECORDS SKIP       {records, p50_ms, ..} of records that `append` stamped, without the first SKIP
+  flows BOOTSTRAP FOLDER SOURCES SINKS RATE  numbered lines through file sources and file sinks, and their gaps (src/flows.rs)";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -54,6 +56,15 @@ fn run(args: &[&str]) -> Result<()> {
         ["append", file, rate, seconds] => latency::append(file, rate.parse()?, seconds.parse()?)?,
         ["latency", servers, topic, records, skip] => {
             latency::measure(&client(servers, &[])?, topic, records.parse()?, skip.parse()?)?;
+        }
+        ["flows", servers, folder, sources, sinks, rate] => {
+            flows::run(
+                &client(servers, &[])?,
+                folder,
+                sources.parse()?,
+                sinks.parse()?,
+                rate.parse()?,
+            )?;
         }
         _ => return Err(USAGE.into()),
     }

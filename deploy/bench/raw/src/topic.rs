@@ -40,7 +40,7 @@ pub(crate) fn drop(config: &ClientConfig, name: &str) -> Result<()> {
 }
 
 /// rdkafka's admin calls are futures, answered by a thread of its own.
-fn block_on<T>(answer: impl Future<Output = T>) -> Result<T> {
+pub(crate) fn block_on<T>(answer: impl Future<Output = T>) -> Result<T> {
     Ok(tokio::runtime::Builder::new_current_thread().build()?.block_on(answer))
 }
 

@@ -129,3 +129,39 @@ async fn offsets_are_checked() {
             .is_err()
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn several_tasks_generate_records_of_their_own() {
+    let mut connector = DatagenSourceConnector::new();
+    let (requests, _receiver) = tokio::sync::mpsc::channel(1);
+    let entries = [("tasks", "3"), ("count", "5"), ("key", "sequence")];
+    connector
+        .start(ConnectorContext::new(requests, None), &config(&entries))
+        .await
+        .unwrap();
+    assert_eq!(connector.task_configs(2).unwrap().len(), 2, "tasks.max is the limit");
+    let configs = connector.task_configs(10).unwrap();
+    assert_eq!(configs.len(), 3);
+    let mut seen = Vec::new();
+    for config in &configs {
+        let mut task = DatagenSourceTask::new();
+        task.start(SourceTaskContext::new(Arc::new(Stored(None))), config)
+            .await
+            .unwrap();
+        let mut batch = SourceBatch::new();
+        task.poll(&mut batch).await.unwrap();
+        let record = &batch.records()[0];
+        let Body::Data { value, .. } = &record.body else {
+            panic!("not data")
+        };
+        let partition = batch.source_partitions()[0].to_json();
+        seen.push((partition, batch.view(value).1.to_value()));
+    }
+    assert_eq!(
+        seen[0].0, r#"{"topic":"t"}"#,
+        "the first one is where one task alone would be"
+    );
+    assert_eq!(seen[2].0, r#"{"topic":"t","task":2}"#);
+    assert_ne!(seen[0].1, seen[1].1);
+    assert_ne!(seen[1].1, seen[2].1);
+}

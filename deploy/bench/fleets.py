@@ -1,0 +1,252 @@
+"""The workloads of the cluster: figures of real processes on two cores, each round on a cluster of its own."""
+
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from fleet import CLIENT, SOURCE, Fleet, Talker, config, fleet
+from servers import Failed, cpu_seconds, say
+
+Values = dict[str, float]
+
+# What was just done is over after this; then what is idle is watched for as long.
+SETTLE = 3.0
+NO_BROKER = "127.0.0.1:9"
+
+
+def idle(folder: Path) -> Values:
+    """1,000 connectors with one task each, that have nothing to do; then one connector with 10,000."""
+    with fleet(folder, 1, 1) as it:
+        eye, seen = it.eye, {}
+        empty_file = folder / "empty.txt"
+        empty_file.write_text("")
+        source = config(connector_class=SOURCE, file=str(empty_file), topic="idle")
+        time.sleep(SETTLE)
+        seen["agent_empty_mb"], seen["control_empty_mb"] = it.rss_mb("agent-1"), it.rss_mb("control-1")
+        threads = it.threads("agent-1")
+
+        started = time.monotonic()
+        seen["create_p50_ms"] = eye.ask(f"create 1000 16 c {source}")["p50_ms"]
+        eye.ask("running 2000")
+        seen["create_1000_s"] = time.monotonic() - started
+        time.sleep(SETTLE)
+        seen["agent_1000_mb"] = it.rss_mb("agent-1") - seen["agent_empty_mb"]
+        seen["control_1000_mb"] = it.rss_mb("control-1")
+        seen["more_threads"] = it.threads("agent-1") - threads
+        cpu = [cpu_seconds(it.pid(name)) for name in ["agent-1", "control-1"]]
+        time.sleep(SETTLE)
+        seen["agent_1000_cpu_percent"], seen["control_1000_cpu_percent"] = (
+            (cpu_seconds(it.pid(name)) - before) / SETTLE * 100 for name, before in zip(["agent-1", "control-1"], cpu))
+
+        # Another value of a key of 300 connectors, one after the other: their own tasks start again, nobody else's.
+        eye.ask("mark")
+        wrote = eye.ask(f"update 300 1 c 1000 batch.size {source}")
+        seen["write_p50_ms"], seen["write_p99_ms"] = wrote["p50_ms"], wrote["p99_ms"]
+        eye.ask("renewed 600")
+        eye.ask("quiet 1000")
+        eye.ask("running 2000")
+        written = {f"c{time_ * 7919 % 1000:05}" for time_ in range(300)}
+        changes = eye.ask("changes")["changes"]
+        seen["write_unrelated"] = sum(name not in written for name, *_ in changes)
+
+        # The control plane starts again: nothing else does.
+        eye.ask("mark")
+        it.end("control-1")
+        seen["control_ready_ms"] = control_ready(it)
+        eye.ask("connected 1")
+        eye.ask("running 2000")
+        eye.ask("quiet 2000")
+        seen["control_restart_changes"] = len(eye.ask("changes")["changes"])
+
+        eye.ask("mark")
+        it.kill("agent-1")
+        started = it.again("agent-1")
+        eye.ask("renewed 2000")
+        seen["agent_1000_running_s"] = time.monotonic() - started
+
+        eye.ask("delete 1000 c")
+        eye.ask("running 0")
+        started = time.monotonic()
+        eye.ask(f"create 1000 1 d {source}")
+        eye.ask("running 2000")
+        seen["create_1000_one_client_s"] = time.monotonic() - started
+        eye.ask("delete 1000 d")
+        eye.ask("running 0")
+        it.end("agent-1")
+        it.again("agent-1")
+        eye.ask("connected 1")
+        time.sleep(SETTLE)
+
+        # Each of the tasks generates one record, and is idle then.
+        before = it.rss_mb("agent-1")
+        many = config(connector_class="io.dray.connect.datagen.DatagenSourceConnector", topic="idle", tasks="10000", tasks_max="10000", count="1")
+        started = time.monotonic()
+        eye.ask(f"create 1 1 many {many}")
+        eye.ask("running 10001")
+        seen["tasks_10000_s"] = time.monotonic() - started
+        time.sleep(2 * SETTLE)
+        seen["agent_10000_mb"] = (it.rss_mb("agent-1") - before) / 10
+        seen["control_10000_mb"] = it.rss_mb("control-1")
+        return seen
+
+
+def control_ready(it: Fleet) -> float:
+    """From exec of a replica to its first answer."""
+    address = it.process("control-1")["grpc"]
+    with Talker(it.folder / "answers.log", CLIENT, "answers", address) as asker:
+        asker.hear()
+        started = it.again("control-1")
+        asker.hear()
+        return (time.monotonic() - started) * 1e3
+
+
+def gaps(flows: Talker) -> tuple[list[float], list[float]]:
+    heard = flows.ask("gaps")
+    return heard["sources"], heard["sinks"]
+
+
+def undisturbed(flows: Talker) -> float:
+    """The longest gap of any flow while nothing happens: what the figures cannot be below."""
+    flows.ask("mark")
+    time.sleep(SETTLE)
+    return max(map(max, gaps(flows)))
+
+
+def ended(flows: Talker, seen: Values) -> None:
+    counted = flows.ask("end")  # fails when a line is lost
+    seen["lines"], seen["early"] = counted["sent"], counted["early"]
+    seen["twice_in_topics"], seen["twice_in_files"] = counted["twice_in_topics"], counted["twice_in_files"]
+
+
+def kill(folder: Path) -> Values:
+    """kill -9 of an agent with 300 tasks, and nothing on the other."""
+    with fleet(folder, 3, 2) as it:
+        eye, seen = it.eye, {}
+        eye.ask("cordon agent-2")
+        with it.flows(150, 150, 20) as flows:
+            eye.ask("running 600")
+            eye.ask("holds agent-1 600")
+            eye.ask("quiet 3000")
+            seen["undisturbed_ms"] = undisturbed(flows)
+            eye.ask("mark")
+            flows.ask("mark")
+            eye.ask("uncordon agent-2")
+            killed = it.kill("agent-1")
+            eye.ask("renewed 600")
+            seen["running_s"] = time.monotonic() - killed
+            time.sleep(2 * SETTLE)
+            sources, sinks = gaps(flows)
+            seen |= {"gap_s": max(sources + sinks) / 1e3, "gap_median_s": median(sources + sinks) / 1e3,
+                     "source_gap_s": max(sources) / 1e3, "sink_gap_s": max(sinks) / 1e3}
+            ended(flows, seen)
+            return seen
+
+
+def moved(it: Fleet, flows: Talker, agent: str, what: str, seen: Values) -> None:
+    """What a change of the cluster did: gaps of the flows that moved, and who was stopped that did not have to be."""
+    changes = it.eye.ask("changes")["changes"]
+    tasks = [change for change in changes if change[1] is not None]
+    if not tasks:
+        raise Failed(f"{what}: no task has moved")
+    measured = dict(zip(["in", "out"], gaps(flows)))
+    stood = [measured[found[1]][int(found[2])] for name, *_ in tasks if (found := re.fullmatch(r"(in|out)(\d+)", name))]
+    seen[f"{what}_moved"], seen[f"{what}_gap_ms"], seen[f"{what}_gap_median_ms"] = len(tasks), max(stood), median(stood)
+    seen[f"{what}_unrelated"] = sum(agent not in (before, after) for _, _, before, after in changes)
+
+
+def move(folder: Path) -> Values:
+    """An agent joins, is drained, and leaves, while data flows."""
+    with fleet(folder, 3, 2) as it:
+        eye, seen = it.eye, {}
+        with it.flows(20, 20, 50) as flows:
+            eye.ask("running 80")
+            eye.ask("quiet 3000")
+            seen["undisturbed_ms"] = undisturbed(flows)
+
+            def watched(what: str, do: Callable[[], Any]) -> None:
+                eye.ask("mark")
+                flows.ask("mark")
+                started = time.monotonic()
+                do()
+                eye.ask("running 80")
+                eye.ask("quiet 3000")
+                seen[f"{what}_s"] = time.monotonic() - started - 3
+                moved(it, flows, "agent-3", what, seen)
+
+            watched("join", lambda: (it.cluster.agent_add(), eye.ask("connected 3"), held_some(it, "agent-3")))
+            watched("drain", lambda: (eye.ask("drain agent-3"), eye.ask("holds agent-3 0")))
+            eye.ask("uncordon agent-3")
+            held_some(it, "agent-3")
+            eye.ask("quiet 3000")
+            watched("leave", lambda: (it.end("agent-3"), eye.ask("holds agent-3 0")))
+            ended(flows, seen)
+            return seen
+
+
+def held_some(it: Fleet, agent: str) -> None:
+    it.eye.ask(f"holds-some {agent}")
+
+
+def leader(folder: Path) -> Values:
+    """kill -9 of the leader while data flows."""
+    with fleet(folder, 3, 2) as it:
+        eye, seen = it.eye, {}
+        empty_file = folder / "empty.txt"
+        empty_file.write_text("")
+        source = config(connector_class=SOURCE, file=str(empty_file), topic="idle")
+        with it.flows(20, 20, 50) as flows:
+            eye.ask(f"create 1 1 idle {source}")
+            eye.ask("running 82")
+            eye.ask("quiet 3000")
+            seen["undisturbed_ms"] = undisturbed(flows)
+            name = eye.ask("leader")["leader"]
+            eye.ask("mark")
+            flows.ask("mark")
+            killed = it.kill(name)
+            seen["write_tries"] = eye.ask(f"write idle00000 {source[:-1]},\"batch.size\":\"77\"}}")["tries"]
+            seen["write_s"] = time.monotonic() - killed
+            eye.ask("renewed 2")
+            seen["carried_out_s"] = time.monotonic() - killed
+            eye.ask("running 82")
+            eye.ask("quiet 3000")
+            seen["gap_ms"] = max(map(max, gaps(flows)))
+            seen["restarted"] = sum(not name.startswith("idle") for name, *_ in eye.ask("changes")["changes"])
+            ended(flows, seen)
+            if seen["twice_in_topics"] or seen["twice_in_files"]:
+                raise Failed(f"lines came twice after the leader's death: {seen}")
+            return seen
+
+
+def agents(folder: Path) -> Values:
+    """1,000 simulated agents in a process of their own, with a heartbeat a second each."""
+    with fleet(folder, 1, 0, NO_BROKER) as it:
+        seen: Values = {"empty_mb": it.rss_mb("control-1")}
+        with Talker(folder / "agents.log", CLIENT, "agents", it.addresses, "dray-cluster", 1000) as many:
+            seen["connected_s"] = many.hear()["ms"] / 1e3
+            time.sleep(2 * SETTLE)
+            many.ask("")
+            cpu, started = cpu_seconds(it.pid("control-1")), time.monotonic()
+            time.sleep(3 * SETTLE)
+            seen["cores"] = (cpu_seconds(it.pid("control-1")) - cpu) / (time.monotonic() - started)
+            heard = many.ask("")
+            seen |= {"rss_mb": it.rss_mb("control-1"), "beats_per_s": heard["beats"] / 3 / SETTLE, "slowest_ms": heard["slowest_ms"]}
+            if heard["broken"] or heard["connected"] != 1000:
+                raise Failed(f"agents lost their streams: {heard}")
+            return seen
+
+
+MEASURE: dict[str, Callable[[Path], Values]] = {"cluster-idle": idle, "cluster-kill": kill, "cluster-move": move, "cluster-leader": leader,
+                                                "cluster-agents": agents}
+
+
+def measure(folder: Path, workload: str, rounds: int) -> list[Values]:
+    """So many rounds, said as they come."""
+    measured = []
+    for number in range(rounds):
+        seen = MEASURE[workload](folder / f"{workload}-{number}")
+        say(f"{workload}: " + ", ".join(f"{key} {value:.4g}" for key, value in seen.items()))
+        measured.append(seen)
+    return measured

@@ -34,8 +34,10 @@ test: setup ## all tests, against a real Kafka broker and a real etcd started fo
 	deploy/rig/kafka.sh fetch
 	deploy/oracle/build.sh
 	cargo test --workspace --locked --no-run
+	cargo test -p dray-e2e --test it --locked --no-run
 	python3 -m unittest discover -s deploy/bench
-	exec deploy/rig/with-etcd.sh deploy/rig/with-broker.sh cargo test --workspace --locked
+	exec deploy/rig/with-etcd.sh deploy/rig/with-broker.sh bash -c \
+	  'cargo test --workspace --locked && cargo test -p dray-e2e --test it --locked -- main_path wrong'
 
 e2e: setup ## the tests of the binaries again, longer: 50 kills of one process instead of 10, 100 in a cluster instead of 5
 	deploy/rig/kafka.sh fetch

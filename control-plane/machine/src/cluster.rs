@@ -240,7 +240,10 @@ impl Machine {
                 Timer::Silence(agent) => self.listen(agent),
                 Timer::Task(task) => _ = self.work.tasks.insert(task),
                 Timer::Agent(agent) => _ = self.work.agents.insert(agent),
-                Timer::Connector(connector) => _ = self.work.connectors.insert(connector),
+                Timer::Connector(connector) => {
+                    self.refused_by_store(connector, None);
+                    self.work.connectors.insert(connector);
+                }
                 Timer::Shard(connector, shard) => _ = self.work.shards.insert((connector, shard)),
                 Timer::Command(id) => self.command_is_late(id),
                 Timer::Delta(agent, nonce) => self.delta_is_late(agent, nonce),

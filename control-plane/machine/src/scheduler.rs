@@ -313,8 +313,11 @@ impl Scheduler {
                 self.index.set_target(task, Some(owner));
             }
             let target = self.index.tasks[task].target;
-            let stays = target.is_some_and(|agent| {
-                self.index.agents[agent].link != Link::Connected || place::is_allowed(&self.index, task, agent)
+            let stays = target.is_some_and(|agent| match self.index.agents[agent].link {
+                Link::Connected => place::is_allowed(&self.index, task, agent),
+                Link::Silent | Link::Held { .. } => true,
+                // What it owned when it was lost is the guard's to release; what is heard of afterwards is nobody's.
+                Link::Lost { .. } | Link::Left { .. } => known.is_some(),
             });
             if !stays {
                 homeless.push(task);

@@ -360,6 +360,8 @@ impl Machine {
             let decisions = self.scheduler.on(self.now, event);
             self.decided(decisions);
             self.touch_all_of(number);
+            // One whose tasks were held while somebody restarts it may be due now.
+            self.timers.insert((self.now, Timer::Silence(number)));
         }
         if ended {
             self.session_ended(number);

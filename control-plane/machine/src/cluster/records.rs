@@ -229,13 +229,15 @@ impl Machine {
             Purpose::Owners(shards, tasks) => {
                 for (uid, _) in &shards {
                     self.refused_by_store(*uid, problem);
+                    self.timers.insert((until, Timer::Connector(*uid)));
                 }
                 self.owners_written(shards, tasks, false);
             }
         }
     }
 
-    fn refused_by_store(&mut self, uid: ConnectorUid, problem: Option<&'static str>) {
+    /// Shown until it is tried again, or need not be.
+    pub(super) fn refused_by_store(&mut self, uid: ConnectorUid, problem: Option<&'static str>) {
         if let Some(connector) = self.connectors.get_mut(&uid)
             && connector.refused_by_store != problem
         {

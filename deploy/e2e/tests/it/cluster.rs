@@ -164,7 +164,7 @@ impl Cluster {
         let flows = self.create_flows(sources, sinks).await;
         let traffic = Traffic::start(&self.bootstrap, &flows, pace);
         self.wait_for_running(flows.len(), PATIENCE);
-        self.wait_for_flow(&traffic, PATIENCE);
+        self.let_flow(&traffic);
         traffic
     }
 
@@ -173,6 +173,13 @@ impl Cluster {
         let now = Instant::now();
         let stuck = || format!("these bring nothing: {:?}\n{}", traffic.stuck_since(now), self.report());
         wait_until(limit, || traffic.flows_since(now), stuck);
+    }
+
+    /// Lets lines flow for some seconds: long enough for offsets to be committed, and for groups to be at rest.
+    pub(crate) fn let_flow(&self, traffic: &Traffic) {
+        let end = Instant::now() + Duration::from_secs(3);
+        wait_until(PATIENCE, || Instant::now() > end, String::new);
+        self.wait_for_flow(traffic, PATIENCE);
     }
 
     /// Who owns what, and in which generation.
@@ -225,8 +232,8 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        // Logs of a failed test are kept where they can be looked at.
-        if std::thread::panicking() {
+        // Logs of a failed test are kept where they can be looked at; DRAY_TEST_KEEP=1 keeps all.
+        if std::thread::panicking() || std::env::var_os("DRAY_TEST_KEEP").is_some() {
             let kept = Path::new(env!("CARGO_MANIFEST_DIR"))
                 .join("../../target/e2e-failed")
                 .join(&self.id);

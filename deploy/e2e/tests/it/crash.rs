@@ -55,6 +55,7 @@ async fn the_tasks_of_a_killed_agent_go_on_elsewhere() {
     });
     println!("started again, it is connected after {:?}", restarted.elapsed());
     cluster.wait_for_flow(&traffic, PATIENCE);
+    cluster.let_flow(&traffic);
     println!("{}", cluster.check(traffic));
 }
 
@@ -66,6 +67,7 @@ async fn an_agent_that_was_frozen_while_its_tasks_moved_commits_nothing() {
     let (session, had) = (cluster.audit.agents()["agent-1"].session, cluster.owned_by("agent-1"));
     assert!(had > 0, "it has some\n{}", cluster.report());
 
+    let before = cluster.owners();
     let frozen = Instant::now();
     cluster.agent_named("agent-1").freeze();
     cluster.wait(
@@ -84,6 +86,16 @@ async fn an_agent_that_was_frozen_while_its_tasks_moved_commits_nothing() {
     let (flow, gap) = traffic.longest_gap(frozen - Duration::from_secs(1), Instant::now());
     println!("the longest gap in any task's sequence at its destination was {gap:?} ({flow})");
 
+    let arrived = traffic.arrived();
+    let others = before
+        .iter()
+        .filter(|((_, task), (agent, _))| task.is_some() && agent == "agent-2");
+    let gaps = others.map(|((connector, _), _)| arrived[connector].longest_gap(frozen, Instant::now()));
+    println!(
+        "and in those of the other agent's own tasks {:?}",
+        gaps.max().unwrap_or_default()
+    );
+
     let thawed = Instant::now();
     cluster.agent_named("agent-1").thaw();
     cluster.wait("the frozen agent has a new session", PATIENCE, |audit| {
@@ -98,6 +110,7 @@ async fn an_agent_that_was_frozen_while_its_tasks_moved_commits_nothing() {
         .map(|arrived| arrived.repeated_since(thawed))
         .sum();
     println!("{late} records came late, after SIGCONT (F11)");
+    cluster.let_flow(&traffic);
     println!("{}", cluster.check(traffic));
     assert!(cluster.agent_named("agent-1").runs(), "it went on as the same process");
 }

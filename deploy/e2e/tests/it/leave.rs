@@ -55,6 +55,7 @@ async fn an_agent_that_leaves_hands_its_tasks_over() {
     let (flow, gap) = traffic.longest_gap(joined, Instant::now());
     println!("an agent joined: the longest gap was {gap:?} ({flow})");
     assert_eq!(cluster.owners(), after, "nothing is touched\n{}", cluster.report());
+    cluster.let_flow(&traffic);
     println!("{}", cluster.check(traffic));
 }
 
@@ -89,5 +90,6 @@ async fn an_agent_that_says_when_it_is_back_finds_its_tasks() {
             "{task:?} was not restarted"
         );
     }
+    cluster.let_flow(&traffic);
     println!("{}", cluster.check(traffic));
 }

@@ -2,13 +2,13 @@
 SHELL := /usr/bin/env bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build lint proto-accept test e2e soak bench fuzz quickstart clean
+.PHONY: help setup build lint proto-accept test e2e soak bench fuzz quickstart cluster cluster-stop agent-add agent-stop agent-kill clean
 
 # One after the other, also under `make -j`: cargo uses all cores by itself.
 .NOTPARALLEL:
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: ## install what the machine lacks (apt-get; needs root or sudo; buf with npm), nothing when all is there
 	@deploy/setup.sh
@@ -34,12 +34,18 @@ test: setup ## all tests, against a real Kafka broker and a real etcd started fo
 	deploy/rig/kafka.sh fetch
 	deploy/oracle/build.sh
 	cargo test --workspace --locked --no-run
+	cargo test -p dray-e2e --test it --locked --no-run
 	python3 -m unittest discover -s deploy/bench
-	exec deploy/rig/with-etcd.sh deploy/rig/with-broker.sh cargo test --workspace --locked
+	exec deploy/rig/with-etcd.sh deploy/rig/with-broker.sh bash -c \
+	  'cargo test --workspace --locked && cargo test -p dray-e2e --test it --locked -- main_path wrong'
 
-e2e: setup ## the tests of the binary again, longer: 50 kills instead of 10
+e2e: setup ## the tests of the binaries again, longer: 50 kills of one process instead of 10, 100 in a cluster instead of 5
 	deploy/rig/kafka.sh fetch
+	cargo test -p dray -p dray-control -p dray-agent --locked --no-run
+	cargo test -p dray-e2e --test it --locked --no-run
 	DRAY_TEST_KILLS=50 deploy/rig/with-broker.sh cargo test -p dray --locked -- --nocapture
+	DRAY_TEST_KILLS=100 DRAY_TEST_CONNECTORS=60 DRAY_TEST_AWAY=600 \
+	  deploy/rig/with-etcd.sh deploy/rig/with-broker.sh cargo test -p dray-e2e --test it --locked -- --nocapture
 
 soak: export SEEDS FROM TRACE MUTATION
 soak: ## the simulation of the control plane: SEEDS=100000 runs from seed FROM=1000000; TRACE=1: the end of each trace, 2: all of it
@@ -60,6 +66,23 @@ ifeq ($(ONCE),1)
 else
 	cargo run --release --locked -p dray -- quickstart
 endif
+
+cluster: setup ## a whole cluster on loopback: CONTROLS=3 AGENTS=3; KAFKA=host:port ETCD=host:port use running servers; DIR= its folder
+	deploy/rig/kafka.sh fetch
+	cargo build --release --locked -p dray-control -p dray-agent -p dray
+	@python3 deploy/cluster/cluster.py start
+
+cluster-stop: ## end the cluster, in order
+	@python3 deploy/cluster/cluster.py stop
+
+agent-add: ## one agent more
+	@python3 deploy/cluster/cluster.py agent-add
+
+agent-stop: ## ask an agent to hand its tasks over and end: NAME=agent-1, or the newest
+	@python3 deploy/cluster/cluster.py agent-stop
+
+agent-kill: ## kill -9 of an agent: NAME=agent-1, or the newest
+	@python3 deploy/cluster/cluster.py agent-kill
 
 clean: ## remove what was built; the fetched Kafka jars stay
 	cargo clean

@@ -99,10 +99,12 @@ impl From<tonic::Status> for Failure {
             "" => status.code().description(),
             said => said,
         };
-        Self::Failed(match status.code() {
-            // A replica that cannot be reached says nothing itself.
-            Code::Unavailable | Code::Cancelled => anyhow::anyhow!("the control plane is not available: {said}"),
-            _ => anyhow::anyhow!("{said}"),
+        // A replica that cannot be reached says nothing itself.
+        let away = matches!(status.code(), Code::Unavailable | Code::Cancelled);
+        Self::Failed(if away {
+            anyhow::anyhow!("the control plane is not available: {said}")
+        } else {
+            anyhow::anyhow!("{said}")
         })
     }
 }

@@ -138,7 +138,7 @@ class Cluster:
             "key.converter=org.apache.kafka.connect.storage.StringConverter\n"
             "value.converter=org.apache.kafka.connect.storage.StringConverter\n"
             "offset.storage.topic=dray-offsets\noffset.storage.replication.factor=1\noffset.storage.partitions=5\n"
-            "config.storage.topic=dray-configs\nstatus.storage.topic=dray-status\n"
+            "config.storage.topic=dray-configs\nstatus.storage.topic=dray-status\nstatus.storage.replication.factor=1\n"
             "offset.flush.interval.ms=1000\n"
         )
         self.state |= {"kafka": kafka, "etcd": etcd, "worker_config": str(worker)}

@@ -4,6 +4,7 @@
 
 mod adversity;
 mod broker;
+mod control;
 mod crash;
 mod files;
 mod fleet;

@@ -11,10 +11,13 @@ use dray_wire::admin::v1::status_change::What;
 use dray_wire::admin::v1::status_service_client::StatusServiceClient;
 use std::num::NonZeroU64;
 use std::time::Duration;
+use tokio::time::timeout;
 use tonic::transport::Endpoint;
 
 /// Before the leader is tried again. Its statuses are at most this much older than a second.
 const RETRY: Duration = Duration::from_millis(300);
+/// How long a watch may be behind the leader that writes; it is milliseconds.
+const RECORD: Duration = Duration::from_secs(2);
 /// How long a connection may take to open.
 const CONNECT: Duration = Duration::from_secs(2);
 /// HTTP/2 pings find a leader that is gone without a word.
@@ -87,6 +90,14 @@ async fn take(
         if fresh.term != term.get() || fresh.stale {
             continue;
         }
+        for change in &message.changes {
+            if let Some(What::Agent(change)) = &change.what
+                && change.status.is_some()
+                && let Ok(id) = AgentId::try_from(change.agent.as_str())
+            {
+                known(cache, &id).await;
+            }
+        }
         let state = cache.now();
         let changes = message.changes.into_iter().filter_map(|change| read(&state, change));
         match &mut snapshot {
@@ -100,6 +111,13 @@ async fn take(
         }
     }
     Ok(())
+}
+
+/// Waits until our cache has the record of an agent: the leader shows it as soon as it is written, which may be before our watch tells.
+/// One that does not come is gone again, and its change with it.
+async fn known(cache: &Cache, id: &AgentId) {
+    let mut states = cache.subscribe();
+    drop(timeout(RECORD, states.wait_for(|state| state.agent(id).is_some())).await);
 }
 
 /// A change in our words; `None`: a newer version's, or something that cannot be.

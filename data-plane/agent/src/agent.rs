@@ -3,6 +3,7 @@
 //! The pure machine (`dray-session`) decides; this carries out what it wants and tells it what happened. Nothing here waits for
 //! anything else than the next event.
 
+use crate::checks::Checks;
 use crate::fence::Watchdog;
 use crate::host::{Dead, Host};
 use crate::kafka::Clusters;
@@ -241,7 +242,7 @@ impl Driver {
                 }
             }
             Effect::Kill { owned } => self.with_host(|host| host.kill(owned)),
-            Effect::Checked { owned, keep } => tracing::debug!(task = %owned.task, keep, "checked"),
+            Effect::Checked { owned, keep } => self.with_host(|host| host.checks().answered(owned, keep)),
             Effect::Gate(gate) => self.set_gate(gate),
             Effect::Command { id, what } => self.command(id, what),
             Effect::Leave => {}
@@ -296,15 +297,20 @@ impl Driver {
                 (clusters, offsets)
             }
         };
-        let worker = Worker::new(
+        let checks = Checks::new(self.events.clone());
+        let mut worker = Worker::new(
             config,
             port,
             offsets,
             self.agent.plugins.clone(),
             self.agent.board.clone(),
         )
-        .with_crew(self.crew.clone())
-        .with_session(marker(me), self.gate.clone());
+        .with_crew(self.crew.clone());
+        if self.agent.offsets.is_none() {
+            worker = worker
+                .with_session(marker(me), self.gate.clone())
+                .with_rejoin_check(checks.hook());
+        }
         self.host = Some(Host::new(
             Surroundings {
                 worker,
@@ -312,6 +318,7 @@ impl Driver {
                 task_configs: self.configs.0.clone(),
             },
             statuses,
+            checks,
         ));
         self.clusters = Some(clusters);
         self.job(|clusters| async move { clusters.open_own().await });

@@ -1,5 +1,6 @@
 //! The tasks and instances that run here, in one session: a keeper for each.
 
+use crate::checks::Checks;
 use crate::keeper::{End, Kept, Surroundings, Wanted};
 use crate::status_topic::StatusTopic;
 use dray_connect::ConfigMap;
@@ -27,6 +28,7 @@ pub(crate) struct Host {
     instances: HashMap<ConnectorName, Instance>,
     running: JoinSet<Dead>,
     statuses: Option<StatusTopic>,
+    checks: Arc<Checks>,
 }
 
 struct Keeper {
@@ -51,7 +53,7 @@ pub(crate) struct Dead {
 }
 
 impl Host {
-    pub(crate) fn new(around: Surroundings, statuses: Option<StatusTopic>) -> Self {
+    pub(crate) fn new(around: Surroundings, statuses: Option<StatusTopic>, checks: Arc<Checks>) -> Self {
         Self {
             board: around.worker.board().clone(),
             around: Arc::new(around),
@@ -60,6 +62,7 @@ impl Host {
             instances: HashMap::new(),
             running: JoinSet::new(),
             statuses,
+            checks,
         }
     }
 
@@ -72,6 +75,7 @@ impl Host {
         let kept = Kept { assignment, connector };
         let (owned, subject) = (kept.owned(), kept.subject());
         let (around, receiver) = (self.around.clone(), wanted.subscribe());
+        self.checks.began(owned);
         self.subjects.insert(subject.clone(), owned);
         if let Subject::Connector(name) = &subject {
             let connector = kept.connector.clone();
@@ -133,6 +137,7 @@ impl Host {
 
     /// Forgets what is dead.
     pub(crate) fn bury(&mut self, dead: &Dead) {
+        self.checks.ended(dead.owned);
         let keeper = self.keepers.remove(&dead.owned.task);
         if let Some(statuses) = &self.statuses {
             let report = TaskReport {
@@ -198,6 +203,11 @@ impl Host {
             config_version: connector.config_version,
             tasks: differences.collect(),
         })
+    }
+
+    /// What its tasks ask.
+    pub(crate) fn checks(&self) -> &Checks {
+        &self.checks
     }
 
     /// What runs them.

@@ -101,7 +101,12 @@ impl Kept {
         if self.assignment.owned.task.is_instance() {
             return around
                 .worker
-                .start_connector(&connector.name, &connector.config, around.task_configs.clone())
+                .start_connector(
+                    &connector.name,
+                    &connector.config,
+                    around.task_configs.clone(),
+                    target(paused),
+                )
                 .map_err(say);
         }
         let subject = self.subject();

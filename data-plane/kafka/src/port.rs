@@ -213,6 +213,17 @@ pub trait Consumer: Send {
     /// Changes the subscription to this list of topics.
     async fn subscribe(&mut self, topics: &[String]) -> Result<()>;
 
+    /// From now on, whenever this member has lost its partitions it leaves the group, and stays out of it until
+    /// [`rejoin`](Self::rejoin): it may have lost them because somebody else is to have them. Nothing else rejoins, a changed
+    /// subscription neither.
+    fn leave_when_lost(&mut self);
+
+    /// Joins the group again after [`ConsumerEvent::Lost`]; nothing for a member that is in it.
+    ///
+    /// # Errors
+    /// When its thread has ended, or the subscription is refused.
+    async fn rejoin(&mut self) -> Result<()>;
+
     /// Leaves the group and ends; waits for its thread. Revocation is not reported.
     async fn close(self: Box<Self>);
 }

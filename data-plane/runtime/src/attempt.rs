@@ -7,6 +7,7 @@ use crate::encode::Converters;
 use crate::gate::TaskGate;
 use crate::guard::guarded_now;
 use crate::offsets::OffsetStore;
+use crate::rejoin::MayRejoin;
 use crate::sink_task::{self, SinkParts, TopicPattern};
 use crate::source_task::{self, SourceParts};
 use crate::status::TaskSelf;
@@ -18,6 +19,7 @@ use dray_model::TargetState;
 use dray_transforms::Chain;
 use futures::future::BoxFuture;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -40,6 +42,10 @@ pub(crate) struct TaskMaker {
     pub(crate) port: Arc<dyn KafkaPort>,
     pub(crate) offsets: Arc<dyn OffsetStore>,
     pub(crate) gate: TaskGate,
+    /// Asked before a sink joins its group another time.
+    pub(crate) may_rejoin: Option<MayRejoin>,
+    /// Attempts so far.
+    pub(crate) attempts: AtomicU32,
     /// Stands in the ids of its Kafka clients.
     pub(crate) marker: Option<String>,
     pub(crate) target: watch::Receiver<TargetState>,
@@ -49,9 +55,10 @@ pub(crate) struct TaskMaker {
 impl TaskMaker {
     /// The next attempt. Connector code first runs in it, never here.
     pub(crate) fn attempt(&self) -> Result<Attempt> {
+        let again = self.attempts.fetch_add(1, Ordering::Relaxed) > 0;
         match self.make {
             Make::Source(make) => self.source(make),
-            Make::Sink(make) => self.sink(make),
+            Make::Sink(make) => self.sink(make, again),
         }
     }
 
@@ -90,7 +97,7 @@ impl TaskMaker {
         }))
     }
 
-    fn sink(&self, make: fn() -> Box<dyn SinkConnector>) -> Result<Attempt> {
+    fn sink(&self, make: fn() -> Box<dyn SinkConnector>, again: bool) -> Result<Attempt> {
         let config = SinkConfig::parse(&self.connector)?;
         let (converters, chain) = self.conversion(&config.connector)?;
         let worker = self.worker.originals();
@@ -106,11 +113,27 @@ impl TaskMaker {
         let dead_letters = letters.transpose()?;
         let (name, number) = (self.me.id.connector.as_str(), self.me.id.number);
         let consumer = client_config::consumer(worker, &self.connector, name, number, self.marker.as_deref());
-        let consumer = self.port.consumer(&consumer, &list, PREFETCH).map_err(client)?;
+        let port = self.port.clone();
+        let join = move || port.consumer(&consumer, &list, PREFETCH).map_err(client);
+        let may_rejoin = self.may_rejoin.clone();
+        // It may have failed because it was thrown out of the group.
+        let ask = may_rejoin.clone().filter(|_| again);
+        let joined = if ask.is_none() { Some(join()?) } else { None };
         let (me, task_config) = (self.me.clone(), self.task.clone());
         let (gate, target, stop) = (self.gate.clone(), self.target.clone(), self.stop.clone());
         let (commit_interval, flush_timeout) = (self.worker.flush_interval, self.worker.flush_timeout);
         Ok(Box::pin(async move {
+            if let Some(ask) = ask
+                && stop.run_until_cancelled(ask.ask(&me.id, me.generation)).await != Some(true)
+            {
+                // Another has the task; whoever runs this one will hear it too, and stop it.
+                stop.cancelled().await;
+                return Ok(());
+            }
+            let consumer = match joined {
+                Some(consumer) => consumer,
+                None => join()?,
+            };
             let task = guarded_now("task", || Ok(make().task()))?;
             let parts = SinkParts {
                 me,
@@ -123,6 +146,7 @@ impl TaskMaker {
                 dead_letters,
                 pattern,
                 gate,
+                may_rejoin,
                 commit_interval,
                 flush_timeout,
                 target,

@@ -173,7 +173,8 @@ mod tests {
             assert!(matches!(zombie.event().await, ConsumerEvent::Lost(_)));
             start.elapsed()
         };
-        let ((), last) = tokio::join!(expelled, watch);
+        let both = tokio::time::timeout(LIMIT, async { tokio::join!(expelled, watch) });
+        let ((), last) = both.await.expect("it is made to leave each time");
         assert!(start.elapsed() >= last + QUIET, "{:?} after {last:?}", start.elapsed());
         assert!(start.elapsed() < last + QUIET + PAUSE * 2);
     }

@@ -8,10 +8,10 @@ use crate::supervise::supervise;
 use dray_connect::connector::{Connector, ConnectorPlugin};
 use dray_connect::context::{ConnectorContext, ConnectorRequest, OffsetReader};
 use dray_connect::{ConfigMap, Error, Result};
-use dray_model::{ConnectorName, ConnectorState};
+use dray_model::{ConnectorName, ConnectorState, TargetState};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 /// Everything that a connector instance is made of.
@@ -28,6 +28,8 @@ pub struct InstanceParts {
     pub board: StatusBoard,
     /// Where its task configurations go.
     pub tasks: mpsc::Sender<TaskConfigs>,
+    /// What the user wants of it.
+    pub target: watch::Receiver<TargetState>,
     /// Cancelled when the instance is to end.
     pub stop: CancellationToken,
 }
@@ -56,7 +58,37 @@ pub async fn run(parts: InstanceParts) {
     parts.board.connector(&parts.name, ConnectorState::Unassigned, None);
 }
 
+/// From one failure to the next. While it is paused, there is no connector, as in Connect.
 async fn attempt(parts: &InstanceParts) -> Result<()> {
+    while !parts.stop.is_cancelled() {
+        if is_paused(parts) {
+            parts.board.connector(&parts.name, ConnectorState::Paused, None);
+            parts.stop.run_until_cancelled(until_paused(parts, false)).await;
+        } else {
+            started(parts).await?;
+        }
+    }
+    Ok(())
+}
+
+fn is_paused(parts: &InstanceParts) -> bool {
+    *parts.target.borrow() == TargetState::Paused
+}
+
+/// Waits until it is paused, or no more. Cancel-safe.
+async fn until_paused(parts: &InstanceParts, paused: bool) {
+    let mut target = parts.target.clone();
+    let gone = target
+        .wait_for(|target| (*target == TargetState::Paused) == paused)
+        .await
+        .is_err();
+    if gone {
+        std::future::pending::<()>().await; // nobody wants anything any more, and whoever did will say stop
+    }
+}
+
+/// From one start to the end, by a failure or because it is stopped or paused.
+async fn started(parts: &InstanceParts) -> Result<()> {
     let mut connector = None;
     let result = work(parts, &mut connector).await;
     let stop = async {
@@ -117,13 +149,15 @@ async fn work(parts: &InstanceParts, made: &mut Option<Connector>) -> Result<()>
         }
         let request = tokio::select! {
             () = parts.stop.cancelled() => return Ok(()),
+            () = until_paused(parts, true) => return Ok(()),
             request = requests.recv() => request,
         };
         match request {
             Some(ConnectorRequest::Reconfigure) => {}
             Some(ConnectorRequest::Fail(error)) => return Err(error),
             None => {
-                parts.stop.cancelled().await; // the connector dropped its context: it will never ask for anything
+                // The connector dropped its context: it will never ask for anything.
+                parts.stop.run_until_cancelled(until_paused(parts, true)).await;
                 return Ok(());
             }
         }

@@ -17,6 +17,7 @@ pub mod instance;
 pub mod ledger;
 pub mod offsets;
 pub mod policy;
+pub mod rejoin;
 pub mod sink_task;
 pub mod source_task;
 pub mod status;

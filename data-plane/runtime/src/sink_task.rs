@@ -6,6 +6,7 @@ use crate::encode::Converters;
 use crate::gate::TaskGate;
 use crate::guard::{guarded, trace};
 use crate::policy::{ErrorPolicy, Failure, Stage};
+use crate::rejoin::MayRejoin;
 use crate::status::TaskSelf;
 use dray_connect::connector::{SinkOffsets, SinkTask};
 use dray_connect::context::SinkTaskContext;
@@ -19,6 +20,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
@@ -44,6 +46,8 @@ pub struct SinkParts {
     pub pattern: Option<TopicPattern>,
     /// Stands in front of every effect.
     pub gate: TaskGate,
+    /// Asked before it joins its group again, when it was thrown out; without it joins by itself.
+    pub may_rejoin: Option<MayRejoin>,
     /// Time between two commits.
     pub commit_interval: Duration,
     /// How long the last flush and commit may take.
@@ -71,6 +75,9 @@ struct Runner {
     pattern: Option<TopicPattern>,
     policy: ErrorPolicy,
     gate: TaskGate,
+    may_rejoin: Option<MayRejoin>,
+    /// The answer that it waits for, while it is out of its group.
+    asking: JoinSet<bool>,
     me: TaskSelf,
     context: SinkTaskContext,
     /// Next offset after what the sink has taken, for each assigned partition that it has taken something of.
@@ -126,6 +133,7 @@ enum Event {
     CommitTime,
     Redeliver,
     Target,
+    MayRejoin(bool),
     Stop,
 }
 
@@ -145,6 +153,7 @@ pub async fn run(parts: SinkParts) -> Result<()> {
         dead_letters,
         pattern,
         gate,
+        may_rejoin,
         ..
     } = parts;
     let context = SinkTaskContext::new(dead_letters.is_some() || policy.log);
@@ -157,6 +166,8 @@ pub async fn run(parts: SinkParts) -> Result<()> {
         pattern,
         policy,
         gate,
+        may_rejoin,
+        asking: JoinSet::new(),
         me: me.clone(),
         context,
         taken: SinkOffsets::new(),
@@ -202,6 +213,9 @@ impl Runner {
         mut target: watch::Receiver<TargetState>,
         stop: &CancellationToken,
     ) -> Result<()> {
+        if self.may_rejoin.is_some() {
+            self.consumer.leave_when_lost();
+        }
         let context = self.context.clone();
         if let Some(queue) = &mut self.dead_letters {
             tokio::select! {
@@ -230,6 +244,7 @@ impl Runner {
                 _ = match_topics.tick(), if self.pattern.is_some() => Event::Pattern,
                 () = async { tokio::time::sleep_until(redeliver_at.unwrap_or_else(Instant::now)).await },
                     if redeliver_at.is_some() && !self.paused => Event::Redeliver,
+                Some(answer) = self.asking.join_next() => Event::MayRejoin(answer.unwrap_or(false)),
                 event = self.consumer.event() => Event::Consumer(event),
             };
             match event {
@@ -241,6 +256,7 @@ impl Runner {
                 Event::CommitTime => self.commit(None).await?,
                 Event::Pattern => self.match_topics().await?,
                 Event::Redeliver => self.put_pending().await?,
+                Event::MayRejoin(may) => self.rejoin(may).await?,
                 Event::Consumer(event) => self.on_consumer(event).await?,
             }
             self.take_backlog().await?;
@@ -281,7 +297,12 @@ impl Runner {
                 self.consumer.revoked().await;
                 result
             }
-            ConsumerEvent::Lost(partitions) => self.give_up(&partitions, false).await,
+            ConsumerEvent::Lost(partitions) => {
+                if let Some(may_rejoin) = &self.may_rejoin {
+                    self.asking.spawn(may_rejoin.ask(&self.me.id, self.me.generation));
+                }
+                self.give_up(&partitions, false).await
+            }
             ConsumerEvent::Error(error) if error.is_retriable() => {
                 tracing::warn!(connector = %self.me.id.connector, task = self.me.id.number, error = %error, "consumer goes on after an error");
                 Ok(())
@@ -290,6 +311,15 @@ impl Runner {
                 Err(Error::connect("Unrecoverable exception from the consumer").with_source(error))
             }
         }
+    }
+
+    async fn rejoin(&mut self, may: bool) -> Result<()> {
+        if may {
+            return self.consumer.rejoin().await.map_err(kafka);
+        }
+        // Whoever runs this task will hear it too, and stop it.
+        tracing::warn!(connector = %self.me.id.connector, task = self.me.id.number, "lost its partitions, and another has the task now: stays out of the group");
+        Ok(())
     }
 
     async fn on_assigned(&mut self, partitions: Vec<(TopicPartition, Option<i64>)>) -> Result<()> {

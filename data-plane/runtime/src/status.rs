@@ -131,13 +131,15 @@ impl StatusBoard {
     }
 
     fn change(&self, subject: Subject, change: impl FnOnce(&mut Statuses)) {
-        // Noted first: whoever wakes finds it.
-        self.0
-            .changed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(subject);
-        self.0.statuses.send_modify(change);
+        self.0.statuses.send_modify(|statuses| {
+            change(statuses);
+            // Under the same lock: whoever finds the note reads the new state, and whoever read the old one is woken.
+            self.0
+                .changed
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(subject);
+        });
     }
 }
 

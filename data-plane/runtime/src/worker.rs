@@ -6,6 +6,7 @@ use crate::crew::{Crew, Job};
 use crate::gate::{FenceGate, TaskGate};
 use crate::instance::{self, InstanceParts, TaskConfigs};
 use crate::offsets::OffsetStore;
+use crate::rejoin::MayRejoin;
 use crate::status::{StatusBoard, TaskSelf};
 use crate::supervise;
 use dray_connect::connector::{ConnectorPlugin, Make};
@@ -15,6 +16,7 @@ use dray_model::{ConnectorName, ConnectorState, Generation, TargetState, TaskId,
 use dray_transforms::Chain;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -33,6 +35,7 @@ pub struct Worker {
     board: StatusBoard,
     crew: Option<Arc<Crew>>,
     session: Option<(String, Arc<FenceGate>)>,
+    may_rejoin: Option<MayRejoin>,
 }
 
 /// A running connector instance or task. Dropping it aborts the work; [`Running::stop`] ends it properly.
@@ -120,6 +123,7 @@ impl Worker {
             board,
             crew: None,
             session: None,
+            may_rejoin: None,
         }
     }
 
@@ -137,6 +141,13 @@ impl Worker {
     #[must_use]
     pub fn with_session(mut self, marker: String, gate: Arc<FenceGate>) -> Self {
         self.session = Some((marker, gate));
+        self
+    }
+
+    /// Has sink tasks that were thrown out of their group ask before they join it again.
+    #[must_use]
+    pub fn with_rejoin_check(mut self, check: MayRejoin) -> Self {
+        self.may_rejoin = Some(check);
         self
     }
 
@@ -220,9 +231,11 @@ impl Worker {
         name: &ConnectorName,
         config: &ConfigMap,
         tasks: mpsc::Sender<TaskConfigs>,
+        target: TargetState,
     ) -> Result<Running> {
         let (plugin, settings) = self.connector(config)?;
         let stop = CancellationToken::new();
+        let target = watch::Sender::new(target);
         let parts = InstanceParts {
             name: name.clone(),
             plugin,
@@ -230,10 +243,10 @@ impl Worker {
             offsets: self.offsets.clone(),
             board: self.board.clone(),
             tasks,
+            target: target.subscribe(),
             stop: stop.clone(),
         };
         self.board.connector(name, ConnectorState::Unassigned, None);
-        let target = watch::Sender::new(TargetState::Started);
         Ok(self.run(name.as_str(), instance::run(parts), stop, target))
     }
 
@@ -264,6 +277,8 @@ impl Worker {
             port: self.port.clone(),
             offsets: self.offsets.clone(),
             gate: self.gate(connector_config),
+            may_rejoin: self.may_rejoin.clone(),
+            attempts: AtomicU32::new(0),
             marker: self.session.as_ref().map(|(marker, _)| marker.clone()),
             target: sender.subscribe(),
             stop: stop.clone(),

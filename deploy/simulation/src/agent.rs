@@ -1,43 +1,42 @@
-//! An agent as its process drives the session: it carries out effects, tells what became of them, and has the session's writers. Its tasks
-//! are in `runs`.
+//! An agent as its process drives the session: it carries out effects, tells what became of them, `writers` has the session's
+//! writers, `fencing` what it does to dead sessions, `runs` its tasks.
 
 use crate::coverage::Seen;
-use crate::kafka::{Entry, Producer, TxnId};
+use crate::kafka::{Entry, Producer};
 use crate::mutation::Mutation;
 use crate::network::{Payload, Way};
 use crate::process::{Clock, Process};
-use crate::requests::{Answer, Request, What};
-use crate::runs::{Kind, Phase, Run};
+use crate::requests::{Request, What};
+use crate::runs::{Kind, Run};
 use crate::world::{Input, Item, World};
 use crate::{AGENTS, Time};
-use dray_model::message::{AssignedConnector, CommandWhat, DeadSession, FromAgent, Order, Owned, Plugin, PluginKind};
+use dray_model::message::{CommandWhat, FromAgent, Order, Owned, Plugin, PluginKind};
 use dray_model::{
     AgentId, AgentNumber, AgentSession, Capacity, Instance, KafkaCluster, LeasePolicy, Millis, SessionId,
 };
 use dray_session::{self as session, Effect, Event, Gate, Identity, Session};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::Arc;
 
 pub(crate) struct Agent {
     pub(crate) process: Process<Input>,
-    session: Option<Session>,
-    instance: Instance,
+    pub(crate) session: Option<Session>,
+    pub(crate) instance: Instance,
     /// Which instance the data folder of this host names.
-    folder: Option<Instance>,
+    pub(crate) folder: Option<Instance>,
     pub(crate) gate: Gate,
     pub(crate) current: Option<(SessionId, AgentNumber)>,
     pub(crate) lease: LeasePolicy,
     pub(crate) runs: BTreeMap<u64, Run>,
     pub(crate) writers: [Option<Writer>; 2],
-    jobs: Vec<Job>,
+    pub(crate) jobs: Vec<Job>,
     pub(crate) expels: Vec<Expel>,
     pub(crate) next_endpoint: usize,
     pub(crate) hung_up: BTreeSet<session::ConnectionId>,
     /// The stream in use.
-    stream: Option<session::ConnectionId>,
-    last_ack: Millis,
-    events: VecDeque<Event>,
-    telling: bool,
+    pub(crate) stream: Option<session::ConnectionId>,
+    pub(crate) last_ack: Millis,
+    pub(crate) events: VecDeque<Event>,
+    pub(crate) telling: bool,
     /// It ends in good order, and comes back after this time.
     pub(crate) back_in: Time,
 }
@@ -47,26 +46,26 @@ pub(crate) struct Writer {
     pub(crate) session: SessionId,
     pub(crate) producer: Option<Producer>,
     /// There is none, for want of a permission.
-    refused: bool,
+    pub(crate) refused: bool,
     pub(crate) usable: bool,
-    fenced: bool,
-    busy: Option<Busy>,
-    begun: Millis,
-    renewed: Millis,
+    pub(crate) fenced: bool,
+    pub(crate) busy: Option<Busy>,
+    pub(crate) begun: Millis,
+    pub(crate) renewed: Millis,
 }
 
 /// A transaction under way.
-struct Busy {
-    entries: Vec<(u64, Entry)>,
-    commit: bool,
-    sent: Millis,
+pub(crate) struct Busy {
+    pub(crate) entries: Vec<(u64, Entry)>,
+    pub(crate) commit: bool,
+    pub(crate) sent: Millis,
 }
 
 /// Sessions that are being fenced, and who waits for it.
-struct Job {
-    cluster: usize,
-    left: Vec<AgentSession>,
-    done: Event,
+pub(crate) struct Job {
+    pub(crate) cluster: usize,
+    pub(crate) left: Vec<AgentSession>,
+    pub(crate) done: Event,
 }
 
 /// Dead sessions that are kept out of a group.
@@ -82,7 +81,7 @@ pub(crate) fn cluster_name(at: usize) -> KafkaCluster {
     KafkaCluster::try_from(["k0", "k1"][at]).expect("a name")
 }
 
-fn cluster_at(name: &KafkaCluster) -> usize {
+pub(crate) fn cluster_at(name: &KafkaCluster) -> usize {
     usize::from(name.as_str() == "k1")
 }
 
@@ -223,7 +222,12 @@ impl World {
         }
     }
 
-    fn agent_hears(&mut self, at: usize, number: session::ConnectionId, message: dray_model::message::ToAgent) {
+    pub(crate) fn agent_hears(
+        &mut self,
+        at: usize,
+        number: session::ConnectionId,
+        message: dray_model::message::ToAgent,
+    ) {
         if self.agents[at].stream != Some(number) {
             self.see(Seen::OldConnection);
         }
@@ -272,7 +276,7 @@ impl World {
         self.drain_events(at);
     }
 
-    fn drain_events(&mut self, at: usize) {
+    pub(crate) fn drain_events(&mut self, at: usize) {
         if std::mem::replace(&mut self.agents[at].telling, true) {
             return;
         }
@@ -293,7 +297,7 @@ impl World {
         self.agents[at].telling = false;
     }
 
-    fn agent_effect(&mut self, at: usize, effect: Effect) {
+    pub(crate) fn agent_effect(&mut self, at: usize, effect: Effect) {
         let now = self.agent_now(at);
         if self.mutation == Some(Mutation::LeaseFromReceipt)
             && let Effect::Kill { owned } = &effect
@@ -308,7 +312,7 @@ impl World {
         self.carry_out(at, effect);
     }
 
-    fn carry_out(&mut self, at: usize, effect: Effect) {
+    pub(crate) fn carry_out(&mut self, at: usize, effect: Effect) {
         let heartbeat = matches!(
             &effect,
             Effect::Send {
@@ -402,7 +406,7 @@ impl World {
     }
 
     /// What of a message is interesting.
-    fn count(&mut self, message: &FromAgent) {
+    pub(crate) fn count(&mut self, message: &FromAgent) {
         if let FromAgent::AssignmentAck(ack) = message {
             for _ in &ack.refused {
                 self.see(Seen::Refused);
@@ -410,7 +414,7 @@ impl World {
         }
     }
 
-    fn agent_says(&mut self, at: usize, connection: session::ConnectionId, mut message: FromAgent) {
+    pub(crate) fn agent_says(&mut self, at: usize, connection: session::ConnectionId, mut message: FromAgent) {
         self.count(&message);
         if self.mutation == Some(Mutation::HeldForgotten) {
             if let FromAgent::Hello(hello) = &mut message {
@@ -421,424 +425,6 @@ impl World {
         }
         if let Some(index) = self.connection_of(at, connection) {
             self.send(index, Payload::Up(message), Way::Up);
-        }
-    }
-
-    // --- fencing of others
-
-    fn fence(&mut self, at: usize, dead: &[DeadSession], connector: &Arc<AssignedConnector>, done: Event) {
-        let cluster = crate::users::cluster_of(&connector.config);
-        let name = cluster_name(cluster);
-        let left: Vec<_> = dead
-            .iter()
-            .filter(|dead| dead.clusters.contains(&name))
-            .map(|dead| dead.session)
-            .collect();
-        if self.mutation == Some(Mutation::SkipFence) {
-            for dead in left {
-                self.tell(
-                    at,
-                    Event::SessionFenced {
-                        dead,
-                        cluster: name.clone(),
-                    },
-                );
-            }
-            return self.tell(at, done);
-        }
-        if left.is_empty() {
-            return self.tell(at, done);
-        }
-        for dead in &left {
-            self.request(
-                at,
-                Request {
-                    cluster,
-                    what: What::Fence(*dead),
-                    run: None,
-                },
-            );
-        }
-        self.agents[at].jobs.push(Job { cluster, left, done });
-    }
-
-    fn fenced(&mut self, at: usize, cluster: usize, dead: AgentSession) {
-        self.tell(
-            at,
-            Event::SessionFenced {
-                dead,
-                cluster: cluster_name(cluster),
-            },
-        );
-        let mut done = Vec::new();
-        self.agents[at].jobs.retain_mut(|job| {
-            if job.cluster == cluster {
-                job.left.retain(|left| *left != dead);
-            }
-            if job.left.is_empty() {
-                done.push(job.done.clone());
-            }
-            !job.left.is_empty()
-        });
-        for event in done {
-            self.tell(at, event);
-        }
-    }
-
-    /// F4: members of dead sessions leave, and are watched until there was none for 10 s.
-    pub(crate) fn expel(&mut self, at: usize, connector: &Arc<AssignedConnector>, dead: Vec<SessionId>) {
-        if self.mutation == Some(Mutation::SkipFence) {
-            return;
-        }
-        let now = self.agent_now(at);
-        let cluster = crate::users::cluster_of(&connector.config);
-        let what = What::LeaveFor {
-            group: connector.uid,
-            dead: dead.clone(),
-        };
-        self.request(
-            at,
-            Request {
-                cluster,
-                what,
-                run: None,
-            },
-        );
-        let expel = Expel {
-            group: connector.uid,
-            cluster,
-            dead,
-            clean_since: now,
-            ask_at: now.plus(1_000),
-        };
-        self.agents[at].expels.push(expel);
-    }
-
-    fn expel_tick(&mut self, at: usize) {
-        let now = self.agent_now(at);
-        let mut ask = Vec::new();
-        let mut over = Vec::new();
-        self.agents[at].expels.retain_mut(|expel| {
-            if now.since(expel.clean_since) >= 10_000 {
-                over.push((expel.group, expel.dead.clone()));
-                return false;
-            }
-            if now >= expel.ask_at {
-                expel.ask_at = now.plus(1_000);
-                ask.push((expel.cluster, expel.group, expel.dead.clone()));
-            }
-            true
-        });
-        for (group, dead) in over {
-            self.checks.grace_over(group, &dead);
-        }
-        for (cluster, group, dead) in ask {
-            let what = What::LeaveFor { group, dead };
-            self.request(
-                at,
-                Request {
-                    cluster,
-                    what,
-                    run: None,
-                },
-            );
-        }
-    }
-
-    // --- the session's writers
-
-    fn use_writer(&mut self, at: usize, cluster: usize, session: SessionId) {
-        let Some(writer) = self.agents[at].writers[cluster]
-            .as_mut()
-            .filter(|writer| writer.session == session)
-        else {
-            return;
-        };
-        writer.usable = true;
-        self.see(Seen::WriterConfirmed);
-        let waiting: Vec<u64> = self.agents[at]
-            .runs
-            .iter()
-            .filter(|(_, run)| run.cluster == cluster && run.phase == Phase::Writer)
-            .map(|(id, _)| *id)
-            .collect();
-        for run in waiting {
-            self.run_has_writer(at, run);
-        }
-    }
-
-    fn agent_tick(&mut self, at: usize) {
-        self.check_death(at);
-        self.check_overlap(at);
-        for cluster in 0..2 {
-            self.writer_tick(at, cluster);
-        }
-        self.expel_tick(at);
-        self.runs_tick(at);
-    }
-
-    fn writer_tick(&mut self, at: usize, cluster: usize) {
-        let now = self.agent_now(at);
-        let agent = &mut self.agents[at];
-        let Some(writer) = &agent.writers[cluster] else { return };
-        if !writer.usable || writer.fenced || writer.busy.is_some() || agent.gate.shut {
-            return;
-        }
-        let mut entries = Vec::new();
-        let mut drains = false;
-        for (id, run) in &agent.runs {
-            if run.cluster == cluster && run.kind == Kind::Source && agent.open(run, now) && run.may_commit() {
-                drains |= run.phase == Phase::Draining;
-                entries.extend(run.progress().map(|entry| (*id, entry)));
-            }
-        }
-        let alone = now.since(agent.last_ack) > 2_000;
-        let idle = now.since(writer.begun);
-        let due = (!entries.is_empty() && (idle >= 1_000 || drains)) || (alone && idle >= 2_000);
-        let renew = !due && now.since(writer.renewed) > 6_000;
-        let (refused, producer, session) = (writer.refused, writer.producer, writer.session);
-        let writer = agent.writers[cluster].as_mut().expect("it was looked at above");
-        if due {
-            writer.begun = now;
-            writer.renewed = now;
-        }
-        let plain: Vec<Entry> = entries.iter().map(|(_, entry)| *entry).collect();
-        match producer {
-            Some(by) if due => {
-                writer.busy = Some(Busy {
-                    entries,
-                    commit: true,
-                    sent: now,
-                });
-                let id = TxnId::Session(session);
-                self.request(
-                    at,
-                    Request {
-                        cluster,
-                        what: What::Add { id, by, entries: plain },
-                        run: None,
-                    },
-                );
-            }
-            Some(by) if renew => {
-                writer.renewed = now;
-                let id = TxnId::Session(session);
-                self.request(
-                    at,
-                    Request {
-                        cluster,
-                        what: What::Renew { id, by },
-                        run: None,
-                    },
-                );
-            }
-            None if refused && due && !entries.is_empty() => {
-                writer.busy = Some(Busy {
-                    entries,
-                    commit: true,
-                    sent: now,
-                });
-                self.request(
-                    at,
-                    Request {
-                        cluster,
-                        what: What::Plain(plain),
-                        run: None,
-                    },
-                );
-            }
-            _ => {}
-        }
-    }
-
-    fn answered(&mut self, at: usize, request: Request, answer: Answer) {
-        let cluster = request.cluster;
-        match request.what.clone() {
-            What::OpenWriter(session) => self.writer_opened(at, cluster, session, &answer),
-            What::Add {
-                id: TxnId::Session(session),
-                by,
-                ..
-            } => self.writer_added(at, cluster, session, by, &answer),
-            What::End {
-                id: TxnId::Session(session),
-                by,
-                ..
-            } => self.writer_ended(at, cluster, session, by, &answer),
-            What::Renew {
-                id: TxnId::Session(session),
-                by,
-            } => {
-                if matches!(answer, Answer::Refused) {
-                    self.writer_refused(at, cluster, session, by);
-                }
-            }
-            What::Plain(_) => {
-                let writer = self.agents[at].writers[cluster].as_mut();
-                if let Some(busy) = writer.and_then(|writer| writer.busy.take()) {
-                    self.offsets_committed(at, &busy.entries);
-                }
-            }
-            What::Fence(dead) => self.fenced(at, cluster, dead),
-            What::LeaveFor { group, dead } => {
-                let Answer::Left(left) = answer else { return };
-                let now = self.agent_now(at);
-                let mine = |expel: &&mut Expel| expel.group == group && expel.dead == dead;
-                if let Some(expel) = self.agents[at].expels.iter_mut().find(mine).filter(|_| left > 0) {
-                    expel.clean_since = now;
-                }
-            }
-            What::Add { .. }
-            | What::End { .. }
-            | What::Renew { .. }
-            | What::OpenTask(_)
-            | What::Read { .. }
-            | What::Records { .. }
-            | What::Join { .. }
-            | What::Heartbeat { .. }
-            | What::GroupCommit { .. }
-            | What::Leave { .. } => {
-                if let Some(run) = request.run {
-                    self.run_answered(at, run, request.what, answer);
-                }
-            }
-        }
-    }
-
-    fn writer(&mut self, at: usize, cluster: usize, session: SessionId, by: Producer) -> Option<&mut Writer> {
-        let writer = self.agents[at].writers[cluster].as_mut()?;
-        (writer.session == session && writer.producer == Some(by)).then_some(writer)
-    }
-
-    fn writer_opened(&mut self, at: usize, cluster: usize, session: SessionId, answer: &Answer) {
-        let Some(writer) = self.agents[at].writers[cluster]
-            .as_mut()
-            .filter(|writer| writer.session == session)
-        else {
-            return;
-        };
-        writer.busy = None;
-        let refused = if let Answer::Producer(producer) = answer {
-            writer.producer = Some(*producer);
-            writer.fenced = false;
-            None
-        } else {
-            writer.refused = true;
-            self.see(Seen::NoWriterAllowed);
-            Some("not authorized".to_owned())
-        };
-        self.tell(
-            at,
-            Event::WriterOpened {
-                session,
-                cluster: cluster_name(cluster),
-                refused,
-            },
-        );
-        if self.mutation == Some(Mutation::ForgetF2) {
-            self.use_writer(at, cluster, session);
-        }
-    }
-
-    fn writer_added(&mut self, at: usize, cluster: usize, session: SessionId, by: Producer, answer: &Answer) {
-        if matches!(answer, Answer::Refused) {
-            return self.writer_refused(at, cluster, session, by);
-        }
-        let now = self.agent_now(at);
-        let agent = &self.agents[at];
-        let Some(busy) = agent.writers[cluster]
-            .as_ref()
-            .filter(|w| w.session == session)
-            .and_then(|w| w.busy.as_ref())
-        else {
-            return;
-        };
-        // What was killed meanwhile commits nothing any more, nor does what the gate holds back.
-        let allowed = |run: &u64| {
-            agent
-                .runs
-                .get(run)
-                .is_some_and(|run| run.may_commit() && agent.open(run, now))
-        };
-        let commit = !agent.gate.shut && busy.entries.iter().all(|(run, _)| allowed(run));
-        let Some(writer) = self.writer(at, cluster, session, by) else {
-            return;
-        };
-        let Some(busy) = &mut writer.busy else { return };
-        busy.commit = commit;
-        busy.sent = now;
-        let id = TxnId::Session(session);
-        self.request(
-            at,
-            Request {
-                cluster,
-                what: What::End { id, by, commit },
-                run: None,
-            },
-        );
-    }
-
-    fn writer_ended(&mut self, at: usize, cluster: usize, session: SessionId, by: Producer, answer: &Answer) {
-        if matches!(answer, Answer::Refused) {
-            return self.writer_refused(at, cluster, session, by);
-        }
-        let now = self.agent_now(at);
-        let alone = now.since(self.agents[at].last_ack) > 2_000;
-        let Some(busy) = self
-            .writer(at, cluster, session, by)
-            .and_then(|writer| writer.busy.take())
-        else {
-            return;
-        };
-        if busy.commit {
-            if alone {
-                self.see(Seen::Orphan);
-            }
-            let sent = busy.sent;
-            self.tell(
-                at,
-                Event::WriterCommitted {
-                    session,
-                    cluster: cluster_name(cluster),
-                    sent,
-                },
-            );
-            self.offsets_committed(at, &busy.entries);
-        }
-    }
-
-    fn offsets_committed(&mut self, at: usize, entries: &[(u64, Entry)]) {
-        for (run, entry) in entries {
-            self.run_committed(at, *run, *entry);
-        }
-    }
-
-    fn writer_refused(&mut self, at: usize, cluster: usize, session: SessionId, by: Producer) {
-        let forget = self.mutation == Some(Mutation::ForgetF3);
-        let Some(writer) = self.writer(at, cluster, session, by) else {
-            return;
-        };
-        writer.busy = None;
-        if forget {
-            writer.producer = None;
-            return self.request(
-                at,
-                Request {
-                    cluster,
-                    what: What::OpenWriter(session),
-                    run: None,
-                },
-            );
-        }
-        if !std::mem::replace(&mut writer.fenced, true) {
-            self.see(Seen::WriterFenced);
-            self.tell(
-                at,
-                Event::WriterFenced {
-                    session,
-                    cluster: cluster_name(cluster),
-                },
-            );
         }
     }
 }

@@ -145,7 +145,13 @@ fn ground(mutation: Mutation) -> &'static [Fault] {
         Mutation::Drift | Mutation::SessionBeforeDead => &[Fault::AgentCut],
         Mutation::HeldForgotten => &[Fault::AllStreamsReset, Fault::StreamReset],
         Mutation::ForgetF1 => &[Fault::AgentPause, Fault::LeaderCrash, Fault::LeaderResign],
-        Mutation::ForgetF2 => &[Fault::AgentPause, Fault::KafkaCut, Fault::AgentCut],
+        Mutation::ForgetF2 => &[
+            Fault::AgentCrash,
+            Fault::KafkaCut,
+            Fault::KafkaCut,
+            Fault::AgentCut,
+            Fault::AgentCut,
+        ],
         Mutation::ForgetF4 => &[Fault::AgentCut],
         Mutation::ForgetF5 => &[Fault::KafkaCut],
         Mutation::ForgetGrants

@@ -1,15 +1,15 @@
-//! A replica of the control plane as its process drives the machine: it watches, campaigns, beats, carries out transactions until their
-//! outcome is known, and answers agents while it does not lead.
+//! A replica of the control plane as its process drives the machine: it campaigns, beats, says what its machine
+//! says, and answers agents while it does not lead. `writes` carries out its transactions, `watching` tells it of changes.
 
+use crate::Time;
 use crate::coverage::Seen;
 use crate::mutation::Mutation;
 use crate::network::{Payload, Way};
 use crate::process::{Clock, Process};
-use crate::store::{Cache, Failed, Logged, difference, snapshot};
-use crate::world::{Item, Said, World};
-use crate::{REPLICAS, Time};
+use crate::store::{Cache, Failed, snapshot};
+use crate::world::{Said, World};
 use dray_machine::cluster::{
-    Change, ConnectionId, Effect, Event, Machine, Outcome, Record, Revision, Shown, ShownStatus, Write, WriteId,
+    ConnectionId, Effect, Event, Machine, Outcome, Record, Shown, ShownStatus, Write, WriteId,
 };
 use dray_model::message::{FromAgent, NotLeader, Order, ToAgent};
 use dray_model::{ConnectorName, ConnectorState, Millis, TaskState, Term};
@@ -18,7 +18,7 @@ use std::num::NonZeroU64;
 use std::rc::Rc;
 
 /// A transaction whose answer does not come is of unknown outcome after this time.
-const ANSWER_MS: Time = 2_500;
+pub(crate) const ANSWER_MS: Time = 2_500;
 
 /// What a replica asks of the store.
 #[derive(Clone)]
@@ -82,16 +82,16 @@ pub(crate) enum StoreReply {
 pub(crate) struct Replica {
     pub(crate) process: Process<Said>,
     pub(crate) role: Role,
-    cache: Cache,
+    pub(crate) cache: Cache,
     /// How far in the log of the store it has watched.
     pub(crate) seen: usize,
     /// … and the revision there.
-    revision: u64,
-    watching: bool,
-    watch_at: Time,
-    relist_due: bool,
-    known_leader: Option<(u64, usize)>,
-    campaigned: Option<Time>,
+    pub(crate) revision: u64,
+    pub(crate) watching: bool,
+    pub(crate) watch_at: Time,
+    pub(crate) relist_due: bool,
+    pub(crate) known_leader: Option<(u64, usize)>,
+    pub(crate) campaigned: Option<Time>,
     pub(crate) calls_blocked_until: Time,
     pub(crate) replies_blocked_until: Time,
     pub(crate) lossy_until: Time,
@@ -113,14 +113,14 @@ pub(crate) struct Leader {
     pub(crate) machine: Machine,
     pub(crate) valid_until: Millis,
     /// After this time without a beat it gives up by itself.
-    patience: u64,
-    beat_at: Millis,
-    writes: Vec<Pending>,
+    pub(crate) patience: u64,
+    pub(crate) beat_at: Millis,
+    pub(crate) writes: Vec<Pending>,
     /// Outcomes that are told when the watch has got there.
-    outcomes: Vec<(usize, WriteId, Outcome)>,
+    pub(crate) outcomes: Vec<(usize, WriteId, Outcome)>,
     pub(crate) since: Time,
     /// What a mutation adds to the clock that the machine sees.
-    skew: u64,
+    pub(crate) skew: u64,
     pub(crate) tasks: BTreeMap<(ConnectorName, u32), ShownStatus<TaskState>>,
     pub(crate) connectors: BTreeMap<ConnectorName, ShownStatus<ConnectorState>>,
 }
@@ -132,14 +132,14 @@ impl Leader {
     }
 }
 
-struct Pending {
-    write: Rc<Write>,
-    state: Doing,
-    attempt: u32,
+pub(crate) struct Pending {
+    pub(crate) write: Rc<Write>,
+    pub(crate) state: Doing,
+    pub(crate) attempt: u32,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Doing {
+pub(crate) enum Doing {
     Waits,
     Sent,
     Looks,
@@ -224,7 +224,7 @@ impl World {
         }
     }
 
-    fn replica_tick(&mut self, at: usize) {
+    pub(crate) fn replica_tick(&mut self, at: usize) {
         let wait = self.replicas[at].process.clock.span(100);
         self.for_replica(at, wait, Said::Tick);
         let now = self.replica_now(at);
@@ -263,7 +263,7 @@ impl World {
         }
     }
 
-    fn lead(&mut self, at: usize, term: u64) {
+    pub(crate) fn lead(&mut self, at: usize, term: u64) {
         let now = self.replica_now(at);
         let mut snapshot = snapshot(&self.replicas[at].cache);
         if self.mutation == Some(Mutation::ForgetF1) {
@@ -343,7 +343,7 @@ impl World {
         }
     }
 
-    fn machine_effect(&mut self, at: usize, effect: Effect) {
+    pub(crate) fn machine_effect(&mut self, at: usize, effect: Effect) {
         if !matches!(
             effect,
             Effect::Send {
@@ -379,7 +379,7 @@ impl World {
         }
     }
 
-    fn machine_says(&mut self, at: usize, connection: ConnectionId, mut message: ToAgent) {
+    pub(crate) fn machine_says(&mut self, at: usize, connection: ConnectionId, mut message: ToAgent) {
         let now = self.replica_now(at);
         let index = usize::try_from(connection.0).expect("an index");
         let Role::Leader(leader) = &self.replicas[at].role else {
@@ -413,7 +413,7 @@ impl World {
         }
     }
 
-    fn replica_hears(&mut self, at: usize, connection: usize, message: FromAgent) {
+    pub(crate) fn replica_hears(&mut self, at: usize, connection: usize, message: FromAgent) {
         if let FromAgent::Hello(hello) = &message
             && hello.previous_instance.is_some()
             && hello.session.is_none()
@@ -444,7 +444,7 @@ impl World {
         self.replica_closes(connection);
     }
 
-    fn show(&mut self, at: usize, shown: Shown) {
+    pub(crate) fn show(&mut self, at: usize, shown: Shown) {
         let Role::Leader(leader) = &mut self.replicas[at].role else {
             return;
         };
@@ -480,437 +480,6 @@ impl World {
                     self.see(Seen::Drained);
                 }
             }
-        }
-    }
-
-    // --- writes
-
-    fn machine_writes(&mut self, at: usize, write: Write) {
-        self.check_write(at, &write);
-        let Role::Leader(leader) = &mut self.replicas[at].role else {
-            return;
-        };
-        leader.writes.push(Pending {
-            write: Rc::new(write),
-            state: Doing::Waits,
-            attempt: 0,
-        });
-        self.start_writes(at);
-    }
-
-    /// Starts what shares no name with a write before it.
-    fn start_writes(&mut self, at: usize) {
-        let Role::Leader(leader) = &mut self.replicas[at].role else {
-            return;
-        };
-        let mut start = Vec::new();
-        for index in 0..leader.writes.len() {
-            let (before, rest) = leader.writes.split_at(index);
-            let write = &rest[0].write;
-            let changed =
-                |write: &Write, name| write.puts.iter().any(|(put, _)| put == name) || write.deletes.contains(name);
-            let names = write.puts.iter().map(|(name, _)| name).chain(&write.deletes);
-            let mut free = true;
-            for name in names {
-                free &= !before.iter().any(|earlier| changed(&earlier.write, name));
-            }
-            if rest[0].state == Doing::Waits && free {
-                start.push(write.clone());
-                leader.writes[index].state = Doing::Sent;
-            }
-        }
-        let term = leader.term;
-        for write in start {
-            self.transact(at, term, write, 0);
-        }
-    }
-
-    fn transact(&mut self, at: usize, term: u64, write: Rc<Write>, attempt: u32) {
-        let silence = StoreReply::Silence {
-            term,
-            write: write.id,
-            attempt,
-        };
-        self.for_replica(at, ANSWER_MS, Said::Store(silence));
-        self.call(at, StoreCall::Transact { term, write, attempt });
-    }
-
-    fn look(&mut self, at: usize, term: u64, write: Rc<Write>, attempt: u32) {
-        let silence = StoreReply::Silence {
-            term,
-            write: write.id,
-            attempt,
-        };
-        self.for_replica(at, ANSWER_MS, Said::Store(silence));
-        self.call(at, StoreCall::Look { term, write, attempt });
-    }
-
-    fn call(&mut self, at: usize, call: StoreCall) {
-        let life = self.replicas[at].process.life;
-        let delay = self.random.range(1, 8);
-        self.after(
-            delay,
-            Item::AtStore {
-                replica: at,
-                life,
-                call,
-            },
-        );
-    }
-
-    /// A call at the store's door. It is carried out even when its caller has died meanwhile.
-    pub(crate) fn at_store(&mut self, at: usize, life: u64, call: StoreCall) {
-        let replica = &self.replicas[at];
-        let now = self.now;
-        if now < self.store.down_until || now < replica.calls_blocked_until {
-            // Lost, or late: what was given up may still be applied.
-            if self.random.permille(500) {
-                let late = self.random.range(300, 6_000);
-                self.after(
-                    late,
-                    Item::AtStore {
-                        replica: at,
-                        life,
-                        call,
-                    },
-                );
-            }
-            return;
-        }
-        let reply = match call {
-            StoreCall::Campaign { sent } => {
-                let term = self.store.campaign(now, at);
-                StoreReply::Campaigned { term, sent }
-            }
-            StoreCall::Beat { term, sent } => {
-                let result = self.store.beat(now, term);
-                StoreReply::Beat { term, result, sent }
-            }
-            StoreCall::Resign { term } => {
-                if self.store.leader.is_some_and(|leader| leader.term == term) {
-                    self.store.remove_leader();
-                    self.store_changed();
-                }
-                return;
-            }
-            StoreCall::Transact { term, write, attempt } => {
-                let result = self.apply(at, term, &write);
-                let seen = self.store.log.len();
-                StoreReply::Transacted {
-                    term,
-                    write: write.id,
-                    attempt,
-                    result,
-                    seen,
-                }
-            }
-            StoreCall::Look { term, write, attempt } => {
-                let applied = self.store.applied.get(&(term, write.id.0)).copied();
-                let seen = self.store.log.len();
-                StoreReply::Looked {
-                    term,
-                    write: write.id,
-                    attempt,
-                    applied,
-                    seen,
-                }
-            }
-        };
-        self.store_changed();
-        let replica = &self.replicas[at];
-        let lost = now < replica.replies_blocked_until || (now < replica.lossy_until && self.random.permille(400));
-        if !lost && self.replicas[at].process.life == life {
-            let delay = self.random.range(1, 8);
-            self.for_replica(at, delay, Said::Store(reply));
-        }
-    }
-
-    fn apply(&mut self, at: usize, term: u64, write: &Write) -> Result<u64, Failed> {
-        if let Some(revision) = self.store.applied.get(&(term, write.id.0)) {
-            // An earlier attempt was: the driver reads that in the records after the conflict.
-            return Ok(*revision);
-        }
-        let before = self.owners_before(write);
-        let compared = (self.mutation != Some(Mutation::IgnoreTerm)).then_some(term);
-        let revision = self.store.transact(self.now, compared, write)?;
-        self.store.applied.insert((term, write.id.0), revision);
-        self.check_applied(at, term, write, before);
-        Ok(revision)
-    }
-
-    fn store_replies(&mut self, at: usize, reply: StoreReply) {
-        match reply {
-            StoreReply::Campaigned { term, sent } => {
-                self.replicas[at].campaigned = None;
-                if let (Ok(term), Role::Follower) = (term, &self.replicas[at].role) {
-                    let now = self.replica_now(at);
-                    self.replicas[at].role = Role::Elected {
-                        term,
-                        sent,
-                        beat_at: now.plus(1_000),
-                    };
-                }
-            }
-            StoreReply::Beat { term, result, sent } => self.beat_answered(at, term, result, sent),
-            StoreReply::Transacted {
-                term,
-                write,
-                attempt,
-                result,
-                seen,
-            } => {
-                if self.doing(at, term, write, attempt) != Some(Doing::Sent) {
-                    return;
-                }
-                match result {
-                    Ok(applied) => self.ended(at, write, seen, Outcome::Applied(Revision(applied))),
-                    Err(Failed::Conflict) => self.ended(at, write, seen, Outcome::Conflict),
-                    Err(Failed::Full) => self.ended(at, write, 0, Outcome::Refused),
-                    Err(Failed::NotLeader) => self.step_down(at, "its key is another's"),
-                }
-            }
-            StoreReply::Looked {
-                term,
-                write,
-                attempt,
-                applied,
-                seen,
-            } => {
-                if self.doing(at, term, write, attempt) != Some(Doing::Looks) {
-                    return;
-                }
-                if let Some(applied) = applied {
-                    self.see(Seen::UnknownApplied);
-                    return self.ended(at, write, seen, Outcome::Applied(Revision(applied)));
-                }
-                self.see(Seen::UnknownAgain);
-                let Some(pending) = self.pending(at, write) else { return };
-                pending.attempt += 1;
-                pending.state = Doing::Sent;
-                let (write, attempt) = (pending.write.clone(), pending.attempt);
-                self.transact(at, term, write, attempt);
-            }
-            StoreReply::Silence { term, write, attempt } => {
-                let doing = self.doing(at, term, write, attempt);
-                if !matches!(doing, Some(Doing::Sent | Doing::Looks)) {
-                    return;
-                }
-                if doing == Some(Doing::Sent) {
-                    self.see(Seen::Unknown);
-                }
-                let Some(pending) = self.pending(at, write) else { return };
-                pending.attempt += 1;
-                pending.state = Doing::Looks;
-                let (write, attempt) = (pending.write.clone(), pending.attempt);
-                self.look(at, term, write, attempt);
-            }
-        }
-    }
-
-    fn beat_answered(&mut self, at: usize, term: u64, result: Result<(), Failed>, sent: Millis) {
-        let now = self.replica_now(at);
-        let ours = match &self.replicas[at].role {
-            Role::Leader(leader) => leader.term == term,
-            Role::Elected { term: elected, .. } => *elected == term,
-            Role::Follower => false,
-        };
-        match result {
-            _ if !ours => {}
-            Err(Failed::NotLeader | Failed::Conflict) => self.step_down(at, "its key is gone"),
-            Err(Failed::Full) => {}
-            Ok(()) => {
-                self.see(Seen::Beat);
-                let Role::Leader(leader) = &mut self.replicas[at].role else {
-                    return;
-                };
-                let late = now >= leader.valid_until && leader.since + 3_000 < self.now;
-                leader.valid_until = leader.valid_until.max(sent.plus(4_000));
-                let until = leader.valid_until;
-                if late {
-                    self.see(Seen::BeatLate);
-                }
-                self.machine_step(at, Event::Valid(until));
-            }
-        }
-    }
-
-    fn pending(&mut self, at: usize, write: WriteId) -> Option<&mut Pending> {
-        let Role::Leader(leader) = &mut self.replicas[at].role else {
-            return None;
-        };
-        leader.writes.iter_mut().find(|pending| pending.write.id == write)
-    }
-
-    fn doing(&mut self, at: usize, term: u64, write: WriteId, attempt: u32) -> Option<Doing> {
-        if self.replicas[at].leader().is_none_or(|leader| leader.term != term) {
-            return None;
-        }
-        let pending = self.pending(at, write).filter(|pending| pending.attempt == attempt)?;
-        Some(pending.state)
-    }
-
-    /// The outcome is known. What was in the way is told before a conflict is; an applied write may be told before or after its changes.
-    fn ended(&mut self, at: usize, write: WriteId, seen: usize, outcome: Outcome) {
-        match outcome {
-            Outcome::Applied(_) => self.see(Seen::Applied),
-            Outcome::Conflict => self.see(Seen::Conflict),
-            Outcome::Refused => self.see(Seen::WriteRefused),
-        }
-        let after = match outcome {
-            Outcome::Applied(_) if self.random.permille(500) => 0,
-            Outcome::Refused => 0,
-            Outcome::Applied(_) | Outcome::Conflict => seen,
-        };
-        let Some(pending) = self.pending(at, write) else { return };
-        pending.state = Doing::Ended;
-        let Role::Leader(leader) = &mut self.replicas[at].role else {
-            return;
-        };
-        leader.outcomes.push((after, write, outcome));
-        self.tell_outcomes(at);
-    }
-
-    fn tell_outcomes(&mut self, at: usize) {
-        loop {
-            let seen = self.replicas[at].seen;
-            let Role::Leader(leader) = &mut self.replicas[at].role else {
-                return;
-            };
-            let Some(index) = leader.outcomes.iter().position(|(after, _, _)| *after <= seen) else {
-                return;
-            };
-            let (_, write, outcome) = leader.outcomes.remove(index);
-            leader.writes.retain(|pending| pending.write.id != write);
-            self.machine_step(at, Event::Written { write, outcome });
-            self.start_writes(at);
-        }
-    }
-
-    // --- watching
-
-    /// The store has changed: its log is on its way to all who watch.
-    pub(crate) fn store_changed(&mut self) {
-        let upto = self.store.log.len();
-        for at in 0..REPLICAS {
-            if self.replicas[at].process.up && self.replicas[at].watching && self.replicas[at].seen < upto {
-                let slow = if self.random.permille(20) { 700 } else { 20 };
-                let arrives = (self.now + self.random.range(1, slow)).max(self.replicas[at].watch_at);
-                self.replicas[at].watch_at = arrives;
-                let life = self.replicas[at].process.life;
-                self.after(
-                    arrives - self.now,
-                    Item::Watch {
-                        replica: at,
-                        life,
-                        upto,
-                    },
-                );
-            }
-        }
-    }
-
-    pub(crate) fn watch_arrives(&mut self, at: usize, life: u64, upto: usize) {
-        let replica = &mut self.replicas[at];
-        if replica.process.life != life || !replica.watching {
-            return;
-        }
-        if self.now < replica.replies_blocked_until {
-            return self.drop_watch(at);
-        }
-        self.for_replica(at, 0, Said::Watch(upto));
-    }
-
-    /// The watch is lost, and listed again some time.
-    pub(crate) fn drop_watch(&mut self, at: usize) {
-        self.replicas[at].watching = false;
-        if !std::mem::replace(&mut self.replicas[at].relist_due, true) {
-            let wait = self.random.range(200, 3_000);
-            let life = self.replicas[at].process.life;
-            self.after(wait, Item::Relist { replica: at, life });
-        }
-    }
-
-    fn relist(&mut self, at: usize) {
-        let replica = &mut self.replicas[at];
-        if self.now
-            < replica
-                .calls_blocked_until
-                .max(replica.replies_blocked_until)
-                .max(self.store.down_until)
-        {
-            let life = replica.process.life;
-            return self.after(500, Item::Relist { replica: at, life });
-        }
-        replica.relist_due = false;
-        replica.watching = true;
-        replica.known_leader = self.store.leader.map(|leader| (leader.term, leader.replica));
-        let (seen, revision) = (self.store.log.len(), self.store.revision);
-        self.catch_up(at, seen, revision, self.store.list());
-    }
-
-    fn watched(&mut self, at: usize, upto: usize) {
-        let seen = self.replicas[at].seen;
-        if upto <= seen || !self.replicas[at].watching {
-            return;
-        }
-        let mut cache = self.replicas[at].cache.clone();
-        let mut revision = self.replicas[at].revision;
-        let mut changes = Vec::new();
-        for logged in &self.store.log[seen..upto] {
-            match logged {
-                Logged::Leader(leader) => {
-                    self.replicas[at].known_leader = *leader;
-                    if let Some((term, _)) = leader {
-                        revision = revision.max(*term);
-                    }
-                }
-                Logged::Record(name, modified, record) => {
-                    revision = *modified;
-                    match record {
-                        Some(record) => cache.insert(name.clone(), (*modified, record.clone())),
-                        None => cache.remove(name),
-                    };
-                    changes.push(Change {
-                        name: name.clone(),
-                        revision: Revision(*modified),
-                        record: record.as_deref().cloned(),
-                    });
-                }
-            }
-        }
-        if self.random.permille(300) {
-            // Two snapshots of a cache are compared: what lies between is not told.
-            return self.catch_up(at, upto, revision, cache);
-        }
-        self.replicas[at].cache = cache;
-        self.replicas[at].seen = upto;
-        self.replicas[at].revision = revision;
-        for change in changes {
-            self.machine_step(at, Event::Changed(change));
-        }
-        self.tell_outcomes(at);
-    }
-
-    fn catch_up(&mut self, at: usize, seen: usize, revision: u64, cache: Cache) {
-        let changes = difference(&self.replicas[at].cache, &cache, revision);
-        self.replicas[at].cache = cache;
-        self.replicas[at].seen = seen;
-        self.replicas[at].revision = revision;
-        for change in changes {
-            self.machine_step(at, Event::Changed(change));
-        }
-        self.tell_outcomes(at);
-    }
-
-    /// The store looks after leases: an expired one is noticed up to half a second late.
-    pub(crate) fn lease(&mut self) {
-        let wait = self.random.range(50, 500);
-        self.after(wait, Item::Lease);
-        // Without a quorum no lease ends either.
-        if self.now >= self.store.down_until && self.store.leader.is_some_and(|leader| self.now > leader.expires) {
-            self.note(|| "the leader's lease has ended".into());
-            self.store.remove_leader();
-            self.store_changed();
         }
     }
 }

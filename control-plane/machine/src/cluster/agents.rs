@@ -14,7 +14,7 @@ use dray_model::{
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The longest that tasks are held for an agent that means to be back; the scheduler has the same limit.
-const LONGEST_HOLD_MS: u64 = 300_000;
+pub(super) const LONGEST_HOLD_MS: u64 = 300_000;
 
 /// An agent.
 pub(super) struct Agent {

@@ -3,7 +3,7 @@
 
 use super::tasks::Stage;
 use super::{Machine, Timer};
-use dray_model::message::{Assignment, AssignmentDelta, Order, Owned, Revocation};
+use dray_model::message::{Assignment, AssignmentDelta, Order, Owned, Recovery, Revocation};
 use dray_model::{AgentNumber, ConfigDiff, Cost, TaskKey};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -114,12 +114,16 @@ impl Machine {
             |task| (task.config.clone(), task.cost),
         );
         let paused = connector.is_paused();
+        let recovery = connector.assigned.recovery;
         let fence_first = self.fence_first(&task.fences);
         let generation = task.generation?;
         let task = self.task_mut(key)?;
         task.older |= task.told.is_some_and(|told| told < generation);
         task.told = Some(generation);
         task.digest = Some(digest);
+        // What may still run of an older generation counts too.
+        let strict = task.older && task.recovery == Some(Recovery::Strict);
+        task.recovery = Some(if strict { Recovery::Strict } else { recovery });
         Some(Assignment {
             owned: Owned { task: key, generation },
             config,

@@ -5,9 +5,7 @@ use super::edits::Edit;
 use super::event::{ConnectionId, LinkState};
 use super::tasks::Stage;
 use super::{Machine, Stream};
-use dray_model::message::{
-    Fenced, FencedWhy, Held, Hello, NotLeader, Order, PROTOCOL, Recovery, RevokedWhy, Verdict, Welcome,
-};
+use dray_model::message::{Fenced, FencedWhy, Held, Hello, NotLeader, Order, PROTOCOL, RevokedWhy, Verdict, Welcome};
 use dray_model::{AgentId, AgentNumber, AgentPolicy, Generation, SessionId, TaskKey};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -246,8 +244,7 @@ impl Machine {
             return Some(1_000);
         }
         let is_strict = |key: &TaskKey| {
-            let connector = self.connectors.get(&key.connector);
-            connector.is_some_and(|connector| connector.settings.recovery == Recovery::Strict)
+            !self.is_fenceable(*key)
                 && self
                     .task(*key)
                     .and_then(|task| task.owner)

@@ -131,7 +131,7 @@ impl Machine {
         if home {
             return; // it comes back, or is placed elsewhere
         }
-        let fenceable = connector.settings.recovery == Recovery::Fenced && !self.is_unfenceable(owner);
+        let fenceable = self.is_fenceable(key) && !self.is_unfenceable(owner);
         if !fenceable || reconfigured {
             let until = self.outwaited(owner);
             if self.now < until {
@@ -271,6 +271,7 @@ impl Machine {
         task.report = None;
         task.older = false;
         task.digest = None;
+        task.recovery = None;
         if let (true, Some(before)) = (was_orphaned, before) {
             let dead = AgentSession {
                 agent: before.agent,
@@ -377,6 +378,22 @@ impl Machine {
             Some(dead) => dead.outwaited,
             None => inherited.plus(self.timing.reassign_ms),
         }
+    }
+
+    /// Whether Kafka refuses what a task may still do at its owner: it is of that class, and was when it was assigned.
+    pub(super) fn is_fenceable(&self, key: TaskKey) -> bool {
+        let Some(connector) = self.connectors.get(&key.connector) else {
+            return false;
+        };
+        let assigned = match connector.tasks.get(&key.number).and_then(|task| task.recovery) {
+            Some(recovery) => recovery == Recovery::Fenced,
+            // By an earlier leader, under the configuration that its set was made from.
+            None => {
+                let version = connector.set.as_ref().map(|set| set.config_version);
+                version.is_none_or(|version| version == connector.assigned.config_version)
+            }
+        };
+        assigned && connector.settings.recovery == Recovery::Fenced
     }
 
     /// Whether the session that owns a task has no writer that could be fenced. Of one that was dead at the election only the latest is

@@ -244,7 +244,10 @@ impl Machine {
             unfenced: dead
                 .map(|(session, clusters)| (*session, clusters.iter().cloned().collect()))
                 .collect(),
-            problem: agent.problem.clone(),
+            problem: agent.problem.clone().or_else(|| {
+                let why = "it has no session writer on a Kafka cluster that its tasks use: they recover as strict";
+                record.unfenceable.then(|| why.into())
+            }),
         };
         if agent.shown.as_ref() != Some(&shown) {
             agent.shown = Some(shown.clone());

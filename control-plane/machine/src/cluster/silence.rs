@@ -1,11 +1,11 @@
 //! Who can be heard, who is silent for long enough to lose its tasks, and how one is declared dead.
 
-use super::agents::Dead;
+use super::agents::{Dead, LONGEST_HOLD_MS};
 use super::edits::Edit;
 use super::event::LinkState;
 use super::{Machine, Timer};
 use crate::scheduler;
-use dray_model::{AgentNumber, Millis, SessionId};
+use dray_model::{AgentNumber, AgentPolicy, Millis, SessionId};
 
 /// So many heartbeats that do not come are silence: an agent is given nothing more, and keeps what it has.
 const SILENT_BEATS: u64 = 3;
@@ -25,6 +25,10 @@ impl Machine {
             (_, Some(broke)) if !connected => broke.plus(self.grace(broke)),
             (Some(_) | None, Some(_) | None) => agent.heard.plus(timing.silent_ms),
         };
+        if agent.record.policy == AgentPolicy::Restarting {
+            // Somebody restarts it: its tasks are held for it, announced or not.
+            lost_at = lost_at.max(agent.heard.plus(LONGEST_HOLD_MS));
+        }
         if !self.is_settled() {
             lost_at = lost_at.max(self.elected.plus(timing.settle_ms));
         }

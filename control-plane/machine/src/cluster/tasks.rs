@@ -1,7 +1,7 @@
 //! One task, or one connector instance, as the leader sees it: who owns it, what is known of its life there, and where it shall go.
 
 use crate::scheduler::Unplaced;
-use dray_model::message::{RevokedWhy, RunState};
+use dray_model::message::{Recovery, RevokedWhy, RunState};
 use dray_model::record::Owner;
 use dray_model::{AgentNumber, AgentSession, ConfigDigest, Generation, Millis, TaskState};
 use std::collections::BTreeSet;
@@ -96,8 +96,9 @@ pub(super) struct Task {
     /// Not assigned again before this moment: it stopped without being asked.
     pub(super) rests_until: Millis,
     pub(super) report: Option<Report>,
-    /// What it was assigned with.
+    /// What it was assigned with, and how what runs is protected; `None`: by an earlier leader, or not yet.
     pub(super) digest: Option<ConfigDigest>,
+    pub(super) recovery: Option<Recovery>,
     /// A restart was asked for.
     pub(super) restarting: bool,
     pub(super) shown: Option<ShownStatus<TaskState>>,
@@ -124,6 +125,7 @@ impl Task {
             rests_until: Millis(0),
             report: None,
             digest: None,
+            recovery: None,
             restarting: false,
             shown: None,
         }

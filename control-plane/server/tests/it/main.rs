@@ -10,3 +10,4 @@ mod etcd;
 mod memory;
 mod rig;
 mod streams;
+mod thousand;

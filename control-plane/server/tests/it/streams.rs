@@ -1,7 +1,7 @@
 //! What a stream is told when something is wrong with it, or with where it went.
 
 use crate::agent::channel;
-use crate::rig::{leads, start, until};
+use crate::rig::{DEADLINE, leads, start, until};
 use dray_model::message::{FromAgent, Heartbeat, Order, ToAgent};
 use dray_store::MetadataStore;
 use dray_store::mem::MemStore;
@@ -9,6 +9,7 @@ use dray_wire::agent::v1::agent_control_service_client::AgentControlServiceClien
 use dray_wire::agent::v1::{SessionRequest, SessionResponse, session_request};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use tokio::time::timeout;
 use tonic::{Code, Status};
 
 /// Says these, and waits for the first answer.
@@ -41,12 +42,15 @@ async fn what_is_out_of_order_or_cannot_be_read_is_refused() {
     until("it leads", || leads(&control, "one")).await;
     let address = control.addresses[0];
     // The key is there a moment before the seat is taken.
-    let status = loop {
-        match first_answer(address, vec![heartbeat()]).await {
-            Err(status) => break status,
-            Ok(_) => tokio::task::yield_now().await,
+    let refused = async {
+        loop {
+            match first_answer(address, vec![heartbeat()]).await {
+                Err(status) => break status,
+                Ok(_) => tokio::task::yield_now().await,
+            }
         }
     };
+    let status = timeout(DEADLINE, refused).await.expect("what is no hello is refused");
     assert_eq!(status.code(), Code::FailedPrecondition, "{status}");
     let status = first_answer(address, vec![SessionRequest { body: None }])
         .await

@@ -42,7 +42,8 @@ pub(crate) fn partition(plan: &Plan) -> SourcePartition {
 
 /// The pool of a seed, shared with whoever has it already: a process may run 10,000 tasks of one connector, and 64 KiB each would be 600 MB.
 fn pool(seed: u64, value_bytes: usize) -> Pool {
-    static POOLS: Mutex<BTreeMap<(u64, usize), Weak<[u8]>>> = Mutex::new(BTreeMap::new());
+    type Pools = BTreeMap<(u64, usize), Weak<[u8]>>;
+    static POOLS: Mutex<Pools> = Mutex::new(BTreeMap::new());
     let mut pools = POOLS.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(pool) = pools.get(&(seed, value_bytes)).and_then(Weak::upgrade) {
         return pool;

@@ -16,8 +16,11 @@ const MAX_RECORDS: usize = 500;
 pub(super) struct Membership {
     id: u64,
     client_id: String,
-    /// Somebody made it leave; `assign` lets it join again.
+    /// It is not in the group: somebody made it leave, or it left when it lost its partitions. `assign` lets it join again.
     left: bool,
+    leave_when_lost: bool,
+    /// It waits for its reader's leave to join, whatever `assign` says.
+    out: bool,
     topics: BTreeSet<String>,
     /// Next offset to deliver.
     positions: BTreeMap<TopicPartition, i64>,
@@ -33,7 +36,7 @@ impl Cluster {
     /// Gives partitions that nobody has yet to the members that subscribed to their topics.
     pub(super) fn assign_new(&mut self) {
         for group in self.groups.values_mut() {
-            let Some(member) = group.member.as_mut().filter(|member| !member.dormant) else {
+            let Some(member) = group.member.as_mut().filter(|member| !member.dormant && !member.out) else {
                 continue;
             };
             let mut assigned = Vec::new();
@@ -95,6 +98,8 @@ impl Membership {
 
     fn lose(&mut self) {
         self.dormant = true;
+        self.left |= self.leave_when_lost;
+        self.out = self.leave_when_lost;
         let partitions: BTreeSet<_> = self.positions.keys().cloned().collect();
         self.drop_partitions(&partitions);
         self.revoking.clear();
@@ -370,6 +375,26 @@ impl Consumer for FakeConsumer {
             Ok(())
         })?;
         self.shared.change(Cluster::assign_new);
+        Ok(())
+    }
+
+    fn leave_when_lost(&mut self) {
+        self.shared.change(|cluster| {
+            if let Some(member) = cluster.member(&self.group, self.id) {
+                member.leave_when_lost = true;
+            }
+        });
+    }
+
+    async fn rejoin(&mut self) -> Result<()> {
+        self.shared.change(|cluster| {
+            if let Some(member) = cluster.member(&self.group, self.id)
+                && std::mem::take(&mut member.out)
+            {
+                (member.dormant, member.left) = (false, false);
+            }
+            cluster.assign_new();
+        });
         Ok(())
     }
 

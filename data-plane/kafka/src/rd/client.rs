@@ -4,7 +4,7 @@ use super::config::{Role, Translated, translate};
 use crate::error::Result;
 use crate::port::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
@@ -52,6 +52,10 @@ pub(super) fn log(client: &str, level: RDKafkaLogLevel, facility: &str, message:
 
 /// A client-wide error. Its consequences come with the operations that fail, so here it is only logged.
 pub(super) fn log_error(client: &str, error: &KafkaError, reason: &str) {
+    // How the end of a partition is known, to who asked for it.
+    if error.rdkafka_error_code() == Some(RDKafkaErrorCode::PartitionEOF) {
+        return;
+    }
     tracing::warn!(client.id = client, error = %error, reason, "kafka client reports an error");
 }
 

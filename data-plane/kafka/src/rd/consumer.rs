@@ -234,6 +234,14 @@ impl Consumer for RdConsumer {
         self.ask(|reply| Command::Subscribe(topics, reply)).await
     }
 
+    fn leave_when_lost(&mut self) {
+        self.link.leave_when_lost();
+    }
+
+    async fn rejoin(&mut self) -> Result<()> {
+        self.ask(Command::Rejoin).await
+    }
+
     async fn close(mut self: Box<Self>) {
         // A full queue needs no word: the dropped sender ends the thread too.
         let (dummy, _) = sync_channel(1);

@@ -47,6 +47,7 @@ pub(super) enum Command {
     Pause(Vec<TopicPartition>, Reply),
     Resume(Vec<TopicPartition>, Reply),
     Subscribe(Vec<String>, Reply),
+    Rejoin(Reply),
     Revoked(u64),
 }
 
@@ -68,6 +69,9 @@ pub(super) struct Link {
     revocations: AtomicU64,
     answered: AtomicU64,
     closing: AtomicBool,
+    leave_when_lost: AtomicBool,
+    /// It has left, and waits for leave to join.
+    out: AtomicBool,
 }
 
 impl Link {
@@ -80,11 +84,22 @@ impl Link {
             revocations: AtomicU64::new(0),
             answered: AtomicU64::new(0),
             closing: AtomicBool::new(false),
+            leave_when_lost: AtomicBool::new(false),
+            out: AtomicBool::new(false),
         }
     }
 
     pub(super) fn topics(&self) -> Vec<String> {
         lock(&self.topics).clone()
+    }
+
+    pub(super) fn leave_when_lost(&self) {
+        self.leave_when_lost.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it is out of the group until the reader says otherwise.
+    pub(super) fn is_out(&self) -> bool {
+        self.out.load(Ordering::Relaxed)
     }
 
     fn closing(&self) -> bool {
@@ -171,7 +186,11 @@ impl Member {
         for partition in &lost {
             self.link.epochs.next(partition);
         }
-        if !lost.is_empty() {
+        if over == Over::Expelled && self.link.leave_when_lost.load(Ordering::Relaxed) {
+            // The next client joins nothing.
+            self.link.out.store(true, Ordering::Relaxed);
+            self.link.events.push(Item::Lost(lost));
+        } else if !lost.is_empty() {
             self.link.events.push(Item::Lost(lost));
         }
     }
@@ -210,15 +229,29 @@ impl Member {
             Command::Pause(partitions, reply) => drop(reply.send(self.pause(consumer, &partitions))),
             Command::Resume(partitions, reply) => drop(reply.send(self.resume(consumer, &partitions))),
             Command::Subscribe(topics, reply) => {
-                let names: Vec<&str> = topics.iter().map(String::as_str).collect();
-                lock(&self.link.topics).clone_from(&topics);
-                let result = consumer
-                    .subscribe(&names)
-                    .map_err(|error| self.error("subscribing", &error));
+                *lock(&self.link.topics) = topics;
+                let result = if self.link.is_out() {
+                    Ok(())
+                } else {
+                    self.subscribe(consumer)
+                };
+                drop(reply.send(result));
+            }
+            Command::Rejoin(reply) => {
+                let was_out = self.link.out.swap(false, Ordering::Relaxed);
+                let result = if was_out { self.subscribe(consumer) } else { Ok(()) };
                 drop(reply.send(result));
             }
             Command::Revoked(number) => self.link.answered.store(number, Ordering::Relaxed),
         }
+    }
+
+    fn subscribe(&self, consumer: &BaseConsumer<Self>) -> Result<()> {
+        let topics = self.link.topics();
+        let names: Vec<&str> = topics.iter().map(String::as_str).collect();
+        consumer
+            .subscribe(&names)
+            .map_err(|error| self.error("subscribing", &error))
     }
 
     pub(super) fn error(&self, what: &str, error: &KafkaError) -> Error {
@@ -325,8 +358,14 @@ impl Member {
         for partition in &partitions {
             self.link.epochs.next(partition);
         }
-        if !partitions.is_empty() && self.over().is_none() {
-            if consumer.assignment_lost() {
+        let lost = consumer.assignment_lost();
+        if lost && self.over().is_none() && self.link.leave_when_lost.load(Ordering::Relaxed) {
+            // In here, because librdkafka joins again as soon as this callback has returned.
+            self.link.out.store(true, Ordering::Relaxed);
+            consumer.unsubscribe();
+            self.link.events.push(Item::Lost(partitions.clone()));
+        } else if !partitions.is_empty() && self.over().is_none() {
+            if lost {
                 self.link.events.push(Item::Lost(partitions.clone()));
             } else {
                 let number = self.link.revocations.fetch_add(1, Ordering::Relaxed) + 1;

@@ -61,7 +61,7 @@ impl Membership {
         }
     }
 
-    /// Makes a client that joins the group.
+    /// Makes a client that joins the group, unless it is to stay out of it for now.
     pub(super) fn join(&mut self) -> Result<BaseConsumer<Member>> {
         let what = format!("joining the group `{}`", self.identity.group);
         let mut config = native(&self.settings);
@@ -90,6 +90,9 @@ impl Membership {
         let consumer: BaseConsumer<Member> = config
             .create_with_context(member)
             .map_err(|error| from_kafka(what.as_str(), &error))?;
+        if self.link.is_out() {
+            return Ok(consumer);
+        }
         let topics = self.link.topics();
         let names: Vec<&str> = topics.iter().map(String::as_str).collect();
         consumer.subscribe(&names).map_err(|error| from_kafka(what, &error))?;
@@ -113,7 +116,7 @@ impl Membership {
                 Over::Expelled => {
                     tracing::warn!(
                         group = self.identity.group,
-                        "the group does not know this member any more; joining anew"
+                        "the group does not know this member any more; it begins anew"
                     );
                 }
             }

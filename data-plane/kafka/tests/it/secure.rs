@@ -2,6 +2,7 @@
 
 use super::*;
 use dray_kafka::Class;
+use dray_kafka::port::{Outcome, SessionRecord};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -157,11 +158,47 @@ async fn round_trip(client: &ClientConfig) {
     consumer.close().await;
 }
 
+/// What is sent directly where the connection is a plain one: fencing goes by librdkafka then, and leaving a group says that it
+/// cannot.
+async fn session(client: &ClientConfig) {
+    let port = RdKafka::new();
+    let id = unique("c-agent-1");
+    let mut producer = port
+        .transactional_producer(client, &id, PATIENCE)
+        .await
+        .expect("a producer");
+    let topic = unique("offsets");
+    let new = NewTopic {
+        name: topic.clone(),
+        partitions: 1,
+        replication_factor: 1,
+        configs: BTreeMap::new(),
+    };
+    let admin = port.admin(client).expect("admin");
+    admin.create_topic(&new, PATIENCE).await.expect("create");
+    let record = || SessionRecord {
+        topic: topic.as_str().into(),
+        key: b"k".to_vec(),
+        value: None,
+    };
+    let outcome = producer.commit(vec![record()]).await;
+    assert!(matches!(outcome, Outcome::Committed), "{outcome:?}");
+    port.fence(client, &id, PATIENCE).await.expect("fenced");
+    let outcome = producer.commit(vec![record()]).await;
+    assert!(matches!(outcome, Outcome::Fenced(_)), "{outcome:?}");
+    let error = port
+        .group_members(client, "connect-sink", PATIENCE)
+        .await
+        .expect_err("not this way");
+    assert_eq!((error.code.as_str(), error.class), ("UNSUPPORTED", Class::Fatal));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn tls_with_plain_and_scram_and_their_refusals() {
     let broker = tokio::task::spawn_blocking(Broker::start).await.expect("a broker");
     round_trip(&broker.client("PLAIN", "plain.Plain", "alice", "alice-secret")).await;
     round_trip(&broker.client("SCRAM-SHA-512", "scram.Scram", "bob", "bob-secret")).await;
+    session(&broker.client("PLAIN", "plain.Plain", "alice", "alice-secret")).await;
 
     let wrong_password = broker.client("PLAIN", "plain.Plain", "alice", "guess");
     let mut unknown_authority = broker.client("PLAIN", "plain.Plain", "alice", "alice-secret");

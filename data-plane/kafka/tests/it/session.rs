@@ -276,7 +276,7 @@ async fn left_on_behalf(protocol: &str, signal: &str) {
         .await
         .expect("left");
     let left = at.elapsed();
-    let consumer = successor(&port, &group, &topic, protocol, PARTITIONS).await;
+    let mut consumer = successor(&port, &group, &topic, protocol, PARTITIONS).await;
     let taken = at.elapsed();
     eprintln!("{protocol}, {signal}: left in {left:?}, all partitions with the successor in {taken:?}");
     assert!(taken < Duration::from_secs(10), "without a leave it is 45 s: {taken:?}");
@@ -297,6 +297,32 @@ async fn left_on_behalf(protocol: &str, signal: &str) {
                 break;
             }
         }
+        // Left alone it would be back after 5 to 6 s, and take half of the partitions.
+        let deadline = Instant::now() + Duration::from_secs(8);
+        while Instant::now() < deadline {
+            let members = port
+                .group_members(&config(&[]), &group, PATIENCE)
+                .await
+                .expect("described");
+            assert!(
+                members.iter().all(|member| member.client_id != "c.1-7"),
+                "it is back: {members:?}"
+            );
+            let event = tokio::time::timeout(Duration::from_millis(200), consumer.event()).await;
+            let changed = matches!(event, Ok(ConsumerEvent::Revoked(_) | ConsumerEvent::Lost(_)));
+            assert!(!changed, "somebody else got partitions");
+        }
+        let stdin = zombie.child.stdin.as_mut().expect("piped");
+        std::io::Write::write_all(stdin, b"rejoin\n").expect("written");
+        let mut shared = false;
+        while !shared {
+            // The group has two members again.
+            if let ConsumerEvent::Revoked(_) = event(&mut *consumer).await {
+                consumer.revoked().await;
+                shared = true;
+            }
+        }
+        zombie.says("assigned 3").await;
     }
     drop(zombie);
     consumer.close().await;

@@ -53,7 +53,9 @@ async fn blocked_connectors_harm_only_themselves() {
     let (sender, _receiver) = mpsc::channel(16);
     for call in instances {
         let name = ConnectorName::try_from(call).unwrap();
-        let running = stage.worker.start_connector(&name, &config(call), sender.clone());
+        let running = stage
+            .worker
+            .start_connector(&name, &config(call), sender.clone(), TargetState::Started);
         bad.push(running.unwrap());
     }
     stage.wait_for("stop", TaskState::Running).await;

@@ -1,7 +1,7 @@
 //! Hang, panic and error in every call of connector code: it harms only itself.
 
 use crate::harness::{SHELVES, Stage, map, misbehaves, until};
-use dray_model::{ConnectorName, ConnectorState, TaskState};
+use dray_model::{ConnectorName, ConnectorState, TargetState, TaskState};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -152,7 +152,10 @@ async fn a_connector_instance_harms_only_itself() {
                 ("fault.kind", kind),
                 NO_RESTART,
             ]);
-            let running = stage.worker.start_connector(&name, &config, sender).unwrap();
+            let running = stage
+                .worker
+                .start_connector(&name, &config, sender, TargetState::Started)
+                .unwrap();
             let wanted = match (call, kind) {
                 ("connector.start", "hang") => ConnectorState::Unassigned,
                 ("connector.stop", _) => ConnectorState::Running,
@@ -178,7 +181,10 @@ async fn too_many_task_configurations_fail_the_connector() {
         ("tasks", "3"),
         ("tasks.max", "2"),
     ]);
-    let running = stage.worker.start_connector(&name, &config, sender).unwrap();
+    let running = stage
+        .worker
+        .start_connector(&name, &config, sender, TargetState::Started)
+        .unwrap();
     let trace = stage.wait_for_connector(&name, ConnectorState::Failed).await;
     assert!(
         trace
@@ -204,11 +210,38 @@ async fn task_configurations_name_the_class_of_the_task_and_the_topics() {
         let (sender, mut receiver) = mpsc::channel(1);
         let running = stage
             .worker
-            .start_connector(&name, &map(&[&own, topics].concat()), sender)
+            .start_connector(&name, &map(&[&own, topics].concat()), sender, TargetState::Started)
             .unwrap();
         let configs = receiver.recv().await.unwrap().configs;
         let expected = map(&[&[("count", "1"), ("task.class", "CounterTask")], topics].concat());
         assert_eq!(configs, [expected.clone(), expected]);
         assert!(running.stop(soon()).await);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_paused_instance_makes_no_tasks_until_it_is_resumed() {
+    let stage = Stage::new();
+    let name = ConnectorName::try_from("c").unwrap();
+    let config = map(&[
+        ("name", "c"),
+        ("connector.class", "Counter"),
+        ("count", "1"),
+        ("tasks", "1"),
+    ]);
+    let (sender, mut receiver) = mpsc::channel(1);
+    let running = stage
+        .worker
+        .start_connector(&name, &config, sender, TargetState::Paused)
+        .unwrap();
+    stage.wait_for_connector(&name, ConnectorState::Paused).await;
+    for _ in 0..2 {
+        assert!(receiver.try_recv().is_err(), "it was paused");
+        running.set_target(TargetState::Started);
+        stage.wait_for_connector(&name, ConnectorState::Running).await;
+        assert_eq!(receiver.recv().await.unwrap().configs.len(), 1);
+        running.set_target(TargetState::Paused);
+        stage.wait_for_connector(&name, ConnectorState::Paused).await;
+    }
+    assert!(running.stop(soon()).await);
 }

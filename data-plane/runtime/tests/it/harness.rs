@@ -230,11 +230,10 @@ async fn misbehave(config: &ConfigMap, call: &str) -> Result<()> {
         *times += 1;
         *times
     };
-    if config
-        .get("fault.times")
-        .is_some_and(|most| times > most.parse().unwrap())
-    {
-        return Ok(()); // cured
+    // Which of these calls fail; all, when it is not said.
+    let fails = |calls: &String| calls.split(' ').any(|call| call.parse() == Ok(times));
+    if !config.get("fault.on").is_none_or(fails) {
+        return Ok(());
     }
     match config["fault.kind"].as_str() {
         "hang" => std::future::pending().await,

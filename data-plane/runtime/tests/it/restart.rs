@@ -2,7 +2,7 @@
 
 use crate::harness::{SHELVES, Stage, id, map, until};
 use dray_kafka::Class;
-use dray_model::{ConnectorName, ConnectorState, TaskState};
+use dray_model::{ConnectorName, ConnectorState, TargetState, TaskState};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -11,7 +11,10 @@ fn soon() -> Instant {
     Instant::now() + Duration::from_secs(10)
 }
 
-fn source<'a>(shelf: &'a str, call: &'a str, kind: &'a str, times: &'a str) -> Vec<(&'a str, &'a str)> {
+const ALWAYS: &str = "1 2 3 4 5 6 7 8 9 10 11 12";
+
+/// A source that fails so in these calls.
+fn source<'a>(shelf: &'a str, call: &'a str, kind: &'a str, on: &'a str) -> Vec<(&'a str, &'a str)> {
     vec![
         ("connector.class", "Counter"),
         ("topic", "t"),
@@ -19,7 +22,7 @@ fn source<'a>(shelf: &'a str, call: &'a str, kind: &'a str, times: &'a str) -> V
         ("shelf", shelf),
         ("fault.call", call),
         ("fault.kind", kind),
-        ("fault.times", times),
+        ("fault.on", on),
     ]
 }
 
@@ -29,7 +32,7 @@ async fn what_passes_is_started_again_and_goes_on_where_it_was() {
         let shelf = format!("passes {call} {kind}");
         let stage = Stage::new();
         let began = Instant::now();
-        let running = stage.task("c", &source(&shelf, call, kind, "3"));
+        let running = stage.task("c", &source(&shelf, call, kind, "1 2 3"));
         let reason = stage.wait_for("c", TaskState::Restarting).await.unwrap();
         assert!(reason.starts_with("restart 1 of 10 in an hour, in 1 s: "), "{reason}");
         assert!(reason.contains("asked to"), "{reason}");
@@ -50,7 +53,7 @@ async fn a_broker_that_is_away_costs_no_record() {
     let stage = Stage::new();
     stage.kafka.hold_acks();
     stage.kafka.fail_next(Class::Retriable, 1);
-    let running = stage.task("c", &source("away", "never", "", "0"));
+    let running = stage.task("c", &source("away", "never", "", ""));
     until(|| stage.kafka.held() == 30).await;
     stage.kafka.release_all();
     let reason = stage.wait_for("c", TaskState::Restarting).await.unwrap();
@@ -73,7 +76,7 @@ async fn a_sink_is_given_its_records_again() {
         ("shelf", "restarts put"),
         ("fault.call", "put"),
         ("fault.kind", "panic"),
-        ("fault.times", "2"),
+        ("fault.on", "1 2"),
     ];
     let running = stage.task("c", &config);
     stage.wait_for("c", TaskState::Restarting).await;
@@ -99,7 +102,7 @@ async fn what_a_later_try_cannot_cure_stays_failed_as_in_connect() {
         ("data", "always", TaskState::Restarting),
     ] {
         let name = format!("{kind} {policy}");
-        let fault = source(&name, "start", kind, "99");
+        let fault = source(&name, "start", kind, ALWAYS);
         let running = stage.task(&name, &[fault.as_slice(), &[("dray.restart.policy", policy)]].concat());
         let trace = stage.wait_for(&name, state).await.unwrap();
         assert!(trace.contains("asked to"), "{trace}");
@@ -115,7 +118,7 @@ async fn what_a_later_try_cannot_cure_stays_failed_as_in_connect() {
 #[tokio::test(start_paused = true)]
 async fn a_task_that_waits_for_its_restart_stops_at_once() {
     let stage = Stage::new();
-    let running = stage.task("c", &source("stops", "start", "retriable", "99"));
+    let running = stage.task("c", &source("stops", "start", "retriable", ALWAYS));
     // The fourth wait is at least 4 s long.
     until(|| {
         let all = stage.worker.board().watch();
@@ -140,8 +143,11 @@ async fn a_connector_instance_is_started_again_too() {
         let name = ConnectorName::try_from("c").unwrap();
         let (sender, mut receiver) = mpsc::channel(1);
         let shelf = format!("instance {call}");
-        let fault = [source(&shelf, call, kind, "2"), vec![("name", "c"), ("tasks", "1")]].concat();
-        let running = stage.worker.start_connector(&name, &map(&fault), sender).unwrap();
+        let fault = [source(&shelf, call, kind, "1 2"), vec![("name", "c"), ("tasks", "1")]].concat();
+        let running = stage
+            .worker
+            .start_connector(&name, &map(&fault), sender, TargetState::Started)
+            .unwrap();
         let reason = stage
             .wait_for_connector(&name, ConnectorState::Restarting)
             .await
@@ -158,7 +164,7 @@ async fn a_connector_instance_is_started_again_too() {
 async fn an_unknown_policy_is_refused() {
     let stage = Stage::new();
     let config = [
-        source("unknown", "never", "", "0"),
+        source("unknown", "never", "", ""),
         vec![("name", "c"), ("dray.restart.policy", "often")],
     ]
     .concat();
@@ -166,7 +172,7 @@ async fn an_unknown_policy_is_refused() {
     let generation = dray_model::Generation::INITIAL;
     let started = stage
         .worker
-        .start_task(&id("c"), generation, &config, &config, dray_model::TargetState::Started);
+        .start_task(&id("c"), generation, &config, &config, TargetState::Started);
     let error = started.err().map(|error| error.to_string());
     assert_eq!(
         error.as_deref(),
@@ -174,4 +180,27 @@ async fn an_unknown_policy_is_refused() {
             "Invalid value often for configuration dray.restart.policy: String must be one of: transient, always, none"
         )
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_healthy_for_long_begins_anew() {
+    let stage = Stage::new();
+    stage.kafka.create_topic("t", 1);
+    stage.kafka.append("t", 0, None, Some(b"x"));
+    let config = [
+        ("connector.class", "Keeper"),
+        ("topics", "t"),
+        ("shelf", "healthy"),
+        ("fault.call", "put"),
+        ("fault.kind", "panic"),
+        ("fault.on", "1 2 4"),
+    ];
+    let running = stage.task("c", &config);
+    until(|| SHELVES.lock().unwrap().contains_key("healthy")).await;
+    assert_eq!(stage.worker.board().watch().borrow().tasks[&id("c")].restarts, 2);
+    tokio::time::sleep(Duration::from_secs(601)).await;
+    stage.kafka.append("t", 0, None, Some(b"y"));
+    let reason = stage.wait_for("c", TaskState::Restarting).await.unwrap();
+    assert!(reason.starts_with("restart 1 of 10 in an hour, in 1 s"), "{reason}");
+    assert!(running.stop(soon()).await);
 }

@@ -147,6 +147,7 @@ fn sink(stage: &Stage, away: &Away, shelf: &str, errors: &[(&str, &str)]) -> Tas
     let stop = CancellationToken::new();
     let parts = SinkParts {
         gate: dray_runtime::gate::TaskGate::open(),
+        may_rejoin: None,
         me: me(stage),
         task: crate::harness::keeper(),
         config: map(&[("shelf", shelf)]),

@@ -1,14 +1,11 @@
 //! What operators ask of the control plane, over gRPC, at whichever replica answers.
 
-use dray_wire::admin::v1::agent_service_client::AgentServiceClient;
 use dray_wire::admin::v1::cluster_service_client::ClusterServiceClient;
 use dray_wire::admin::v1::connector_service_client::ConnectorServiceClient;
 use dray_wire::admin::v1::status_service_client::StatusServiceClient;
 use dray_wire::admin::v1::{
-    Agent, ConnectorWithTasks, CreateConnectorRequest, DeleteConnectorRequest, GetClusterRequest,
-    GetConnectorStatusRequest, ListAgentsRequest, ListConnectorStatusesRequest, PauseConnectorRequest,
-    ResumeConnectorRequest, StopConnectorRequest, UpdateConnectorConfigRequest, WatchStatusRequest,
-    WatchStatusResponse,
+    ConnectorWithTasks, CreateConnectorRequest, DeleteConnectorRequest, GetClusterRequest, GetConnectorStatusRequest,
+    PauseConnectorRequest, ResumeConnectorRequest, StopConnectorRequest, WatchStatusRequest, WatchStatusResponse,
 };
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -98,26 +95,6 @@ impl Admin {
         }
     }
 
-    pub(crate) async fn update(&self, name: &str, config: &Pairs<'_>) -> Result<u64, Status> {
-        let request = UpdateConnectorConfigRequest {
-            name: name.to_owned(),
-            config: config
-                .iter()
-                .map(|(key, value)| ((*key).to_owned(), value.clone()))
-                .collect(),
-            expected_revision: 0,
-        };
-        let call = |channel| {
-            let request = request.clone();
-            async move {
-                ConnectorServiceClient::new(channel)
-                    .update_connector_config(request)
-                    .await
-            }
-        };
-        Ok(self.ask(call).await?.into_inner().revision)
-    }
-
     pub(crate) async fn pause(&self, name: &str) {
         let call = |channel| async move {
             let name = name.to_owned();
@@ -159,15 +136,6 @@ impl Admin {
         self.ask(call).await.unwrap();
     }
 
-    /// The statuses of all connectors with their tasks.
-    pub(crate) async fn statuses(&self) -> Vec<ConnectorWithTasks> {
-        let call = |channel| async move {
-            let request = ListConnectorStatusesRequest::default();
-            StatusServiceClient::new(channel).list_connector_statuses(request).await
-        };
-        self.ask(call).await.unwrap().into_inner().connectors
-    }
-
     pub(crate) async fn status(&self, name: &str) -> Result<ConnectorWithTasks, Status> {
         let call = |channel| async move {
             let request = GetConnectorStatusRequest {
@@ -177,15 +145,6 @@ impl Admin {
             StatusServiceClient::new(channel).get_connector_status(request).await
         };
         Ok(self.ask(call).await?.into_inner().connector.unwrap_or_default())
-    }
-
-    pub(crate) async fn agents(&self) -> Vec<Agent> {
-        let call = |channel| async move {
-            AgentServiceClient::new(channel)
-                .list_agents(ListAgentsRequest::default())
-                .await
-        };
-        self.ask(call).await.unwrap().into_inner().agents
     }
 
     /// The id of the replica that leads, as some replica knows it.

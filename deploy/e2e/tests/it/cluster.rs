@@ -1,11 +1,11 @@
 //! A cluster: replicas of the control plane and agents, over some etcd and some broker.
 
-use crate::admin::{Admin, Pairs};
-use crate::audit::Audit;
-use crate::kafka::create_topics;
+use crate::admin::Admin;
+use crate::audit::{Audit, TaskOf};
+use crate::kafka::{check_offsets, create_topics};
 use crate::process::{PATIENCE, Process, wait_until};
 use crate::servers::free_ports;
-use crate::traffic::Flow;
+use crate::traffic::{Flow, Traffic};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -57,6 +57,8 @@ impl Cluster {
              offset.storage.replication.factor=1\n\
              config.storage.topic={id}-configs\n\
              status.storage.topic={id}-status\n\
+             status.storage.replication.factor=1\n\
+             status.storage.partitions=1\n\
              offset.flush.interval.ms=1000\n",
         );
         fs::write(folder.path().join("worker.properties"), worker).unwrap();
@@ -157,6 +159,48 @@ impl Cluster {
         flows
     }
 
+    /// Creates flows, has lines go through all of them, and waits until they do.
+    pub(crate) async fn under_load(&self, sources: usize, sinks: usize, pace: Duration) -> Traffic {
+        let flows = self.create_flows(sources, sinks).await;
+        let traffic = Traffic::start(&self.bootstrap, &flows, pace);
+        self.wait_for_running(flows.len(), PATIENCE);
+        self.wait_for_flow(&traffic, PATIENCE);
+        traffic
+    }
+
+    /// Waits until every flow has brought something that is newer than now.
+    pub(crate) fn wait_for_flow(&self, traffic: &Traffic, limit: Duration) {
+        let now = Instant::now();
+        let stuck = || format!("these bring nothing: {:?}\n{}", traffic.stuck_since(now), self.report());
+        wait_until(limit, || traffic.flows_since(now), stuck);
+    }
+
+    /// Who owns what, and in which generation.
+    pub(crate) fn owners(&self) -> BTreeMap<TaskOf, (String, u64)> {
+        let tasks = self.audit.tasks().into_iter();
+        tasks
+            .map(|(task, seen)| (task, (seen.agent, seen.generation)))
+            .collect()
+    }
+
+    /// How many tasks and instances an agent owns.
+    pub(crate) fn owned_by(&self, agent: &str) -> usize {
+        self.owners().values().filter(|(owner, _)| owner == agent).count()
+    }
+
+    /// Ends the traffic and looks at all that was seen: nothing lost, no generation with two owners, no offset that went back.
+    pub(crate) fn check(&self, mut traffic: Traffic) -> String {
+        let (lines, repeated) = traffic.finish(PATIENCE);
+        self.audit.check();
+        let (sources, groups) = check_offsets(&self.bootstrap, &self.offsets_topic(), &self.id);
+        format!(
+            "{} flows of {lines} lines: none lost, {repeated} repeated; {} ownerships, each with one owner; {sources} source offsets and \
+             {groups} group offsets committed, none went back",
+            traffic.flows(),
+            self.audit.generations(),
+        )
+    }
+
     /// Waits until so many tasks, and as many instances, run.
     pub(crate) fn wait_for_running(&self, connectors: usize, limit: Duration) {
         self.wait(
@@ -221,9 +265,4 @@ pub(crate) fn sink(topic: &str, file: &Path) -> Vec<(&'static str, String)> {
         ("file", file.display().to_string()),
         ("topics", topic.into()),
     ]
-}
-
-/// A configuration as [`Admin`] takes it.
-pub(crate) fn pairs<'a>(config: &'a [(&'static str, String)]) -> &'a Pairs<'a> {
-    config
 }

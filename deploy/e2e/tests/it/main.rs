@@ -14,4 +14,9 @@ mod servers;
 mod traffic;
 mod turn;
 
+mod chaos;
+mod crash;
+mod leader;
+mod leave;
 mod main_path;
+mod wrong;

@@ -19,7 +19,7 @@ fn append(file: &Path, lines: std::ops::Range<u32>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_goes_through_a_topic_into_a_file() {
-    let _turn = turn::shared();
+    let _turn = turn::shared().await;
     let started = Instant::now();
     let mut cluster = Cluster::start(&shared_etcd(), &shared_broker(), 1, 1).await;
     println!("one control and one agent are ready after {:?}", started.elapsed());

@@ -8,7 +8,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// Longer than anything takes on a loaded machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits until `met`; fails the test after `limit` with what `describe` says.
 pub(crate) fn wait_until(limit: Duration, mut met: impl FnMut() -> bool, describe: impl FnOnce() -> String) {

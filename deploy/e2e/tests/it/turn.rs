@@ -1,16 +1,15 @@
 //! Who may run beside whom: a test that measures gaps has the machine to itself.
 
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-static TURN: RwLock<()> = RwLock::new(());
+static TURN: RwLock<()> = RwLock::const_new(());
 
 /// Held by a test that may run beside others.
-pub(crate) fn shared() -> RwLockReadGuard<'static, ()> {
-    // A test that failed says nothing about this one.
-    TURN.read().unwrap_or_else(PoisonError::into_inner)
+pub(crate) async fn shared() -> RwLockReadGuard<'static, ()> {
+    TURN.read().await
 }
 
 /// Held by a test that measures.
-pub(crate) fn alone() -> RwLockWriteGuard<'static, ()> {
-    TURN.write().unwrap_or_else(PoisonError::into_inner)
+pub(crate) async fn alone() -> RwLockWriteGuard<'static, ()> {
+    TURN.write().await
 }

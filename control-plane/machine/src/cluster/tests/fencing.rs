@@ -202,6 +202,21 @@ fn a_new_leader_counts_strict_waits_from_its_election() {
 }
 
 #[test]
+fn what_was_assigned_as_strict_is_waited_for_as_such() {
+    let mut world = strict_world();
+    world.freeze("a");
+    world.configure("one", &[("connector.class", "Source"), ("tasks", "4")]);
+    let from = world.said.len();
+    world.pass(44_000);
+    let given = world.assignments("b", from).into_iter();
+    let moved = given.filter(|of| world.agents["a"].running.contains_key(&of.owned.task));
+    assert_eq!(moved.count(), 0);
+    world.pass(5_000);
+    world.agent("a").die();
+    assert_runs(&world, "one", 4);
+}
+
+#[test]
 fn a_strict_agent_that_comes_back_in_time_keeps_its_tasks() {
     let mut world = strict_world();
     let held = world.agents["a"].running.clone();
@@ -332,18 +347,23 @@ fn an_agent_without_tasks_is_not_declared_dead() {
 }
 
 #[test]
-fn a_fence_that_nobody_needs_is_forgotten_after_an_hour() {
+fn a_fence_that_nobody_can_make_is_forgotten_after_an_hour() {
     let mut world = fenced_world();
     world.open_writer("a", "elsewhere", None);
+    world.agent("b").fences_only = Some(cluster("kafka"));
     let session = world.agents["a"].session.unwrap();
     world.freeze("a");
-    world.pass(2_000);
-    let number = world.record("a").number;
-    let dead = dray_model::AgentSession { agent: number, session };
-    let on = cluster("kafka");
-    world.say("b", FromAgent::SessionFenced { dead, cluster: on });
+    world.pass(3_000);
     world.agent("a").die();
-    let left: Vec<_> = world.record("a").dead_sessions.into_values().flatten().collect();
-    // The world's agents fence everything that they are told; this is what is left if one cannot.
-    assert!(left.is_empty() || left == [cluster("elsewhere")]);
+    assert_runs(&world, "one", 3);
+    let left = BTreeSet::from([cluster("elsewhere")]);
+    assert_eq!(world.record("a").dead_sessions[&session], left);
+    assert_eq!(
+        world.shown_agents["a"].unfenced,
+        [(session, vec![cluster("elsewhere")])]
+    );
+    world.pass(3_590_000);
+    assert_eq!(world.record("a").dead_sessions[&session], left);
+    world.pass(20_000);
+    assert!(world.record("a").dead_sessions.is_empty());
 }

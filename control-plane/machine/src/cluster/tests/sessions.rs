@@ -199,6 +199,30 @@ fn welcome_waits_for_the_record() {
 }
 
 #[test]
+fn nothing_counts_before_welcome() {
+    let mut world = world();
+    world.held = Some(Default::default());
+    world.restart("a", true);
+    let stream = world.agents["a"].stream.unwrap();
+    let from = world.said.len();
+    let beat = Heartbeat {
+        seq: 1,
+        changed: Vec::new(),
+        cpu_millis: 0,
+        memory_bytes: 0,
+    };
+    world.step(Event::Message {
+        connection: stream,
+        message: FromAgent::Heartbeat(beat),
+    });
+    assert_eq!(world.said.len(), from);
+    assert_eq!(world.shown_agents["a"].link, LinkState::Silent);
+    world.flow();
+    assert_eq!(world.shown_agents["a"].link, LinkState::Connected);
+    assert_runs(&world, "one", 3);
+}
+
+#[test]
 fn a_session_that_was_never_said_is_used_by_the_next_hello() {
     let mut world = World::new();
     world.held = Some(Default::default());
@@ -502,5 +526,20 @@ fn a_drained_agent_is_shown_as_such() {
     world.policy("a", AgentPolicy::Draining);
     world.pass(10_000);
     assert!(world.shown_agents["a"].drained);
+    assert_runs(&world, "one", 3);
+}
+
+#[test]
+fn the_tasks_of_a_restarting_agent_are_held_for_it() {
+    let mut world = world();
+    let held: Vec<_> = world.agents["a"].running.keys().copied().collect();
+    world.policy("a", AgentPolicy::Restarting);
+    let from = world.said.len();
+    world.freeze("a");
+    world.pass(60_000);
+    assert!(world.assignments("b", from).is_empty());
+    world.restart("a", true);
+    world.pass(1_000);
+    assert_eq!(world.agents["a"].running.keys().copied().collect::<Vec<_>>(), held);
     assert_runs(&world, "one", 3);
 }

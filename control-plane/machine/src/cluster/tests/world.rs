@@ -57,6 +57,8 @@ pub(crate) struct Agent {
     pub(crate) slow_start: bool,
     pub(crate) silent_acks: bool,
     pub(crate) closed: bool,
+    /// The only cluster that it can reach to fence somebody.
+    pub(crate) fences_only: Option<KafkaCluster>,
     /// What it was told to stop and did not.
     pub(crate) to_stop: Vec<Owned>,
     seq: u64,
@@ -397,6 +399,7 @@ impl World {
             slow_start: false,
             silent_acks: false,
             closed: false,
+            fences_only: None,
             to_stop: Vec::new(),
             seq: 0,
         };
@@ -543,7 +546,9 @@ impl World {
             assert_eq!(to, id, "a generation is used for two agents");
             self.versions.insert(assignment.owned, version);
             for dead in &assignment.fence_first {
-                for cluster in dead.clusters.clone() {
+                let only = self.agents[id].fences_only.clone();
+                let can = |cluster: &&KafkaCluster| only.as_ref().is_none_or(|only| only == *cluster);
+                for cluster in dead.clusters.iter().filter(can).cloned() {
                     let dead = dead.session;
                     self.say(id, FromAgent::SessionFenced { dead, cluster });
                 }

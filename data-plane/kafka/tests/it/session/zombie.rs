@@ -199,13 +199,18 @@ fn open(id: &str, offsets: &str) {
     }
 }
 
-/// A member of a group that commits what it has read.
+/// A member of a group that commits what it has read. When it has lost its partitions it stays out until stdin has a line.
 async fn member(group: &str, topic: &str, client: &str, protocol: &str) {
     let config = config(&[("group.id", group), ("client.id", client), ("group.protocol", protocol)]);
     let mut consumer = RdKafka::new()
         .consumer(&config, &[topic.to_owned()], 1 << 20)
         .expect("a consumer");
+    consumer.leave_when_lost();
     let mut next: BTreeMap<TopicPartition, i64> = BTreeMap::new();
+    let stdin = std::os::fd::AsFd::as_fd(&std::io::stdin())
+        .try_clone_to_owned()
+        .expect("stdin");
+    let mut stdin = BufReader::new(Receiver::from_owned_fd(stdin).expect("a pipe")).lines();
     let mut commit = tokio::time::interval(Duration::from_millis(200));
     loop {
         tokio::select! {
@@ -226,6 +231,7 @@ async fn member(group: &str, topic: &str, client: &str, protocol: &str) {
                 }
                 ConsumerEvent::Error(error) => say(&format!("error {error}")),
             },
+            Ok(Some(_)) = stdin.next_line() => consumer.rejoin().await.expect("it joins"),
             _ = commit.tick(), if !next.is_empty() => match consumer.commit(&next).await {
                 Ok(()) => say("committed"),
                 Err(error) => say(&format!("refused {error}")),

@@ -124,7 +124,7 @@ CLUSTER = [
         Figure("control_restart_changes", "tasks and instances that a restart of the control plane restarted", "", 0, 0),
         Figure("agent_1000_running_s", "agent after kill -9: exec → its 1,000 tasks and instances RUNNING again", "s", 3, 1, "28"),
     ]),
-    Cluster("cluster-kill", "kill -9 of an agent with 300 tasks: 150 file → Kafka, 150 Kafka → file, 20 lines/s each; 3 control planes, 2 agents", [
+    Cluster("cluster-kill", "kill -9 of an agent with 300 tasks: 150 file → Kafka, 150 Kafka → file, 4 lines/s each; 3 control planes, 2 agents", [
         Figure("gap_s", "longest gap in any task's own sequence at its destination", "s", 3, 1.5, "312; tuned 10.2 (100 tasks)"),
         Figure("gap_median_s", "gap of the median task", "s"),
         Figure("source_gap_s", "longest gap of a source", "s"),

@@ -10,7 +10,6 @@
 //! | `renewed COUNT` | the same, all with another ownership than at the mark |
 //! | `connected COUNT` | waits until so many agents are connected |
 //! | `holds AGENT COUNT` | waits until an agent owns so many |
-//! | `holds-some AGENT` | waits until it owns some |
 //! | `quiet MS` | waits until no ownership or state has changed for so long |
 //! | `mark` | remembers the ownerships |
 //! | `changes` | whose changed since the mark: from which agent to which |
@@ -226,11 +225,6 @@ impl Eye {
             ["holds", agent, count] => {
                 let count: usize = count.parse()?;
                 self.until(&format!("{agent} has {count}"), |seen| seen.of(agent) == count)
-                    .await?;
-                json!({})
-            }
-            ["holds-some", agent] => {
-                self.until(&format!("{agent} has some"), |seen| seen.of(agent) > 0)
                     .await?;
                 json!({})
             }

@@ -284,7 +284,8 @@ pub struct Limits {
     pub balance_percent_a_minute: u32,
     /// … and at least so many, or small clusters would never fill a new agent. 60: one a second.
     pub balance_a_minute: u32,
-    /// Starts in progress an agent. 64: enough to hide the latency of a start, few enough not to exhaust memory and brokers.
+    /// Starts in progress an agent. 1,024: a start counts until RUNNING is heard, which may take a heartbeat, and a new leader counts what it
+    /// finds running in the same way; few enough not to exhaust memory and brokers.
     pub starts_per_agent: u32,
     /// Moves in flight out of a draining agent.
     pub drain_parallel: u32,
@@ -298,7 +299,7 @@ impl Default for Limits {
             moves_per_agent: 5,
             balance_percent_a_minute: 2,
             balance_a_minute: 60,
-            starts_per_agent: 64,
+            starts_per_agent: 1_024,
             drain_parallel: 5,
             guarded_recovery_a_second: 100,
         }

@@ -289,11 +289,11 @@ fn a_move_to_an_agent_that_is_lost_is_called_off() {
 
 #[test]
 fn starts_are_limited_and_the_next_follows() {
-    let mut world = World::with([agent(1, "a", 999, 999_000)]);
-    let first = world.tell(Event::Published(set(1, &[1_000; 70])));
-    assert_eq!(first.len(), 64);
+    let mut world = World::with([agent(1, "a", 9_999, 9_999_000)]);
+    let first = world.tell(Event::Published(set(1, &[1_000; 1_030])));
+    assert_eq!(first.len(), 1_024);
     assert_eq!(
-        world.scheduler.placement(key(1, 64)),
+        world.scheduler.placement(key(1, 1_024)),
         Some(Placement::Queued(number(1)))
     );
     assert_eq!(
@@ -301,11 +301,11 @@ fn starts_are_limited_and_the_next_follows() {
             task: key(1, 3),
             agent: number(1)
         })),
-        "1-64>1"
+        "1-1024>1"
     );
-    assert_eq!(line(&world.tell(Event::Failed(key(1, 4)))), "1-65>1");
+    assert_eq!(line(&world.tell(Event::Failed(key(1, 4)))), "1-1025>1");
     // A removed task gives its place up.
-    assert_eq!(line(&world.tell(Event::Published(set(1, &[1_000; 69])))), "");
+    assert_eq!(line(&world.tell(Event::Published(set(1, &[1_000; 1_029])))), "");
     assert_eq!(line(&world.tell(Event::Freed(key(1, 5)))), "1-5>1");
 }
 

@@ -23,10 +23,14 @@ async fn a_connector_runs_on_an_agent_inside_the_process() {
     create(store.as_ref(), "test", "c").await;
     until("running", || is_running(&control, "c", 2)).await;
     assert_eq!(agent.seen.lock().unwrap().running.len(), 3);
-    let state = control.cache().now();
-    assert_eq!(state.tasks(&crate::rig::name("c")).unwrap().record.tasks.len(), 2);
-    assert_eq!(state.agents().len(), 1);
-    assert_eq!(state.replicas.len(), 1);
+    // The leader knows what it wrote before its watch shows it.
+    until("the store has it", || {
+        let state = control.cache().now();
+        state.tasks(&name("c")).is_some_and(|set| set.record.tasks.len() == 2)
+            && state.agents().len() == 1
+            && state.replicas.len() == 1
+    })
+    .await;
     control.stop().await;
 }
 

@@ -29,7 +29,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 /// How often the machine is told the time: a tenth of its shortest period.
 const TICK: Duration = Duration::from_millis(100);
@@ -134,6 +134,7 @@ impl Agent {
                     Vec::new()
                 }
                 _ = tick.tick() => driver.tick(),
+                () = at(session.wake_at()) => vec![Event::Tick],
                 back_in_ms = &mut shutdown, if !driver.leaving => {
                     driver.leaving = true;
                     vec![Event::Leave { back_in_ms }]
@@ -155,6 +156,14 @@ impl Agent {
 async fn dead(host: &mut Option<Host>) -> Result<Dead, tokio::task::JoinError> {
     match host {
         Some(host) => host.dead().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Resolves at this moment; never, when there is none.
+async fn at(moment: Option<Millis>) {
+    match moment {
+        Some(moment) => sleep(Duration::from_millis(moment.since(boottime()))).await,
         None => std::future::pending().await,
     }
 }

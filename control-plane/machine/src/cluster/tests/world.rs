@@ -379,7 +379,7 @@ impl World {
             region: "r".try_into().unwrap(),
             zone: "z".try_into().unwrap(),
             labels: BTreeMap::new(),
-            capacity: Capacity::new(1_000, 1_000_000).unwrap(),
+            capacity: Capacity::new(10_000, 10_000_000).unwrap(),
             plugins: vec![Plugin {
                 class: "org.example.Source".try_into().unwrap(),
                 version: "1".into(),

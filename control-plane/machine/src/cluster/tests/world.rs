@@ -142,7 +142,10 @@ impl World {
         for agent in self.agents.values_mut() {
             agent.stream = None;
         }
+        // All of it comes before what follows from it: else what is shown at the election would hide what is shown after its first write.
+        self.stepping = true;
         self.carry_out(effects);
+        self.stepping = false;
         self.pass(0);
     }
 

@@ -4,15 +4,19 @@ use prost_types::{DescriptorProto, FileDescriptorSet};
 use std::path::{Path, PathBuf};
 use std::{env, error::Error, fmt::Write as _, fs};
 
-const FILES: [&str; 9] = [
+const FILES: [&str; 13] = [
     "dray/admin/v1/agent.proto",
     "dray/admin/v1/cluster.proto",
     "dray/admin/v1/connector.proto",
+    "dray/admin/v1/offset.proto",
     "dray/admin/v1/operation.proto",
+    "dray/admin/v1/plugin.proto",
     "dray/admin/v1/read.proto",
     "dray/admin/v1/state.proto",
     "dray/admin/v1/status.proto",
     "dray/agent/v1/agent.proto",
+    "dray/agent/v1/call.proto",
+    "dray/plugin/v1/config.proto",
     "dray/store/v1/store.proto",
 ];
 

@@ -1,9 +1,10 @@
 //! What connectors and tasks are doing: written by them, watched by whoever asks.
 
 use dray_model::{ConnectorName, ConnectorState, Generation, TaskId, TaskState};
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// A state, with the reason when it is FAILED.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,15 +62,23 @@ pub struct StatusBoard(Arc<Board>);
 #[derive(Debug)]
 struct Board {
     statuses: watch::Sender<Statuses>,
-    /// At most one entry for each connector and task.
-    changed: Mutex<BTreeSet<Subject>>,
+    notes: Mutex<Notes>,
+}
+
+/// At most one entry of each for each connector and task.
+#[derive(Debug, Default)]
+struct Notes {
+    /// What nobody has passed on yet.
+    changed: BTreeSet<Subject>,
+    /// Since when it runs, for whoever counts its failures.
+    running: HashMap<Subject, Instant>,
 }
 
 impl Default for StatusBoard {
     fn default() -> Self {
         Self(Arc::new(Board {
             statuses: watch::Sender::new(Statuses::default()),
-            changed: Mutex::default(),
+            notes: Mutex::default(),
         }))
     }
 }
@@ -84,12 +93,24 @@ impl StatusBoard {
     /// What has changed since this was last asked; for the one reader that passes changes on.
     #[must_use]
     pub fn take_changed(&self) -> BTreeSet<Subject> {
-        std::mem::take(&mut *self.0.changed.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut self.notes().changed)
+    }
+
+    /// When it was first shown as RUNNING since this was last asked. It is asked for when something has failed, and not waited for: a task
+    /// that waits for its own state would be woken by everybody else's.
+    pub(crate) fn take_running(&self, subject: &Subject) -> Option<Instant> {
+        self.notes().running.remove(subject)
+    }
+
+    fn notes(&self) -> MutexGuard<'_, Notes> {
+        // Held for a few lines that cannot panic.
+        self.0.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A connector's new state.
     pub fn connector(&self, name: &ConnectorName, state: ConnectorState, trace: Option<String>) {
-        self.change(Subject::Connector(name.clone()), |statuses| {
+        let runs = state == ConnectorState::Running;
+        self.change(Subject::Connector(name.clone()), runs, |statuses| {
             let restarts = statuses.connectors.get(name).map_or(0, |entry| entry.restarts);
             statuses
                 .connectors
@@ -99,7 +120,8 @@ impl StatusBoard {
 
     /// A task's new state.
     pub fn task(&self, id: &TaskId, state: TaskState, trace: Option<String>) {
-        self.change(Subject::Task(id.clone()), |statuses| {
+        let runs = state == TaskState::Running;
+        self.change(Subject::Task(id.clone()), runs, |statuses| {
             let restarts = statuses.tasks.get(id).map_or(0, |entry| entry.restarts);
             statuses.tasks.insert(id.clone(), Entry { state, trace, restarts });
         });
@@ -108,7 +130,7 @@ impl StatusBoard {
     /// A connector or task that failed is started again after a while: for the `restarts`th time, for this reason.
     pub fn restarting(&self, subject: &Subject, restarts: u32, reason: String) {
         let trace = Some(reason);
-        self.change(subject.clone(), |statuses| match subject {
+        self.change(subject.clone(), false, |statuses| match subject {
             Subject::Connector(name) => {
                 let state = ConnectorState::Restarting;
                 statuses
@@ -128,17 +150,18 @@ impl StatusBoard {
             Subject::Connector(name) => drop(statuses.connectors.remove(name)),
             Subject::Task(id) => drop(statuses.tasks.remove(id)),
         });
+        self.notes().running.remove(subject);
     }
 
-    fn change(&self, subject: Subject, change: impl FnOnce(&mut Statuses)) {
+    fn change(&self, subject: Subject, runs: bool, change: impl FnOnce(&mut Statuses)) {
         self.0.statuses.send_modify(|statuses| {
             change(statuses);
             // Under the same lock: whoever finds the note reads the new state, and whoever read the old one is woken.
-            self.0
-                .changed
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .insert(subject);
+            let mut notes = self.notes();
+            if runs && !notes.running.contains_key(&subject) {
+                notes.running.insert(subject.clone(), Instant::now());
+            }
+            notes.changed.insert(subject);
         });
     }
 }

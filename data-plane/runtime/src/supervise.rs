@@ -2,7 +2,7 @@
 
 use crate::attempt::{Attempt, TaskMaker};
 use crate::guard::{Panicked, trace};
-use crate::status::{StatusBoard, Statuses, Subject};
+use crate::status::{StatusBoard, Subject};
 use dray_connect::{Error, Result};
 use dray_kafka::Class;
 use dray_model::{ConnectorState, Millis, TaskState};
@@ -36,13 +36,17 @@ pub(crate) async fn supervise<F: Future<Output = Result<()>>>(
     mut attempt: impl FnMut() -> F,
 ) -> bool {
     let began = Instant::now();
-    let now = || Millis(u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX));
+    board.take_running(subject); // an earlier ownership's
+    let since = |moment: Instant| Millis(u64::try_from(moment.duration_since(began).as_millis()).unwrap_or(u64::MAX));
+    let now = || since(Instant::now());
     // Asked once for each task, so the standard library's random hash keys are enough.
     let mut restarts = Restarts::new(policy, RandomState::new().hash_one(subject));
     loop {
-        let Err(error) = watched(subject, board, attempt(), || restarts.running(now())).await else {
-            return false;
-        };
+        let Err(error) = attempt().await else { return false };
+        // Only the time from there on counts as healthy.
+        if let Some(running) = board.take_running(subject) {
+            restarts.running(since(running));
+        }
         let failure = trace(&error);
         if stop.is_cancelled() {
             stopped(subject, board, failure);
@@ -64,32 +68,6 @@ pub(crate) async fn supervise<F: Future<Output = Result<()>>>(
             return false;
         }
     }
-}
-
-/// Runs an attempt, and says when it is shown as running: only the time from there on counts as healthy.
-async fn watched(
-    subject: &Subject,
-    board: &StatusBoard,
-    attempt: impl Future<Output = Result<()>>,
-    running: impl FnOnce(),
-) -> Result<()> {
-    let mut statuses = board.watch();
-    let runs = |all: &Statuses| match subject {
-        Subject::Connector(name) => all
-            .connectors
-            .get(name)
-            .is_some_and(|it| it.state == ConnectorState::Running),
-        Subject::Task(id) => all.tasks.get(id).is_some_and(|it| it.state == TaskState::Running),
-    };
-    let mut attempt = std::pin::pin!(attempt);
-    tokio::select! {
-        biased;
-        ended = &mut attempt => return ended,
-        _ = statuses.wait_for(runs) => {}
-    }
-    drop(statuses); // a reader that reads no more would still be counted and woken
-    running();
-    attempt.await
 }
 
 fn failed(subject: &Subject, board: &StatusBoard, failure: String, reason: &str) {

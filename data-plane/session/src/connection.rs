@@ -20,10 +20,15 @@ const SILENCE_MS: u64 = 5_000;
 const LONGEST_RETRY_MS: u64 = 60_000;
 /// Heartbeats without an answer that are remembered. The stream is given up after 5 s, and they are at least 100 ms apart.
 const UNANSWERED: usize = 64;
-/// Task events in a second; more of them ride on the heartbeat.
-const EVENTS_A_SECOND: u32 = 20;
-/// Traces in one heartbeat, far below the 4 MiB of a message; other tasks wait for the next.
+/// Changes of state are collected for so long: a thousand tasks that start at once are a few messages, and nobody sees the delay.
+const COLLECT_MS: u64 = 15;
+/// Messages of changes since the leader last acknowledged a heartbeat: twice what fits between two heartbeats by default, and half of what
+/// waits for a stream. A leader that does not read gets no more, and what it missed with the next heartbeat.
+const EVENTS_UNANSWERED: u32 = 128;
+/// Traces in one heartbeat, far below the 4 MiB of a message; other tasks wait for the next …
 const TRACES_BYTES: usize = 1 << 20;
+/// … and in one message of changes: 8 MiB of them before a leader has to answer.
+const EVENTS_TRACES_BYTES: usize = 64 << 10;
 /// Tasks in one message.
 const TASKS_A_MESSAGE: usize = 500;
 
@@ -55,8 +60,10 @@ pub(crate) struct Up {
     /// When the leader last welcomed or acknowledged.
     heard: Millis,
     next_beat: Millis,
-    /// Since when how many task events were sent.
-    events: (Millis, u32),
+    /// The next message of changes is sent no earlier.
+    next_events: Millis,
+    /// So many of them were sent since the last acknowledgement.
+    events: u32,
 }
 
 impl Session {
@@ -244,7 +251,8 @@ impl Session {
             sent: VecDeque::new(),
             heard: self.now,
             next_beat: self.now,
-            events: (self.now, 0),
+            next_events: self.now,
+            events: 0,
         });
         if goes_on {
             if let Some(own) = self.live() {
@@ -307,6 +315,7 @@ impl Session {
             return; // twice, or never sent
         };
         up.heard = self.now;
+        up.events = 0;
         let sent = up.sent[at].1;
         up.sent.drain(..=at);
         if let Some(own) = self.live() {
@@ -351,6 +360,7 @@ impl Session {
             }
             Link::Down { .. } | Link::Opening { .. } | Link::Greeted { .. } | Link::Up(_) => {}
         }
+        self.say_soon();
     }
 
     fn open(&mut self) {
@@ -410,7 +420,6 @@ impl Session {
     /// A task says how it is.
     pub(crate) fn report(&mut self, report: TaskReport) {
         let key = report.owned.task;
-        let generation = report.owned.generation;
         let Some(running) = self.running(report.owned) else {
             return;
         };
@@ -419,24 +428,46 @@ impl Session {
             return;
         }
         if matches!(running.state, RunState::Running | RunState::Failed | RunState::Paused) {
-            self.say_at_once(Owned { task: key, generation });
+            self.soon.insert(key);
         }
     }
 
-    fn say_at_once(&mut self, owned: Owned) {
-        let now = self.now;
-        let Link::Up(up) = &mut self.link else { return };
-        if now.since(up.events.0) >= 1_000 {
-            up.events = (now, 0);
-        }
-        if up.events.1 == EVENTS_A_SECOND {
+    /// When [`Event::Tick`](crate::Event::Tick) is wanted earlier than it comes anyway: changes of state are waiting to be said.
+    #[must_use]
+    pub fn wake_at(&self) -> Option<Millis> {
+        let Link::Up(up) = &self.link else { return None };
+        let waits = !self.soon.is_empty() && up.events < EVENTS_UNANSWERED;
+        waits.then_some(up.next_events)
+    }
+
+    /// Says how tasks changed that people wait for, without waiting for the heartbeat.
+    fn say_soon(&mut self) {
+        if self.wake_at().is_none_or(|at| self.now < at) {
             return;
         }
-        up.events.1 += 1;
-        if let Some(running) = self.running(owned) {
-            running.changed = false;
-            let report = running.report(owned.task);
-            self.say(FromAgent::TaskEvents(vec![report]));
+        let mut room = EVENTS_TRACES_BYTES; // more than one trace
+        let mut reports = Vec::new();
+        while let Some(key) = self.soon.first().copied()
+            && reports.len() < TASKS_A_MESSAGE
+        {
+            let running = self.tasks.get_mut(&key).and_then(|task| task.running.as_mut());
+            // Others went with a heartbeat, or are dead.
+            if let Some(running) = running.filter(|running| running.changed) {
+                if running.trace_bytes() > room {
+                    break;
+                }
+                room -= running.trace_bytes();
+                running.changed = false;
+                reports.push(running.report(key));
+            }
+            self.soon.remove(&key);
+        }
+        if let Link::Up(up) = &mut self.link
+            && !reports.is_empty()
+        {
+            up.events += 1;
+            up.next_events = self.now.plus(COLLECT_MS);
+            self.say(FromAgent::TaskEvents(reports));
         }
     }
 

@@ -67,6 +67,7 @@ impl Session {
             changed: true,
         };
         self.tasks.entry(owned.task).or_default().waiting = Some(waiting);
+        self.ready.insert(owned.task);
         None
     }
 
@@ -155,7 +156,8 @@ impl Session {
     pub(crate) fn stop(&mut self, owned: Owned, graceful_ms: u32, why: RevokedWhy) {
         let end = self.now.plus(graceful_ms.into());
         let Some(running) = self.running(owned) else { return };
-        running.kill_at = Some(running.kill_at.map_or(end, |earlier| earlier.min(end)));
+        let end = running.kill_at.map_or(end, |earlier| earlier.min(end));
+        running.kill_at = Some(end);
         if running.state != RunState::Stopping {
             running.state = RunState::Stopping;
             running.changed = true;
@@ -165,6 +167,7 @@ impl Session {
                 why,
             });
         }
+        self.first_kill = Some(self.first_kill.map_or(end, |first| first.min(end)));
     }
 
     /// Kills what runs under this ownership, once.
@@ -195,9 +198,17 @@ impl Session {
 
     pub(crate) fn kill_late(&mut self) {
         let now = self.now;
+        if self.first_kill.is_none_or(|first| now < first) {
+            return;
+        }
         for owned in self.all_running(|running| !running.killed && running.kill_at.is_some_and(|at| now >= at)) {
             self.kill(owned);
         }
+        let running = self.tasks.values().filter_map(|task| task.running.as_ref());
+        self.first_kill = running
+            .filter(|running| !running.killed)
+            .filter_map(|running| running.kill_at)
+            .min();
     }
 
     /// Everything stops in good order, and nothing starts.
@@ -236,6 +247,7 @@ impl Session {
         if let Some(waiting) = waiting.filter(|waiting| waiting.assignment.owned == owned) {
             waiting.fencing = false;
             waiting.changed = true;
+            self.ready.insert(owned.task);
         }
     }
 
@@ -244,12 +256,12 @@ impl Session {
         if self.gate.shut || self.gate.suspect || self.leaving.is_some() {
             return;
         }
-        for (key, task) in &mut self.tasks {
-            if task.running.is_some() {
+        for key in std::mem::take(&mut self.ready) {
+            let Some(task) = self.tasks.get_mut(&key).filter(|task| task.running.is_none()) else {
                 continue;
-            }
+            };
             if let Some(waiting) = task.waiting.take_if(|waiting| !waiting.fencing) {
-                debug_assert_eq!(*key, waiting.assignment.owned.task);
+                debug_assert_eq!(key, waiting.assignment.owned.task);
                 task.running = Some(Running::start(&waiting.assignment, waiting.connector.clone()));
                 self.effects.push(Effect::Start {
                     assignment: waiting.assignment,
@@ -267,7 +279,9 @@ impl Session {
             return;
         };
         let revoked = task.running.take().and_then(|running| running.revoked);
-        if task.waiting.is_none() {
+        if task.waiting.is_some() {
+            self.ready.insert(owned.task);
+        } else {
             self.tasks.remove(&owned.task);
         }
         if let Some(own) = &mut self.own {

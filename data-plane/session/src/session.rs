@@ -35,6 +35,13 @@ pub struct Session {
     /// The newest session that this process had: later ones have larger numbers.
     pub(crate) last_session: Option<SessionId>,
     pub(crate) tasks: BTreeMap<TaskKey, Task>,
+    /// Those that may be ready to start: whatever a waiting one waited for has just gone. Looking at all of them in each step would cost
+    /// the square of their number.
+    pub(crate) ready: BTreeSet<TaskKey>,
+    /// No stop becomes a kill before this.
+    pub(crate) first_kill: Option<Millis>,
+    /// Those whose change of state the leader shall hear soon. The others ride on heartbeats.
+    pub(crate) soon: BTreeSet<TaskKey>,
     pub(crate) seen: Seen,
     /// Dead since the Hello that is not answered yet listed them.
     pub(crate) stopped: Vec<StoppedTask>,
@@ -91,6 +98,9 @@ impl Session {
             own: None,
             last_session: None,
             tasks: BTreeMap::new(),
+            ready: BTreeSet::new(),
+            first_kill: None,
+            soon: BTreeSet::new(),
             seen: Seen::default(),
             stopped: Vec::new(),
             commands: BTreeSet::new(),
@@ -168,6 +178,29 @@ impl Session {
         self.finish_session();
         self.pass_time_on_link();
         self.finish_leaving();
+    }
+
+    /// What is kept beside the tasks, so that a step need not look at all of them, says the same as the tasks.
+    #[cfg(test)]
+    pub(crate) fn proof(&self) {
+        if self.left {
+            return;
+        }
+        assert!(self.wake_at().is_none_or(|at| at > self.now), "changes are kept back");
+        let may_start = !self.gate.shut && !self.gate.suspect && self.leaving.is_none();
+        for (key, task) in &self.tasks {
+            let startable = task.running.is_none() && task.waiting.as_ref().is_some_and(|waiting| !waiting.fencing);
+            assert!(
+                !startable || !may_start && self.ready.contains(key),
+                "{key} does not start"
+            );
+            if let Some(running) = task.running.as_ref().filter(|running| !running.killed) {
+                let known = running
+                    .kill_at
+                    .is_none_or(|at| at > self.now && self.first_kill.is_some_and(|first| first <= at));
+                assert!(known, "{key} is not killed");
+            }
+        }
     }
 
     /// The session, unless it is over.

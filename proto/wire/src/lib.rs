@@ -7,6 +7,14 @@
 pub mod admin;
 pub mod agent;
 mod error;
+/// How plugins describe their configuration: `dray.plugin.v1`, which agents make out of their own words.
+pub mod plugin {
+    /// As it is on the wire.
+    #[allow(missing_docs, clippy::all, unreachable_pub)]
+    pub mod v1 {
+        tonic::include_proto!("dray.plugin.v1");
+    }
+}
 mod read;
 pub mod store;
 

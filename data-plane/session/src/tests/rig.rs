@@ -168,6 +168,7 @@ impl Rig {
 
     fn saw(&mut self, event: Option<&Event>, effects: Vec<Effect>) {
         self.watch.step(Millis(self.now), event, &effects);
+        self.session.proof();
         for effect in &effects {
             match effect {
                 Effect::Connect { connection, .. } => self.connection = connection.0,
@@ -233,7 +234,7 @@ impl Rig {
         })))
     }
 
-    /// Time passes in steps of 100 ms; what comes of it, without heartbeats and gates.
+    /// Time passes in steps of 100 ms, or as soon as the agent wants to wake; what comes of it, without heartbeats and gates.
     pub(super) fn pass(&mut self, ms: u64) -> String {
         self.pass_with(ms, false)
     }
@@ -247,7 +248,8 @@ impl Rig {
         let end = self.now + ms;
         let mut texts = Vec::new();
         while self.now < end {
-            self.now = (self.now + 100).min(end);
+            let wake = self.session.wake_at().map_or(u64::MAX, |at| at.0);
+            self.now = (self.now + 100).min(end).min(wake.max(self.now + 1));
             texts.push(self.on(Event::Tick));
             if acks {
                 texts.push(self.ack());

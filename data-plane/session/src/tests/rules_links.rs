@@ -260,39 +260,81 @@ fn every_refusal_is_said_to_people_once() {
     }
 }
 
-#[test]
-fn events_are_limited_and_the_heartbeat_has_the_rest() {
-    let mut rig = Rig::up();
-    let tasks: Vec<_> = (0..30).map(|n| owned(task(1, n), 1)).collect();
-    rig.assign(tasks.iter().map(|owned| assignment(*owned)).collect());
-    rig.pass_acked(1_500);
-    let said: Vec<_> = tasks
-        .iter()
-        .map(|owned| rig.on(Event::Report(report(*owned, RunState::Running))))
-        .collect();
-    assert_eq!(said.iter().filter(|said| said.starts_with("say event")).count(), 20);
-    let mut rest = 0;
-    for _ in 0..10 {
-        rig.pass(100);
-        for effect in &rig.last {
-            if let Effect::Send {
-                message: FromAgent::Heartbeat(beat),
-                ..
-            } = effect
-            {
-                rest += beat.changed.len();
+/// How many tasks each message of changes has, and how many the heartbeats have, that the last step brought.
+fn told(rig: &Rig) -> (Vec<usize>, usize) {
+    let (mut events, mut beats) = (Vec::new(), 0);
+    for effect in &rig.last {
+        if let Effect::Send { message, .. } = effect {
+            match message {
+                FromAgent::TaskEvents(reports) => events.push(reports.len()),
+                FromAgent::Heartbeat(beat) => beats += beat.changed.len(),
+                _ => {}
             }
         }
     }
-    assert_eq!(rest, 10);
-    assert_eq!(
-        rig.on(Event::Report(report(tasks[0], RunState::Paused))),
-        "say event 1/0@1 Paused"
-    );
+    (events, beats)
+}
+
+/// With so many tasks that start.
+fn with_tasks(count: u32) -> (Rig, Vec<Owned>) {
+    let mut rig = Rig::up();
+    let tasks: Vec<_> = (0..count).map(|n| owned(task(1, n), 1)).collect();
+    rig.assign(tasks.iter().map(|owned| assignment(*owned)).collect());
+    rig.pass_acked(1_500);
+    (rig, tasks)
 }
 
 #[test]
-fn long_traces_are_spread_over_heartbeats() {
+fn changes_are_collected_and_never_wait_for_the_heartbeat() {
+    let (mut rig, tasks) = with_tasks(1_200);
+    let started = rig.now;
+    for owned in &tasks {
+        rig.on(Event::Report(report(*owned, RunState::Running)));
+        let expected = if *owned == tasks[0] { vec![1] } else { vec![] };
+        assert_eq!(told(&rig), (expected, 0), "the first at once, the others together");
+    }
+    for expected in [500, 500, 199] {
+        assert_eq!(rig.session.wake_at(), Some(Millis(rig.now + 15)));
+        rig.pass(14);
+        assert_eq!(told(&rig), (vec![], 0));
+        rig.pass(1);
+        assert_eq!(told(&rig), (vec![expected], 0));
+    }
+    assert_eq!((rig.session.wake_at(), rig.now - started), (None, 45));
+    rig.pass(1_000);
+    assert_eq!(told(&rig).1, 0, "all was said");
+}
+
+#[test]
+fn a_leader_that_does_not_answer_is_told_with_the_heartbeat() {
+    let (mut rig, tasks) = with_tasks(2);
+    let mut said = Vec::new();
+    for n in 0..200 {
+        let state = if n % 2 == 0 {
+            RunState::Running
+        } else {
+            RunState::Paused
+        };
+        rig.on(Event::Report(report(tasks[0], state)));
+        said.extend(told(&rig).0);
+        rig.now += 15;
+    }
+    assert_eq!(said.len(), 128);
+    assert_eq!(rig.session.wake_at(), None);
+    rig.on(Event::Report(report(tasks[1], RunState::Running)));
+    let mut beaten = 0;
+    while beaten == 0 {
+        rig.pass(100);
+        assert_eq!(told(&rig).0, Vec::<usize>::new());
+        beaten = told(&rig).1;
+    }
+    assert_eq!(beaten, 2);
+    rig.on(Event::Report(report(tasks[0], RunState::Running)));
+    assert_eq!(rig.ack(), "say event 1/0@1 Running", "it answers again");
+}
+
+#[test]
+fn long_traces_are_spread_over_messages() {
     let mut rig = Rig::up();
     let tasks: Vec<_> = (0..200).map(|n| owned(task(1, n), 1)).collect();
     rig.assign(tasks.iter().map(|owned| assignment(*owned)).collect());
@@ -301,29 +343,17 @@ fn long_traces_are_spread_over_heartbeats() {
         failed.trace = Some("x".repeat(20_000));
         rig.on(Event::Report(failed));
     }
-    let (mut seen, mut beats) = (std::collections::BTreeSet::new(), 0);
     rig.reconnect();
     let keep: Vec<_> = tasks.iter().map(|owned| (*owned, true)).collect();
     rig.hear(Order::Welcome(welcome(1, &keep)));
-    for _ in 0..25 {
-        for effect in rig.last.clone() {
-            if let Effect::Send {
-                message: FromAgent::Heartbeat(beat),
-                ..
-            } = effect
-            {
-                beats += 1;
-                let bytes: usize = beat
-                    .changed
-                    .iter()
-                    .filter_map(|report| report.trace.as_ref())
-                    .map(String::len)
-                    .sum();
-                assert!(bytes <= 1 << 20, "{bytes}");
-                seen.extend(beat.changed.iter().map(|report| report.owned));
-            }
-        }
-        rig.pass(100);
+    // All of them are due with the first heartbeat, and 8 KiB are kept of each trace.
+    let (events, beaten) = told(&rig);
+    assert_eq!((events, beaten), (vec![8], 128));
+    let mut rest = Vec::new();
+    for _ in 0..8 {
+        rig.pass(15);
+        rest.extend(told(&rig).0);
     }
-    assert_eq!((seen.len(), beats), (200, 3));
+    assert_eq!(rest, [8; 8], "the watch looks at their bytes");
+    assert_eq!(rig.session.wake_at(), None);
 }

@@ -56,6 +56,26 @@ fn a_stop_that_hangs_becomes_a_kill() {
 }
 
 #[test]
+fn each_stop_that_hangs_has_a_deadline_of_its_own() {
+    let mut rig = Rig::up();
+    let tasks: Vec<_> = (0..3).map(|n| owned(task(1, n), 1)).collect();
+    rig.assign(tasks.iter().map(|owned| assignment(*owned)).collect());
+    let revocations = tasks
+        .iter()
+        .zip([1_000, 3_000, 2_000])
+        .map(|(owned, graceful_ms)| Revocation {
+            owned: *owned,
+            graceful_ms,
+            why: RevokedWhy::Moved,
+        });
+    rig.delta(revocations.collect(), Vec::new());
+    for killed in [0, 2, 1] {
+        assert_eq!(rig.pass_acked(900), "");
+        assert_eq!(rig.pass_acked(100), format!("kill 1/{killed}@1"));
+    }
+}
+
+#[test]
 fn a_later_generation_waits_for_the_earlier_to_die() {
     let mut rig = Rig::up();
     let (one, two) = (owned(task(1, 0), 5), owned(task(1, 0), 6));

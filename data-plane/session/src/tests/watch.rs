@@ -1,5 +1,6 @@
 //! What holds of every agent, whatever a leader says and a driver does. Looks at events and effects only.
 
+use crate::task::may_become;
 use crate::{ConnectionId, Effect, Event, Gate};
 use dray_model::message::*;
 use dray_model::*;
@@ -27,6 +28,12 @@ pub(super) struct Watch {
     checks: BTreeMap<Owned, Millis>,
     pub(super) left: bool,
     welcomed: bool,
+    /// The state of what runs.
+    states: BTreeMap<Owned, RunState>,
+    /// Whose change of state people wait for, and nobody said.
+    unsaid: BTreeSet<Owned>,
+    /// When changes were said last on the stream that is open, and how often since the last acknowledgement.
+    events: (Option<Millis>, u32),
 }
 
 impl Watch {
@@ -38,6 +45,8 @@ impl Watch {
         for effect in effects {
             self.wanted(now, effect);
         }
+        let may_say = self.welcomed && self.events.1 < 128 && self.events.0.is_none_or(|at| now >= at.plus(15));
+        assert!(!may_say || self.unsaid.is_empty(), "{:?} could be said", self.unsaid);
         if let Some(gate) = self.gate {
             assert!(gate.shut || self.session.is_some(), "open without a session");
             assert!(
@@ -62,7 +71,13 @@ impl Watch {
                 connection,
                 message: ToAgent { body, .. },
             } if self.open == Some(*connection) && self.greeted => match body {
-                Order::HeartbeatAck(ack) => self.acked = self.acked.max(self.beats.get(&ack.seq).copied()),
+                Order::HeartbeatAck(ack) => {
+                    if let Some(sent) = self.beats.get(&ack.seq).copied() {
+                        self.acked = self.acked.max(Some(sent));
+                        self.beats.retain(|seq, _| *seq > ack.seq);
+                        self.events.1 = 0;
+                    }
+                }
                 Order::WriterConfirmed(cluster) => {
                     if let Some(writer) = self.writers.get_mut(cluster).filter(|writer| **writer == 1) {
                         *writer = 2;
@@ -70,7 +85,24 @@ impl Watch {
                 }
                 _ => {}
             },
-            Event::Dead { owned, .. } => drop(self.alive.remove(owned)),
+            Event::Dead { owned, .. } => {
+                self.alive.remove(owned);
+                self.states.remove(owned);
+                self.unsaid.remove(owned);
+            }
+            Event::Report(report) => {
+                let says_itself = !matches!(report.state, RunState::Fencing | RunState::Stopping);
+                if let Some(state) = self.states.get_mut(&report.owned)
+                    && says_itself
+                    && may_become(*state, report.state)
+                    && *state != report.state
+                {
+                    *state = report.state;
+                    if matches!(report.state, RunState::Running | RunState::Failed | RunState::Paused) {
+                        self.unsaid.insert(report.owned);
+                    }
+                }
+            }
             Event::WriterOpened {
                 session,
                 cluster,
@@ -102,6 +134,7 @@ impl Watch {
         self.greeted = false;
         self.welcomed = false;
         self.beats.clear();
+        self.events = (None, 0);
     }
 
     fn wanted(&mut self, now: Millis, effect: &Effect) {
@@ -139,8 +172,14 @@ impl Watch {
                 self.doubted.remove(cluster);
             }
             Effect::Start { assignment, connector } => self.starts(assignment, connector),
-            Effect::Stop { owned, .. } => assert!(self.alive.contains_key(owned), "stops what does not run"),
-            Effect::Kill { owned } => self.alive.get_mut(owned).expect("kills what does not run").1 = true,
+            Effect::Stop { owned, .. } => {
+                assert!(self.alive.contains_key(owned), "stops what does not run");
+                self.stopping(*owned);
+            }
+            Effect::Kill { owned } => {
+                self.alive.get_mut(owned).expect("kills what does not run").1 = true;
+                self.stopping(*owned);
+            }
             Effect::Gate(gate) => self.gated(*gate),
             Effect::Checked { owned, keep } => {
                 let asked = self.checks.remove(owned).expect("an answer without a question");
@@ -155,6 +194,12 @@ impl Watch {
         }
     }
 
+    /// It is said with the next heartbeat, whatever it was before.
+    fn stopping(&mut self, owned: Owned) {
+        self.states.insert(owned, RunState::Stopping);
+        self.unsaid.remove(&owned);
+    }
+
     fn starts(&mut self, assignment: &Assignment, connector: &AssignedConnector) {
         let owned = assignment.owned;
         let gate = self.gate.expect("a start before any gate");
@@ -166,6 +211,7 @@ impl Watch {
         let before = self.started.insert(owned.task, owned.generation);
         assert!(before < Some(owned.generation), "{owned:?} starts after {before:?}");
         self.alive.insert(owned, (connector.recovery, false));
+        self.states.insert(owned, RunState::Starting);
     }
 
     fn gated(&mut self, gate: Gate) {
@@ -215,6 +261,15 @@ impl Watch {
             FromAgent::Heartbeat(beat) => {
                 self.welcomed = true;
                 self.beats.insert(beat.seq, now);
+                self.reported(&beat.changed, 1 << 20);
+            }
+            FromAgent::TaskEvents(reports) => {
+                let (before, unanswered) = self.events;
+                assert!(before.is_none_or(|at| now >= at.plus(15)), "changes are collected");
+                assert!(unanswered < 128, "a leader that does not answer is told no more");
+                assert!((1..=500).contains(&reports.len()), "{} in a message", reports.len());
+                self.events = (Some(now), unanswered + 1);
+                self.reported(reports, 64 << 10);
             }
             FromAgent::TasksStopped(stopped) => {
                 for StoppedTask { owned, .. } in stopped {
@@ -223,6 +278,21 @@ impl Watch {
                 }
             }
             _ => {}
+        }
+    }
+
+    fn reported(&mut self, reports: &[TaskReport], most: usize) {
+        let traces: usize = reports
+            .iter()
+            .filter_map(|report| report.trace.as_ref())
+            .map(String::len)
+            .sum();
+        assert!(traces <= most, "{traces} bytes of traces");
+        for report in reports {
+            self.unsaid.remove(&report.owned);
+            if let Some(state) = self.states.get(&report.owned) {
+                assert_eq!(report.state, *state, "{:?}", report.owned);
+            }
         }
     }
 }

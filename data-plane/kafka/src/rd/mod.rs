@@ -10,10 +10,13 @@ mod errors;
 mod fence;
 mod fetch;
 mod groups;
+mod idle;
 mod member;
 mod membership;
 mod polling;
 mod producer;
+mod sasl;
+mod security;
 mod tail;
 mod topic;
 mod transactional;
@@ -35,6 +38,7 @@ pub struct RdKafka {
     admins: Mutex<HashMap<ClientConfig, Weak<admin::RdAdmin>>>,
     threads: Arc<Threads>,
     classic: Arc<membership::ClassicClusters>,
+    idle: Arc<idle::Idle>,
 }
 
 impl RdKafka {
@@ -94,11 +98,11 @@ impl KafkaPort for RdKafka {
     }
 
     async fn fence(&self, config: &ClientConfig, transactional_id: &str, timeout: Duration) -> Result<()> {
-        fence::fence(config, transactional_id, timeout).await
+        fence::fence(config, &self.idle, transactional_id, timeout).await
     }
 
     async fn group_members(&self, config: &ClientConfig, group: &str, timeout: Duration) -> Result<Vec<GroupMember>> {
-        groups::members(config, group, timeout).await
+        groups::members(config, &self.idle, group, timeout).await
     }
 
     async fn leave_on_behalf(
@@ -108,6 +112,6 @@ impl KafkaPort for RdKafka {
         members: &[GroupMember],
         timeout: Duration,
     ) -> Result<()> {
-        groups::leave(config, group, members, timeout).await
+        groups::leave(config, &self.idle, group, members, timeout).await
     }
 }

@@ -5,6 +5,7 @@ use futures::FutureExt as _;
 use std::any::Any;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::time::Duration;
 
 /// Runs a call into connector code; a panic becomes [`Error::Connect`] that names the call.
 ///
@@ -14,6 +15,27 @@ pub async fn guarded<T>(call: &str, future: impl Future<Output = Result<T>>) -> 
         Ok(result) => result,
         Err(panic) => Err(panicked(call, panic.as_ref())),
     }
+}
+
+/// [`guarded`] for a call that everything else of its task waits for: one that hangs is dropped after a while. Its state is as that of one
+/// that panicked.
+pub(crate) async fn guarded_within<T>(
+    call: &str,
+    limit: Duration,
+    future: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    let late = |elapsed| Error::connect(format!("{call}() takes longer than {limit:?}")).with_source(elapsed);
+    tokio::time::timeout(limit, guarded(call, future))
+        .await
+        .unwrap_or_else(|elapsed| Err(late(elapsed)))
+}
+
+/// Whether an error leaves connector code half-way: it panicked, or was dropped in the middle of a call.
+pub(crate) fn is_half_way(error: &Error) -> bool {
+    use std::error::Error as _;
+    error
+        .source()
+        .is_some_and(|cause| cause.is::<Panicked>() || cause.is::<tokio::time::error::Elapsed>())
 }
 
 /// [`guarded`] for calls that do not wait.

@@ -23,6 +23,7 @@ pub mod sink_task;
 pub mod source_task;
 pub mod status;
 mod supervise;
+pub mod topic_pattern;
 pub mod topics;
 pub mod transform;
 mod unsupported;

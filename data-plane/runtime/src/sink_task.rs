@@ -4,16 +4,16 @@ use crate::dead_letter::{DeadLetters, Letter};
 use crate::decode::decode;
 use crate::encode::Converters;
 use crate::gate::TaskGate;
-use crate::guard::{guarded, trace};
+use crate::guard::{guarded, guarded_within, trace};
 use crate::policy::{ErrorPolicy, Failure, Stage};
 use crate::rejoin::MayRejoin;
 use crate::status::TaskSelf;
+use crate::topic_pattern::{PATTERN_INTERVAL, TopicPattern};
 use dray_connect::connector::{SinkOffsets, SinkTask};
 use dray_connect::context::SinkTaskContext;
-use dray_connect::pattern::Pattern;
 use dray_connect::sink_batch::{SinkBatch, TimestampType, TopicPartition};
 use dray_connect::{ConfigMap, Error, Result};
-use dray_kafka::port::{Admin, Consumer, ConsumerEvent, FetchBatch, FetchedRecord};
+use dray_kafka::port::{Consumer, ConsumerEvent, FetchBatch, FetchedRecord};
 use dray_model::{TargetState, TaskState};
 use dray_transforms::Chain;
 use std::collections::{BTreeMap, VecDeque};
@@ -94,38 +94,8 @@ struct Runner {
     stop: CancellationToken,
 }
 
-/// How often the topics of the cluster are matched again. A Java consumer does it every 5 minutes; users wait for a new
-/// topic, and one listing every 10 s is cheap.
-const PATTERN_INTERVAL: Duration = Duration::from_secs(10);
-/// How long one listing may take.
-const LISTING_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// A `topics.regex`.
-pub struct TopicPattern {
-    pattern: Pattern,
-    admin: Arc<dyn Admin>,
-    subscribed: Vec<String>,
-}
-
-impl TopicPattern {
-    /// A pattern that matches whole names.
-    #[must_use]
-    pub fn new(pattern: Pattern, admin: Arc<dyn Admin>) -> Self {
-        Self {
-            pattern,
-            admin,
-            subscribed: Vec::new(),
-        }
-    }
-
-    /// Whether a task reads that topic. One that cannot be decided stays as it was.
-    fn takes(&self, topic: &String) -> bool {
-        self.pattern.matches(topic).unwrap_or_else(|error| {
-            tracing::warn!(topic, error = %error, "topics.regex could not be matched; the topic stays as it was");
-            self.subscribed.contains(topic)
-        })
-    }
-}
+/// How long `open` may take: as long as a Java member may be away from its group (`max.poll.interval.ms`), which counts it out then.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(300);
 
 enum Event {
     Pattern,
@@ -268,19 +238,16 @@ impl Runner {
         let Some(pattern) = &mut self.pattern else {
             return Ok(());
         };
-        let topics = match pattern.admin.topics(LISTING_TIMEOUT).await {
-            Ok(topics) => topics,
+        match pattern.matching().await {
+            Ok(None) => {}
+            Ok(Some(topics)) => {
+                tracing::info!(connector = %self.me.id.connector, task = self.me.id.number, topics = topics.len(), "subscribed to matching topics");
+                self.consumer.subscribe(&topics).await.map_err(kafka)?;
+                pattern.subscribed(topics);
+            }
             Err(error) => {
                 tracing::warn!(connector = %self.me.id.connector, task = self.me.id.number, error = %error, "topics could not be listed");
-                return Ok(());
             }
-        };
-        let names = topics.into_keys().filter(|name| pattern.takes(name));
-        let matching: Vec<String> = names.collect();
-        if matching != pattern.subscribed && !matching.is_empty() {
-            tracing::info!(connector = %self.me.id.connector, task = self.me.id.number, topics = matching.len(), "subscribed to matching topics");
-            self.consumer.subscribe(&matching).await.map_err(kafka)?;
-            pattern.subscribed = matching;
         }
         Ok(())
     }
@@ -331,10 +298,11 @@ impl Runner {
             self.consumer.pause(&names).await.map_err(kafka)?;
         }
         if names.is_empty() {
-            Ok(())
-        } else {
-            guarded("open", self.task.open(&names)).await
+            return Ok(());
         }
+        let open = guarded_within("open", OPEN_TIMEOUT, self.task.open(&names));
+        let opened = self.stop.run_until_cancelled(open).await;
+        opened.unwrap_or(Err(Error::Cancelled))
     }
 
     /// Ends the ownership of partitions: commits what is safe of them unless they are lost already.

@@ -2,7 +2,7 @@
 
 use crate::encode::{Converters, encode};
 use crate::gate::TaskGate;
-use crate::guard::{guarded, trace};
+use crate::guard::{guarded, guarded_within, is_half_way, trace};
 use crate::ledger::{Ledger, Sequence};
 use crate::offsets::{ConnectorOffsets, OffsetEntry, OffsetStore};
 use crate::policy::{ErrorPolicy, Failure, Stage};
@@ -73,6 +73,8 @@ struct Runner {
     /// At most one commit at a time (KAFKA-5756: overlapping flushes).
     commits: JoinSet<Committed>,
     next_commit: tokio::time::Interval,
+    /// Connector code was left in the middle of a call: only its `stop` may be called.
+    half_way: bool,
 }
 
 /// Runs the task until it is stopped or fails; its status is on the board, its resources are closed afterwards.
@@ -90,8 +92,10 @@ pub async fn run(parts: SourceParts) -> Result<()> {
         scratch: Vec::new(),
         commits: JoinSet::new(),
         next_commit,
+        half_way: false,
     };
     let result = runner.work().await;
+    runner.half_way |= result.as_ref().is_err_and(is_half_way);
     let stop_requested = runner.parts.stop.is_cancelled();
     runner.finish().await;
     match result {
@@ -353,12 +357,17 @@ impl Runner {
         let (offsets, result) =
             done.map_err(|error| Error::connect(format!("the offset commit ended early: {error}")))?;
         match result {
+            Ok(()) if self.half_way => {}
             Ok(()) => {
                 let maps: Vec<_> = offsets
                     .into_iter()
                     .map(|(key, offset)| (key, offset.to_map()))
                     .collect();
-                if let Err(error) = guarded("committed", self.parts.task.committed(&maps)).await {
+                let told = self.parts.task.committed(&maps);
+                if let Err(error) = guarded_within("committed", self.parts.flush_timeout, told).await {
+                    if is_half_way(&error) {
+                        return Err(error);
+                    }
                     tracing::warn!(connector = %me.id.connector, task = me.id.number, error = %trace(&error), "committed() failed");
                 }
             }

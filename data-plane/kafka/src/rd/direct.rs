@@ -4,6 +4,8 @@
 use super::client::translated;
 use super::config::Role;
 use super::errors::local;
+use super::idle::{Idle, Way};
+use super::security::{Security, Stream};
 use crate::error::{Class, Error, Result};
 use crate::port::ClientConfig;
 use async_trait::async_trait;
@@ -13,8 +15,9 @@ use kafka_protocol::messages::{ApiVersionsRequest, FindCoordinatorRequest, Reque
 use kafka_protocol::protocol::{Decodable as _, Encodable as _, HeaderVersion as _, Request, StrBytes};
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 /// A description of a group of some thousand members is far below; more is no answer to what is asked here.
@@ -42,14 +45,13 @@ pub(super) trait Ask: Sync {
 }
 
 /// Client settings as far as they concern a connection.
-#[derive(Clone, Debug)]
 pub(super) struct Direct {
     servers: Vec<String>,
     client: StrBytes,
+    security: Security,
+    way: Way,
+    idle: Arc<Idle>,
 }
-
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 /// A connection to one broker.
 pub(super) struct Connection {
@@ -63,21 +65,26 @@ pub(super) struct Connection {
 
 impl Direct {
     /// Reads the settings. None when they ask for a way to connect that is librdkafka's alone.
-    pub(super) fn read(config: &ClientConfig) -> Result<Option<Self>> {
-        let settings = translated(config, Role::Admin)?.settings;
-        if settings
-            .get("security.protocol")
-            .is_some_and(|protocol| protocol != "plaintext")
-        {
+    pub(super) fn read(config: &ClientConfig, idle: &Arc<Idle>) -> Result<Option<Self>> {
+        let mut settings = translated(config, Role::Admin)?.settings;
+        let Some(security) = Security::read(&settings)? else {
             return Ok(None);
-        }
+        };
+        let client = settings.remove("client.id").unwrap_or_default();
+        settings.retain(|key, _| {
+            let decides = ["bootstrap.", "security.", "sasl.", "ssl."];
+            decides.iter().any(|prefix| key.starts_with(prefix))
+        });
         let servers = settings.get("bootstrap.servers").map_or("", String::as_str).split(',');
         Ok(Some(Self {
             servers: servers
                 .map(|server| server.trim().to_owned())
                 .filter(|server| !server.is_empty())
                 .collect(),
-            client: StrBytes::from_string(settings.get("client.id").cloned().unwrap_or_default()),
+            client: StrBytes::from_string(client),
+            security,
+            way: settings,
+            idle: Arc::clone(idle),
         }))
     }
 
@@ -101,11 +108,18 @@ impl Direct {
         if address == first.address {
             return Ok(first);
         }
-        self.connect(&address).await
+        self.idle.keep(&self.way, first);
+        match self.idle.take(&self.way, Some(&address)) {
+            Some(connection) => Ok(connection.used_by(&self.client)),
+            None => self.connect(&address).await,
+        }
     }
 
-    /// Connects to the first of the bootstrap servers that answers.
+    /// A connection that is there, or to the first of the bootstrap servers that answers.
     async fn any(&self) -> Result<Connection> {
+        if let Some(connection) = self.idle.take(&self.way, None) {
+            return Ok(connection.used_by(&self.client));
+        }
         let mut last = local(
             "connecting",
             "INVALID_CONFIG",
@@ -128,13 +142,20 @@ impl Direct {
                 .map_err(|error| broken(address, &error))?;
             stream.set_nodelay(true).map_err(|error| broken(address, &error))?;
             let mut connection = Connection {
-                stream: Box::new(stream),
+                stream: self
+                    .security
+                    .protect(stream, address)
+                    .await
+                    .map_err(|error| broken(address, &error))?,
                 address: address.to_owned(),
                 client: self.client.clone(),
                 sent: 0,
                 versions: HashMap::new(),
             };
             connection.learn_versions().await?;
+            if let Some(login) = &self.security.login {
+                login.prove(&mut connection).await?;
+            }
             Ok(connection)
         };
         let late = || {
@@ -163,11 +184,18 @@ impl Direct {
         let trying = async {
             loop {
                 let result = match self.coordinator(of, key).await {
-                    Ok(mut connection) => ask.ask(&mut connection).await,
+                    Ok(mut connection) => {
+                        let result = ask.ask(&mut connection).await;
+                        if result.is_ok() {
+                            self.idle.keep(&self.way, connection);
+                        }
+                        result
+                    }
                     Err(error) => Err(error),
                 };
                 match result {
                     Err(error) if error.is_retriable() => {
+                        self.idle.forget(&self.way);
                         tracing::debug!(%error, what, "tried again");
                         last = Some(error);
                     }
@@ -192,6 +220,16 @@ impl Direct {
 }
 
 impl Connection {
+    pub(super) fn leads_to(&self, address: &str) -> bool {
+        self.address == address
+    }
+
+    /// The same, under another client's name.
+    fn used_by(self, client: &StrBytes) -> Self {
+        let client = client.clone();
+        Self { client, ..self }
+    }
+
     /// Whether the broker serves an API in one of these versions.
     pub(super) fn serves<R: Request>(&self, wanted: &RangeInclusive<i16>) -> bool {
         self.version::<R>(wanted).is_some()

@@ -3,6 +3,7 @@
 
 use super::direct::{Ask, Connection, Direct, Of, check};
 use super::errors::local;
+use super::idle::Idle;
 use super::transactional;
 use crate::error::{Class, Result};
 use crate::port::ClientConfig;
@@ -10,6 +11,7 @@ use async_trait::async_trait;
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::{InitProducerIdRequest, TransactionalId};
 use kafka_protocol::protocol::StrBytes;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Until the broker is asked again whether the old transaction is aborted. Writing its markers takes some milliseconds.
@@ -17,9 +19,14 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// The broker keeps it for a transaction of this producer, which there never is.
 const TRANSACTION_TIMEOUT_MS: i32 = 10_000;
 
-pub(super) async fn fence(config: &ClientConfig, transactional_id: &str, timeout: Duration) -> Result<()> {
+pub(super) async fn fence(
+    config: &ClientConfig,
+    idle: &Arc<Idle>,
+    transactional_id: &str,
+    timeout: Duration,
+) -> Result<()> {
     let what = format!("fencing the transactional id `{transactional_id}`");
-    let Some(direct) = Direct::read(config)? else {
+    let Some(direct) = Direct::read(config, idle)? else {
         return by_initialising(config, transactional_id, &what, timeout).await;
     };
     let init = Init(transactional_id);

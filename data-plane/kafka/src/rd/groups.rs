@@ -3,6 +3,7 @@
 
 use super::direct::{Ask, Connection, Direct, Of, check};
 use super::errors::local;
+use super::idle::Idle;
 use crate::error::{Class, Result};
 use crate::port::{ClientConfig, GroupMember};
 use async_trait::async_trait;
@@ -12,6 +13,7 @@ use kafka_protocol::messages::{
     ConsumerGroupDescribeRequest, ConsumerGroupHeartbeatRequest, DescribeGroupsRequest, GroupId, LeaveGroupRequest,
 };
 use kafka_protocol::protocol::StrBytes;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The epoch with which a member of the new protocol says that it leaves.
@@ -19,20 +21,26 @@ const LEAVE: i32 = -1;
 /// `member_type` of a classic member in a group of the new protocol, while it is migrated.
 const CLASSIC: i8 = 0;
 
-pub(super) async fn members(config: &ClientConfig, group: &str, timeout: Duration) -> Result<Vec<GroupMember>> {
+pub(super) async fn members(
+    config: &ClientConfig,
+    idle: &Arc<Idle>,
+    group: &str,
+    timeout: Duration,
+) -> Result<Vec<GroupMember>> {
     let what = format!("describing the group `{group}`");
-    let direct = read(config, &what)?;
+    let direct = read(config, idle, &what)?;
     direct.ask(Of::Group, group, &what, timeout, &Describe(group)).await
 }
 
 pub(super) async fn leave(
     config: &ClientConfig,
+    idle: &Arc<Idle>,
     group: &str,
     members: &[GroupMember],
     timeout: Duration,
 ) -> Result<()> {
     let what = format!("leaving the group `{group}` on behalf of members");
-    let direct = read(config, &what)?;
+    let direct = read(config, idle, &what)?;
     direct
         .ask(Of::Group, group, &what, timeout, &Leave(group, members))
         .await
@@ -59,13 +67,13 @@ impl Ask for Leave<'_> {
     }
 }
 
-fn read(config: &ClientConfig, what: &str) -> Result<Direct> {
+fn read(config: &ClientConfig, idle: &Arc<Idle>, what: &str) -> Result<Direct> {
     let unsupported = || {
         let message = "not possible over this `security.protocol`, `sasl.mechanism` or kind of key store; the group waits for its \
                        session time-out instead";
         local(what, "UNSUPPORTED", message, Class::Fatal)
     };
-    Direct::read(config)?.ok_or_else(unsupported)
+    Direct::read(config, idle)?.ok_or_else(unsupported)
 }
 
 fn id(group: &str) -> GroupId {

@@ -11,10 +11,13 @@ mod fence;
 mod fetch;
 mod group_offsets;
 mod groups;
+mod idle;
 mod member;
 mod membership;
 mod polling;
 mod producer;
+mod sasl;
+mod security;
 mod tail;
 mod topic;
 mod transactional;
@@ -37,6 +40,7 @@ pub struct RdKafka {
     admins: Mutex<HashMap<ClientConfig, Weak<admin::RdAdmin>>>,
     threads: Arc<Threads>,
     classic: Arc<membership::ClassicClusters>,
+    idle: Arc<idle::Idle>,
 }
 
 impl RdKafka {
@@ -96,11 +100,11 @@ impl KafkaPort for RdKafka {
     }
 
     async fn fence(&self, config: &ClientConfig, transactional_id: &str, timeout: Duration) -> Result<()> {
-        fence::fence(config, transactional_id, timeout).await
+        fence::fence(config, &self.idle, transactional_id, timeout).await
     }
 
     async fn group_members(&self, config: &ClientConfig, group: &str, timeout: Duration) -> Result<Vec<GroupMember>> {
-        groups::members(config, group, timeout).await
+        groups::members(config, &self.idle, group, timeout).await
     }
 
     async fn leave_on_behalf(
@@ -110,7 +114,7 @@ impl KafkaPort for RdKafka {
         members: &[GroupMember],
         timeout: Duration,
     ) -> Result<()> {
-        groups::leave(config, group, members, timeout).await
+        groups::leave(config, &self.idle, group, members, timeout).await
     }
 
     async fn group_offsets(&self, config: &ClientConfig, group: &str, timeout: Duration) -> Result<GroupOffsets> {

@@ -149,5 +149,11 @@ fn consume_error(member: &Member, error: &KafkaError) -> Error {
         }
         return fatal;
     }
-    member.error("consuming", error)
+    let error = member.error("consuming", error);
+    // librdkafka fetches again after what the broker cannot explain, as Java does.
+    if error.code == "Unknown" {
+        let class = Class::Retriable;
+        return Error { class, ..error };
+    }
+    error
 }

@@ -35,9 +35,11 @@ impl Broker {
              listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL,CONTROLLER:PLAINTEXT\n\
              ssl.keystore.type=PKCS12\nssl.keystore.location={store}\n\
              ssl.keystore.password={STORE_PASSWORD}\nssl.key.password={STORE_PASSWORD}\n\
-             sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-512\n\
+             sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512\n\
              listener.name.sasl_ssl.plain.sasl.jaas.config=\
              org.apache.kafka.common.security.plain.PlainLoginModule required user_alice=\"alice-secret\";\n\
+             listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config=\
+             org.apache.kafka.common.security.scram.ScramLoginModule required;\n\
              listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=\
              org.apache.kafka.common.security.scram.ScramLoginModule required;\n"
         );
@@ -55,19 +57,13 @@ impl Broker {
                 .arg(broker.folder.path())
                 .arg(plain),
         );
-        text(Command::new(&broker.script).args([
-            "tool",
-            "kafka.admin.ConfigCommand",
-            "--bootstrap-server",
-            &broker.plain,
-            "--alter",
-            "--add-config",
-            "SCRAM-SHA-512=[password=bob-secret]",
-            "--entity-type",
-            "users",
-            "--entity-name",
-            "bob",
-        ]));
+        // Not both in one request.
+        for mechanism in ["SCRAM-SHA-256", "SCRAM-SHA-512"] {
+            let mut tool = Command::new(&broker.script);
+            tool.args(["tool", "kafka.admin.ConfigCommand", "--bootstrap-server", &broker.plain]);
+            tool.args(["--alter", "--entity-type", "users", "--entity-name", "bob"]);
+            text(tool.args(["--add-config", &format!("{mechanism}=[password=bob-secret]")]));
+        }
         broker
     }
 
@@ -157,8 +153,7 @@ async fn round_trip(client: &ClientConfig) {
     consumer.close().await;
 }
 
-/// What is sent directly where the connection is a plain one: fencing goes by librdkafka then, and leaving a group says that it
-/// cannot.
+/// What is sent directly, and not by librdkafka.
 async fn session(client: &ClientConfig) {
     let port = RdKafka::new();
     let id = unique("c-agent-1");
@@ -184,11 +179,21 @@ async fn session(client: &ClientConfig) {
     port.fence(client, &id, PATIENCE).await.expect("fenced");
     let outcome = producer.commit(vec![record()]).await;
     assert!(matches!(outcome, Outcome::Fenced(_)), "{outcome:?}");
-    let error = port
-        .group_members(client, "connect-sink", PATIENCE)
-        .await
-        .expect_err("not this way");
-    assert_eq!((error.code.as_str(), error.class), ("UNSUPPORTED", Class::Fatal));
+
+    let mut member = client.clone();
+    let group = unique("connect-sink");
+    member.insert("group.id".to_owned(), group.clone());
+    let mut consumer = port.consumer(&member, &[topic], 1 << 20).expect("consumer");
+    consumer.leave_when_lost();
+    let assigned = async { while !matches!(consumer.event().await, ConsumerEvent::Assigned(_)) {} };
+    within(assigned).await;
+    let members = port.group_members(client, &group, PATIENCE).await.expect("members");
+    assert_eq!(members.len(), 1, "{members:?}");
+    let left = port.leave_on_behalf(client, &group, &members, PATIENCE).await;
+    left.expect("it has left");
+    let members = port.group_members(client, &group, PATIENCE).await.expect("no members");
+    assert_eq!(members, []);
+    consumer.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -197,6 +202,8 @@ async fn tls_with_plain_and_scram_and_their_refusals() {
     round_trip(&broker.client("PLAIN", "plain.Plain", "alice", "alice-secret")).await;
     round_trip(&broker.client("SCRAM-SHA-512", "scram.Scram", "bob", "bob-secret")).await;
     session(&broker.client("PLAIN", "plain.Plain", "alice", "alice-secret")).await;
+    session(&broker.client("SCRAM-SHA-256", "scram.Scram", "bob", "bob-secret")).await;
+    session(&broker.client("SCRAM-SHA-512", "scram.Scram", "bob", "bob-secret")).await;
 
     let wrong_password = broker.client("PLAIN", "plain.Plain", "alice", "guess");
     let mut unknown_authority = broker.client("PLAIN", "plain.Plain", "alice", "alice-secret");
@@ -204,6 +211,17 @@ async fn tls_with_plain_and_scram_and_their_refusals() {
     key_pair(&other, "broker");
     let other = certificate(&other).display().to_string();
     unknown_authority.insert("ssl.truststore.location".to_owned(), other);
+    let wrong_scram = broker.client("SCRAM-SHA-256", "scram.Scram", "bob", "guess");
+    for (client, class) in [
+        (&wrong_password, Class::Fatal),
+        (&wrong_scram, Class::Fatal),
+        (&unknown_authority, Class::Retriable),
+    ] {
+        let members = RdKafka::new().group_members(client, "g", Duration::from_secs(3)).await;
+        let error = members.expect_err("refused");
+        assert_eq!(error.class, class, "{error}");
+        assert!(!error.to_string().contains("guess"), "{error}");
+    }
     for client in [wrong_password, unknown_authority] {
         let admin = RdKafka::new().admin(&client).expect("admin");
         let error = admin.topics(Duration::from_secs(3)).await.expect_err("refused");

@@ -253,14 +253,26 @@ fn read_topics(shared: &Shared, config: &ClientConfig, sources: usize) -> Result
     let consumer: BaseConsumer = config.create()?;
     let mut all = TopicPartitionList::new();
     for number in 0..sources {
-        topic::partitions(consumer.client(), &input(number))?;
+        // A topic that was made a moment ago may not be known yet.
+        let deadline = Instant::now() + PATIENCE;
+        while let Err(error) = topic::partitions(consumer.client(), &input(number)) {
+            if Instant::now() > deadline {
+                return Err(error);
+            }
+            park_timeout(LOOK);
+        }
         all.add_partition_offset(&input(number), 0, Offset::Beginning)?;
     }
     consumer.assign(&all)?;
     while !shared.end.load(Ordering::Acquire) {
         let record = match consumer.poll(Duration::from_millis(100)) {
             None | Some(Err(KafkaError::PartitionEOF(_))) => continue,
-            Some(record) => record?,
+            // A broker that is slow to answer is no reason to end: the next poll goes on.
+            Some(Err(error)) => {
+                eprintln!("reading topics: {error}");
+                continue;
+            }
+            Some(Ok(record)) => record,
         };
         let flow: usize = record.topic().trim_start_matches("in-").parse()?;
         let line = number(record.payload().unwrap_or_default()).ok_or("a record that is no line of ours")?;

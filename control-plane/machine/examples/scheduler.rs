@@ -93,6 +93,7 @@ fn task_sets() -> Vec<TaskSet> {
                     ..Needs::default()
                 },
                 prefers: None,
+                starts_a_second: None,
                 movable: true,
                 tasks: tasks.collect(),
             }

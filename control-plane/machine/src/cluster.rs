@@ -322,8 +322,10 @@ impl Machine {
 
     /// The task has to be looked at again, and what people see of it too.
     fn touch(&mut self, key: TaskKey) {
-        self.work.tasks.insert(key);
-        self.seen(key);
+        if !self.inheriting {
+            self.work.tasks.insert(key);
+            self.seen(key);
+        }
     }
 
     /// What people see of a task may have changed.

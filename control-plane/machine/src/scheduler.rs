@@ -26,7 +26,7 @@ use index::{Agent, Connector, Counts, Index, Link, NeedsRecord, Start, Task};
 use rustc_hash::FxHashMap;
 use slab::Slot;
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 /// Balance runs so often at most: moves need seconds, and their effect should be seen before the next ones are planned.
 const BALANCE_EVERY_MS: u64 = 5_000;
@@ -42,6 +42,7 @@ pub struct Scheduler {
     index: Index,
     guard: Guard,
     limits: Limits,
+    now: Millis,
     leading_since: Millis,
     balanced: Millis,
     balance: Bucket,
@@ -56,6 +57,7 @@ impl Scheduler {
             index: Index::new(),
             guard: Guard::new(),
             limits,
+            now,
             leading_since: now,
             balanced: now,
             balance: Bucket::default(),
@@ -67,6 +69,7 @@ impl Scheduler {
     /// while the message was under way.
     #[must_use]
     pub fn on(&mut self, now: Millis, event: Event) -> Vec<Decision> {
+        self.now = now;
         match event {
             Event::AgentKnown(spec) => self.agent_known(spec),
             Event::AgentJoined { agent, fresh } => self.agent_joined(agent, fresh),
@@ -337,6 +340,9 @@ impl Scheduler {
             needs,
             prefers: None,
             movable: true,
+            starts_a_second: None,
+            starts: Bucket::default(),
+            paced: VecDeque::new(),
             tasks: BTreeMap::new(),
             on_agent: Counts::new(),
             in_zone: Counts::new(),
@@ -357,6 +363,7 @@ impl Scheduler {
         let record = &mut self.index.connectors[connector];
         record.prefers.clone_from(&set.prefers);
         record.movable = set.movable;
+        record.starts_a_second = set.starts_a_second;
         record.refused.clear();
     }
 
@@ -460,6 +467,7 @@ impl Scheduler {
         for task in place::place_parked(&mut self.index) {
             self.assign(task);
         }
+        self.pace();
         while let Some(agent) = self.index.ended.pop() {
             while self.index.agents[agent].starting < self.limits.starts_per_agent
                 && self.index.agents[agent].link == Link::Connected
@@ -474,6 +482,35 @@ impl Scheduler {
                 if let Some(task) = self.index.task(next).filter(waits) {
                     self.send(task);
                 }
+            }
+        }
+    }
+
+    /// Starts tasks of connectors with a start rate, as far as that allows now.
+    fn pace(&mut self) {
+        for slot in self.index.paced.iter().copied().collect::<Vec<_>>() {
+            let connector = &mut self.index.connectors[slot];
+            let mut allowed = connector
+                .starts_a_second
+                .map_or(u64::MAX, |rate| connector.allowed(self.now, rate));
+            while allowed > 0
+                && let Some(next) = self.index.connectors[slot].paced.pop_front()
+            {
+                let waits = |task: &Slot<Task>| self.index.tasks[*task].start == Start::Queued;
+                let Some(task) = self.index.task(next).filter(waits) else {
+                    continue; // it went elsewhere, or is no more
+                };
+                self.index.tasks[task].start = Start::Idle;
+                let target = self.index.tasks[task].target;
+                if target.is_none_or(|target| self.index.agents[target].link != Link::Connected) {
+                    continue; // asked for when it is back
+                }
+                allowed -= 1;
+                self.index.connectors[slot].starts.take(1);
+                self.start(task);
+            }
+            if self.index.connectors[slot].paced.is_empty() {
+                self.index.paced.remove(&slot);
             }
         }
     }
@@ -523,6 +560,24 @@ impl Scheduler {
             });
             return;
         }
+        let connector = &mut self.index.connectors[task.connector];
+        if let Some(rate) = connector.starts_a_second.filter(|_| !task.key.is_instance()) {
+            if connector.allowed(self.now, rate) == 0 {
+                task.start = Start::Queued;
+                connector.paced.push_back(task.key);
+                self.index.paced.insert(task.connector);
+                return;
+            }
+            connector.starts.take(1);
+        }
+        self.start(slot);
+    }
+
+    /// … as far as the connector is concerned.
+    fn start(&mut self, slot: Slot<Task>) {
+        let task = &mut self.index.tasks[slot];
+        let Some(target) = task.target else { return };
+        let agent = &mut self.index.agents[target];
         if agent.starting < self.limits.starts_per_agent {
             self.send(slot);
         } else {

@@ -128,11 +128,39 @@ impl World {
         for id in (0..crate::AGENTS).map(crate::agent::agent_id) {
             self.drained(&id)?;
         }
+        self.forgotten()?;
         for (task, alive) in &self.checks.alive {
             match expected.get(task) {
                 Some(true) if alive.len() == 1 => {}
                 Some(false) if alive.len() <= 1 => {}
                 _ => return Err(format!("{task} runs in {alive:?}")),
+            }
+        }
+        Ok(())
+    }
+
+    /// A dead session that owns nothing and is fenced everywhere is forgotten, unless a task that has no owner may have been its.
+    fn forgotten(&self) -> Result<(), String> {
+        for (name, spec) in self
+            .store
+            .specs()
+            .filter(|(_, spec)| spec.target != TargetState::Stopped)
+        {
+            let tasks = self.store.tasks(name).map_or(0, |set| set.tasks.len());
+            let numbers = (0..u32::try_from(tasks).expect("few")).chain([TaskKey::INSTANCE]);
+            if spec.uid.is_none()
+                || numbers
+                    .into_iter()
+                    .any(|number| self.store.owner(name, number).is_none())
+            {
+                return Ok(());
+            }
+        }
+        for id in (0..crate::AGENTS).map(crate::agent::agent_id) {
+            let dead = self.store.agent(&id).map(|agent| &agent.dead_sessions);
+            let mut fenced = dead.into_iter().flatten().filter(|(_, clusters)| clusters.is_empty());
+            if let Some((session, _)) = fenced.next() {
+                return Err(format!("{id} lists {session}, which is dead and fenced everywhere"));
             }
         }
         Ok(())

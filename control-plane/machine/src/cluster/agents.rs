@@ -23,6 +23,8 @@ pub(super) struct Agent {
     pub(super) link: LinkState,
     /// The stream on which its present session was welcomed.
     pub(super) connection: Option<ConnectionId>,
+    /// The latest stream on which it said Hello to this leader: one that comes on an older stream was delayed.
+    pub(super) latest: Option<ConnectionId>,
     pub(super) plugins: Vec<(PluginClass, PluginVersion)>,
     /// Whether it was in a session at the election, and whether it was welcomed since.
     pub(super) inherited: bool,
@@ -89,6 +91,7 @@ impl Agent {
             record,
             link: LinkState::Unknown,
             connection: None,
+            latest: None,
             plugins: Vec::new(),
             inherited: false,
             known: false,

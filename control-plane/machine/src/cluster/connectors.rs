@@ -43,6 +43,8 @@ pub(super) struct Connector {
     pub(super) refused_by_store: Option<&'static str>,
     /// What is assigned of it.
     pub(super) assigned: Arc<AssignedConnector>,
+    /// What its stored tasks were made from, while its configuration is a later one. A new leader does not know it.
+    former: Option<Arc<AssignedConnector>>,
     /// Its tasks, as stored. Whatever task has an owner runs with the configuration that stands here.
     pub(super) set: Option<TaskSet>,
     /// Its next tasks: stored as soon as nobody owns those of the old set that change or go.
@@ -75,6 +77,8 @@ impl Connector {
             recovery: Recovery::default(),
             needs: Needs::default(),
             cost: Cost::DEFAULT,
+            zone: None,
+            starts_a_second: None,
         };
         let assigned = Arc::new(AssignedConnector {
             uid,
@@ -92,6 +96,7 @@ impl Connector {
             problem: None,
             refused_by_store: None,
             assigned,
+            former: None,
             set: None,
             next: None,
             tasks: BTreeMap::from([(TaskKey::INSTANCE, Task::new(false))]),
@@ -111,13 +116,18 @@ impl Connector {
             Ok(settings) => {
                 self.problem = None;
                 self.readable = true;
-                self.assigned = Arc::new(AssignedConnector {
+                let assigned = Arc::new(AssignedConnector {
                     uid: self.uid,
                     name: self.name.clone(),
                     config_version: self.spec.config_version,
                     config: self.spec.config.clone(),
                     recovery: settings.recovery,
                 });
+                let before = std::mem::replace(&mut self.assigned, assigned);
+                let made_from = |set: &TaskSet| set.config_version == before.config_version;
+                if self.set.as_ref().is_some_and(made_from) {
+                    self.former = Some(before);
+                }
                 self.settings = settings;
             }
             Err(problem) => self.problem = Some(problem),
@@ -168,12 +178,24 @@ impl Connector {
         }
     }
 
+    /// The configuration that a task or the instance is assigned with. Tasks keep the one that they were made from until their instance
+    /// has said what follows from a new one: their own are differences from it.
+    pub(super) fn assigned_to(&self, number: u32) -> &Arc<AssignedConnector> {
+        let version = self.set.as_ref().map(|set| set.config_version);
+        let former = self.former.as_ref().filter(|_| number != TaskKey::INSTANCE);
+        former
+            .filter(|former| version == Some(former.config_version))
+            .unwrap_or(&self.assigned)
+    }
+
     /// What a task or the instance is made of now.
     pub(super) fn digest(&self, number: u32) -> ConfigDigest {
-        let config = &self.assigned.config;
+        let AssignedConnector {
+            config, config_version, ..
+        } = &**self.assigned_to(number);
         let set = self.set.as_ref();
         match set.and_then(|set| Some((set.config_version, set.tasks.get(number as usize)?))) {
-            Some((version, task)) if version == self.assigned.config_version => task.digest,
+            Some((version, task)) if version == *config_version => task.digest,
             // The configuration changed, and its instance has not said yet what follows from it.
             Some((_, task)) => ConfigDigest::of_task(config, &task.config.apply(config)),
             None => ConfigDigest::of_connector(config),
@@ -322,6 +344,8 @@ impl Machine {
         };
         let mut set = no_tasks(uid);
         set.needs = connector.settings.needs.clone();
+        set.prefers.clone_from(&connector.settings.zone);
+        set.starts_a_second = connector.settings.starts_a_second;
         let mut at_home = Vec::new();
         if connector.readable && !connector.is_ending() {
             let stored = connector.set.iter().flat_map(|set| &set.tasks);
@@ -426,12 +450,13 @@ impl Machine {
             return;
         };
         connector.set = set;
-        let (size, inherited) = (u32::try_from(connector.size()).unwrap_or(u32::MAX), connector.inherited);
+        let version = connector.set.as_ref().map(|set| set.config_version);
+        connector.former = connector.former.take().filter(|former| {
+            version == Some(former.config_version) && version != Some(connector.assigned.config_version)
+        });
+        let size = u32::try_from(connector.size()).unwrap_or(u32::MAX);
         for number in 0..size {
-            connector.tasks.entry(number).or_insert_with(|| {
-                self.unproved += usize::from(inherited);
-                Task::new(inherited)
-            });
+            connector.tasks.entry(number).or_insert_with(|| Task::new(false));
         }
         // Another may be wanted by now, and it was compared with the former one.
         if let Some(mut next) = connector.next.take() {
@@ -579,6 +604,7 @@ fn no_tasks(uid: ConnectorUid) -> scheduler::TaskSet {
         connector: uid,
         needs: Needs::default(),
         prefers: None,
+        starts_a_second: None,
         movable: true,
         tasks: Vec::new(),
     }

@@ -3,7 +3,7 @@
 
 use super::tasks::Stage;
 use super::{Machine, Timer};
-use dray_model::message::{Assignment, AssignmentDelta, Order, Owned, Recovery, Revocation};
+use dray_model::message::{AssignedConnector, Assignment, AssignmentDelta, Order, Owned, Recovery, Revocation};
 use dray_model::{AgentNumber, ConfigDiff, Cost, TaskKey};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -46,13 +46,18 @@ impl Machine {
                 if let Some(agent) = self.agents.get_mut(&number) {
                     agent.outbox.insert(key);
                 }
-            } else if let Some(assignment) = self.assignment(number, key) {
-                if let Some(connector) = self.connectors.get(&key.connector) {
-                    connectors
-                        .entry(key.connector)
-                        .or_insert_with(|| connector.assigned.clone());
+            } else if let Some(connector) = self.connectors.get(&key.connector) {
+                let assigned = connector.assigned_to(key.number).clone();
+                let other = |of: &Arc<AssignedConnector>| of.config_version != assigned.config_version;
+                if connectors.get(&key.connector).is_some_and(other) {
+                    // One configuration of a connector in a delta: those of the other go with the next.
+                    if let Some(agent) = self.agents.get_mut(&number) {
+                        agent.outbox.insert(key);
+                    }
+                } else if let Some(assignment) = self.assignment(number, key) {
+                    connectors.insert(key.connector, assigned);
+                    delta.assignments.push(assignment);
                 }
-                delta.assignments.push(assignment);
             }
         }
         if delta.revocations.is_empty() && delta.assignments.is_empty() {
@@ -114,7 +119,7 @@ impl Machine {
             |task| (task.config.clone(), task.cost),
         );
         let paused = connector.is_paused();
-        let recovery = connector.assigned.recovery;
+        let recovery = connector.assigned_to(key.number).recovery;
         let fence_first = self.fence_first(&task.fences);
         let generation = task.generation?;
         let task = self.task_mut(key)?;

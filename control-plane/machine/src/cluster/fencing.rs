@@ -186,11 +186,13 @@ impl Machine {
         };
         let at = connector.fences.get(&dead).map_or(self.now, |fence| fence.rests_until);
         for (number, task) in &connector.tasks {
-            let waits = task.stage() == Stage::Orphaned
-                && task
-                    .owner
-                    .is_some_and(|owner| (owner.agent, owner.session) == (dead.agent, dead.session));
-            if waits {
+            let owner = task.owner.map(|owner| AgentSession {
+                agent: owner.agent,
+                session: owner.session,
+            });
+            let orphaned = task.stage() == Stage::Orphaned && owner == Some(dead);
+            let had_it = task.fences.known.contains(&dead) || (task.fences.inherited && self.inherited.contains(&dead));
+            if orphaned || (had_it && matches!(task.stage(), Stage::Stopped | Stage::Orphaned)) {
                 let key = TaskKey {
                     connector: uid,
                     number: *number,

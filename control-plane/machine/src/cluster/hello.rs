@@ -45,6 +45,13 @@ impl Machine {
         let Some(number) = number else {
             return self.newcomer(connection, hello);
         };
+        let Some(agent) = self.agents.get_mut(&number) else {
+            return;
+        };
+        if agent.latest > Some(connection) {
+            return self.close(connection); // of an older stream: what it says of sessions was overtaken by a later Hello
+        }
+        agent.latest = Some(connection);
         self.streams.insert(connection, Stream::Agent(number));
         let Some(agent) = self.agents.get_mut(&number) else {
             return;
@@ -105,6 +112,9 @@ impl Machine {
         }
         let id = hello.agent.clone();
         if let Some(known) = self.newcomers.get_mut(&id) {
+            if known.connection > connection {
+                return self.close(connection); // of an older stream
+            }
             if known.hello.instance != hello.instance {
                 return self.refuse(connection, duplicate(REFUSED_MS));
             }
@@ -134,6 +144,7 @@ impl Machine {
             return;
         };
         agent.granted = newcomer.session;
+        agent.latest = agent.latest.max(Some(newcomer.connection));
         if let Some(stream) = self.streams.get_mut(&newcomer.connection) {
             *stream = Stream::Agent(number);
             agent.hello = Some((newcomer.connection, newcomer.hello));
@@ -330,7 +341,8 @@ impl Machine {
         if task.generation < Some(generation) {
             task.generation = Some(generation); // an earlier leader restarted it
         }
-        if task.generation != Some(generation) || stale_config {
+        let anew = std::mem::take(&mut task.anew);
+        if task.generation != Some(generation) || stale_config || anew {
             self.renew(key); // what it was told since is lost
         }
         Some(generation)

@@ -60,7 +60,7 @@ impl Machine {
             },
             Stage::Stopped => match wish {
                 Wish::Run => self.claim(key),
-                Wish::Wait(_) | Wish::Go(_) => self.want(key, Wanted::Release),
+                Wish::Wait(_) | Wish::Go(_) => self.release(key),
             },
             Stage::Orphaned => self.force(key, wish),
         }
@@ -83,7 +83,9 @@ impl Machine {
         let Some(task) = self.task_mut(key) else { return };
         if task.stage() == Stage::Revoking && !task.revoked.1 {
             task.enter(Stage::Assigned);
-            if let Some(owner) = task.owner {
+            if std::mem::take(&mut task.anew) {
+                self.renew(key);
+            } else if let Some(owner) = task.owner {
                 self.tell(owner.agent, key);
             }
         }
@@ -157,9 +159,22 @@ impl Machine {
                 // Also of a strict one, which was waited for: a process that was paused all that time may have an effect in flight, and
                 // what comes next need not be this task, whose start would fence it.
                 if self.is_fenced_for(key.connector, dead) {
-                    self.want(key, Wanted::Release);
+                    self.release(key);
                 }
             }
+        }
+    }
+
+    /// Nobody is to own it. Its next start would have fenced the dead sessions that had it before, and there will be none: what follows
+    /// may be another task with its source partitions, or people are told that it is stopped.
+    fn release(&mut self, key: TaskKey) {
+        let Some(task) = self.task(key) else { return };
+        let mut fenced = true;
+        for dead in self.fence_first(&task.fences.clone()) {
+            fenced &= self.is_fenced_for(key.connector, dead.session);
+        }
+        if fenced {
+            self.want(key, Wanted::Release);
         }
     }
 
@@ -284,6 +299,11 @@ impl Machine {
             }
         }
         let task = self.task_mut(key).expect("made above if it was not there");
+        if owner.is_none() && ours {
+            let fences = std::mem::take(&mut task.fences);
+            self.fences_are_done(fences); // before it was released
+        }
+        let task = self.task_mut(key).expect("it is still there");
         match owner {
             None => {
                 if task.stage() != Stage::Unowned {
@@ -325,6 +345,9 @@ impl Machine {
             }
             None => scheduler::Event::Freed(key),
         };
+        if self.inheriting {
+            return; // all is published, shown and looked at when it is known
+        }
         let decisions = self.scheduler.on(self.now, event);
         self.decided(decisions);
         self.touch(key);
@@ -351,7 +374,10 @@ impl Machine {
 
     /// A new generation under the same owner: it restarts the task, with its present configuration.
     pub(super) fn renew(&mut self, key: TaskKey) {
-        let Some(task) = self.task(key) else { return };
+        let Some(task) = self.task_mut(key) else { return };
+        if task.stage() == Stage::Revoking {
+            task.anew = true; // the revocation may be called off
+        }
         let Some(owner) = task
             .owner
             .filter(|_| task.stage() == Stage::Assigned && task.told.is_some())

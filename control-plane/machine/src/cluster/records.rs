@@ -1,7 +1,9 @@
 //! What the store says: what a new leader finds, every change, and what came of our writes.
 
+use super::connectors::Wish;
 use super::edits::first_record;
 use super::event::{Change, Effect, Name, Outcome, Record, Revision, Snapshot, WriteId};
+use super::tasks::Stage;
 use super::writes::Purpose;
 use super::{Machine, Timer};
 use dray_model::record::{ClusterMeta, Ownership, Shard, TaskSet};
@@ -15,19 +17,24 @@ const SHARDS_A_WRITE: usize = 100;
 impl Machine {
     /// A new leader takes over what the store says: agents first, then connectors, and what these own last.
     pub(super) fn inherit(&mut self, snapshot: Snapshot) {
-        let rank = |name: &Name| match name {
-            Name::Meta => 0,
-            Name::Agent(_) => 1,
-            Name::Spec(_) => 2,
-            Name::Tasks(_) => 3,
-            Name::Own(..) => 4,
-        };
         self.inheriting = true;
-        let mut snapshot = snapshot;
-        snapshot.sort_by(|(one, _), (other, _)| (rank(one), one).cmp(&(rank(other), other)));
+        let mut by_kind: [Snapshot; 5] = Default::default();
         for (name, stored) in snapshot {
-            if self.writes.learn(&name, stored.revision, true) {
-                self.learnt(name, stored.revision, Some(stored.record));
+            let kind = match name {
+                Name::Meta => 0,
+                Name::Agent(_) => 1,
+                Name::Spec(_) => 2,
+                Name::Tasks(_) => 3,
+                Name::Own(..) => 4,
+            };
+            by_kind[kind].push((name, stored));
+        }
+        for mut records in by_kind {
+            records.sort_by(|(one, _), (other, _)| one.cmp(other)); // they come in this order, mostly
+            for (name, stored) in records {
+                if self.writes.learn(&name, stored.revision, true) {
+                    self.learnt(name, stored.revision, Some(stored.record));
+                }
             }
         }
         for agent in self.agents.values_mut() {
@@ -43,18 +50,47 @@ impl Machine {
         }
         for connector in self.connectors.values_mut() {
             connector.inherited = true;
-            for task in connector.tasks.values_mut() {
+            // What has no owner was released, and before that whoever had it was fenced.
+            for task in connector.tasks.values_mut().filter(|task| task.owner.is_some()) {
                 task.fences.inherited = true;
+                self.unproved += 1;
             }
-            self.unproved += connector.tasks.len();
         }
         // Only now: told one record after the other, the scheduler would find tasks without owners and give them away, and what an
         // agent holds would have to be started there again, in its turn.
         self.inheriting = false;
         let uids: Vec<_> = self.names.values().copied().collect();
-        for uid in uids {
-            self.publish(uid);
+        for uid in &uids {
+            self.publish(*uid);
         }
+        self.look_at_all(uids);
+    }
+
+    /// Everything is shown, and what is not at rest is looked at: nearly all tasks of a cluster have the owner that they shall have.
+    fn look_at_all(&mut self, mut uids: Vec<ConnectorUid>) {
+        uids.sort_unstable();
+        let mut seen = Vec::new();
+        for uid in &uids {
+            let Some(connector) = self.connectors.get(uid) else {
+                continue;
+            };
+            for (number, task) in &connector.tasks {
+                let key = TaskKey {
+                    connector: *uid,
+                    number: *number,
+                };
+                let at_home = task.owner.is_some_and(|owner| task.target == Some(owner.agent));
+                if !at_home || task.stage() != Stage::Assigned || connector.wish(*number) != Wish::Run {
+                    self.work.tasks.insert(key);
+                }
+                if !key.is_instance() {
+                    seen.push(key);
+                }
+            }
+        }
+        self.work.seen_tasks = seen.into_iter().collect();
+        self.work.seen_connectors = uids.iter().copied().collect();
+        self.work.connectors = uids.into_iter().collect();
     }
 
     pub(super) fn changed(&mut self, change: Change) {

@@ -31,7 +31,8 @@ impl Machine {
             .get(&key.connector)
             .is_some_and(super::Connector::is_paused);
         let Some(task) = self.task_mut(key) else { return };
-        let begun = matches!(report.state, RunState::Starting | RunState::Running | RunState::Paused);
+        // Each of them comes after the fence, also when the start was too short to be heard of.
+        let begun = !matches!(report.state, RunState::Fencing | RunState::Stopping);
         let fenced = begun && task.fences != Fences::default();
         let mut fences = Fences::default();
         if fenced {

@@ -3,7 +3,9 @@
 
 use crate::scheduler::Needs;
 use dray_model::message::Recovery;
-use dray_model::{ConfigMap, Cost, PluginClass, Region, VersionRange};
+use dray_model::{ConfigMap, Cost, PluginClass, Region, VersionRange, Zone};
+use std::borrow::Cow;
+use std::num::{NonZeroU32, ParseIntError};
 
 /// `fenced` (default) or `strict`: see [`Recovery`].
 pub(super) const RECOVERY: &str = "dray.recovery";
@@ -14,12 +16,27 @@ pub(super) const REGIONS: &str = "dray.placement.regions";
 /// What each of its tasks costs; 1,000 is an ordinary task.
 pub(super) const COST: &str = "dray.task.cost";
 
+/// The zone where its tasks had better run, as far as they are spread evenly there.
+pub(super) const ZONE: &str = "dray.placement.zone";
+/// So many of its tasks start in a second at most: new ones, moved ones, those of lost agents.
+pub(super) const STARTS: &str = "dray.task.starts.per.second";
+
+/// The classes that a connector has one of each, and their versions.
+const SINGLE: [(&str, &str); 4] = [
+    ("connector.class", "connector.plugin.version"),
+    ("key.converter", "key.converter.plugin.version"),
+    ("value.converter", "value.converter.plugin.version"),
+    ("header.converter", "header.converter.plugin.version"),
+];
+
 /// What was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Settings {
     pub(super) recovery: Recovery,
     pub(super) needs: Needs,
     pub(super) cost: Cost,
+    pub(super) zone: Option<Zone>,
+    pub(super) starts_a_second: Option<NonZeroU32>,
 }
 
 impl Settings {
@@ -52,7 +69,26 @@ impl Settings {
             regions,
             selector,
         };
-        Ok(Self { recovery, needs, cost })
+        let zone = given(config, ZONE).map(Zone::try_from).transpose();
+        let zone = zone.map_err(|error| format!("{ZONE}: {error}"))?;
+        let starts_a_second = given(config, STARTS)
+            .map(|text| {
+                let wrong = |_: ParseIntError| {
+                    format!(
+                        "{STARTS} is `{text}`, but must be a whole number from 1 to {}",
+                        u32::MAX
+                    )
+                };
+                text.parse().map_err(wrong)
+            })
+            .transpose()?;
+        Ok(Self {
+            recovery,
+            needs,
+            cost,
+            zone,
+            starts_a_second,
+        })
     }
 }
 
@@ -74,13 +110,13 @@ fn given<'a>(config: &'a ConfigMap, key: &str) -> Option<&'a str> {
 
 /// The classes that the configuration names, and the versions that it asks for. Those of the worker configuration are every agent's.
 fn plugins(config: &ConfigMap) -> Result<Vec<(PluginClass, Option<VersionRange>)>, String> {
-    let mut keys = vec![("connector.class".to_owned(), "connector.plugin.version".to_owned())];
-    for converter in ["key.converter", "value.converter", "header.converter"] {
-        keys.push((converter.into(), format!("{converter}.plugin.version")));
-    }
+    let mut keys: Vec<(Cow<'_, str>, Cow<'_, str>)> =
+        SINGLE.map(|(class, version)| (class.into(), version.into())).into();
     for list in ["transforms", "predicates"] {
-        for name in given(config, list).unwrap_or_default().split(',').map(str::trim) {
-            keys.push((format!("{list}.{name}.type"), format!("{list}.{name}.plugin.version")));
+        let names = given(config, list).unwrap_or_default().split(',').map(str::trim);
+        for name in names.filter(|name| !name.is_empty()) {
+            let (class, version) = (format!("{list}.{name}.type"), format!("{list}.{name}.plugin.version"));
+            keys.push((class.into(), version.into()));
         }
     }
     let mut plugins = Vec::new();
@@ -123,6 +159,8 @@ mod tests {
             ("dray.placement.labels", "disk=ssd"),
             ("dray.placement.regions", "eu-1, eu-2"),
             ("dray.task.cost", "250"),
+            ("dray.placement.zone", "b"),
+            ("dray.task.starts.per.second", "5"),
         ]))
         .unwrap();
         let classes: Vec<_> = settings.needs.plugins.iter().map(|(class, _)| class.as_str()).collect();
@@ -132,6 +170,8 @@ mod tests {
         assert_eq!(settings.needs.selector.to_string(), "disk=ssd");
         assert_eq!(settings.needs.regions.len(), 2);
         assert_eq!(settings.cost.units(), 250);
+        assert_eq!(settings.zone.as_ref().map(Zone::as_str), Some("b"));
+        assert_eq!(settings.starts_a_second, NonZeroU32::new(5));
     }
 
     #[test]
@@ -149,6 +189,8 @@ mod tests {
             ("dray.placement.regions", "a,,b"),
             ("dray.task.cost", "0"),
             ("dray.task.cost", "-1"),
+            ("dray.placement.zone", "a\u{7}b"),
+            ("dray.task.starts.per.second", "0"),
             ("connector.class", "a\u{7}b"),
         ] {
             let error = Settings::read(&config(&[(key, value)])).unwrap_err();

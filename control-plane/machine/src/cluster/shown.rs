@@ -10,6 +10,7 @@ use dray_model::{AgentNumber, AgentPolicy, ConnectorState, ConnectorUid, TaskKey
 impl Machine {
     /// Shows what changed.
     pub(super) fn show(&mut self) {
+        self.effects.reserve(self.work.seen_tasks.len());
         for key in std::mem::take(&mut self.work.seen_tasks) {
             self.show_task(key);
         }

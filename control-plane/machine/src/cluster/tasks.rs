@@ -84,6 +84,8 @@ pub(super) struct Task {
     pub(super) told: Option<Generation>,
     /// An older generation may run at the owner, too, until `told` is said to be stopped.
     pub(super) older: bool,
+    /// It was to get a new generation while it was revoked.
+    pub(super) anew: bool,
     /// Why it is revoked, and whether that was said.
     pub(super) revoked: (RevokedWhy, bool),
     /// Where the scheduler wants it, or why nowhere.
@@ -113,6 +115,7 @@ impl Task {
             generation: None,
             told: None,
             older: false,
+            anew: false,
             revoked: (RevokedWhy::Moved, false),
             target: None,
             unplaced: None,
@@ -150,6 +153,7 @@ impl Task {
         self.enter(Stage::Stopped);
         self.told = None;
         self.older = false;
+        self.anew = false;
         self.report = None;
     }
 

@@ -5,6 +5,7 @@ use dray_model::{
     Selector, TaskKey, VersionRange, Zone,
 };
 use std::fmt;
+use std::num::NonZeroU32;
 
 /// What an agent says of itself in Hello, and what the store knows of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +46,9 @@ pub struct TaskSet {
     pub needs: Needs,
     /// Where they had better run, other things being equal.
     pub prefers: Option<Zone>,
+    /// So many of its tasks start in a second at most, wherever they are; `None`: as fast as agents start tasks. For connectors that
+    /// hammer their source when many of their tasks begin.
+    pub starts_a_second: Option<NonZeroU32>,
     /// Whether balance may move them. Tasks that stop and start slowly say no; recovery and drains move them all the same.
     pub movable: bool,
     /// The tasks and, as [`TaskKey::INSTANCE`], the instance. Each number once.
@@ -258,7 +262,7 @@ pub enum Placement {
         /// The owner until then.
         from: Option<AgentNumber>,
     },
-    /// This agent shall own it and is starting as many tasks as it may at once.
+    /// This agent shall own it; it, or the connector, is starting as many tasks as it may now.
     Queued(AgentNumber),
     /// Its agent said that it comes back by then.
     Held {

@@ -5,11 +5,13 @@
 //! ones made from scratch.
 
 use super::event::{AgentSpec, Needs};
+use super::guard::Bucket;
 use super::slab::{Slab, Slot};
 use dray_model::{AgentNumber, AgentPolicy, ConnectorUid, Cost, Millis, Region, TaskKey, Zone};
 use rustc_hash::FxHashMap;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::num::NonZeroU32;
 
 /// Everything that the scheduler knows.
 pub(super) struct Index {
@@ -26,6 +28,8 @@ pub(super) struct Index {
     pub(super) parked: BTreeSet<Slot<NeedsRecord>>,
     /// Agents that may have room for a parked task since these were last tried.
     pub(super) improved: BTreeSet<(AgentNumber, Slot<Agent>)>,
+    /// Connectors of which tasks wait for their start rate.
+    pub(super) paced: BTreeSet<Slot<Connector>>,
     /// Agents of which a start ended since the queued ones were last looked at.
     pub(super) ended: Vec<Slot<Agent>>,
 }
@@ -112,9 +116,13 @@ pub(super) struct Connector {
     pub(super) needs: Slot<NeedsRecord>,
     pub(super) prefers: Option<Zone>,
     pub(super) movable: bool,
+    /// Its start rate, what of it is left, and the tasks that wait for more.
+    pub(super) starts_a_second: Option<NonZeroU32>,
+    pub(super) starts: Bucket,
+    pub(super) paced: VecDeque<TaskKey>,
     /// By number.
     pub(super) tasks: BTreeMap<u32, Slot<Task>>,
-    /// How many of its tasks each agent and each zone shall run.
+    /// How many of its tasks each agent and each zone shall run. Its instance is none of them: beside it every task would go elsewhere.
     pub(super) on_agent: Counts<Agent>,
     pub(super) in_zone: Counts<ZoneRecord>,
     /// Agents that refused it.
@@ -249,6 +257,14 @@ impl Agent {
     }
 }
 
+impl Connector {
+    /// How many of its tasks may start now, at this rate.
+    pub(super) fn allowed(&mut self, now: Millis, rate: NonZeroU32) -> u64 {
+        let rate = u64::from(rate.get());
+        self.starts.fill(now, rate * 60, rate)
+    }
+}
+
 impl Index {
     pub(super) fn new() -> Self {
         Self {
@@ -263,6 +279,7 @@ impl Index {
             by_needs: BTreeMap::new(),
             parked: BTreeSet::new(),
             improved: BTreeSet::new(),
+            paced: BTreeSet::new(),
             ended: Vec::new(),
         }
     }
@@ -317,7 +334,8 @@ impl Index {
         self.leave_pools(agent);
         self.count_zone(agent, false);
         let (before, after) = (self.agents[agent].zone, self.zone(&spec.region, &spec.zone));
-        for task in &self.agents[agent].tasks {
+        let tasks = self.agents[agent].tasks.iter();
+        for task in tasks.filter(|task| !self.tasks[**task].key.is_instance()) {
             let in_zone = &mut self.connectors[self.tasks[*task].connector].in_zone;
             in_zone.remove(before);
             in_zone.add(after);
@@ -358,6 +376,7 @@ impl Index {
         let removed = self.connectors.remove(connector);
         debug_assert!(removed.tasks.is_empty(), "a task would be left without its connector");
         self.by_uid.remove(&removed.uid);
+        self.paced.remove(&connector);
         self.drop_needs(removed.needs);
     }
 
@@ -487,9 +506,11 @@ impl Index {
         record.position = u32::try_from(agent.tasks.len()).expect("fewer tasks than slots in a slab");
         agent.tasks.push(task);
         agent.load += u64::from(record.cost.units());
-        let connector = &mut self.connectors[record.connector];
-        connector.on_agent.add(target);
-        connector.in_zone.add(agent.zone);
+        if !record.key.is_instance() {
+            let connector = &mut self.connectors[record.connector];
+            connector.on_agent.add(target);
+            connector.in_zone.add(agent.zone);
+        }
         self.rank(target);
     }
 
@@ -497,15 +518,18 @@ impl Index {
         let record = &self.tasks[task];
         let Some(target) = record.target else { return };
         let (position, connector, cost) = (record.position, record.connector, record.cost);
+        let is_instance = record.key.is_instance();
         let agent = &mut self.agents[target];
         agent.tasks.swap_remove(position as usize);
         if let Some(moved) = agent.tasks.get(position as usize) {
             self.tasks[*moved].position = position;
         }
         agent.load -= u64::from(cost.units());
-        let connector = &mut self.connectors[connector];
-        connector.on_agent.remove(target);
-        connector.in_zone.remove(agent.zone);
+        if !is_instance {
+            let connector = &mut self.connectors[connector];
+            connector.on_agent.remove(target);
+            connector.in_zone.remove(agent.zone);
+        }
         self.rank(target);
         self.note_improved(target);
     }

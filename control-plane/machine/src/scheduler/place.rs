@@ -90,11 +90,13 @@ fn best(index: &Index, slot: Slot<Task>) -> Option<Slot<Agent>> {
     {
         return Some(owner);
     }
+    // An instance goes where there is room: it runs no records, and keeps away from nothing.
+    let spreads = !task.key.is_instance();
     let pool = &index.pools[index.needs[connector.needs].pool];
     let a_zone = CANDIDATES_A_ZONE.max(CANDIDATES.div_ceil(pool.open.len().max(1)));
     let mut best: Option<(Score, Slot<Agent>)> = None;
     for (zone, agents) in &pool.open {
-        let in_zone = connector.in_zone.get(*zone);
+        let in_zone = if spreads { connector.in_zone.get(*zone) } else { 0 };
         let elsewhere = connector
             .prefers
             .as_ref()
@@ -104,7 +106,11 @@ fn best(index: &Index, slot: Slot<Task>) -> Option<Slot<Agent>> {
             agent.has_room(task.cost) && !agent.refused.contains(&connector.needs) && !connector.refused.contains(slot)
         };
         for ranked in agents.iter().filter(|ranked| pass(&ranked.slot)).take(a_zone) {
-            let on_agent = connector.on_agent.get(ranked.slot);
+            let on_agent = if spreads {
+                connector.on_agent.get(ranked.slot)
+            } else {
+                0
+            };
             let score = Score {
                 on_agent,
                 in_zone,

@@ -184,10 +184,14 @@ impl Round<'_> {
         may_go.min_by_key(|slot| {
             let task = &self.index.tasks[*slot];
             let connector = &self.index.connectors[task.connector];
-            let meets_on_agent = connector.on_agent.get(to) >= connector.on_agent.get(from);
-            let meets_in_zone =
-                giver.zone != taker.zone && connector.in_zone.get(taker.zone) >= connector.in_zone.get(giver.zone);
-            (meets_on_agent, meets_in_zone, Reverse(task.cost), task.key)
+            let spreads = !task.key.is_instance();
+            let meets_on_agent = spreads && connector.on_agent.get(to) >= connector.on_agent.get(from);
+            let meets_in_zone = spreads
+                && giver.zone != taker.zone
+                && connector.in_zone.get(taker.zone) >= connector.in_zone.get(giver.zone);
+            let is_preferred = |agent: &Agent| connector.prefers.as_ref() == Some(&agent.spec.zone);
+            let leaves_home = is_preferred(giver) && !is_preferred(taker);
+            (meets_on_agent, meets_in_zone, leaves_home, Reverse(task.cost), task.key)
         })
     }
 

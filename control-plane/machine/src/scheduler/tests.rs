@@ -58,6 +58,7 @@ fn set(connector: u64, costs: &[u32]) -> TaskSet {
             ..Needs::default()
         },
         prefers: None,
+        starts_a_second: None,
         movable: true,
         tasks: (0..)
             .zip(costs)

@@ -268,15 +268,13 @@ fn a_stop_is_shown_when_a_live_agent_has_fenced_the_silent_owner() {
     world.freeze("a");
     world.change("one", |spec| spec.target = TargetState::Stopped);
     let from = world.said.len();
-    let mut commands = 0;
     for _ in 0..40 {
         world.pass(100);
         while world.held.as_ref().is_some_and(|held| !held.is_empty()) {
             let stopped_before = world.state("one").starts_with("STOPPED");
-            assert!(!stopped_before || commands > 0);
+            assert!(!stopped_before || !world.commands("b", from).is_empty());
             world.release();
         }
-        commands = world.commands("b", from).len();
     }
     let CommandWhat::FenceSessions { connector, dead } = &world.commands("b", from)[0].what;
     assert_eq!(connector.name, name("one"));
@@ -348,6 +346,30 @@ fn who_was_waited_for_is_fenced_too_before_others_follow() {
     let CommandWhat::FenceSessions { dead, .. } = &world.commands("b", from)[0].what;
     assert_eq!(dead[0].session.session, session);
     assert_eq!(world.state("one"), "STOPPED ");
+}
+
+#[test]
+fn a_successor_that_has_not_fenced_yet_leaves_its_duty_behind() {
+    let mut world = fenced_world();
+    let session = world.agents["a"].session.unwrap();
+    let number = (0..3).find(|number| world.runner("one", *number) == "a").unwrap();
+    // The successor is told to fence, cannot yet, and is told to stop.
+    world.agent("b").fences_only = Some(cluster("elsewhere"));
+    world.agent("b").slow_start = true;
+    let from = world.said.len();
+    world.freeze("a");
+    world.pass(3_000);
+    world.agent("a").die();
+    assert_eq!(world.runner("one", number), "b");
+    assert!(world.commands("b", from).is_empty());
+    let key = TaskKey::instance(world.uid("one"));
+    let generation = world.agents["b"].running[&key];
+    let writes = world.writes;
+    world.want_tasks("b", Owned { task: key, generation }, 1, "x,y,z");
+    let CommandWhat::FenceSessions { dead, .. } = &world.commands("b", from)[0].what;
+    assert_eq!(dead[0].session.session, session);
+    let stored = writes..world.writes;
+    assert!(!stored.is_empty(), "the new set follows the fence");
 }
 
 #[test]

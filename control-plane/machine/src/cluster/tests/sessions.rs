@@ -543,3 +543,25 @@ fn the_tasks_of_a_restarting_agent_are_held_for_it() {
     assert_eq!(world.agents["a"].running.keys().copied().collect::<Vec<_>>(), held);
     assert_runs(&world, "one", 3);
 }
+
+#[test]
+fn a_hello_of_an_older_stream_ends_no_session() {
+    let mut world = world();
+    let running = world.agents["a"].running.clone();
+    let session = world.record("a").session;
+    // Sent before its session began, and delayed; the process has not shut itself down since.
+    let mut hello = world.agents["a"].hello.clone();
+    (hello.session, hello.held) = (None, Vec::new());
+    for broken in [false, true] {
+        if broken {
+            world.disconnect("a");
+        }
+        let message = FromAgent::Hello(Box::new(hello.clone()));
+        let connection = ConnectionId(0);
+        world.step(Event::Message { connection, message });
+        assert_eq!(world.record("a").session, session);
+    }
+    world.connect("a");
+    world.pass(500);
+    assert_eq!(world.agents["a"].running, running);
+}

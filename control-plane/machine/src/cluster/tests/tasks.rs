@@ -123,6 +123,28 @@ fn a_move_that_is_called_off_before_it_was_said_changes_nothing() {
 }
 
 #[test]
+fn a_restart_while_a_move_is_called_off_is_carried_out() {
+    let mut world = world();
+    world.agent("a").silent_acks = true;
+    world.change("one", |spec| spec.target = TargetState::Paused); // something that it does not answer
+    let nonce = world.deltas("a", 0).last().unwrap().nonce;
+    let number = (0..3)
+        .find(|number| world.runner("one", i64::from(*number)) == "a")
+        .unwrap();
+    let key = world.key("one", number);
+    let before = world.agents["a"].running[&key];
+    world.change("one", |spec| spec.target = TargetState::Stopped); // not said
+    world.change("one", |spec| *spec.task_restarts.entry(number).or_default() += 1);
+    world.change("one", |spec| spec.target = TargetState::Started);
+    world.agent("a").silent_acks = false;
+    let refused = Vec::new();
+    world.say("a", FromAgent::AssignmentAck(AssignmentAck { nonce, refused }));
+    world.pass(3_000);
+    assert!(world.agents["a"].running[&key] > before);
+    assert_runs(&world, "one", 3);
+}
+
+#[test]
 fn a_restart_is_a_new_generation_and_no_write() {
     let mut world = world();
     let runner = world.runner("one", 1);
@@ -586,4 +608,42 @@ fn a_stop_that_a_former_leader_began_is_carried_out() {
     world.elect();
     world.pass(3_000);
     assert_eq!(world.state("one"), "STOPPED ");
+}
+
+#[test]
+fn a_task_that_moves_before_its_new_configuration_is_known_keeps_the_old_one() {
+    let mut world = world();
+    let config_of = |world: &World, id: &str, number: u32| {
+        let key = world.key("one", number);
+        let deltas = world.deltas(id, 0);
+        let with = deltas.iter().rev().find_map(|delta| {
+            let of = delta.assignments.iter().find(|of| of.owned.task == key)?;
+            let connector = delta.connectors.iter().find(|of| of.uid == key.connector)?;
+            Some((connector.config_version, of.config.apply(&connector.config), of.digest))
+        });
+        with.unwrap()
+    };
+    for agent in ["a", "b"] {
+        world.agent(agent).mute_instances = true;
+    }
+    let instance = world.runner("one", -1);
+    let number = (0..3)
+        .find(|number| world.runner("one", i64::from(*number)) == "a")
+        .unwrap();
+    let before = config_of(&world, "a", number);
+    let changed = [("connector.class", "Source"), ("tasks", "3"), ("topic", "other")];
+    world.configure("one", &changed);
+    world.policy("a", AgentPolicy::Draining);
+    world.pass(1_000);
+    assert_eq!(config_of(&world, "b", number), before);
+    assert_eq!(before.0, 1);
+    // Then its instance says what follows.
+    let instance = if instance == "a" { "b".into() } else { instance };
+    let key = TaskKey::instance(world.uid("one"));
+    let generation = world.agents[&instance].running[&key];
+    world.want_tasks(&instance, Owned { task: key, generation }, 2, "3");
+    world.pass(1_000);
+    let after = config_of(&world, "b", number);
+    assert_eq!((after.0, after.1.get("topic").map(String::as_str)), (2, Some("other")));
+    assert_runs(&world, "one", 3);
 }

@@ -56,6 +56,8 @@ pub(crate) struct Agent {
     /// It starts tasks and does not report them.
     pub(crate) slow_start: bool,
     pub(crate) silent_acks: bool,
+    /// Its instances do not say which tasks they want.
+    pub(crate) mute_instances: bool,
     pub(crate) closed: bool,
     /// The only cluster that it can reach to fence somebody.
     pub(crate) fences_only: Option<KafkaCluster>,
@@ -401,6 +403,7 @@ impl World {
             slow_stop: false,
             slow_start: false,
             silent_acks: false,
+            mute_instances: false,
             closed: false,
             fences_only: None,
             to_stop: Vec::new(),
@@ -576,7 +579,7 @@ impl World {
                 let report = agent.report(key);
                 self.say(id, FromAgent::TaskEvents(vec![report]));
             }
-            if key.is_instance() {
+            if key.is_instance() && !self.agents[id].mute_instances {
                 self.want_tasks(id, assignment.owned, version, wanted.as_deref().unwrap_or("1"));
             }
         }

@@ -3,6 +3,7 @@
 use super::super::index::*;
 use super::super::pools::fulfils;
 use super::super::slab::Slot;
+use dray_model::TaskKey;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -163,8 +164,8 @@ fn check_connectors(index: &Index) {
     }
     for (slot, connector) in index.connectors.iter() {
         let (mut on_agent, mut in_zone) = (BTreeMap::new(), BTreeMap::new());
-        for task in connector.tasks.values() {
-            if let Some(target) = index.tasks[*task].target {
+        for (number, task) in &connector.tasks {
+            if let (Some(target), true) = (index.tasks[*task].target, *number != TaskKey::INSTANCE) {
                 *on_agent.entry(target).or_insert(0) += 1;
                 *in_zone.entry(index.agents[target].zone).or_insert(0) += 1;
             }

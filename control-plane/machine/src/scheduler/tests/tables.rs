@@ -310,6 +310,88 @@ fn starts_are_limited_and_the_next_follows() {
 }
 
 #[test]
+fn instances_weigh_little_and_drive_no_task_away() {
+    let mut world = World::with([agent(1, "a", 999, 999_000), agent(2, "a", 999, 999_000)]);
+    for connector in 1..=16 {
+        let mut wanted = set(connector, &[]);
+        let mut add = |world: &mut World, number: u32, units: u32| {
+            wanted.tasks.push(TaskInput {
+                number,
+                cost: cost(units),
+                owner: None,
+            });
+            world.run(Event::Published(wanted.clone()));
+        };
+        add(&mut world, TaskKey::INSTANCE, 100);
+        add(&mut world, 0, 1_000);
+    }
+    for at in [1, 2] {
+        let tasks = world.scheduler.tasks_of(number(at));
+        let instances = tasks.iter().filter(|task| task.is_instance()).count();
+        assert_eq!(tasks.len() - instances, 8, "agent {at} has {instances} instances");
+    }
+}
+
+#[test]
+fn a_preferred_zone_is_taken_when_the_spread_allows_it() {
+    let mut world = World::with([
+        agent(1, "a", 99, 99_000),
+        agent(2, "b", 99, 99_000),
+        agent(3, "b", 99, 99_000),
+    ]);
+    let prefers = |connector, zone: &str, tasks: &[u32]| TaskSet {
+        prefers: Some(Zone::try_from(zone).unwrap()),
+        ..set(connector, tasks)
+    };
+    check(
+        &mut world,
+        Event::Published(prefers(1, "b", &[1_000])),
+        "1-0>2",
+        "1: \n 2: 1-0 \n 3:",
+    );
+    check(
+        &mut world,
+        Event::Published(prefers(2, "b", &[1_000, 1_000])),
+        "2-0>3 2-1>1",
+        "1: 2-1 \n 2: 1-0 \n 3: 2-0",
+    );
+}
+
+#[test]
+fn a_connector_may_ask_for_slow_starts() {
+    let mut world = World::with([agent(1, "a", 99, 99_000)]);
+    let slow = TaskSet {
+        starts_a_second: std::num::NonZeroU32::new(2),
+        ..set(1, &[1_000; 7])
+    };
+    assert_eq!(line(&world.tell(Event::Published(slow))), "1-0>1 1-1>1");
+    assert_eq!(world.scheduler.placement(key(1, 2)), Some(Placement::Queued(number(1))));
+    // Others are not held up.
+    assert_eq!(line(&world.tell(Event::Published(set(2, &[1_000])))), "2-0>1");
+    world.now = Millis(499);
+    assert_eq!(line(&world.tell(Event::Tick)), "");
+    world.now = Millis(500);
+    assert_eq!(line(&world.tell(Event::Tick)), "1-2>1");
+    world.now = Millis(9_000);
+    assert_eq!(
+        line(&world.tell(Event::Tick)),
+        "1-3>1 1-4>1",
+        "nothing is saved up beyond a second"
+    );
+    // One that was removed costs nothing, and one whose agent is away waits for it.
+    world.tell(Event::AgentSilent(number(1)));
+    world.now = Millis(19_000);
+    assert_eq!(line(&world.tell(Event::Tick)), "");
+    assert_eq!(
+        line(&world.tell(Event::AgentJoined {
+            agent: agent(1, "a", 99, 99_000),
+            fresh: false
+        })),
+        "1-5>1 1-6>1"
+    );
+}
+
+#[test]
 fn agents_that_were_lost_together_are_forgotten() {
     let mut world = World::with([agent(1, "a", 9, 9_000), agent(2, "a", 9, 9_000)]);
     world.tell(lost(1));

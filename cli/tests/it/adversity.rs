@@ -1,13 +1,13 @@
 //! The ground goes away under a running connector: its topic is deleted, its disk is full.
 
-use crate::harness::{Dray, bootstrap, lines, unique};
+use crate::harness::{Dray, bootstrap, lines, unique, wait_until};
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A small tmpfs in a user and mount namespace of its own, which needs no root; others reach it through `/proc`. It ends
 /// with the process that holds it. Where this is not permitted, the test fails and says so.
@@ -114,6 +114,15 @@ fn a_source_goes_on_when_its_topic_was_deleted() {
     let servers = bootstrap();
     let command = "org.apache.kafka.tools.TopicCommand";
     kafka_tool(&[command, "--bootstrap-server", &servers, "--delete", "--topic", &topic]);
+    // The broker carries it out a moment after it has said so: what came in between would be gone as well.
+    let broker =
+        std::env::var("DRAY_TEST_BROKER_DIR").expect("DRAY_TEST_BROKER_DIR is the broker's folder: run `make test`");
+    let log = Path::new(&broker).join("data").join(format!("{topic}-0"));
+    wait_until(
+        PATIENCE,
+        || !log.exists(),
+        || format!("{} is still there", log.display()),
+    );
     let after = lines(1_000..3_000);
     append(&source, &after);
 

@@ -3,7 +3,6 @@
 use crate::harness::{Dray, audit, lines, unique};
 use std::fs;
 use std::io::Write as _;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -17,11 +16,12 @@ struct Broker {
 impl Broker {
     fn start() -> Self {
         let script = std::env::var("DRAY_TEST_KAFKA_SH").expect("DRAY_TEST_KAFKA_SH starts brokers: run `make test`");
-        let port = free_ports();
+        // One of those that the kernel gives to no connection, also while the broker is away.
+        let port = Command::new(&script).arg("freeport").output().unwrap().stdout;
         let broker = Self {
             script: script.into(),
             folder: tempfile::tempdir().unwrap(),
-            port,
+            port: String::from_utf8(port).unwrap().trim().parse().unwrap(),
         };
         broker.run("start");
         broker
@@ -43,17 +43,6 @@ impl Drop for Broker {
     }
 }
 
-/// A port whose successor is free too: the broker's controller takes it.
-fn free_ports() -> u16 {
-    loop {
-        let first = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = first.local_addr().unwrap().port();
-        if port < u16::MAX && TcpListener::bind(("127.0.0.1", port + 1)).is_ok() {
-            return port;
-        }
-    }
-}
-
 fn append(path: &Path, text: &str) {
     fs::OpenOptions::new()
         .create(true)
@@ -72,7 +61,7 @@ fn a_broker_that_comes_back_finds_nothing_lost() {
     let mut sent = lines(0..5_000);
     append(&source, &sent);
     dray.start();
-    dray.wait_for_size(&sink, sent.len() as u64, Duration::from_secs(60));
+    dray.wait_for_size(&sink, sent.len() as u64, Duration::from_secs(120));
 
     for (verb, away) in [("stop", Duration::from_secs(20)), ("kill9", Duration::ZERO)] {
         broker.run(verb);
@@ -85,7 +74,7 @@ fn a_broker_that_comes_back_finds_nothing_lost() {
             std::thread::park_timeout(away - gone.elapsed());
         }
         broker.run("start");
-        dray.wait_for_end(&sink, &sent, Duration::from_secs(90));
+        dray.wait_for_end(&sink, &sent, Duration::from_secs(120));
     }
     assert!(dray.terminate().success(), "{}", dray.tail());
     let repeated = audit(&sent, &fs::read(&sink).unwrap());

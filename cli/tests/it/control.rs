@@ -6,7 +6,6 @@ use dray_store::mem::MemStore;
 use serde_json::{Value, json};
 use std::fs;
 use std::io::{BufRead as _, BufReader};
-use std::net::TcpListener;
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -118,7 +117,7 @@ fn a_connector_from_its_file_to_its_end() {
     let again = rig.run(&["connector", "create", &file]);
     assert_eq!(fails(&again, 1), "dray: there is a connector `orders` already\n");
 
-    let list = rig.ok(&["connector", "list"]);
+    let list = rig.until(&["connector", "list"], |text| text.contains(" UNASSIGNED "));
     let rows: Vec<Vec<&str>> = list.lines().map(|line| line.split_whitespace().collect()).collect();
     assert_eq!(rows[0], ["NAME", "STATE", "WANTED", "RUNNING", "CLASS"]);
     assert_eq!(
@@ -217,13 +216,9 @@ fn the_control_plane_is_found_or_it_is_said_why_not() {
         fails(&nowhere, 2),
         "dray: where is the control plane? Give --control HOST:PORT or set DRAY_CONTROL\n"
     );
-    // A port on which nobody listens any more.
-    let closed = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .to_string();
-    let refused = rig.run(&["agent", "list", "--control", &closed]);
+    // A port on which nobody listens.
+    let closed = "127.0.0.1:1";
+    let refused = rig.run(&["agent", "list", "--control", closed]);
     let said = fails(&refused, 1);
     assert!(
         said.starts_with(&format!("dray: no replica answers: http://{closed}/: ")),
@@ -240,7 +235,9 @@ fn the_control_plane_is_found_or_it_is_said_why_not() {
 #[test]
 fn a_watch_goes_on_until_it_is_ended() {
     let rig = Rig::new();
-    rig.until(&["cluster", "get"], |text| text.contains("leader    one"));
+    // The leader's key is there a moment before the replica leads.
+    let fresh = |text: &str| serde_json::from_str::<Value>(text).unwrap()["freshness"]["stale"] == false;
+    rig.until(&["status", "-o", "json"], fresh);
     let mut watch = rig
         .command(&["status", "--watch", "-o", "json"])
         .stdout(Stdio::piped())

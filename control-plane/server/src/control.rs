@@ -3,6 +3,7 @@
 use crate::agents::Agents;
 use crate::board::Board;
 use crate::cache::Cache;
+use crate::calls::Calls;
 use crate::clock;
 use crate::desk::Desk;
 use crate::feed;
@@ -11,6 +12,7 @@ use crate::meta::{self, MetaError};
 use crate::presence;
 use crate::services::Services;
 use crate::state_file::StateFile;
+use crate::switchboard::Switchboard;
 use dray_machine::cluster::Timing;
 use dray_model::ConfigMap;
 use dray_model::record::{LeaderRecord, ReplicaRecord};
@@ -18,6 +20,7 @@ use dray_process::chain;
 use dray_store::MetadataStore;
 use dray_store::keys::Keys;
 use dray_wire::MAX_MESSAGE;
+use dray_wire::agent::v1::agent_call_service_server::AgentCallServiceServer;
 use dray_wire::agent::v1::agent_control_service_server::AgentControlServiceServer;
 use futures::{Stream, StreamExt as _};
 use std::io;
@@ -157,10 +160,20 @@ impl Control {
             .build_v1()
             .map_err(|error| StartError::Reflection(error.into()))?;
         let agents = AgentControlServiceServer::new(agents).max_decoding_message_size(MAX_MESSAGE);
-        let services = Services::new(store.clone(), cache.clone(), board.clone(), &replica, close.clone());
+        let switchboard = Arc::new(Switchboard::default());
+        let calls = Calls::new(switchboard.clone(), desk.clone(), streams.clone(), close.clone());
+        let calls = AgentCallServiceServer::new(calls).max_decoding_message_size(MAX_MESSAGE);
+        let services = Services::new(
+            store.clone(),
+            cache.clone(),
+            board.clone(),
+            (desk.clone(), switchboard),
+            &replica,
+            close.clone(),
+        );
         let rest = dray_rest::router(services.rest());
         let routes = services
-            .add_to(Routes::new(agents))
+            .add_to(Routes::new(agents).add_service(calls))
             .add_service(health_service)
             .add_service(reflection)
             .into_axum_router()

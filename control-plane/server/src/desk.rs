@@ -52,6 +52,11 @@ impl Desk {
         self.seat.borrow().clone()
     }
 
+    /// The leader, if it is here, and every change of that.
+    pub(crate) fn watch(&self) -> watch::Receiver<Option<Seat>> {
+        self.seat.subscribe()
+    }
+
     /// A number that no other connection of this process has or will have.
     pub(crate) fn connection(&self) -> ConnectionId {
         ConnectionId(self.connections.fetch_add(1, Ordering::Relaxed))

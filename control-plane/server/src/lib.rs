@@ -6,6 +6,7 @@
 mod agents;
 pub mod board;
 pub mod cache;
+mod calls;
 mod clock;
 mod codec;
 mod control;
@@ -19,6 +20,7 @@ mod presence;
 mod services;
 mod state_file;
 mod status;
+mod switchboard;
 mod worker;
 mod writes;
 

@@ -5,7 +5,10 @@ mod agents;
 mod change;
 mod cluster;
 mod connectors;
+mod leader;
+mod offsets;
 mod operations;
+mod plugins;
 mod read;
 mod statuses;
 #[cfg(test)]
@@ -14,16 +17,28 @@ mod watch;
 
 use crate::board::Board;
 use crate::cache::Cache;
+use crate::desk::Desk;
+use crate::switchboard::Switchboard;
 use change::Writer;
 use dray_store::MetadataStore;
 use dray_wire::admin::v1::agent_service_server::AgentServiceServer;
 use dray_wire::admin::v1::cluster_service_server::ClusterServiceServer;
 use dray_wire::admin::v1::connector_service_server::ConnectorServiceServer;
+use dray_wire::admin::v1::offset_service_server::OffsetServiceServer;
 use dray_wire::admin::v1::operation_service_server::OperationServiceServer;
+use dray_wire::admin::v1::plugin_service_server::PluginServiceServer;
 use dray_wire::admin::v1::status_service_server::StatusServiceServer;
+use leader::Leader;
+use offsets::Altering;
+use plugins::Definitions;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
+
+/// How long a call waits for the first agent: after an election they come back within 2 s.
+const AGENTS: Duration = Duration::from_secs(3);
 
 /// What the services work on. Cheap to clone.
 #[derive(Clone)]
@@ -31,6 +46,10 @@ pub(crate) struct Services {
     cache: Arc<Cache>,
     board: Arc<Board>,
     writer: Arc<Writer>,
+    leader: Arc<Leader>,
+    switchboard: Arc<Switchboard>,
+    definitions: Arc<Definitions>,
+    altering: Arc<Altering>,
     /// Ends watches, so that the server can end.
     stop: CancellationToken,
 }
@@ -41,14 +60,24 @@ impl Services {
         store: Arc<dyn MetadataStore>,
         cache: Arc<Cache>,
         board: Arc<Board>,
+        (desk, switchboard): (Desk, Arc<Switchboard>),
         replica: &str,
         stop: CancellationToken,
     ) -> Self {
         let writer = Arc::new(Writer::new(store, cache.clone(), replica));
+        let leader = Arc::new(Leader {
+            desk,
+            cache: cache.clone(),
+            replica: replica.into(),
+        });
         Self {
             cache,
             board,
             writer,
+            leader,
+            switchboard,
+            definitions: Arc::default(),
+            altering: Arc::default(),
             stop,
         }
     }
@@ -59,8 +88,15 @@ impl Services {
         dray_rest::Services {
             cluster: services.clone(),
             connectors: services.clone(),
-            statuses: services,
+            statuses: services.clone(),
+            plugins: services.clone(),
+            offsets: services,
         }
+    }
+
+    /// Waits until an agent answers calls here, or it is clear that none will.
+    async fn agents_are_there(&self) {
+        drop(timeout(AGENTS, self.switchboard.somebody()).await);
     }
 
     /// All services, beside others.
@@ -70,6 +106,8 @@ impl Services {
             .add_service(ConnectorServiceServer::new(self.clone()))
             .add_service(AgentServiceServer::new(self.clone()))
             .add_service(StatusServiceServer::new(self.clone()))
+            .add_service(PluginServiceServer::new(self.clone()))
+            .add_service(OffsetServiceServer::new(self.clone()))
             .add_service(OperationServiceServer::new(self))
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::cache;
 use dray_process::chain;
+use dray_wire::agent::v1::{CallError, CallErrorKind};
 use std::collections::HashMap;
 use std::fmt::Display;
 use tonic::{Code, Status};
@@ -71,6 +72,29 @@ pub(crate) fn unknown(what: &str, name: impl Display) -> Status {
 /// Nobody says what is asked for at the moment.
 pub(crate) fn no_leader(text: impl Display) -> Status {
     status(Code::Unavailable, "NO_LEADER", text)
+}
+
+/// An agent's answer to a call: what Connect says, and the Java class that it would have thrown.
+pub(crate) fn call(error: &CallError) -> Status {
+    let (code, reason) = match error.kind() {
+        CallErrorKind::BadRequest => (Code::InvalidArgument, "CALL_REFUSED"),
+        CallErrorKind::NotFound => (Code::NotFound, "CALL_NOT_FOUND"),
+        CallErrorKind::Failed => (Code::FailedPrecondition, "CALL_FAILED"),
+        CallErrorKind::Unavailable | CallErrorKind::Unspecified => (Code::Unavailable, "NO_ANSWER"),
+    };
+    let exception = HashMap::from([("exception".to_owned(), error.exception.clone())]);
+    let details = ErrorDetails::with_error_info(reason, DOMAIN, exception);
+    Status::with_error_details(code, error.message.clone(), details)
+}
+
+/// No agent was there that could answer: nothing was done.
+pub(crate) fn no_answer(text: impl Display) -> Status {
+    status(Code::Unavailable, "NO_ANSWER", text)
+}
+
+/// An agent was asked and did not answer: whether it did anything is not known.
+pub(crate) fn no_word(text: impl Display) -> Status {
+    status(Code::DeadlineExceeded, "NO_WORD", text)
 }
 
 /// This replica stops.

@@ -3,6 +3,7 @@
 //! The pure machine (`dray-session`) decides; this carries out what it wants and tells it what happened. Nothing here waits for
 //! anything else than the next event.
 
+use crate::answers::Answers;
 use crate::checks::Checks;
 use crate::fence::Watchdog;
 use crate::host::{Dead, Host};
@@ -76,6 +77,7 @@ struct Driver {
     gate: Arc<FenceGate>,
     crew: Arc<Crew>,
     link: Link,
+    answers: Arc<Answers>,
     events: mpsc::Sender<Event>,
     host: Option<Host>,
     clusters: Option<Arc<Clusters>>,
@@ -97,11 +99,18 @@ impl Agent {
         let (events, mut incoming) = mpsc::channel(EVENTS);
         let cores = std::thread::available_parallelism().map_or(2, NonZero::get);
         let (mut session, first) = Session::new(self.identity.clone(), boottime());
+        let answers = Answers::new(self.identity.agent.clone(), self.identity.plugins.clone());
         let mut driver = Driver {
             watchdog: Watchdog::start().map_err(|error| Error::Thread("the watchdog", error))?,
             gate: Arc::new(FenceGate::default()),
             crew: Arc::new(Crew::start(cores).map_err(|error| Error::Thread("connectors", error))?),
-            link: Link::new(self.dial.clone(), self.endpoints.clone(), events.clone()),
+            link: Link::new(
+                self.dial.clone(),
+                self.endpoints.clone(),
+                events.clone(),
+                answers.clone(),
+            ),
+            answers,
             events,
             host: None,
             clusters: None,
@@ -280,6 +289,7 @@ impl Driver {
     /// Everything of the session before is dead.
     fn begin(&mut self, me: AgentSession, worker: &ConfigMap) {
         self.jobs.abort_all();
+        self.answers.set(None);
         self.host = None;
         let config = match WorkerConfig::parse(worker) {
             Ok(config) => config,
@@ -320,15 +330,13 @@ impl Driver {
                 .with_session(marker(me), self.gate.clone())
                 .with_rejoin_check(checks.hook());
         }
-        self.host = Some(Host::new(
-            Surroundings {
-                worker,
-                clusters: clusters.clone(),
-                task_configs: self.configs.0.clone(),
-            },
-            statuses,
-            checks,
-        ));
+        let around = Arc::new(Surroundings {
+            worker,
+            clusters: clusters.clone(),
+            task_configs: self.configs.0.clone(),
+        });
+        self.answers.set(Some(around.clone()));
+        self.host = Some(Host::new(around, statuses, checks));
         self.clusters = Some(clusters);
         self.job(|clusters| async move { clusters.open_own().await });
     }

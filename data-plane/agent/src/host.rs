@@ -53,10 +53,10 @@ pub(crate) struct Dead {
 }
 
 impl Host {
-    pub(crate) fn new(around: Surroundings, statuses: Option<StatusTopic>, checks: Arc<Checks>) -> Self {
+    pub(crate) fn new(around: Arc<Surroundings>, statuses: Option<StatusTopic>, checks: Arc<Checks>) -> Self {
         Self {
             board: around.worker.board().clone(),
-            around: Arc::new(around),
+            around,
             keepers: BTreeMap::new(),
             subjects: HashMap::new(),
             instances: HashMap::new(),

@@ -404,4 +404,8 @@ impl OffsetStore for SessionOffsets {
     async fn commit(&self, entries: Vec<OffsetEntry>) -> Result<()> {
         self.0.store().await?.commit(entries).await
     }
+
+    async fn commit_at_once(&self, entries: Vec<OffsetEntry>) -> Result<()> {
+        self.0.store().await?.commit_at_once(entries).await
+    }
 }

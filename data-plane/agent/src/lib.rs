@@ -1,6 +1,7 @@
 //! An agent: its session with the control plane and the tasks that run under it.
 
 pub mod agent;
+mod answers;
 mod checks;
 pub mod fence;
 pub mod files;

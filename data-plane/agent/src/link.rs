@@ -1,6 +1,7 @@
 //! Streams to the control plane: the agent dials out, one stream at a time, to one replica after the other.
 
-use dray_model::message::{FromAgent, ToAgent};
+use crate::answers::Answers;
+use dray_model::message::{FromAgent, Order, ToAgent};
 use dray_session::{ConnectionId, Event};
 use dray_wire::agent::v1::agent_control_service_client::AgentControlServiceClient;
 use dray_wire::agent::v1::{SessionRequest, SessionResponse};
@@ -56,10 +57,11 @@ pub(crate) struct Link {
     open: BTreeMap<ConnectionId, mpsc::Sender<SessionRequest>>,
     streams: JoinSet<ConnectionId>,
     events: mpsc::Sender<Event>,
+    answers: Arc<Answers>,
 }
 
 impl Link {
-    pub(crate) fn new(dial: Dial, configured: Vec<String>, events: mpsc::Sender<Event>) -> Self {
+    pub(crate) fn new(dial: Dial, configured: Vec<String>, events: mpsc::Sender<Event>, answers: Arc<Answers>) -> Self {
         Self {
             dial,
             configured,
@@ -67,6 +69,7 @@ impl Link {
             open: BTreeMap::new(),
             streams: JoinSet::new(),
             events,
+            answers,
         }
     }
 
@@ -81,9 +84,9 @@ impl Link {
         self.next = self.next.wrapping_add(1);
         let (sender, outbound) = mpsc::channel(OUTBOUND);
         self.open.insert(connection, sender);
-        let (dial, events) = (self.dial.clone(), self.events.clone());
+        let (dial, events, answers) = (self.dial.clone(), self.events.clone(), self.answers.clone());
         self.streams.spawn(async move {
-            if let Err(problem) = stream(dial, &address, connection, outbound, &events).await {
+            if let Err(problem) = stream(dial, &address, connection, outbound, &events, &answers).await {
                 tracing::info!(address, problem, "no stream to the control plane");
             }
             // A closed queue is an agent that has ended.
@@ -123,19 +126,25 @@ async fn stream(
     connection: ConnectionId,
     outbound: mpsc::Receiver<SessionRequest>,
     events: &mpsc::Sender<Event>,
+    answers: &Arc<Answers>,
 ) -> Result<(), String> {
     let channel = dial(address).await.map_err(|error| chain(&error))?;
-    let mut client = AgentControlServiceClient::new(channel)
+    let mut client = AgentControlServiceClient::new(channel.clone())
         .max_decoding_message_size(LARGEST_MESSAGE)
         .max_encoding_message_size(LARGEST_MESSAGE);
     // Before the call: the server answers it when it has read the Hello.
     drop(events.send(Event::Connected(connection)).await);
     let response = client.session(ReceiverStream::new(outbound)).await;
     let mut inbound = response.map_err(|status| status.message().to_owned())?.into_inner();
+    // Calls are answered beside the session, and no longer than it.
+    let mut beside = JoinSet::new();
     loop {
         let message: Option<SessionResponse> = inbound.message().await.map_err(|status| status.message().to_owned())?;
         let Some(message) = message else { return Ok(()) };
         let message = ToAgent::try_from(message).map_err(|error| error.to_string())?;
+        if matches!(message.body, Order::Welcome(_)) {
+            beside.spawn(answers.clone().serve(channel.clone()));
+        }
         if events.send(Event::Message { connection, message }).await.is_err() {
             return Ok(());
         }

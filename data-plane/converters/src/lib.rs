@@ -7,6 +7,7 @@
 mod binary;
 mod boolean;
 mod charset;
+mod definition;
 mod header;
 mod json;
 mod number;
@@ -24,6 +25,7 @@ use dray_connect::value::SchemaAndValue;
 
 pub use self::binary::ByteArrayConverter;
 pub use self::boolean::BooleanConverter;
+pub use self::definition::definition;
 pub use self::header::{AsHeaderConverter, SimpleHeaderConverter};
 pub use self::json::JsonConverter;
 pub use self::number::{Number, NumberConverter};

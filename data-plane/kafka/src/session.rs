@@ -1,7 +1,8 @@
 //! The writer of an agent's session: one transactional producer through which the offsets of many tasks are committed. Whoever
 //! fences its transactional id has fenced all of the session on that cluster.
 //!
-//! Many tasks' offsets go in one transaction, and there is at most one a second. A transaction is opened only to be committed.
+//! Many tasks' offsets go in one transaction, and there is at most one a second; only for a task that stops, which somebody waits for,
+//! is there one at once. A transaction is opened only to be committed.
 
 use crate::error::Error;
 use crate::port::{Outcome, SessionRecord, TransactionalProducer};
@@ -39,6 +40,8 @@ pub struct WriterState {
 
 struct Request {
     records: Vec<SessionRecord>,
+    /// Not only when the next transaction is due.
+    at_once: bool,
     done: oneshot::Sender<Outcome>,
 }
 
@@ -99,8 +102,19 @@ impl SessionWriter {
     /// Commits these records, all or none, in the next transaction; waits until that has come to its end. Dropping the future
     /// before the transaction begins commits nothing; see [`settled`](Self::settled) for afterwards.
     pub async fn commit(&self, records: Vec<SessionRecord>) -> Outcome {
+        self.request(records, false).await
+    }
+
+    /// The same for a task that somebody waits for: with all that waits for the next transaction, as soon as the one that is under way
+    /// is over. No records at all only hurry the others.
+    pub async fn commit_at_once(&self, records: Vec<SessionRecord>) -> Outcome {
+        self.request(records, true).await
+    }
+
+    async fn request(&self, records: Vec<SessionRecord>, at_once: bool) -> Outcome {
         let (done, outcome) = oneshot::channel();
-        if self.requests.send(Request { records, done }).await.is_err() {
+        let request = Request { records, at_once, done };
+        if self.requests.send(request).await.is_err() {
             return Outcome::Unknown(self.ended());
         }
         outcome.await.unwrap_or_else(|_| Outcome::Unknown(self.ended()))
@@ -191,13 +205,16 @@ impl Work {
                 }
             }
         }
-        let at = self.last.map_or_else(Instant::now, |last| last + PACE);
+        let pace = self.last.map_or_else(Instant::now, |last| last + PACE);
+        let due = |request: &Request| if request.at_once { Instant::now() } else { pace };
+        let mut at = batch.iter().map(due).min().unwrap_or(pace);
         let mut bytes = batch.iter().map(size).sum::<usize>();
         while bytes < MOST_BYTES {
             tokio::select! {
                 biased;
                 Some(request) = self.requests.recv() => {
                     bytes += size(&request);
+                    at = at.min(due(&request));
                     batch.push(request);
                 }
                 () = tokio::time::sleep_until(at) => break,

@@ -25,4 +25,5 @@ mod supervise;
 pub mod topics;
 pub mod transform;
 mod unsupported;
+pub mod validate;
 pub mod worker;

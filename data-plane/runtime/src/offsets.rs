@@ -39,6 +39,17 @@ pub trait OffsetStore: Send + Sync {
     /// Retriable when a later try can succeed. It is then unknown whether they are stored; storing them again is safe.
     async fn commit(&self, entries: Vec<OffsetEntry>) -> Result<()>;
 
+    /// The same for a task that stops: its successor waits. No entries at all hurry a commit of its own that is under way.
+    ///
+    /// # Errors
+    /// As those of [`commit`](Self::commit).
+    async fn commit_at_once(&self, entries: Vec<OffsetEntry>) -> Result<()> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        self.commit(entries).await
+    }
+
     /// Waits until nothing of a commit whose future was dropped before this call can be stored any more. A task that was aborted
     /// is without effect only after it.
     async fn settled(&self) {}

@@ -282,7 +282,7 @@ impl Runner {
             biased;
             () = self.parts.stop.cancelled() => return Ok(Flow::Stop),
             () = self.parts.lane.ready() => {}
-            _ = self.next_commit.tick() => self.begin_commit(),
+            _ = self.next_commit.tick() => self.begin_commit(false),
             Some(done) = self.commits.join_next() => self.on_committed(done).await?,
         }
         Ok(Flow::Continue)
@@ -292,7 +292,7 @@ impl Runner {
         match event {
             Other::Acks => self.on_acks(),
             Other::CommitTime => {
-                self.begin_commit();
+                self.begin_commit(false);
                 Ok(())
             }
             Other::Committed(done) => self.on_committed(done).await,
@@ -321,7 +321,7 @@ impl Runner {
     }
 
     /// Starts a commit of all that became committable, unless one is running.
-    fn begin_commit(&mut self) {
+    fn begin_commit(&mut self, at_once: bool) {
         if !self.commits.is_empty() || !self.parts.gate.is_open() {
             return;
         }
@@ -339,7 +339,11 @@ impl Runner {
         let entries: Vec<OffsetEntry> = offsets.iter().map(entry).collect();
         let store = self.parts.offsets.clone();
         self.commits.spawn(async move {
-            let result = store.commit(entries).await;
+            let result = if at_once {
+                store.commit_at_once(entries).await
+            } else {
+                store.commit(entries).await
+            };
             (offsets, result)
         });
     }
@@ -392,8 +396,12 @@ impl Runner {
                 }
             }
         }
+        if !self.commits.is_empty() {
+            // It began before the stop and waits for its turn. It says itself what became of it.
+            self.parts.offsets.commit_at_once(Vec::new()).await.ok();
+        }
         loop {
-            self.begin_commit();
+            self.begin_commit(true);
             let Some(done) = self.commits.join_next().await else {
                 break;
             };

@@ -2,7 +2,7 @@
 //! pipeline that resolves no secret, or is less exact than was asked for, is worse than one that does not start.
 
 use dray_connect::config::ParsedConfig;
-use dray_connect::{Error, Result};
+use dray_connect::{ConfigMap, Error, Result};
 
 const VERSION: &str = "choosing a plugin's version is not supported yet; remove the key";
 
@@ -25,16 +25,37 @@ pub(crate) fn refuse_worker(config: &ParsedConfig) -> Result<()> {
 
 /// Refuses a connector that asks for what is not there.
 pub(crate) fn refuse_connector(config: &ParsedConfig) -> Result<()> {
-    refuse(config, "connector.plugin.version", VERSION)?;
-    refuse_versions(config)?;
-    let key = "exactly.once.support";
-    match config.string(key) {
-        Some(value) if value.eq_ignore_ascii_case("required") => {
-            let problem = "exactly-once delivery is not supported yet; use requested";
-            Err(Error::invalid_config(key, Some(value), Some(problem)))
-        }
-        Some(_) | None => Ok(()),
+    match connector_problems(config.originals()).into_iter().next() {
+        Some((key, value, problem)) => Err(Error::invalid_config(key, Some(&value), Some(problem))),
+        None => Ok(()),
     }
+}
+
+/// What a connector asks for that is not there: the key, its value, and the text for people.
+pub(crate) fn connector_problems(config: &ConfigMap) -> Vec<(&'static str, String, &'static str)> {
+    let mut problems = Vec::new();
+    for key in [
+        "connector.plugin.version",
+        "key.converter.plugin.version",
+        "value.converter.plugin.version",
+        "header.converter.plugin.version",
+    ] {
+        if let Some(value) = config.get(key).filter(|value| !value.trim().is_empty()) {
+            problems.push((key, value.clone(), VERSION));
+        }
+    }
+    let key = "exactly.once.support";
+    if let Some(value) = config
+        .get(key)
+        .filter(|value| value.trim().eq_ignore_ascii_case("required"))
+    {
+        problems.push((
+            key,
+            value.clone(),
+            "This worker does not have exactly-once source support enabled.",
+        ));
+    }
+    problems
 }
 
 fn refuse_versions(config: &ParsedConfig) -> Result<()> {
@@ -86,7 +107,11 @@ mod tests {
             worker("connector.client.config.override.policy", "None"),
         ] {
             let error = result.unwrap_err();
-            assert!(error.to_string().contains("supported yet"), "{error}");
+            let text = error.to_string();
+            assert!(
+                text.contains("supported yet") || text.contains("does not have exactly-once"),
+                "{text}"
+            );
         }
         worker("connector.client.config.override.policy", "All").unwrap();
     }

@@ -184,7 +184,12 @@ impl Worker {
         &self.config
     }
 
-    fn plugin(&self, config: &ConfigMap) -> Result<&'static ConnectorPlugin> {
+    /// The connectors that it has.
+    pub(crate) fn plugins(&self) -> &[&'static ConnectorPlugin] {
+        &self.plugins
+    }
+
+    pub(crate) fn plugin(&self, config: &ConfigMap) -> Result<&'static ConnectorPlugin> {
         let class = connector_config::class(config)?;
         self.plugins.iter().copied().find(|plugin| plugin.answers_to(class)).ok_or_else(|| {
             let known: Vec<&str> = self.plugins.iter().map(|plugin| plugin.class).collect();

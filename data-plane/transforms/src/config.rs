@@ -46,6 +46,13 @@ impl Kind {
     }
 }
 
+/// The keys of a transformation or predicate, by name or alias; none for one that there is not or that is abstract.
+#[must_use]
+pub fn definition(class: &str) -> Option<ConfigDef> {
+    let kinds = [Kind::Transformation, Kind::Predicate];
+    kinds.into_iter().find_map(|kind| kind.definition(class.trim()))
+}
+
 /// Adds to a connector's definition the keys of the transforms and predicates that `config` lists, in Connect's order and
 /// groups (reference: `ConnectorConfig.enrich`). An alias whose class is missing or unknown adds its `type` key alone, which
 /// then says what is wrong.

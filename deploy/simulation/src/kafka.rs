@@ -63,6 +63,8 @@ struct Logged {
 
 struct Txn {
     producer: Producer,
+    /// Whose it is, of an exactly-once task.
+    session: Option<SessionId>,
     open_since: Option<Time>,
     touched: Time,
 }
@@ -120,6 +122,7 @@ impl Kafka {
         };
         let txn = self.txns.entry(id).or_insert(Txn {
             producer: next,
+            session: None,
             open_since: None,
             touched: now,
         });
@@ -129,6 +132,30 @@ impl Kafka {
         txn.touched = now;
         txn.open_since = None;
         txn.producer
+    }
+
+    /// The same of an exactly-once task in a session.
+    pub(crate) fn open_task(&mut self, now: Time, task: TaskKey, session: SessionId) -> Producer {
+        let producer = self.init(now, TxnId::Task(task));
+        if let Some(txn) = self.txns.get_mut(&TxnId::Task(task)) {
+            txn.session = Some(session);
+        }
+        producer
+    }
+
+    /// Fences a dead session: its writer, and the ids of its exactly-once tasks. Parts of a task may go to a task of another number,
+    /// which would fence neither by its own start: Connect fences all ids of the former task set for the same reason (KIP-618).
+    pub(crate) fn fence(&mut self, now: Time, dead: SessionId) {
+        self.init(now, TxnId::Session(dead));
+        let tasks: Vec<TxnId> = self
+            .txns
+            .iter()
+            .filter(|(_, txn)| txn.session == Some(dead))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in tasks {
+            self.init(now, id);
+        }
     }
 
     fn current(&mut self, now: Time, id: TxnId, producer: Producer) -> Result<&mut Txn, Refused> {

@@ -7,7 +7,7 @@ use crate::kafka::{Entry, Part, Producer, Refused, TxnId};
 use crate::mutation::Mutation;
 use crate::world::{Input, Item, World};
 use dray_model::message::Owned;
-use dray_model::{AgentSession, ConnectorUid, SessionId};
+use dray_model::{AgentSession, ConnectorUid, SessionId, TaskKey};
 
 /// Something for one Kafka cluster.
 #[derive(Clone, Debug)]
@@ -38,10 +38,10 @@ pub(crate) enum What {
     },
     /// Offsets of a session that may have no writer.
     Plain(Vec<Entry>),
-    /// InitProducerId on a dead session's writer.
+    /// InitProducerId on a dead session's writer, and on the ids of its exactly-once tasks.
     Fence(AgentSession),
     /// InitProducerId of an exactly-once task.
-    OpenTask(TxnId),
+    OpenTask(TaskKey, SessionId),
     /// Where a source goes on. `upto`: the high watermark when it was first asked.
     Read {
         parts: Vec<Part>,
@@ -150,10 +150,10 @@ impl World {
                 Answer::Done
             }
             What::Fence(dead) => {
-                kafka.init(now, TxnId::Session(dead.session));
+                kafka.fence(now, dead.session);
                 Answer::Done
             }
-            What::OpenTask(id) => Answer::Producer(kafka.init(now, *id)),
+            What::OpenTask(task, session) => Answer::Producer(kafka.open_task(now, *task, *session)),
             What::Read { parts, upto } => {
                 let end = *upto.get_or_insert(kafka.high_watermark());
                 if kafka.last_stable() < end && !by_time {
@@ -206,7 +206,7 @@ impl World {
             request.what,
             What::OpenWriter(_)
                 | What::Fence(_)
-                | What::OpenTask(_)
+                | What::OpenTask(..)
                 | What::Read { .. }
                 | What::Join { .. }
                 | What::LeaveFor { .. }

@@ -2,7 +2,7 @@
 
 use crate::agent::{cluster_name, name_of};
 use crate::coverage::Seen;
-use crate::kafka::{Entry, Part, Producer, TxnId};
+use crate::kafka::{Entry, Part, Producer};
 use crate::mutation::Mutation;
 use crate::requests::{Request, What};
 use crate::world::{Input, World};
@@ -192,7 +192,7 @@ impl World {
         let Some(run) = self.agents[at].runs.get_mut(&id).filter(|run| !run.killed) else {
             return;
         };
-        let (cluster, kind, owned) = (run.cluster, run.kind, run.owned);
+        let (cluster, kind, owned, session) = (run.cluster, run.kind, run.owned, run.session);
         match kind {
             Kind::Source => self.read_offsets(at, id),
             Kind::Eos => {
@@ -201,7 +201,7 @@ impl World {
                     at,
                     Request {
                         cluster,
-                        what: What::OpenTask(TxnId::Task(owned.task)),
+                        what: What::OpenTask(owned.task, session),
                         run: Some(id),
                     },
                 );

@@ -188,7 +188,7 @@ impl World {
                 }
                 self.boot(at, id);
             }
-            (What::OpenTask(_), Answer::Producer(producer)) if run.phase == Phase::Opening => {
+            (What::OpenTask(..), Answer::Producer(producer)) if run.phase == Phase::Opening => {
                 run.producer = Some(producer);
                 run.phase = Phase::Checking;
                 self.see(Seen::EosCheck);
@@ -300,7 +300,7 @@ impl World {
             return;
         };
         let (id, kind, has_producer) = (*id, run.kind, run.producer.is_some());
-        let cluster = run.cluster;
+        let (cluster, session) = (run.cluster, run.session);
         if !keep {
             self.see(Seen::RejoinDenied);
             return self.kill_now(at, id);
@@ -317,7 +317,7 @@ impl World {
                     at,
                     Request {
                         cluster,
-                        what: What::OpenTask(TxnId::Task(owned.task)),
+                        what: What::OpenTask(owned.task, session),
                         run: Some(id),
                     },
                 );

@@ -155,7 +155,7 @@ impl World {
             What::Add { .. }
             | What::End { .. }
             | What::Renew { .. }
-            | What::OpenTask(_)
+            | What::OpenTask(..)
             | What::Read { .. }
             | What::Records { .. }
             | What::Join { .. }

@@ -138,6 +138,15 @@ pub struct Plugin {
     pub kind: PluginKind,
 }
 
+/// Who answers calls, on the stream that is for them alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallsHello {
+    /// The agent.
+    pub agent: AgentId,
+    /// What it can load.
+    pub plugins: Vec<Plugin>,
+}
+
 /// What a plugin is, in Connect's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PluginKind {

@@ -317,7 +317,7 @@ impl Machine {
 
     /// Tells the scheduler which tasks a connector has.
     pub(super) fn publish(&mut self, uid: ConnectorUid) {
-        let Some(connector) = self.connectors.get(&uid) else {
+        let Some(connector) = self.connectors.get(&uid).filter(|_| !self.inheriting) else {
             return;
         };
         let mut set = no_tasks(uid);

@@ -154,7 +154,9 @@ impl Machine {
                     agent: owner.agent,
                     session: owner.session,
                 };
-                if !fenceable || self.is_fenced_for(key.connector, dead) {
+                // Also of a strict one, which was waited for: a process that was paused all that time may have an effect in flight, and
+                // what comes next need not be this task, whose start would fence it.
+                if self.is_fenced_for(key.connector, dead) {
                     self.want(key, Wanted::Release);
                 }
             }

@@ -22,6 +22,7 @@ impl Machine {
             Name::Tasks(_) => 3,
             Name::Own(..) => 4,
         };
+        self.inheriting = true;
         let mut snapshot = snapshot;
         snapshot.sort_by(|(one, _), (other, _)| (rank(one), one).cmp(&(rank(other), other)));
         for (name, stored) in snapshot {
@@ -47,6 +48,9 @@ impl Machine {
             }
             self.unproved += connector.tasks.len();
         }
+        // Only now: told one record after the other, the scheduler would find tasks without owners and give them away, and what an
+        // agent holds would have to be started there again, in its turn.
+        self.inheriting = false;
         let uids: Vec<_> = self.names.values().copied().collect();
         for uid in uids {
             self.publish(uid);

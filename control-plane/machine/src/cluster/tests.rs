@@ -5,5 +5,6 @@ mod fencing;
 mod main_path;
 mod random;
 mod sessions;
+mod starts;
 mod tasks;
 mod world;

@@ -284,8 +284,9 @@ pub struct Limits {
     pub balance_percent_a_minute: u32,
     /// … and at least so many, or small clusters would never fill a new agent. 60: one a second.
     pub balance_a_minute: u32,
-    /// Starts in progress an agent. 1,024: a start counts until RUNNING is heard, which may take a heartbeat, and a new leader counts what it
-    /// finds running in the same way; few enough not to exhaust memory and brokers.
+    /// Starts in progress an agent; what it owns already is none. 256: a start counts from the decision until RUNNING is heard, so an agent
+    /// that takes 100 ms for that (the owner's write, the delta, the start, the report) starts 2,500 tasks a second, and one whose sinks
+    /// join their groups for a second, 250; few enough not to exhaust its memory and its brokers.
     pub starts_per_agent: u32,
     /// Moves in flight out of a draining agent.
     pub drain_parallel: u32,
@@ -299,7 +300,7 @@ impl Default for Limits {
             moves_per_agent: 5,
             balance_percent_a_minute: 2,
             balance_a_minute: 60,
-            starts_per_agent: 1_024,
+            starts_per_agent: 256,
             drain_parallel: 5,
             guarded_recovery_a_second: 100,
         }

@@ -53,6 +53,13 @@ impl Guard {
             .insert((record.spec.number, agent));
     }
 
+    /// An agent is no more. While everything is silent, nobody took it from the list.
+    pub(super) fn forget(&mut self, agent: Slot<Agent>) {
+        for zone in self.zones.values_mut() {
+            zone.agents.retain(|(_, known)| *known != agent);
+        }
+    }
+
     /// The tasks that may be given to other agents now. Agents that came back keep what they still have.
     pub(super) fn release(&mut self, index: &Index, now: Millis, limits: &Limits) -> Vec<Slot<Task>> {
         let mut released = Vec::new();

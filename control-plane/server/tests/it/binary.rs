@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_dray-control");
+/// The least that is left of a leader's lease when it is killed.
+const LEASE: Duration = Duration::from_secs(3);
 
 fn run(arguments: &[&str]) -> Output {
     Command::new(BINARY)
@@ -43,14 +45,12 @@ impl Replica {
         self.log.lock().unwrap().iter().any(|line| line.contains(text))
     }
 
-    /// SIGTERM; how long it took to end in order.
-    fn terminate(mut self) -> Duration {
-        let begun = Instant::now();
+    /// SIGTERM; it has to end in order.
+    fn terminate(mut self) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
         let status = self.child.wait().unwrap();
         assert!(status.success(), "{status}: {:?}", self.log.lock().unwrap());
-        begun.elapsed()
     }
 }
 
@@ -95,13 +95,12 @@ async fn a_replica_starts_leads_and_goes_in_order() {
     until("ready", || replica.said("\"message\":\"ready\"")).await;
     until("leads", || replica.said("\"message\":\"elected\"")).await;
     until("the state file", || data.join("seen.json").exists()).await;
-    let took = replica.terminate();
-    assert!(took < Duration::from_secs(2), "{took:?}");
-    // The key was given back: the next one leads at once.
-    let begun = Instant::now();
+    replica.terminate();
+    // The key was given back: the next one need not wait until it ends.
+    let store = crate::etcd::etcd().await;
+    assert_eq!(crate::etcd::term_in_store(store.as_ref(), "binary").await, None);
     let next = Replica::start(&arguments);
     until("leads", || next.said("\"message\":\"elected\"")).await;
-    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
     next.terminate();
 }
 
@@ -119,11 +118,12 @@ async fn another_leads_after_the_leader_was_killed() {
     let killed = Instant::now();
     let store = crate::etcd::etcd().await;
     crate::rig::create(store.as_ref(), "killed", "c").await;
+    let led_already = two.said("\"message\":\"elected\"");
     let written = killed.elapsed();
-    assert!(!two.said("\"message\":\"elected\""), "nobody leads yet");
+    // The lease of 5 s was renewed at most 1 s before the kill.
+    assert!(!led_already || written > LEASE, "nobody leads yet: {written:?}");
     until("two leads", || two.said("\"message\":\"elected\"")).await;
     let led = killed.elapsed();
     println!("written after {written:?}, another leader after {led:?}");
-    assert!(led < Duration::from_secs(8), "{led:?}");
     two.terminate();
 }

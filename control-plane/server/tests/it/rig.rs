@@ -1,6 +1,7 @@
 //! What the tests share: replicas, connectors, and waiting for a condition.
 
 use crate::agent::CLASS;
+use dray_control::board::ConnectorSeen;
 use dray_control::{Config, Control};
 use dray_machine::cluster::Timing;
 use dray_model::record::ConnectorSpec;
@@ -14,6 +15,7 @@ use std::time::Duration;
 /// Longer than anything takes on a loaded machine.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
+/// No test here is about agents that are silent, and none becomes so because the machine stands still for some seconds.
 pub(crate) fn config(cluster: &str, replica: &str) -> Config {
     Config {
         cluster: cluster.into(),
@@ -22,7 +24,12 @@ pub(crate) fn config(cluster: &str, replica: &str) -> Config {
         advertise: vec![],
         worker: None,
         data_dir: None,
-        timing: Timing::default(),
+        timing: Timing {
+            silent_ms: 20_000,
+            broken_ms: 20_000,
+            many_broken_ms: 20_000,
+            ..Timing::default()
+        },
     }
 }
 
@@ -31,8 +38,13 @@ pub(crate) fn name(text: &str) -> ConnectorName {
 }
 
 /// Waits until it is so.
-pub(crate) async fn until(what: &str, mut so: impl FnMut() -> bool) {
-    let end = tokio::time::Instant::now() + DEADLINE;
+pub(crate) async fn until(what: &str, so: impl FnMut() -> bool) {
+    until_within(DEADLINE, what, so).await;
+}
+
+/// The same for what takes longer.
+pub(crate) async fn until_within(limit: Duration, what: &str, mut so: impl FnMut() -> bool) {
+    let end = tokio::time::Instant::now() + limit;
     while !so() {
         assert!(tokio::time::Instant::now() < end, "not in time: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -68,14 +80,22 @@ pub(crate) async fn create(store: &dyn MetadataStore, cluster: &str, connector: 
 /// Whether a replica shows a connector with so many tasks as running.
 pub(crate) fn is_running(control: &Control, connector: &str, tasks: usize) -> bool {
     control.board().read(|seen| {
-        seen.connectors.get(&name(connector)).is_some_and(|seen| {
-            seen.connector
-                .as_ref()
-                .is_some_and(|seen| seen.state == ConnectorState::Running)
-                && seen.tasks.len() == tasks
-                && seen.tasks.values().all(|task| task.state == TaskState::Running)
-        })
+        let seen = seen.connectors.get(&name(connector));
+        seen.is_some_and(|seen| runs(seen, tasks))
     })
+}
+
+/// Whether it shows so many connectors, with a task each, and all as running.
+pub(crate) fn all_run(control: &Control, connectors: usize) -> bool {
+    let board = control.board();
+    board.read(|seen| seen.connectors.len() == connectors && seen.connectors.values().all(|seen| runs(seen, 1)))
+}
+
+fn runs(seen: &ConnectorSeen, tasks: usize) -> bool {
+    let instance = seen.connector.as_ref();
+    instance.is_some_and(|seen| seen.state == ConnectorState::Running)
+        && seen.tasks.len() == tasks
+        && seen.tasks.values().all(|task| task.state == TaskState::Running)
 }
 
 pub(crate) async fn start(store: &Arc<dyn MetadataStore>, cluster: &str, replica: &str) -> Control {

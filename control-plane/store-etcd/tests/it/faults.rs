@@ -34,13 +34,13 @@ async fn a_crash_is_survived() {
     let ended = timeout(PATIENCE, watch.next()).await.expect("in time");
     assert!(matches!(&ended, Some(Err(error)) if error.is_retryable()), "{ended:?}");
     assert!(watch.next().await.is_none());
-    let started = Instant::now();
-    let read = store.get(&key, Read::Linearizable).await.expect_err("nobody answers");
+    let read = timeout(PATIENCE, store.get(&key, Read::Linearizable));
+    let read = read.await.expect("in time").expect_err("nobody answers");
     assert!(read.is_retryable(), "{read:?}");
     // The port refuses connections: nothing was sent, so the outcome is known.
-    let write = store.txn(Txn::new().put(&key, "2")).await.expect_err("nobody answers");
+    let write = timeout(PATIENCE, store.txn(Txn::new().put(&key, "2")));
+    let write = write.await.expect("in time").expect_err("nobody answers");
     assert!(write.is_retryable(), "{write:?}");
-    assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
     let closed = EtcdStore::connect(EtcdConfig::new(&server.endpoints))
         .await
         .err()
@@ -70,32 +70,28 @@ async fn a_pause_makes_outcomes_unknown() {
     let key = Key::root("x");
     let seen = put(&store, &key, "1").await;
     let lease = store
-        .grant(PATIENCE, dray_store::LeaseKind::Process)
+        .grant(PATIENCE * 20, dray_store::LeaseKind::Process)
         .await
         .expect("a lease");
     let mut watch = store.watch(&key.below(), Revision::new(1)).await.expect("a watch");
     server.sh("pause", &["1"]);
-    let within = |started: Instant| assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
-    let started = Instant::now();
-    let write = store
-        .txn(Txn::new().if_modified(&key, seen).put(&key, "2"))
-        .await
-        .expect_err("no answer");
+    let write = store.txn(Txn::new().if_modified(&key, seen).put(&key, "2"));
+    let write = timeout(PATIENCE, write).await.expect("in time").expect_err("no answer");
     assert!(write.is_unknown(), "{write:?}");
-    within(started);
     // The connection is found dead by its pings, and with it the watch.
     let ended = timeout(PATIENCE, watch.next()).await.expect("in time");
     assert!(matches!(&ended, Some(Err(error)) if error.is_retryable()), "{ended:?}");
     for call in 0..4 {
-        let started = Instant::now();
-        let error = match call {
-            0 => store.get(&key, Read::Linearizable).await.map(|_| ()),
-            1 => store.watch(&key.only(), Revision::new(1)).await.map(|_| ()),
-            2 => store.keep_alive(lease.id).await,
-            _ => store.grant(PATIENCE, dray_store::LeaseKind::Process).await.map(|_| ()),
-        };
+        let answer = timeout(PATIENCE, async {
+            match call {
+                0 => store.get(&key, Read::Linearizable).await.map(|_| ()),
+                1 => store.watch(&key.only(), Revision::new(1)).await.map(|_| ()),
+                2 => store.keep_alive(lease.id).await,
+                _ => store.grant(PATIENCE, dray_store::LeaseKind::Process).await.map(|_| ()),
+            }
+        });
+        let error = answer.await.expect("in time");
         assert!(error.as_ref().is_err_and(Error::is_retryable), "{call}: {error:?}");
-        within(started);
     }
     server.sh("resume", &["1"]);
     let end = Instant::now() + PATIENCE;

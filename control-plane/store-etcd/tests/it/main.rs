@@ -7,7 +7,7 @@ mod secure;
 mod server;
 
 use async_trait::async_trait;
-use dray_store::conformance::Subject;
+use dray_store::conformance::{PATIENCE, Subject};
 use dray_store::{MetadataStore, Revision};
 use dray_store_etcd::{EtcdConfig, EtcdStore};
 use server::Server;
@@ -43,7 +43,13 @@ async fn subject(own: bool) -> Etcd {
     let endpoints = own
         .as_ref()
         .map_or_else(server::shared, |server| server.endpoints.clone());
-    let store = EtcdStore::connect(EtcdConfig::new(&endpoints)).await.expect("a store");
+    // A disk that stands still for some seconds is not what the suite is about.
+    let patient = EtcdConfig {
+        timeout: PATIENCE,
+        attempt: PATIENCE,
+        ..EtcdConfig::new(&endpoints)
+    };
+    let store = EtcdStore::connect(patient).await.expect("a store");
     Etcd {
         store: Arc::new(store),
         endpoints,

@@ -8,7 +8,7 @@ use etcd_client::{Client, ConnectOptions, Permission};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 fn user(endpoints: &[String], name: &str, password: &str) -> EtcdConfig {
     let user = User {
@@ -234,10 +234,9 @@ async fn tls_both_ways() {
         config(&authorities, Some(&identity), Some("else.test")),
     ];
     for config in wrong {
-        let started = Instant::now();
-        let error = EtcdStore::connect(config).await.err().expect("not trusted");
+        let connecting = timeout(PATIENCE, EtcdStore::connect(config));
+        let error = connecting.await.expect("in time").err().expect("not trusted");
         assert!(error.is_retryable(), "nothing was done: {error:?}");
-        assert!(started.elapsed() < Duration::from_secs(8));
     }
     let plain = server.endpoints[0].replace("https", "http");
     EtcdStore::connect(EtcdConfig::new([plain]))

@@ -101,6 +101,36 @@ macro_rules! conformance_cases {
 /// Long enough for a loaded machine; only a failure waits for it.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Plays what lives by the clock until it was not held up: a machine that stands still ends leases, and that proves nothing. `play` has a
+/// key of its own each time.
+async fn until_not_held_up(play: impl AsyncFn(Key) -> Result<(), HeldUp>) {
+    let mut times = Vec::new();
+    while times.len() < 20 {
+        match play(fresh()).await {
+            Ok(()) => return,
+            Err(held_up) => times.push(held_up),
+        }
+    }
+    panic!("held up each time: {times:?}");
+}
+
+/// Something took longer than the case bears.
+#[derive(Debug)]
+#[expect(dead_code, reason = "shown by Debug")]
+struct HeldUp {
+    by: Duration,
+    bears: Duration,
+}
+
+impl HeldUp {
+    fn unless(by: Duration, bears: Duration) -> Result<(), Self> {
+        match by < bears {
+            true => Ok(()),
+            false => Err(Self { by, bears }),
+        }
+    }
+}
+
 /// A key that no other case uses, in no run.
 fn fresh() -> Key {
     static NEXT: AtomicU64 = AtomicU64::new(0);

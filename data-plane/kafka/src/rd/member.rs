@@ -118,6 +118,14 @@ pub(super) enum Over {
     Expelled,
 }
 
+/// How the members of a group agree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Protocol {
+    Classic,
+    /// KIP-848.
+    New,
+}
+
 /// What is the same for every librdkafka client of a member.
 #[derive(Clone, Debug)]
 pub(super) struct Identity {
@@ -136,8 +144,11 @@ pub(super) struct Member {
     pub(super) link: Arc<Link>,
     /// The new group protocol is only tried: that the broker does not have it is no error.
     pub(super) tentative: bool,
+    pub(super) protocol: Protocol,
     /// librdkafka's debug lines are for [`NOT_SUPPORTED`] only, not for the user.
     muted: bool,
+    /// When it joined, or asked for other topics.
+    subscribed: Mutex<Instant>,
     owned: Mutex<Owned>,
     pub(super) over: OnceLock<Over>,
     /// Callbacks that were called. A poll serves one event, and returns nothing for what a callback took: this tells it from an
@@ -157,12 +168,14 @@ pub(super) enum Served {
 }
 
 impl Member {
-    pub(super) fn new(identity: Identity, link: Arc<Link>, tentative: bool, muted: bool) -> Self {
+    pub(super) fn new(identity: Identity, link: Arc<Link>, tentative: bool, protocol: Protocol, muted: bool) -> Self {
         Self {
             identity,
             link,
             tentative,
+            protocol,
             muted,
+            subscribed: Mutex::new(Instant::now()),
             owned: Mutex::default(),
             over: OnceLock::new(),
             served: AtomicU64::new(0),
@@ -246,7 +259,25 @@ impl Member {
         }
     }
 
+    /// Has a heartbeat sent now, when nothing was assigned since it joined, and that is no longer ago than this: librdkafka sends one for
+    /// every subscription, and one to the same topics changes nothing in the group.
+    pub(super) fn ask_for_partitions(&self, consumer: &BaseConsumer<Self>, at_most: Duration) {
+        let lacks = !self.link.is_out() && lock(&self.owned).partitions.is_empty() && !self.link.topics().is_empty();
+        if self.protocol == Protocol::New
+            && lacks
+            && lock(&self.subscribed).elapsed() < at_most
+            && let Err(error) = self.send_subscription(consumer)
+        {
+            tracing::debug!(%error, "could not ask for partitions");
+        }
+    }
+
     fn subscribe(&self, consumer: &BaseConsumer<Self>) -> Result<()> {
+        *lock(&self.subscribed) = Instant::now();
+        self.send_subscription(consumer)
+    }
+
+    fn send_subscription(&self, consumer: &BaseConsumer<Self>) -> Result<()> {
         let topics = self.link.topics();
         let names: Vec<&str> = topics.iter().map(String::as_str).collect();
         consumer
@@ -386,6 +417,7 @@ impl Member {
             owned.partitions.remove(partition);
             owned.paused.remove(partition);
         }
+        *lock(&self.subscribed) = Instant::now(); // what comes in their place is asked for
     }
 
     /// Takes an assignment over, once it is known where each partition goes on. Until then nothing is fetched; the

@@ -5,7 +5,7 @@ use super::client::{lock, native};
 use super::config::Translated;
 use super::consumer::Item;
 use super::errors::from_kafka;
-use super::member::{Identity, Link, Member, Over};
+use super::member::{Identity, Link, Member, Over, Protocol};
 use super::polling::run;
 use crate::error::Result;
 use rdkafka::config::RDKafkaLogLevel;
@@ -86,7 +86,9 @@ impl Membership {
             }
         }
         let muted = new_protocol && debug.is_none();
-        let member = Member::new(self.identity.clone(), Arc::clone(&self.link), self.tentative, muted);
+        let protocol = if new_protocol { Protocol::New } else { Protocol::Classic };
+        let (identity, link) = (self.identity.clone(), Arc::clone(&self.link));
+        let member = Member::new(identity, link, self.tentative, protocol, muted);
         let consumer: BaseConsumer<Member> = config
             .create_with_context(member)
             .map_err(|error| from_kafka(what.as_str(), &error))?;

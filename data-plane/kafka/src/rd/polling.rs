@@ -24,6 +24,11 @@ const IDLE: Duration = Duration::from_millis(100);
 const BUSY_WAIT: Duration = Duration::from_millis(1);
 /// A reader that is behind for longer gets its partitions paused; librdkafka then drops what it prefetched.
 const PAUSE_AFTER: Duration = Duration::from_secs(1);
+/// Under the new protocol a group is assigned at most once a second, and who came too early for that hears of it with its next heartbeat,
+/// 5 s later. So a member without partitions asks again so often …
+const ASK: Duration = Duration::from_millis(400);
+/// … but not for ever: in a group of more members than partitions some have none.
+const ASK_FOR: Duration = Duration::from_secs(6);
 /// Events of the client served in one turn, so that commands get theirs even while something floods the log.
 const EVENTS: usize = 1000;
 
@@ -41,8 +46,13 @@ fn work(member: &Member, consumer: &BaseConsumer<Member>, max_records: usize) ->
     let mut builder = Builder::default();
     let mut held = false;
     let mut last_records = Instant::now();
+    let mut asked = Instant::now();
     loop {
         while member.serve(consumer, Duration::ZERO) == Served::Command {}
+        if asked.elapsed() > ASK {
+            asked = Instant::now();
+            member.ask_for_partitions(consumer, ASK_FOR);
+        }
         if let Some(over) = member.over() {
             return over;
         }

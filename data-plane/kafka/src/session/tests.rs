@@ -56,6 +56,24 @@ async fn many_commits_are_one_transaction_and_one_a_second() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_task_that_stops_waits_for_no_turn_and_takes_the_others_along() {
+    let kafka = FakeKafka::new();
+    let writer = writer(&kafka).await;
+    assert!(committed(&writer.commit(vec![record("first")]).await));
+    let start = Instant::now();
+    for (waiting, last) in [("a", vec![record("b")]), ("c", Vec::new())] {
+        let (waited, hurried) = tokio::join!(writer.commit(vec![record(waiting)]), writer.commit_at_once(last));
+        assert!(committed(&waited) && committed(&hurried));
+    }
+    assert!(start.elapsed() < PACE / 10, "{:?}", start.elapsed());
+    assert_eq!(keys(&kafka), ["first", "a", "b", "c"]);
+    assert_eq!(kafka.committed_transactions(), 3);
+    // Others wait for their turn, from the latest transaction on.
+    assert!(committed(&writer.commit(vec![record("d")]).await));
+    assert!(start.elapsed() >= PACE, "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_fenced_writer_says_so_to_everybody_and_commits_nothing() {
     let kafka = FakeKafka::new();
     let writer = writer(&kafka).await;

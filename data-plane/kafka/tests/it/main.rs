@@ -2,6 +2,7 @@
 //! so that nobody takes silence for success.
 
 mod consume;
+mod early;
 mod faults;
 mod produce;
 mod secure;

@@ -1,10 +1,12 @@
 //! The settings of a sink connector.
 
 use super::connector_config::{ConnectorConfig, PATTERN, TOPICS, sink_definition};
-use dray_connect::config::ParsedConfig;
 use dray_connect::pattern::Pattern;
 use dray_connect::{ConfigMap, Error, Result};
 use dray_transforms::config::enrich;
+
+/// The key of the dead letter queue.
+pub(crate) const LETTERS: &str = "errors.deadletterqueue.topic.name";
 
 /// What a sink reads.
 #[derive(Clone, Debug)]
@@ -46,17 +48,17 @@ impl SinkConfig {
     pub fn parse(config: &ConfigMap) -> Result<Self> {
         let parsed = enrich(sink_definition().clone(), config).parse(config)?;
         let connector = ConnectorConfig::read(&parsed)?;
-        if let Some(conflict) = conflicts(&parsed)?.into_iter().next() {
+        if let Some(conflict) = conflicts(config)?.into_iter().next() {
             let value = config.get(conflict.key).map(String::as_str);
             return Err(Error::invalid_config(conflict.key, value, Some(&conflict.problem)));
         }
         let pattern = parsed.string(PATTERN).unwrap_or_default();
         let topics = if pattern.is_empty() {
-            Topics::List(names(&parsed))
+            Topics::List(names(config))
         } else {
             Topics::Pattern(compiled(pattern)?)
         };
-        let letters = parsed.string("errors.deadletterqueue.topic.name").unwrap_or_default();
+        let letters = parsed.string(LETTERS).unwrap_or_default();
         let dead_letters = (!letters.is_empty()).then(|| -> Result<DeadLetterConfig> {
             Ok(DeadLetterConfig {
                 topic: letters.to_owned(),
@@ -85,26 +87,27 @@ pub struct Conflict {
 ///
 /// # Errors
 /// When the pattern is not a regular expression, or cannot be matched against the dead letter queue.
-pub fn conflicts(parsed: &ParsedConfig) -> Result<Vec<Conflict>> {
+pub fn conflicts(config: &ConfigMap) -> Result<Vec<Conflict>> {
+    let written = |key: &str| config.get(key).map_or("", |value| value.trim());
     let both = |problem: &str| {
         [TOPICS, PATTERN].map(|key| Conflict {
             key,
             problem: problem.to_owned(),
         })
     };
-    let list = names(parsed);
-    let pattern = parsed.string(PATTERN).unwrap_or_default();
-    match (list.is_empty(), pattern.is_empty()) {
+    let pattern = written(PATTERN);
+    match (written(TOPICS).is_empty(), pattern.is_empty()) {
         (false, false) => {
             return Ok(both("topics and topics.regex are mutually exclusive options, but both are set.").into());
         }
         (true, true) => return Ok(both("Must configure one of topics or topics.regex").into()),
         (true, false) | (false, true) => {}
     }
-    let letters = parsed.string("errors.deadletterqueue.topic.name").unwrap_or_default();
+    let letters = written(LETTERS);
     if letters.is_empty() {
         return Ok(Vec::new());
     }
+    let list = names(config);
     if list.iter().any(|topic| topic == letters) {
         let problem = format!(
             "The DLQ topic '{letters}' may not be included in the list of topics ('topics=[{}]') consumed by the connector",
@@ -126,11 +129,11 @@ pub fn conflicts(parsed: &ParsedConfig) -> Result<Vec<Conflict>> {
 }
 
 /// The topics in the order in which they were written, each once.
-fn names(parsed: &ParsedConfig) -> Vec<String> {
+fn names(config: &ConfigMap) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
-    for name in parsed.list(TOPICS).unwrap_or_default() {
-        if !name.is_empty() && !names.contains(name) {
-            names.push(name.clone());
+    for name in config.get(TOPICS).map_or("", String::as_str).split(',').map(str::trim) {
+        if !name.is_empty() && !names.iter().any(|known| known == name) {
+            names.push(name.to_owned());
         }
     }
     names

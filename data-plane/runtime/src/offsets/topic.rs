@@ -145,14 +145,29 @@ impl OffsetStore for TopicOffsets {
     /// Durable on all in-sync replicas when this returns. Without a session the entries are separate records: after an error
     /// some of them may be stored. Dropping the future before the writer took them stores none.
     async fn commit(&self, entries: Vec<OffsetEntry>) -> Result<()> {
+        if entries.is_empty() {
+            return Ok(());
+        }
         self.check().await?;
-        let records = entries.into_iter().map(|entry| {
-            let key = key_json(entry.task.connector.as_str(), &entry.partition).into_bytes();
-            (key, entry.offset.map(|offset| offset.to_json().into_bytes()))
-        });
+        let records = entries.into_iter().map(record).collect();
         match &self.writer {
-            WrittenBy::Lane(writer) => writer.write(records.collect()).await,
-            WrittenBy::Session { writer, topic } => write_in_session(writer, topic, records.collect()).await,
+            WrittenBy::Lane(writer) => writer.write(records).await,
+            WrittenBy::Session { writer, topic } => {
+                let outcome = writer.commit(of_session(topic, records)).await;
+                written(writer, topic, outcome)
+            }
+        }
+    }
+
+    async fn commit_at_once(&self, entries: Vec<OffsetEntry>) -> Result<()> {
+        match &self.writer {
+            WrittenBy::Lane(_) => self.commit(entries).await,
+            WrittenBy::Session { writer, topic } => {
+                self.check().await?;
+                let records = entries.into_iter().map(record).collect();
+                let outcome = writer.commit_at_once(of_session(topic, records)).await;
+                written(writer, topic, outcome)
+            }
         }
     }
 
@@ -165,16 +180,23 @@ impl OffsetStore for TopicOffsets {
     }
 }
 
-async fn write_in_session(writer: &SessionWriter, topic: &Arc<str>, records: Vec<OffsetRecord>) -> Result<()> {
-    if records.is_empty() {
-        return Ok(());
-    }
+fn record(entry: OffsetEntry) -> OffsetRecord {
+    let key = key_json(entry.task.connector.as_str(), &entry.partition).into_bytes();
+    (key, entry.offset.map(|offset| offset.to_json().into_bytes()))
+}
+
+fn of_session(topic: &Arc<str>, records: Vec<OffsetRecord>) -> Vec<SessionRecord> {
     let record = |(key, value)| SessionRecord {
         topic: Arc::clone(topic),
         key,
         value,
     };
-    let error = match writer.commit(records.into_iter().map(record).collect()).await {
+    records.into_iter().map(record).collect()
+}
+
+/// What a transaction's end means for who committed with it.
+fn written(writer: &SessionWriter, topic: &str, outcome: Outcome) -> Result<()> {
+    let error = match outcome {
         Outcome::Committed => return Ok(()),
         Outcome::Aborted(error) | Outcome::Unknown(error) => error,
         Outcome::Fenced(error) => {

@@ -25,16 +25,21 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// Offsets in memory.
 #[derive(Default)]
-pub(crate) struct MemOffsets(Mutex<BTreeMap<String, OffsetMap>>);
+pub(crate) struct MemOffsets {
+    stored: Mutex<BTreeMap<String, OffsetMap>>,
+    /// Commits wait for their turn, which comes when somebody is in a hurry.
+    turn: Option<Notify>,
+}
 
 impl MemOffsets {
     /// The stored position of a connector's only source partition.
     pub(crate) fn position(&self, connector: &str) -> Option<i64> {
-        self.0
+        self.stored
             .lock()
             .unwrap()
             .get(&key_json(connector, &partition()))
@@ -45,7 +50,7 @@ impl MemOffsets {
 #[async_trait]
 impl OffsetStore for MemOffsets {
     async fn read(&self, connector: &str, partitions: &[SourcePartition]) -> Result<Vec<Option<OffsetMap>>> {
-        let stored = self.0.lock().unwrap();
+        let stored = self.stored.lock().unwrap();
         Ok(partitions
             .iter()
             .map(|partition| stored.get(&key_json(connector, partition)).cloned())
@@ -53,11 +58,28 @@ impl OffsetStore for MemOffsets {
     }
 
     async fn commit(&self, entries: Vec<OffsetEntry>) -> Result<()> {
+        if let Some(turn) = &self.turn {
+            turn.notified().await;
+        }
+        self.store(entries);
+        Ok(())
+    }
+
+    async fn commit_at_once(&self, entries: Vec<OffsetEntry>) -> Result<()> {
+        if let Some(turn) = &self.turn {
+            turn.notify_waiters();
+        }
+        self.store(entries);
+        Ok(())
+    }
+}
+
+impl MemOffsets {
+    fn store(&self, entries: Vec<OffsetEntry>) {
         for entry in entries {
             let key = key_json(entry.task.connector.as_str(), &entry.partition);
-            self.0.lock().unwrap().insert(key, entry.offset.unwrap());
+            self.stored.lock().unwrap().insert(key, entry.offset.unwrap());
         }
-        Ok(())
     }
 }
 
@@ -74,7 +96,19 @@ pub(crate) struct Stage {
 
 impl Stage {
     pub(crate) fn new() -> Self {
-        let (kafka, offsets) = (FakeKafka::new(), Arc::new(MemOffsets::default()));
+        Self::over(MemOffsets::default())
+    }
+
+    /// Commits wait until somebody is in a hurry.
+    pub(crate) fn with_turns() -> Self {
+        Self::over(MemOffsets {
+            turn: Some(Notify::new()),
+            ..MemOffsets::default()
+        })
+    }
+
+    fn over(offsets: MemOffsets) -> Self {
+        let (kafka, offsets) = (FakeKafka::new(), Arc::new(offsets));
         let string = "org.apache.kafka.connect.storage.StringConverter";
         let config = map(&[("key.converter", string), ("value.converter", string)]);
         let plugins = vec![&SOURCE, &SINK, &UNMAKEABLE, &NO_SOURCE_TASK, &NO_SINK_TASK];

@@ -36,6 +36,23 @@ async fn offsets_are_committed_only_when_records_are_durable() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_last_commits_of_a_stop_wait_for_no_turn() {
+    let stage = Stage::with_turns();
+    stage.kafka.hold_acks();
+    let running = stage.task("c", &SOURCE);
+    until(|| stage.kafka.held() == 25).await;
+    stage.kafka.release(7);
+    // A commit of the seven begins and waits; the rest is acknowledged behind it.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(stage.offsets.position("c"), None);
+    stage.kafka.release_all();
+    let start = Instant::now();
+    assert!(running.stop(soon()).await);
+    assert_eq!(stage.offsets.position("c"), Some(25));
+    assert_eq!(start.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_record_that_kafka_refuses_fails_the_task_before_its_offset() {
     let stage = Stage::new();
     stage.kafka.hold_acks();

@@ -5,7 +5,9 @@ use crate::Invalid;
 use crate::read::{
     self, WORD, at_most, choice, each, millis, name, number, optional, prose, required, same_words, text,
 };
-use dray_model::message::{Fenced, FencedWhy, Held, Hello, NotLeader, Owned, Plugin, PluginKind, Verdict, Welcome};
+use dray_model::message::{
+    CallsHello, Fenced, FencedWhy, Held, Hello, NotLeader, Owned, Plugin, PluginKind, Verdict, Welcome,
+};
 use dray_model::{Capacity, LeasePolicy, PluginVersion, TaskKey, WorkerId};
 use std::sync::Arc;
 
@@ -108,6 +110,27 @@ impl TryFrom<v1::Hello> for Hello {
 fn plugins(mut plugins: Vec<v1::Plugin>) -> Result<Vec<Plugin>, Invalid> {
     plugins.retain(|plugin| v1::PluginKind::try_from(plugin.kind).is_ok());
     each("plugins", plugins)
+}
+
+impl From<CallsHello> for v1::CallsHello {
+    fn from(hello: CallsHello) -> Self {
+        Self {
+            agent: hello.agent.into(),
+            plugins: hello.plugins.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl TryFrom<v1::CallsHello> for CallsHello {
+    type Error = Invalid;
+
+    fn try_from(hello: v1::CallsHello) -> Result<Self, Invalid> {
+        at_most("plugins", hello.plugins.len(), MOST_PLUGINS, "plugins")?;
+        Ok(Self {
+            agent: name("agent", hello.agent)?,
+            plugins: plugins(hello.plugins)?,
+        })
+    }
 }
 
 impl From<Capacity> for v1::Capacity {

@@ -336,6 +336,21 @@ fn a_strict_connector_stops_when_its_silent_owner_was_waited_for() {
 }
 
 #[test]
+fn who_was_waited_for_is_fenced_too_before_others_follow() {
+    // Another task of the next set may have its source partitions, and would fence nobody by its start.
+    let mut world = strict_world();
+    let session = world.agents["a"].session.unwrap();
+    world.open_writer("a", "kafka", None);
+    world.freeze("a");
+    world.change("one", |spec| spec.target = TargetState::Stopped);
+    let from = world.said.len();
+    world.pass(47_000);
+    let CommandWhat::FenceSessions { dead, .. } = &world.commands("b", from)[0].what;
+    assert_eq!(dead[0].session.session, session);
+    assert_eq!(world.state("one"), "STOPPED ");
+}
+
+#[test]
 fn an_agent_without_tasks_is_not_declared_dead() {
     let mut world = World::new();
     world.start("a");

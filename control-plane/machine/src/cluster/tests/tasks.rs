@@ -573,3 +573,17 @@ fn messages_about_nothing_are_ignored() {
     world.say("a", FromAgent::CommandResult(result.clone()));
     assert_eq!(world.answers, [result]);
 }
+
+#[test]
+fn a_stop_that_a_former_leader_began_is_carried_out() {
+    let mut world = World::new();
+    world.start("a");
+    world.pass(1_000);
+    world.create("one", &[("connector.class", "Source"), ("tasks", "1")]);
+    world.held = Some(Default::default());
+    world.change("one", |spec| spec.target = TargetState::Stopped);
+    world.release();
+    world.elect();
+    world.pass(3_000);
+    assert_eq!(world.state("one"), "STOPPED ");
+}

@@ -142,7 +142,10 @@ impl World {
         for agent in self.agents.values_mut() {
             agent.stream = None;
         }
+        // All of it comes before what follows from it: else what is shown at the election would hide what is shown after its first write.
+        self.stepping = true;
         self.carry_out(effects);
+        self.stepping = false;
         self.pass(0);
     }
 
@@ -379,7 +382,7 @@ impl World {
             region: "r".try_into().unwrap(),
             zone: "z".try_into().unwrap(),
             labels: BTreeMap::new(),
-            capacity: Capacity::new(1_000, 1_000_000).unwrap(),
+            capacity: Capacity::new(10_000, 10_000_000).unwrap(),
             plugins: vec![Plugin {
                 class: "org.example.Source".try_into().unwrap(),
                 version: "1".into(),

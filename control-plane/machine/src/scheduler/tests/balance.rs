@@ -139,7 +139,7 @@ fn balanced(case: &Case) -> (usize, u64, u64) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(crate::seeds::same_each_time(400))]
 
     #[test]
     fn every_move_brings_something_nearer_to_the_band(case in cases(&[500, 1_000, 1_250, 4_000, 9_000])) {

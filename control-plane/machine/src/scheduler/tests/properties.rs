@@ -435,7 +435,7 @@ fn run(steps: &[Step]) -> (World, Vec<Decision>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(150))]
+    #![proptest_config(crate::seeds::same_each_time(150))]
 
     #[test]
     fn any_events_leave_a_legal_plan(steps in steps()) {

@@ -290,10 +290,10 @@ fn a_move_to_an_agent_that_is_lost_is_called_off() {
 #[test]
 fn starts_are_limited_and_the_next_follows() {
     let mut world = World::with([agent(1, "a", 9_999, 9_999_000)]);
-    let first = world.tell(Event::Published(set(1, &[1_000; 1_030])));
-    assert_eq!(first.len(), 1_024);
+    let first = world.tell(Event::Published(set(1, &[1_000; 262])));
+    assert_eq!(first.len(), 256);
     assert_eq!(
-        world.scheduler.placement(key(1, 1_024)),
+        world.scheduler.placement(key(1, 256)),
         Some(Placement::Queued(number(1)))
     );
     assert_eq!(
@@ -301,12 +301,45 @@ fn starts_are_limited_and_the_next_follows() {
             task: key(1, 3),
             agent: number(1)
         })),
-        "1-1024>1"
+        "1-256>1"
     );
-    assert_eq!(line(&world.tell(Event::Failed(key(1, 4)))), "1-1025>1");
+    assert_eq!(line(&world.tell(Event::Failed(key(1, 4)))), "1-257>1");
     // A removed task gives its place up.
-    assert_eq!(line(&world.tell(Event::Published(set(1, &[1_000; 1_029])))), "");
+    assert_eq!(line(&world.tell(Event::Published(set(1, &[1_000; 261])))), "");
     assert_eq!(line(&world.tell(Event::Freed(key(1, 5)))), "1-5>1");
+}
+
+#[test]
+fn agents_that_were_lost_together_are_forgotten() {
+    let mut world = World::with([agent(1, "a", 9, 9_000), agent(2, "a", 9, 9_000)]);
+    world.tell(lost(1));
+    world.tell(lost(2));
+    world.pass(700_000);
+    assert_eq!(world.scheduler.index.agents.len(), 0);
+    check(&mut world, joined(agent(3, "a", 9, 9_000)), "", "3:");
+}
+
+#[test]
+fn what_is_there_already_is_no_start() {
+    let mut world = World::with([agent(1, "a", 9_999, 9_999_000)]);
+    let mut first = set(1, &[1_000; 300]);
+    first.tasks.iter_mut().for_each(|task| task.owner = Some(number(1)));
+    assert_eq!(line(&world.tell(Event::Published(first))), "");
+    world.tell(joined(agent(2, "a", 9_999, 9_999_000)));
+    // It was lost, and its tasks were to start elsewhere; then it is back and runs them still.
+    assert_eq!(world.tell(lost(1)).len(), 256);
+    world.tell(joined(agent(1, "a", 9_999, 9_999_000)));
+    for task in 0..300 {
+        let said = world.tell(Event::Returned(key(1, task)));
+        let stays = format!("1-{task}:1>1"); // and another start may follow at the other agent
+        assert!(line(&said).split(' ').any(|said| said == stays), "{}", line(&said));
+        assert_eq!(world.scheduler.placement(key(1, task)), Some(Placement::On(number(1))));
+    }
+    // None of them is in progress, and all run: an agent that joins is given some.
+    assert_eq!(world.tell(Event::Published(set(2, &[1_000; 600]))).len(), 512);
+    world.tell(Event::Published(set(2, &[])));
+    world.now = Millis(90_000);
+    assert_eq!(world.tell(Event::Tick).len(), 5);
 }
 
 #[test]

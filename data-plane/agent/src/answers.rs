@@ -1,0 +1,155 @@
+//! What people ask of this agent through the leader, and what it answers: typed calls, on a stream of their own.
+
+mod config;
+
+use crate::keeper::Surroundings;
+use dray_model::AgentId;
+use dray_model::message::{CallsHello, Plugin};
+use dray_runtime::validate::Refused;
+use dray_wire::agent::v1::agent_call_service_client::AgentCallServiceClient;
+use dray_wire::agent::v1::call_answer::Result as Answer;
+use dray_wire::agent::v1::calls_request::Body;
+use dray_wire::agent::v1::calls_response::Call;
+use dray_wire::agent::v1::{CallAnswer, CallError, CallErrorKind, CallsRequest, PluginConfigResult};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Channel;
+
+/// Calls that are answered at once; more wait.
+const AT_ONCE: usize = 16;
+/// Answers that the stream has not yet taken.
+const OUTBOUND: usize = 16;
+
+/// Answers calls for as long as the agent lives, under whichever session it has.
+pub(crate) struct Answers {
+    agent: AgentId,
+    plugins: Vec<Plugin>,
+    around: Mutex<Option<Arc<Surroundings>>>,
+    at_once: Semaphore,
+}
+
+impl Answers {
+    pub(crate) fn new(agent: AgentId, plugins: Vec<Plugin>) -> Arc<Self> {
+        Arc::new(Self {
+            agent,
+            plugins,
+            around: Mutex::new(None),
+            at_once: Semaphore::new(AT_ONCE),
+        })
+    }
+
+    /// What the present session runs with; none between two sessions.
+    pub(crate) fn set(&self, around: Option<Arc<Surroundings>>) {
+        *self.around.lock().unwrap_or_else(PoisonError::into_inner) = around;
+    }
+
+    /// Answers what comes on a stream of calls, until it ends. Dropping the future drops what is being answered.
+    pub(crate) async fn serve(self: Arc<Self>, channel: Channel) {
+        let (answers, outbound) = mpsc::channel(OUTBOUND);
+        let hello = CallsHello {
+            agent: self.agent.clone(),
+            plugins: self.plugins.clone(),
+        };
+        let hello = CallsRequest {
+            body: Some(Body::Hello(hello.into())),
+        };
+        // The stream takes it as its first.
+        drop(answers.try_send(hello));
+        let mut client = AgentCallServiceClient::new(channel)
+            .max_decoding_message_size(dray_wire::MAX_MESSAGE)
+            .max_encoding_message_size(dray_wire::MAX_MESSAGE);
+        let mut calls = match client.calls(ReceiverStream::new(outbound)).await {
+            Ok(calls) => calls.into_inner(),
+            // An older control plane does not call.
+            Err(status) => return tracing::info!(%status, "no stream of calls"),
+        };
+        let mut answering = JoinSet::new();
+        loop {
+            tokio::select! {
+                call = calls.message() => {
+                    let Ok(Some(call)) = call else { return };
+                    let (answers, here) = (answers.clone(), self.clone());
+                    answering.spawn(async move {
+                        let within = Duration::from_millis(u64::from(call.timeout_ms));
+                        let result = match tokio::time::timeout(within, here.answer(call.call)).await {
+                            Ok(result) => result,
+                            Err(_) => failed(format!("no answer within {} ms", within.as_millis())),
+                        };
+                        let answer = CallAnswer { id: call.id, result: Some(result) };
+                        let body = Some(Body::Answer(answer));
+                        // A stream that has ended takes nothing any more.
+                        drop(answers.send(CallsRequest { body }).await);
+                    });
+                }
+                Some(answered) = answering.join_next() => {
+                    if let Err(error) = answered {
+                        tracing::error!(%error, "the answer to a call panicked");
+                    }
+                }
+            }
+        }
+    }
+
+    async fn answer(&self, call: Option<Call>) -> Answer {
+        let Ok(_permit) = self.at_once.acquire().await else {
+            return elsewhere("it is shutting down");
+        };
+        let Some(around) = self.around.lock().unwrap_or_else(PoisonError::into_inner).clone() else {
+            return elsewhere("it has no session, or its worker configuration cannot be used");
+        };
+        match call {
+            Some(Call::PluginConfig(call)) => match around.worker.plugin_config(&call.plugin) {
+                Ok(keys) => Answer::PluginConfig(PluginConfigResult {
+                    keys: keys.into_iter().map(config::key).collect(),
+                }),
+                Err(refused) => refusal(refused),
+            },
+            Some(Call::Validate(call)) => {
+                let entries = call.config.into_iter().map(|entry| (entry.name, entry.value));
+                let submitted: Vec<_> = entries.collect();
+                match around.worker.validate(&submitted) {
+                    Ok(infos) => Answer::Validated(config::infos(infos)),
+                    Err(refused) => refusal(refused),
+                }
+            }
+            Some(Call::ReadOffsets(_) | Call::AlterOffsets(_)) | None => {
+                elsewhere("it does not know this call: is it of an older version?")
+            }
+        }
+    }
+}
+
+/// Another agent may be able to.
+fn elsewhere(why: &str) -> Answer {
+    error(CallErrorKind::Unavailable, why.to_owned(), "")
+}
+
+fn failed(why: String) -> Answer {
+    error(CallErrorKind::Failed, why, CONNECT)
+}
+
+const CONNECT: &str = "org.apache.kafka.connect.errors.ConnectException";
+const REST: &str = "org.apache.kafka.connect.runtime.rest.errors";
+
+fn refusal(refused: Refused) -> Answer {
+    match refused {
+        Refused::BadRequest(why) => error(CallErrorKind::BadRequest, why, &format!("{REST}.BadRequestException")),
+        Refused::NotFound(why) => error(
+            CallErrorKind::NotFound,
+            why,
+            "org.apache.kafka.connect.errors.NotFoundException",
+        ),
+        Refused::Failed(why) => failed(why),
+    }
+}
+
+fn error(kind: CallErrorKind, message: String, exception: &str) -> Answer {
+    Answer::Error(CallError {
+        kind: kind.into(),
+        message,
+        exception: exception.to_owned(),
+    })
+}

@@ -38,20 +38,23 @@ impl Subject for Etcd {
     }
 }
 
+/// A store for tests that are not about an etcd which stands still for some seconds, as a busy disk makes it.
+async fn patient(endpoints: &[String]) -> EtcdStore {
+    let patient = EtcdConfig {
+        timeout: PATIENCE,
+        attempt: PATIENCE,
+        ..EtcdConfig::new(endpoints)
+    };
+    EtcdStore::connect(patient).await.expect("a store")
+}
+
 async fn subject(own: bool) -> Etcd {
     let own = own.then(|| Server::start(1, &[]));
     let endpoints = own
         .as_ref()
         .map_or_else(server::shared, |server| server.endpoints.clone());
-    // A disk that stands still for some seconds is not what the suite is about.
-    let patient = EtcdConfig {
-        timeout: PATIENCE,
-        attempt: PATIENCE,
-        ..EtcdConfig::new(&endpoints)
-    };
-    let store = EtcdStore::connect(patient).await.expect("a store");
     Etcd {
-        store: Arc::new(store),
+        store: Arc::new(patient(&endpoints).await),
         endpoints,
         _own: own,
     }

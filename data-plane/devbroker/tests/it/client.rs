@@ -36,6 +36,16 @@ pub(crate) async fn create_topic(servers: &str, name: &str, partitions: i32, con
     let options = AdminOptions::new().operation_timeout(Some(DEADLINE));
     let results = admin(servers).create_topics([&topic], &options).await.unwrap();
     assert_eq!(results, [Ok(name.to_owned())]);
+    // A real broker hears of it from its controller, a moment after it was confirmed.
+    let client: BaseConsumer = config(servers).create().unwrap();
+    let deadline = tokio::time::Instant::now() + DEADLINE;
+    let shown = || {
+        let metadata = client.fetch_metadata(Some(name), DEADLINE).unwrap();
+        metadata.topics()[0].partitions().len()
+    };
+    while shown() as i32 != partitions {
+        assert!(tokio::time::Instant::now() < deadline, "{name} did not show");
+    }
 }
 
 pub(crate) fn producer(servers: &str, more: &[(&str, &str)]) -> FutureProducer {

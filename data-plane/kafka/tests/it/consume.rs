@@ -215,7 +215,7 @@ async fn a_slow_reader_stays_a_member(protocol: Protocol) {
         .await
         .expect("still a member");
     while found.len() < COUNT as usize {
-        let event = within(consumer.event()).await;
+        let event = event(&mut *consumer).await;
         let ConsumerEvent::Records(batch) = event else {
             panic!("{event:?}")
         };

@@ -4,6 +4,7 @@
 mod consume;
 mod early;
 mod faults;
+mod group_offsets;
 mod produce;
 mod secure;
 mod session;
@@ -56,9 +57,20 @@ async fn topic(port: &RdKafka, name: &str, partitions: i32, configs: &[(&str, &s
         replication_factor: 1,
         configs,
     };
-    let admin = port.admin(&config(&[])).expect("admin");
-    admin.create_topic(&new, PATIENCE).await.expect("create");
+    create(port, &config(&[]), &new).await;
     name
+}
+
+/// Creates a topic, and waits until the broker has heard of it from its controller.
+async fn create(port: &RdKafka, client: &ClientConfig, new: &NewTopic) {
+    let admin = port.admin(client).expect("admin");
+    admin.create_topic(new, PATIENCE).await.expect("create");
+    let shown = async {
+        while admin.partitions(&new.name, PATIENCE).await.expect("partitions") != Some(new.partitions as usize) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    within(shown).await;
 }
 
 fn record<'a>(topic: &'a str, key: &'a [u8], value: &'a [u8], sequence: u64) -> ProduceRecord<'a> {

@@ -144,8 +144,7 @@ async fn round_trip(client: &ClientConfig) {
         replication_factor: 1,
         configs: BTreeMap::new(),
     };
-    let admin = port.admin(client).expect("admin");
-    admin.create_topic(&new, PATIENCE).await.expect("create");
+    create(&port, client, &new).await;
     let mut lane = port.producer_lane(client, 1 << 20).expect("lane");
     let acks = produce(&mut *lane, &name, &numbered(0..10)).await;
     assert!(acks.iter().all(|ack| ack.outcome.is_ok()), "{acks:?}");
@@ -174,8 +173,7 @@ async fn session(client: &ClientConfig) {
         replication_factor: 1,
         configs: BTreeMap::new(),
     };
-    let admin = port.admin(client).expect("admin");
-    admin.create_topic(&new, PATIENCE).await.expect("create");
+    create(&port, client, &new).await;
     let record = || SessionRecord {
         topic: topic.as_str().into(),
         key: b"k".to_vec(),

@@ -57,6 +57,10 @@ impl OffsetStore for MemOffsets {
             .collect())
     }
 
+    async fn list(&self, _: &str) -> Result<Vec<(OffsetMap, OffsetMap)>> {
+        unimplemented!("no task lists offsets")
+    }
+
     async fn commit(&self, entries: Vec<OffsetEntry>) -> Result<()> {
         if let Some(turn) = &self.turn {
             turn.notified().await;

@@ -16,7 +16,7 @@ use tonic::{Code, Request, Status, Streaming};
 /// A call; then the next replica is asked.
 const CALL: Duration = Duration::from_secs(2);
 /// All calls for one answer: longer than the control plane may be without a leader.
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A configuration, in pairs.
 pub(crate) type Pairs<'a> = [(&'a str, String)];
@@ -133,7 +133,12 @@ impl Admin {
             };
             ConnectorServiceClient::new(channel).delete_connector(request).await
         };
-        self.ask(call).await.unwrap();
+        match self.ask(call).await {
+            Ok(_) => {}
+            // An attempt whose answer was lost.
+            Err(status) if status.code() == Code::NotFound => {}
+            Err(status) => panic!("delete {name}: {status}"),
+        }
     }
 
     pub(crate) async fn status(&self, name: &str) -> Result<ConnectorWithTasks, Status> {
@@ -147,8 +152,21 @@ impl Admin {
         Ok(self.ask(call).await?.into_inner().connector.unwrap_or_default())
     }
 
+    /// The id of the replica that leads, once that is another one than this.
+    pub(crate) async fn leader_but(&self, former: Option<&str>) -> String {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            match self.leader().await {
+                Some(leader) if Some(leader.as_str()) != former => return leader,
+                known => assert!(Instant::now() < end, "{known:?} leads"),
+            }
+            self.elsewhere();
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// The id of the replica that leads, as some replica knows it.
-    pub(crate) async fn leader(&self) -> Option<String> {
+    async fn leader(&self) -> Option<String> {
         let call = |channel| async move {
             ClusterServiceClient::new(channel)
                 .get_cluster(GetClusterRequest::default())

@@ -78,6 +78,17 @@ impl Audit {
         lock(&self.heard).agents.clone()
     }
 
+    /// What is known of an agent: nothing, too, while a replica tells everything anew.
+    pub(crate) fn agent(&self, name: &str) -> Option<AgentStatus> {
+        lock(&self.heard).agents.get(name).cloned()
+    }
+
+    /// The session of an agent that has one.
+    pub(crate) fn session(&self, name: &str) -> Option<u64> {
+        let session = self.agent(name)?.session;
+        (session != 0).then_some(session)
+    }
+
     pub(crate) fn synced(&self) -> bool {
         lock(&self.heard).synced
     }

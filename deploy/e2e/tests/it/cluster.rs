@@ -184,6 +184,7 @@ impl Cluster {
 
     /// Who owns what, and in which generation.
     pub(crate) fn owners(&self) -> BTreeMap<TaskOf, (String, u64)> {
+        self.wait("a whole snapshot", PATIENCE, Audit::synced);
         let tasks = self.audit.tasks().into_iter();
         tasks
             .map(|(task, seen)| (task, (seen.agent, seen.generation)))

@@ -57,13 +57,11 @@ async fn what_cannot_run_says_why() {
     // The same id from another folder: there is no proof that the first is dead, and it is not.
     let twin = cluster.agent("twin", "agent-1", &cluster.id, "");
     println!("{}", said(&twin, "agent-1"));
-    cluster.wait("the duplicate is shown", PATIENCE, |audit| {
-        audit.agents()["agent-1"]
-            .problem
-            .as_deref()
-            .is_some_and(|problem| !problem.is_empty())
+    let problem = || cluster.audit.agent("agent-1").and_then(|agent| agent.problem);
+    cluster.wait("the duplicate is shown", PATIENCE, |_| {
+        problem().is_some_and(|problem| !problem.is_empty())
     });
-    println!("{}", cluster.audit.agents()["agent-1"].problem.clone().unwrap());
+    println!("{problem:?}", problem = problem());
 
     let stranger = cluster.agent("stranger", "stranger", "another-cluster", "");
     println!("{}", said(&stranger, &cluster.id));

@@ -94,7 +94,7 @@ async fn nothing_of_lost_partitions_is_committed() {
         seen.until(&mut *consumer, |seen| seen.has_all(10)).await;
         consumer.commit(&BTreeMap::from([(place(), 2)])).await.expect("commit");
         // Rejoining waits, so that the time between is long enough to try.
-        let held = Fault::Delay(Duration::from_millis(300));
+        let held = Fault::Delay(Duration::from_secs(3));
         rig.broker.faults().inject(ApiKey::JoinGroup, 1, held);
         rig.inject(ApiKey::Heartbeat, code);
         seen.until(&mut *consumer, |seen| seen.lost == 1).await;
@@ -115,7 +115,8 @@ async fn nothing_of_lost_partitions_is_committed() {
 async fn a_session_that_ended_commits_nothing() {
     let rig = Rig::start().await;
     send(&mut *rig.lane().await, 0..10).await;
-    let config = [("session.timeout.ms", "1000")];
+    // Longer than a busy machine stands still.
+    let config = [("session.timeout.ms", "4000")];
     let mut consumer = rig.consumer("g", &config);
     let mut seen = Seen::default();
     seen.until(&mut *consumer, |seen| seen.has_all(10)).await;
@@ -123,7 +124,7 @@ async fn a_session_that_ended_commits_nothing() {
     // Its next heartbeat is held back for longer than the session.
     rig.broker
         .faults()
-        .inject(ApiKey::Heartbeat, 1, Fault::Delay(Duration::from_secs(3)));
+        .inject(ApiKey::Heartbeat, 1, Fault::Delay(Duration::from_secs(12)));
     seen.until(&mut *consumer, |seen| seen.lost == 1).await;
     let refused = consumer.commit(&BTreeMap::from([(place(), 9)])).await;
     assert_eq!(refused.expect_err("not ours").class, Fenced);

@@ -61,6 +61,26 @@ impl Zombie {
         }
     }
 
+    /// What it had said by the time that SIGSTOP had come to it, and nobody has read.
+    pub(super) async fn said_before_it_stopped(&mut self) -> Vec<String> {
+        let status = format!("/proc/{}/status", self.child.id());
+        let stopped = async {
+            while !std::fs::read_to_string(&status)
+                .expect("it lives")
+                .contains("State:\tT")
+            {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        within(stopped).await;
+        let mut said = Vec::new();
+        // All of it is in the pipe already.
+        while let Ok(line) = tokio::time::timeout(Duration::from_millis(200), self.line()).await {
+            said.push(line.expect("it has not ended"));
+        }
+        said
+    }
+
     pub(super) fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
         let status = Command::new("kill").args([name, &pid]).status().expect("kill");
@@ -183,7 +203,8 @@ fn open(id: &str, offsets: &str) {
     let mut config = rdkafka::ClientConfig::new();
     config
         .set("bootstrap.servers", crate::bootstrap())
-        .set("transactional.id", id);
+        .set("transactional.id", id)
+        .set("transaction.timeout.ms", "600000");
     let producer: BaseProducer = config.set("linger.ms", "0").create().expect("a producer");
     producer.init_transactions(PATIENCE).expect("initialised");
     producer.begin_transaction().expect("begun");

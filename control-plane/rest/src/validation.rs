@@ -73,8 +73,8 @@ impl Rest {
     }
 
     /// Refuses what its connector would not take. When no agent answers it is not refused: configurations can be changed while there is no
-    /// leader, and the agent that is to run the connector checks it all the same.
-    pub(crate) async fn check(&self, config: &Entries) -> Result<(), Error> {
+    /// leader, and the agent that is to run the connector checks it all the same. Returns whether one has answered.
+    pub(crate) async fn check(&self, config: &Entries) -> Result<bool, Error> {
         let found = match self.services.plugins.validate_config(request(config)).await {
             Ok(found) => found.into_inner().infos.unwrap_or_default(),
             Err(status) if matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded) => {
@@ -82,7 +82,7 @@ impl Rest {
                     error = status.message(),
                     "nobody could validate a configuration; it is stored unchecked"
                 );
-                return Ok(());
+                return Ok(false);
             }
             // A class that nobody has is a fault of who asks, as since Connect 4.1.
             Err(status) if status.code() == Code::FailedPrecondition => {
@@ -91,7 +91,7 @@ impl Rest {
             Err(status) => return Err(status.into()),
         };
         if found.error_count == 0 {
-            return Ok(());
+            return Ok(true);
         }
         let errors = found
             .configs

@@ -211,9 +211,92 @@ def table(folder: str) -> list[Ask | Until]:
     return steps
 
 
-MORE_PATHS: list[str] = []
-MORE_READS: list[str] = []
+def configurations(source: dict, sink: dict) -> list[dict]:
+    """Good and bad ones, for validation."""
+    named, transform = source | {"name": "v"}, "org.apache.kafka.connect.transforms."
+    sinks = [{}, {"topics": None}, {"topics.regex": "x.*"}, {"topics": "", "topics.regex": ""}, {"errors.deadletterqueue.topic.name": "rest-diff"},
+             {"errors.deadletterqueue.topic.name": "dlq", "errors.deadletterqueue.topic.replication.factor": "x"},
+             {"consumer.override.max.poll.records": "5"}, {"consumer.override.group.id": "rest-diff"}, {"topics": "a,b , c"}, {"name": ""}]
+    sources = [
+        {}, {"name": None}, {"name": ""}, {"name": "a\nb"}, {"tasks.max": "x"}, {"tasks.max": "0"}, {"tasks.max": None}, {"tasks.max": ""}, {"topic": ""},
+        {"topic": None}, {"file": None}, {"batch.size": "x"}, {"batch.size": "0"}, {"batch.size": "99999999999"}, {"unknown": "x"}, {"unknown": None},
+        {"connector.class": LONG}, {"connector.class": "FileStreamSourceConnector"}, {"tasks.max.enforce": "maybe"},
+        {"errors.tolerance": "some"}, {"errors.tolerance": "ALL"}, {"errors.retry.timeout": "x"}, {"errors.retry.timeout": "-2"}, {"errors.log.enable": "perhaps"},
+        {"config.action.reload": "later"}, {"exactly.once.support": "maybe"}, {"transaction.boundary": "now"}, {"transaction.boundary.interval.ms": "0"},
+        {"offsets.storage.topic": " "}, {"key.converter": "org.apache.kafka.connect.json.JsonConverter"}, {"key.converter": "Nope"}, {"value.converter": ""},
+        {"key.converter": "org.apache.kafka.connect.json.JsonConverter", "key.converter.schemas.enable": "perhaps"},
+        {"value.converter": "org.apache.kafka.connect.storage.StringConverter", "value.converter.converter.encoding": "UTF-8"},
+        {"value.converter": "org.apache.kafka.connect.converters.LongConverter"},
+        {"header.converter": "org.apache.kafka.connect.storage.SimpleHeaderConverter"}, {"header.converter": "org.apache.kafka.connect.json.JsonConverter"},
+        {"transforms": "a"}, {"transforms": "a", "transforms.a.type": "Nope"}, {"transforms": "a,a", "transforms.a.type": transform + "InsertField$Value"},
+        {"transforms": "a", "transforms.a.type": transform + "InsertField$Value", "transforms.a.static.field": "f", "transforms.a.static.value": "v"},
+        {"transforms": "a", "transforms.a.type": transform + "InsertField"}, {"transforms": "a", "transforms.a.type": transform + "TimestampConverter$Value"},
+        {"transforms": "a", "transforms.a.type": transform + "RegexRouter", "transforms.a.regex": "(", "transforms.a.replacement": "x"},
+        {"transforms": "a", "transforms.a.type": transform + "RegexRouter", "transforms.a.predicate": "p"},
+        {"transforms": "a", "transforms.a.type": transform + "Filter", "transforms.a.predicate": "p", "transforms.a.negate": "maybe", "predicates": "p",
+         "predicates.p.type": transform + "predicates.TopicNameMatches", "predicates.p.pattern": "x"},
+        {"predicates": "p", "predicates.p.type": transform + "predicates.TopicNameMatches"}, {"predicates": "p"},
+        {"topic.creation.groups": "g"}, {"topic.creation.groups": "default"}, {"topic.creation.default.partitions": "1"},
+        {"topic.creation.default.partitions": "0", "topic.creation.default.replication.factor": "-1"},
+        {"topic.creation.default.partitions": "1", "topic.creation.default.replication.factor": "1", "topic.creation.groups": "g",
+         "topic.creation.g.include": "x.*"},
+        {"producer.override.linger.ms": "5"}, {"producer.override.linger.ms": "x"}, {"producer.override.unknown": "x"}, {"admin.override.retries": "1"},
+        {"consumer.override.max.poll.records": "5"}, {"predicates": "p,p"}]
+    return [named | more for more in sources] + [sink | {"name": "v"} | more for more in sinks] + [{}, {"name": "v"}, {"connector.class": "Nope"},
+            {"connector.class": None}, {"connector.class": ""}, {"connector.class": " FileStreamSource "}]
+
+
+MORE_PATHS = ["/connectors/no/offsets", "/connector-plugins", "/connector-plugins/no/config", "/connector-plugins/no/config/validate", "/connector-plugins/no"]
+MORE_READS = ["/offsets", "/offsets/"]
 
 
 def more(steps: list[Ask | Until], source: dict, sink: dict) -> None:
-    """What a later version answers."""
+    """Offsets; plugins, and what is wrong with configurations."""
+    add = steps.append
+    source_offset = {"partition": {"filename": source["file"]}, "offset": {"position": 4}}
+    sink_offset = {"partition": {"kafka_topic": "rest-diff", "kafka_partition": 0}, "offset": {"kafka_offset": 1}}
+    malformed: list[object] = ["", "null", "[]", "{", {}, {"x": 1}, {"key": []}, {"offsets": None}, {"offsets": []}, {"offsets": {}}, {"offsets": "x"},
+                               {"offsets": [123]}, {"offsets": ["x"]}, {"offsets": [[]]}, {"offsets": [{"key": "val"}]}, {"offsets": [{"partition": []}]},
+                               {"offsets": [{"partition": {}, "offset": 1}]}]
+    for body in malformed:
+        for name in ("no", "stopped", "running"):
+            add(Ask("PATCH", f"/connectors/{name}/offsets", body))
+    for body in (source_offset, source_offset | {"offset": None}, {"partition": {"filename": source["file"]}}):
+        for name in ("no", "running", "stopped"):
+            add(Ask("PATCH", f"/connectors/{name}/offsets", {"offsets": [body]}))
+            add(Ask("GET", f"/connectors/{name}/offsets"))
+    for name in ("no", "running", "stopped"):
+        add(Ask("DELETE", f"/connectors/{name}/offsets"))
+        add(Ask("GET", f"/connectors/{name}/offsets"))
+    add(Ask("PUT", "/connectors/sink/stop"))
+    add(Until("sink", "STOPPED"))
+    add(Ask("GET", "/connectors/sink/offsets"))
+    for body in ({}, {"partition": None, "offset": None}, {"partition": {}, "offset": None}, {"partition": {"kafka_topic": "t"}},
+                 {"partition": {"kafka_topic": None, "kafka_partition": 0}}, {"partition": {"kafka_topic": "t", "kafka_partition": None}},
+                 {"partition": {"kafka_topic": "t", "kafka_partition": "x"}}, sink_offset | {"offset": {}}, sink_offset | {"offset": {"kafka_offset": "x"}},
+                 sink_offset | {"offset": {"kafka_offset": None}}, sink_offset, sink_offset | {"offset": {"kafka_offset": "2"}}):
+        add(Ask("PATCH", "/connectors/sink/offsets", {"offsets": [body]}))
+        add(Ask("GET", "/connectors/sink/offsets"))
+    add(Ask("DELETE", "/connectors/sink/offsets"))
+    add(Ask("GET", "/connectors/sink/offsets"))
+    for query in ("", "?connectorsOnly=true", "?connectorsOnly=false", "?connectorsOnly=no", "?connectorsOnly="):
+        add(Ask("GET", f"/connector-plugins{query}"))
+    for plugin in ("FileStreamSource", "FileStreamSourceConnector", LONG, "FileStreamSink", "nope", "JsonConverter", "StringConverter", "RegexRouter",
+                   "org.apache.kafka.connect.transforms.InsertField$Value", "TopicNameMatches", "SimpleHeaderConverter", "LongConverter"):
+        add(Ask("GET", f"/connector-plugins/{quote(plugin)}/config"))
+    for plugin in ("FileStreamSink", "Source", "FileStreamSource", LONG, "nope", "e", "Connector"):
+        add(Ask("PUT", f"/connector-plugins/{plugin}/config/validate", source | {"name": "v"}))
+    for body in ("", "null", "[]", "{", '{"a":{}}'):
+        add(Ask("PUT", "/connector-plugins/FileStreamSource/config/validate", body))
+    for config in configurations(source, sink):
+        kind = (config.get("connector.class") or "FileStreamSource").strip()
+        add(Ask("PUT", f"/connector-plugins/{quote(kind)}/config/validate", config))
+    add(Ask("PUT", "/connectors/v/config", source | {"tasks.max": "x", "topic": "", "errors.tolerance": "some"}))
+    for config in ({"connector.class": "Nope"}, {"connector.class": "FileStreamSource"}, source | {"tasks.max": "0"}, source | {"transforms": "a"},
+                   {"connector.class": "FileStreamSink"}, source | {"key.converter": "Nope"}):
+        add(create("v", config))
+    add(create("", source))
+    add(create("a\nb", source))
+    add(Ask("PATCH", "/connectors/src/config", {"topic": None}))
+    add(Ask("PATCH", "/connectors/src/config", {"name": None}))
+    add(Ask("PATCH", "/connectors/src/config", {"tasks.max": "x"}))

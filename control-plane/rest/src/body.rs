@@ -137,9 +137,8 @@ pub(crate) fn without_nulls(entries: Entries) -> Result<BTreeMap<String, String>
     let mut config = BTreeMap::new();
     for (key, value) in entries {
         let Some(value) = value else {
-            return Err(crate::connectors::invalid(&[
-                "Null value can not be supplied as the configuration value.".to_owned(),
-            ]));
+            let text = "Null value can not be supplied as the configuration value.";
+            return Err(crate::validation::invalid(1, [text.to_owned()]));
         };
         config.insert(key, value);
     }

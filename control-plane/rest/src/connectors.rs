@@ -4,6 +4,7 @@ use crate::answer::{Answer, empty, json, ok};
 use crate::body::{self, Class, Entries};
 use crate::error::Error;
 use crate::gateway::Rest;
+use crate::plugins::Kind;
 use crate::query;
 use crate::shape::{ConnectorInfo, Expanded, TaskId, TaskInfo};
 use crate::status::{gone_or, state_info};
@@ -64,17 +65,17 @@ impl Rest {
         };
         let mut expanded = BTreeMap::new();
         for connector in connectors {
-            let kind = self.kind(&connector);
+            let kind = self.kind(&connector).await;
             let status = match &mut seen {
                 None => None,
                 Some(seen) => match seen.remove(&connector.name) {
-                    Some(seen) => Some(state_info(seen, kind)),
+                    Some(seen) => Some(state_info(seen, &kind)),
                     // It came into being between the two questions.
                     None => continue,
                 },
             };
             let name = connector.name.clone();
-            let info = asked("info").then(|| info(connector, kind));
+            let info = asked("info").then(|| info(connector, &kind));
             expanded.insert(name, Expanded { status, info });
         }
         ok(&expanded)
@@ -92,19 +93,21 @@ impl Rest {
         let config = config.ok_or_else(|| body::nothing("java.util.Map.get(Object)", "connectorConfig"))?;
         // Java's `trim`.
         let name = name.trim_matches(|character| character <= ' ').to_owned();
-        let config = named(&name, config)?;
+        let config = with_class(named(&name, config)?)?;
+        self.check(&config).await?;
+        let config = body::without_nulls(config)?;
         let created = self.created(&name, config, target).await?;
         let created = created.ok_or_else(|| {
             let text = format!("Connector {name} already exists");
             Error::new(StatusCode::CONFLICT, text)
         })?;
-        self.answer_created(headers, created)
+        self.answer_created(headers, created).await
     }
 
     pub(crate) async fn get(&self, name: &str) -> Answer {
         let connector = self.there(name).await?;
-        let kind = self.kind(&connector);
-        ok(&info(connector, kind))
+        let kind = self.kind(&connector).await;
+        ok(&info(connector, &kind))
     }
 
     pub(crate) async fn config(&self, name: &str) -> Answer {
@@ -117,7 +120,9 @@ impl Rest {
     pub(crate) async fn put_config(&self, name: &str, headers: &HeaderMap, bytes: &[u8]) -> Answer {
         let nothing = || body::nothing("java.util.Map.get(Object)", "connectorConfig");
         let config = body::entries(body::json(bytes)?.ok_or_else(nothing)?)?;
-        let config = named(name, config)?;
+        let config = with_class(named(name, config)?)?;
+        self.check(&config).await?;
+        let config = body::without_nulls(config)?;
         let expected = expected(headers)?;
         for _ in 0..ATTEMPTS {
             let request = v1::UpdateConnectorConfigRequest {
@@ -143,7 +148,7 @@ impl Rest {
             }
             let target = v1::TargetState::Started;
             if let Some(created) = self.created(name, config.clone(), target).await? {
-                return self.answer_created(headers, created);
+                return self.answer_created(headers, created).await;
             }
         }
         Err(contended(name))
@@ -156,6 +161,7 @@ impl Rest {
         self.there(name).await?;
         let patch = patch.ok_or_else(nothing)?;
         let expected = expected(headers)?;
+        let mut answered = true;
         for _ in 0..ATTEMPTS {
             let connector = self.there(name).await?;
             if expected.is_some_and(|expected| expected != connector.revision) {
@@ -172,9 +178,12 @@ impl Rest {
                     None => drop(config.remove(key)),
                 }
             }
+            let config = with_class(config.into_iter().collect())?;
+            // Nobody is asked a second time who did not answer the first.
+            answered = answered && self.check(&config).await?;
             let request = v1::UpdateConnectorConfigRequest {
                 name: name.into(),
-                config: named(name, config.into_iter().collect())?,
+                config: body::without_nulls(config)?,
                 expected_revision: connector.revision,
             };
             match self
@@ -274,7 +283,7 @@ impl Rest {
         }
     }
 
-    async fn there(&self, name: &str) -> Result<v1::Connector, Error> {
+    pub(crate) async fn there(&self, name: &str) -> Result<v1::Connector, Error> {
         self.connector(name).await?.ok_or_else(|| not_found(name))
     }
 
@@ -371,15 +380,15 @@ impl Rest {
         }
     }
 
-    fn answer_created(&self, headers: &HeaderMap, created: v1::Connector) -> Answer {
+    async fn answer_created(&self, headers: &HeaderMap, created: v1::Connector) -> Answer {
         let place = format!("/connectors/{}", utf8_percent_encode(&created.name, SEGMENT));
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
         let place = match host {
             Some(host) => format!("http://{host}{place}"),
             None => place,
         };
-        let kind = self.kind(&created);
-        let mut answer = json(StatusCode::CREATED, &info(created, kind))?;
+        let kind = self.kind(&created).await;
+        let mut answer = json(StatusCode::CREATED, &info(created, &kind))?;
         if let Ok(place) = HeaderValue::from_str(&place) {
             answer.headers_mut().insert(header::LOCATION, place);
         }
@@ -389,19 +398,14 @@ impl Rest {
     async fn answer_changed(&self, changed: Option<v1::Connector>) -> Answer {
         let changed = changed.unwrap_or_default();
         self.seen_here(&changed.name, changed.revision).await?;
-        let (kind, tag) = (self.kind(&changed), etag(&changed));
-        let mut answer = ok(&info(changed, kind))?;
+        let (kind, tag) = (self.kind(&changed).await, etag(&changed));
+        let mut answer = ok(&info(changed, &kind))?;
         answer.headers_mut().insert(header::ETAG, tag);
         Ok(answer)
     }
-
-    /// Source or sink.
-    pub(crate) fn kind(&self, _connector: &v1::Connector) -> &'static str {
-        "unknown"
-    }
 }
 
-fn info(connector: v1::Connector, kind: &'static str) -> ConnectorInfo {
+fn info(connector: v1::Connector, kind: &Kind) -> ConnectorInfo {
     let name = &connector.name;
     let tasks = (0..connector.tasks).map(|task| TaskId {
         connector: name.clone(),
@@ -411,7 +415,7 @@ fn info(connector: v1::Connector, kind: &'static str) -> ConnectorInfo {
         tasks: tasks.collect(),
         name: connector.name,
         config: connector.config,
-        kind,
+        kind: kind.word,
     }
 }
 
@@ -436,8 +440,8 @@ fn target(state: Value) -> Result<v1::TargetState, Error> {
     }
 }
 
-/// A configuration with its name, which may be there and is then the same. What can be known of it without its connector is checked.
-fn named(name: &str, mut config: Entries) -> Result<BTreeMap<String, String>, Error> {
+/// A configuration with its name, which may be there and is then the same.
+fn named(name: &str, mut config: Entries) -> Result<Entries, Error> {
     match config.iter_mut().find(|(key, _)| key == "name") {
         None => config.push(("name".into(), Some(name.into()))),
         Some((_, own @ None)) => *own = Some(name.into()),
@@ -448,6 +452,11 @@ fn named(name: &str, mut config: Entries) -> Result<BTreeMap<String, String>, Er
             )));
         }
     }
+    Ok(config)
+}
+
+/// A configuration without a class has nobody to check it.
+fn with_class(config: Entries) -> Result<Entries, Error> {
     if !config
         .iter()
         .any(|(key, value)| key == "connector.class" && value.is_some())
@@ -461,33 +470,7 @@ fn named(name: &str, mut config: Entries) -> Result<BTreeMap<String, String>, Er
             entries.join(", ")
         )));
     }
-    if name.is_empty() {
-        return Err(invalid(&[
-            "Invalid value  for configuration name: String may not be empty".into(),
-        ]));
-    }
-    let control: Vec<String> = name
-        .chars()
-        .filter(|character| character.is_control())
-        .map(|c| u32::from(c).to_string())
-        .collect();
-    if !control.is_empty() {
-        return Err(invalid(&[format!(
-            "Invalid value {name} for configuration name: String may not contain control sequences but had the following ASCII chars: {}",
-            control.join(", ")
-        )]));
-    }
-    body::without_nulls(config)
-}
-
-/// A configuration that its connector would not take.
-pub(crate) fn invalid(errors: &[String]) -> Error {
-    let list: String = errors.iter().map(|error| format!("\n{error}")).collect();
-    Error::bad_request(format!(
-        "Connector configuration is invalid and contains the following {} error(s):{list}\nYou can also find the above list of errors at \
-         the endpoint `/connector-plugins/{{connectorType}}/config/validate`",
-        errors.len()
-    ))
+    Ok(config)
 }
 
 /// Names the last change of a connector, for `If-Match`.

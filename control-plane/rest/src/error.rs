@@ -4,6 +4,7 @@ use axum::body::Body;
 use axum::http::{HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
 use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
 
 /// An answer that is an error.
 #[derive(Debug)]
@@ -20,6 +21,19 @@ impl Error {
             status,
             message: Some(message.into()),
             retry: false,
+        }
+    }
+
+    /// As it is told by a validation: with the Java class that Connect would have thrown, and never but with 500.
+    pub(crate) fn thrown(status: &Status) -> Self {
+        if status.code() == Code::Unavailable {
+            return status.clone().into();
+        }
+        let info = status.get_details_error_info();
+        let exception = info.and_then(|info| info.metadata.get("exception").cloned());
+        match exception {
+            Some(exception) => Self::internal(format!("{exception}: {}", status.message())),
+            None => Self::internal(status.message()),
         }
     }
 

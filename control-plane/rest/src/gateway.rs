@@ -5,11 +5,13 @@ use crate::answer::Answer;
 use crate::body;
 use crate::error::Error;
 use crate::media::{self, Sent};
+use crate::plugins::Kinds;
 use crate::resource::{NoResource, Resource};
 use axum::Router;
 use axum::body::{Body, HttpBody as _};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use std::sync::Arc;
 
 /// Jetty's bounds for the first line and for all headers.
 const HEAD: usize = 8 << 10;
@@ -18,11 +20,13 @@ const HEAD: usize = 8 << 10;
 #[derive(Clone)]
 pub(crate) struct Rest {
     pub(crate) services: Services,
+    pub(crate) kinds: Arc<Kinds>,
 }
 
 /// All of the API, as what a server answers with when nothing else of its does.
 pub fn router(services: Services) -> Router {
-    Router::new().fallback(handle).with_state(Rest { services })
+    let kinds = Arc::default();
+    Router::new().fallback(handle).with_state(Rest { services, kinds })
 }
 
 async fn handle(State(rest): State<Rest>, request: Request) -> Response<Body> {
@@ -91,6 +95,12 @@ impl Rest {
             Resource::Tasks(name) => self.tasks(&name).await,
             Resource::TaskStatus(name, task) => self.task_status(&name, task).await,
             Resource::TaskRestart(name, task) => self.restart_task(&name, task).await,
+            Resource::Offsets(name) if method == Method::PATCH => self.alter_offsets(&name, &bytes).await,
+            Resource::Offsets(name) if method == Method::DELETE => self.reset_offsets(&name).await,
+            Resource::Offsets(name) => self.offsets(&name).await,
+            Resource::Plugins => self.list_plugins(query).await,
+            Resource::PluginConfig(plugin) => self.plugin_config(&plugin).await,
+            Resource::Validate(plugin) => self.validate(&plugin, &bytes).await,
         }
     }
 }

@@ -1,5 +1,5 @@
 //! Kafka Connect's REST API, as a translation of the admin services: what a request means is asked of them, and their answers are put into
-//! Connect's words. Nothing is decided or remembered here, so every replica answers the same. It is served beside gRPC, on the same port.
+//! Connect's words. Nothing is decided here, and nothing remembered but which plugin is a source, so every replica answers the same. It is served beside gRPC, on the same port.
 
 mod answer;
 mod body;
@@ -7,15 +7,20 @@ mod connectors;
 mod error;
 mod gateway;
 mod media;
+mod offsets;
+mod plugins;
 mod query;
 mod resource;
 mod root;
 mod shape;
 mod status;
+mod validation;
 
 use dray_wire::admin::v1;
 use dray_wire::admin::v1::cluster_service_server::ClusterService;
 use dray_wire::admin::v1::connector_service_server::ConnectorService;
+use dray_wire::admin::v1::offset_service_server::OffsetService;
+use dray_wire::admin::v1::plugin_service_server::PluginService;
 use dray_wire::admin::v1::status_service_server::StatusService;
 use futures::stream::BoxStream;
 use std::sync::Arc;
@@ -38,4 +43,8 @@ pub struct Services {
     pub connectors: Arc<dyn ConnectorService>,
     /// What is seen of them.
     pub statuses: Arc<Statuses>,
+    /// What agents say of plugins.
+    pub plugins: Arc<dyn PluginService>,
+    /// How far connectors are.
+    pub offsets: Arc<dyn OffsetService>,
 }

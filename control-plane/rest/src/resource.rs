@@ -19,6 +19,10 @@ pub(crate) enum Resource {
     Tasks(String),
     TaskStatus(String, i32),
     TaskRestart(String, i32),
+    Offsets(String),
+    Plugins,
+    PluginConfig(String),
+    Validate(String),
 }
 
 /// A path that names nothing.
@@ -57,6 +61,10 @@ impl Resource {
             ["connectors", _, "tasks"] => Self::Tasks(name),
             ["connectors", _, "tasks", task, "status"] => Self::TaskStatus(name, number(task)?),
             ["connectors", _, "tasks", task, "restart"] => Self::TaskRestart(name, number(task)?),
+            ["connectors", _, "offsets"] => Self::Offsets(name),
+            ["connector-plugins"] => Self::Plugins,
+            ["connector-plugins", _, "config"] => Self::PluginConfig(name),
+            ["connector-plugins", _, "config", "validate"] => Self::Validate(name),
             _ => return Err(NoResource::NotFound),
         };
         Ok(found)
@@ -66,11 +74,13 @@ impl Resource {
     pub(crate) fn methods(&self) -> &'static [Method] {
         match self {
             Self::Root | Self::Health | Self::Status(_) | Self::Tasks(_) | Self::TaskStatus(..) => &[Method::GET],
+            Self::Plugins | Self::PluginConfig(_) => &[Method::GET],
+            Self::Offsets(_) => &[Method::GET, Method::PATCH, Method::DELETE],
             Self::Connectors => &[Method::GET, Method::POST],
             Self::Connector(_) => &[Method::GET, Method::DELETE],
             Self::Config(_) => &[Method::GET, Method::PUT, Method::PATCH],
             Self::Restart(_) | Self::TaskRestart(..) => &[Method::POST],
-            Self::Pause(_) | Self::Resume(_) | Self::Stop(_) => &[Method::PUT],
+            Self::Pause(_) | Self::Resume(_) | Self::Stop(_) | Self::Validate(_) => &[Method::PUT],
         }
     }
 
@@ -79,6 +89,8 @@ impl Resource {
         match self {
             Self::Connectors => method == Method::POST,
             Self::Config(_) => method == Method::PUT || method == Method::PATCH,
+            Self::Offsets(_) => method == Method::PATCH,
+            Self::Validate(_) => true,
             Self::Root
             | Self::Health
             | Self::Connector(_)
@@ -89,7 +101,9 @@ impl Resource {
             | Self::Stop(_)
             | Self::Tasks(_)
             | Self::TaskStatus(..)
-            | Self::TaskRestart(..) => false,
+            | Self::TaskRestart(..)
+            | Self::Plugins
+            | Self::PluginConfig(_) => false,
         }
     }
 

@@ -3,6 +3,7 @@
 use crate::answer::{Answer, empty, json, ok};
 use crate::error::Error;
 use crate::gateway::Rest;
+use crate::plugins::Kind;
 use crate::query;
 use crate::shape::{ConnectorState, ConnectorStateInfo, TaskState};
 use axum::http::StatusCode;
@@ -14,16 +15,17 @@ impl Rest {
         let missing = || Error::not_found(format!("No status found for connector {name}"));
         let connector = self.connector(name).await?.ok_or_else(missing)?;
         let seen = self.seen(name).await?.ok_or_else(missing)?;
-        ok(&state_info(seen, self.kind(&connector)))
+        ok(&state_info(seen, &self.kind(&connector).await))
     }
 
     pub(crate) async fn task_status(&self, name: &str, task: i32) -> Answer {
         let missing = || Error::not_found(format!("No status found for task {name}-{task}"));
-        self.connector(name).await?.ok_or_else(missing)?;
+        let connector = self.connector(name).await?.ok_or_else(missing)?;
         let seen = self.seen(name).await?.ok_or_else(missing)?;
         let mut tasks = seen.tasks.into_iter();
         let found = tasks.find(|found| i64::from(found.number) == i64::from(task));
-        ok(&task_state(found.ok_or_else(missing)?))
+        let kind = self.kind(&connector).await;
+        ok(&task_state(found.ok_or_else(missing)?, &kind))
     }
 
     /// Without flags it restarts the instance and says nothing; with some, it answers with what it restarts.
@@ -43,7 +45,7 @@ impl Rest {
         }
         let missing = || Error::not_found(format!("Status for connector {name} not found"));
         let seen = self.seen(name).await?.ok_or_else(missing)?;
-        let mut info = state_info(seen, self.kind(&connector));
+        let mut info = state_info(seen, &self.kind(&connector).await);
         if plan.instance {
             info.connector.state = RESTARTING;
         }
@@ -91,7 +93,7 @@ pub(crate) fn gone_or(status: tonic::Status, gone: impl FnOnce() -> Error) -> Er
     }
 }
 
-pub(crate) fn state_info(seen: v1::ConnectorWithTasks, kind: &'static str) -> ConnectorStateInfo {
+pub(crate) fn state_info(seen: v1::ConnectorWithTasks, kind: &Kind) -> ConnectorStateInfo {
     let status = seen.status.unwrap_or_default();
     let state = word(status.state().as_str_name(), "CONNECTOR_STATE_");
     ConnectorStateInfo {
@@ -99,22 +101,22 @@ pub(crate) fn state_info(seen: v1::ConnectorWithTasks, kind: &'static str) -> Co
         connector: ConnectorState {
             state,
             worker_id: status.worker_id,
-            version: None,
+            version: kind.version.clone(),
             trace: trace(state, status.trace),
         },
-        tasks: seen.tasks.into_iter().map(task_state).collect(),
-        kind,
+        tasks: seen.tasks.into_iter().map(|task| task_state(task, kind)).collect(),
+        kind: kind.word,
     }
 }
 
-fn task_state(task: v1::TaskWithNumber) -> TaskState {
+fn task_state(task: v1::TaskWithNumber, kind: &Kind) -> TaskState {
     let status = task.status.unwrap_or_default();
     let state = word(status.state().as_str_name(), "TASK_STATE_");
     TaskState {
         id: task.number,
         state,
         worker_id: status.worker_id,
-        version: None,
+        version: kind.version.clone(),
         trace: trace(state, status.trace),
     }
 }

@@ -82,19 +82,21 @@ impl Services {
         }
     }
 
-    /// Waits until an agent answers calls here, or it is clear that none will.
-    async fn agents_are_there(&self) {
-        drop(timeout(AGENTS, self.switchboard.somebody()).await);
-    }
-
     /// The services that REST is made of.
     pub(crate) fn rest(&self) -> dray_rest::Services {
         let services = Arc::new(self.clone());
         dray_rest::Services {
             cluster: services.clone(),
             connectors: services.clone(),
-            statuses: services,
+            statuses: services.clone(),
+            plugins: services.clone(),
+            offsets: services,
         }
+    }
+
+    /// Waits until an agent answers calls here, or it is clear that none will.
+    async fn agents_are_there(&self) {
+        drop(timeout(AGENTS, self.switchboard.somebody()).await);
     }
 
     /// All services, beside others.

@@ -6,6 +6,7 @@
 mod admin;
 mod agent;
 mod binary;
+mod calls;
 mod etcd;
 mod memory;
 mod rest;

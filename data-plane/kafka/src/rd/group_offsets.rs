@@ -2,6 +2,7 @@
 
 use super::direct::{Ask, Connection, Direct, Of, check};
 use super::errors::local;
+use super::idle::Idle;
 use crate::error::{Class, Result};
 use crate::port::{ClientConfig, GroupOffsets};
 use async_trait::async_trait;
@@ -14,29 +15,39 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::StrBytes;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-pub(super) async fn read(config: &ClientConfig, group: &str, timeout: Duration) -> Result<GroupOffsets> {
-    ask(config, group, timeout, "reading the offsets of", &Read(group)).await
+/// Whose settings, and the connections that are kept.
+type Client<'a> = (&'a ClientConfig, &'a Arc<Idle>);
+
+pub(super) async fn read(client: Client<'_>, group: &str, timeout: Duration) -> Result<GroupOffsets> {
+    ask(client, group, timeout, "reading the offsets of", &Read(group)).await
 }
 
 pub(super) async fn alter(
-    config: &ClientConfig,
+    client: Client<'_>,
     group: &str,
     offsets: &BTreeMap<TopicPartition, Option<i64>>,
     timeout: Duration,
 ) -> Result<()> {
     let alter = Alter { group, offsets };
-    ask(config, group, timeout, "changing the offsets of", &alter).await
+    ask(client, group, timeout, "changing the offsets of", &alter).await
 }
 
-pub(super) async fn delete(config: &ClientConfig, group: &str, timeout: Duration) -> Result<()> {
-    ask(config, group, timeout, "deleting", &Delete(group)).await
+pub(super) async fn delete(client: Client<'_>, group: &str, timeout: Duration) -> Result<()> {
+    ask(client, group, timeout, "deleting", &Delete(group)).await
 }
 
-async fn ask<A: Ask>(config: &ClientConfig, group: &str, timeout: Duration, doing: &str, ask: &A) -> Result<A::Answer> {
+async fn ask<A: Ask>(
+    (config, idle): Client<'_>,
+    group: &str,
+    timeout: Duration,
+    doing: &str,
+    ask: &A,
+) -> Result<A::Answer> {
     let what = format!("{doing} the group `{group}`");
-    let direct = Direct::read(config)?.ok_or_else(|| {
+    let direct = Direct::read(config, idle)?.ok_or_else(|| {
         let message = "not possible over this `security.protocol`, `sasl.mechanism` or kind of key store";
         local(&*what, "UNSUPPORTED", message, Class::Fatal)
     })?;

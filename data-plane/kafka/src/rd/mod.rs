@@ -118,7 +118,7 @@ impl KafkaPort for RdKafka {
     }
 
     async fn group_offsets(&self, config: &ClientConfig, group: &str, timeout: Duration) -> Result<GroupOffsets> {
-        group_offsets::read(config, group, timeout).await
+        group_offsets::read((config, &self.idle), group, timeout).await
     }
 
     async fn alter_group_offsets(
@@ -128,10 +128,10 @@ impl KafkaPort for RdKafka {
         offsets: &BTreeMap<TopicPartition, Option<i64>>,
         timeout: Duration,
     ) -> Result<()> {
-        group_offsets::alter(config, group, offsets, timeout).await
+        group_offsets::alter((config, &self.idle), group, offsets, timeout).await
     }
 
     async fn delete_group(&self, config: &ClientConfig, group: &str, timeout: Duration) -> Result<()> {
-        group_offsets::delete(config, group, timeout).await
+        group_offsets::delete((config, &self.idle), group, timeout).await
     }
 }

@@ -3,6 +3,7 @@
 //! nothing is fenced.
 
 use crate::Failure;
+use crate::listeners::Listeners;
 use anyhow::Context as _;
 use dray_agent::agent::{Agent, Error as AgentError};
 use dray_agent::files::ConnectorFile;
@@ -28,6 +29,7 @@ use dray_store::{History, MetadataStore, Txn, list_all};
 use dray_wire::store::{Rest, decode, encode};
 use hyper_util::rt::TokioIo;
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -52,6 +54,7 @@ pub(crate) async fn start(
     connectors: &[ConnectorFile],
     data: &Path,
     board: StatusBoard,
+    listeners: &Listeners,
 ) -> Result<Local, Failure> {
     let port = Arc::new(RdKafka::new());
     let what = "offsets of source connectors";
@@ -88,7 +91,7 @@ pub(crate) async fn start(
     let config = Config {
         cluster: cluster.clone(),
         replica: Some(NAME.to_owned()),
-        listen: Vec::new(),
+        listen: listeners.addresses.clone(),
         advertise: Vec::new(),
         worker: Some(worker.originals().clone()),
         data_dir: None,
@@ -99,8 +102,9 @@ pub(crate) async fn start(
     };
     let control = Control::start(store, config).await.context("the control plane")?;
     let control = Arc::new(control);
+    let worker_id = listeners.worker_id(&control.addresses, &settings::host());
     let agent = Agent {
-        identity: identity(cluster, &folder)?,
+        identity: identity(cluster, worker_id, &folder)?,
         endpoints: vec!["within this process".to_owned()],
         dial: dial_in(&control),
         port,
@@ -128,6 +132,11 @@ pub(crate) async fn start(
 }
 
 impl Local {
+    /// Where REST and gRPC are served.
+    pub(crate) fn addresses(&self) -> &[SocketAddr] {
+        &self.control.addresses
+    }
+
     /// Drains: every task stops in good order and commits, within the graceful time-out of each.
     pub(crate) async fn stop(mut self) -> Result<(), Failure> {
         drop(self.leave);
@@ -174,14 +183,14 @@ fn dial_in(control: &Arc<Control>) -> Dial {
     })
 }
 
-fn identity(cluster: String, folder: &DataFolder) -> Result<Identity, Failure> {
+fn identity(cluster: String, worker_id: WorkerId, folder: &DataFolder) -> Result<Identity, Failure> {
     let name = |error: dray_model::InvalidName| Failure::from(anyhow::Error::from(error));
     Ok(Identity {
         cluster,
         agent: AgentId::try_from(NAME).map_err(name)?,
         instance: folder.instance,
         previous_instance: folder.previous,
-        worker_id: WorkerId::from(format!("{}:8083", settings::host())),
+        worker_id,
         region: Region::try_from("default").map_err(name)?,
         zone: Zone::try_from("default").map_err(name)?,
         labels: BTreeMap::new(),

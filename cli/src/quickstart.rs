@@ -1,5 +1,6 @@
 //! `dray quickstart`: records flow from a growing file through Kafka to another file, before the user's eyes.
 
+use crate::listeners::{self, Listeners};
 use crate::{Failure, local, standalone as command};
 use anyhow::{Context as _, anyhow};
 use dray_agent::files::ConnectorFile;
@@ -12,6 +13,7 @@ use dray_runtime::config::WorkerConfig;
 use dray_runtime::status::{StatusBoard, Statuses};
 use std::collections::BTreeMap;
 use std::io::Write as _;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
@@ -121,7 +123,9 @@ pub(crate) fn run(args: &Args, runtime: &Runtime) -> Result<(), Failure> {
         let board = StatusBoard::default();
         let config = WorkerConfig::parse(&scene.worker()).map_err(anyhow::Error::from)?;
         let connectors = scene.connectors()?;
-        let local = local::start(config, &connectors, &scene.folder.path().join("dray"), board.clone()).await?;
+        let listeners = Listeners::on(free_address(args.once));
+        let data = scene.folder.path().join("dray");
+        let local = local::start(config, &connectors, &data, board.clone(), &listeners).await?;
 
         say(&format!(
             "Kafka       {}{}",
@@ -131,6 +135,9 @@ pub(crate) fn run(args: &Args, runtime: &Runtime) -> Result<(), Failure> {
         say(&format!("source file {}", scene.source().display()));
         say(&format!("topic       {}", scene.topic));
         say(&format!("sink file   {}", scene.sink().display()));
+        for address in local.addresses() {
+            say(&format!("REST        http://{address}"));
+        }
         let shown = if args.once {
             once(&scene, &board, started).await
         } else {
@@ -142,6 +149,15 @@ pub(crate) fn run(args: &Args, runtime: &Runtime) -> Result<(), Failure> {
         }
         shown
     })
+}
+
+/// Connect's port for people, who may run something there already; programs run side by side.
+fn free_address(once: bool) -> SocketAddr {
+    let usual = listeners::DEFAULT;
+    match !once && TcpListener::bind(usual).is_ok() {
+        true => usual,
+        false => SocketAddr::new(usual.ip(), 0),
+    }
 }
 
 /// Creates the topic before the sink asks for it: a consumer that finds none looks again only after a second or two.

@@ -1,5 +1,6 @@
 //! `dray standalone`: the same files as `connect-standalone`, the same behaviour.
 
+use crate::listeners::Listeners;
 use crate::{Failure, local};
 use dray_agent::files;
 use dray_runtime::config::WorkerConfig;
@@ -31,11 +32,13 @@ pub(crate) fn run(args: &Args, runtime: &Runtime) -> Result<(), Failure> {
         .collect::<Result<_, _>>()
         .map_err(usage)?;
     let data = data_dir(&config, &args.worker);
+    let listeners = Listeners::of(config.originals())
+        .map_err(|problem| Failure::Usage(format!("{}: {problem}", args.worker.display())))?;
     runtime.block_on(async {
         let stop = signal();
         tokio::pin!(stop);
         let mut local = tokio::select! {
-            local = local::start(config, &connectors, &data, StatusBoard::default()) => local?,
+            local = local::start(config, &connectors, &data, StatusBoard::default(), &listeners) => local?,
             () = &mut stop => return Ok(()),
         };
         tokio::select! {

@@ -101,7 +101,7 @@ class Dray:
 
     def worker(self, name: str) -> Path:
         return self.rig.properties(f"{name}.worker.properties", {
-            "bootstrap.servers": self.rig.bootstrap, **STRING, "offset.flush.interval.ms": COMMIT_MS,
+            "bootstrap.servers": self.rig.bootstrap, **STRING, "offset.flush.interval.ms": COMMIT_MS, "listeners": "http://127.0.0.1:0",
             "offset.storage.file.filename": str(self.rig.folder / f"{name}.offsets")})
 
     def start(self, name: str, *connectors: Path) -> Process:

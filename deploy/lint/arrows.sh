@@ -20,7 +20,8 @@ may_name() {
     dray-bench) echo dray-wire ;;
     dray-store) echo dray-model ;;
     dray-store-etcd) echo dray-store ;;
-    dray-control) echo dray-model dray-process dray-wire dray-machine dray-store dray-store-etcd ;;
+    dray-rest) echo dray-wire ;;
+    dray-control) echo dray-model dray-process dray-wire dray-machine dray-store dray-store-etcd dray-rest ;;
     dray) echo dray-model dray-connect dray-kafka dray-runtime dray-agent dray-devbroker dray-session dray-machine dray-control \
       dray-store dray-wire ;;
     *) return 1 ;;

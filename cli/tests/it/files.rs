@@ -83,7 +83,7 @@ fn bad_files_exit_2_with_one_line() {
         (output.status.code(), String::from_utf8(output.stderr).unwrap())
     };
     let good = format!(
-        "bootstrap.servers=127.0.0.1:1\nkey.converter=String\nvalue.converter=String\noffset.storage.file.filename={}\n",
+        "bootstrap.servers=127.0.0.1:1\nkey.converter=String\nvalue.converter=String\nlisteners=http://127.0.0.1:0\noffset.storage.file.filename={}\n",
         folder.path().join("offsets").display()
     );
     for (worker, connector, expected) in [

@@ -56,6 +56,7 @@ impl Dray {
              key.converter=org.apache.kafka.connect.storage.StringConverter\n\
              value.converter=org.apache.kafka.connect.storage.StringConverter\n\
              {offsets}\n\
+             listeners=http://127.0.0.1:0\n\
              task.shutdown.graceful.timeout.ms=10000\n",
         );
         fs::write(folder.path().join("worker.properties"), worker).unwrap();

@@ -171,11 +171,14 @@ impl Control {
             &replica,
             close.clone(),
         );
+        let rest = dray_rest::router(services.rest());
         let routes = services
             .add_to(Routes::new(agents).add_service(calls))
             .add_service(health_service)
             .add_service(reflection)
-            .prepare();
+            .into_axum_router()
+            .fallback_service(rest);
+        let routes = Routes::from(routes).prepare();
 
         let mut background = JoinSet::new();
         let follower = cache.clone();
@@ -289,7 +292,9 @@ where
     I: Stream<Item = io::Result<IO>>,
     IO: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
 {
+    // REST comes as HTTP/1.1 from most clients.
     let served = Server::builder()
+        .accept_http1(true)
         .http2_keepalive_interval(Some(PING.0))
         .http2_keepalive_timeout(Some(PING.1))
         .add_routes(routes)

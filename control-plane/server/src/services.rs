@@ -87,6 +87,16 @@ impl Services {
         drop(timeout(AGENTS, self.switchboard.somebody()).await);
     }
 
+    /// The services that REST is made of.
+    pub(crate) fn rest(&self) -> dray_rest::Services {
+        let services = Arc::new(self.clone());
+        dray_rest::Services {
+            cluster: services.clone(),
+            connectors: services.clone(),
+            statuses: services,
+        }
+    }
+
     /// All services, beside others.
     pub(crate) fn add_to(self, routes: Routes) -> Routes {
         routes

@@ -41,8 +41,8 @@ pub(crate) const SETTINGS: [Setting; 14] = [
     setting(
         "listen",
         Kind::List,
-        Given::Default("127.0.0.1:8085"),
-        "Addresses to serve agents and clients on; port 0 takes a free one",
+        Given::Default("127.0.0.1:8083"),
+        "Addresses to serve agents, gRPC and REST on; port 0 takes a free one",
     ),
     setting(
         "advertise",
@@ -162,7 +162,7 @@ impl Settings {
             }
         };
         let address = |text: &String| {
-            let problem = |_| format!("`listen`: {text} is not an address such as 127.0.0.1:8085 or [::]:8085");
+            let problem = |_| format!("`listen`: {text} is not an address such as 127.0.0.1:8083 or [::]:8083");
             text.parse::<SocketAddr>().map_err(problem)
         };
         let listen = self.listen.iter().map(address).collect::<Result<Vec<_>, _>>()?;
@@ -255,7 +255,7 @@ mod tests {
     fn little_is_enough() {
         let plan = plan(&["--cluster=c", "--etcd=a:2379,b:2379"]).unwrap();
         assert_eq!(plan.etcd.endpoints, ["a:2379", "b:2379"]);
-        assert_eq!(plan.control.listen, ["127.0.0.1:8085".parse().unwrap()]);
+        assert_eq!(plan.control.listen, ["127.0.0.1:8083".parse().unwrap()]);
         assert!(plan.etcd.tls.is_none() && plan.etcd.user.is_none() && plan.control.worker.is_none());
     }
 
@@ -268,7 +268,7 @@ mod tests {
             ),
             (
                 vec!["--cluster=c", "--listen=here"],
-                "`listen`: here is not an address such as 127.0.0.1:8085 or [::]:8085",
+                "`listen`: here is not an address such as 127.0.0.1:8083 or [::]:8083",
             ),
             (
                 vec!["--cluster=c", "--listen="],

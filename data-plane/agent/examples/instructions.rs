@@ -9,12 +9,13 @@
 use dray_connect::backing::Backing;
 use dray_connect::datum::Field;
 use dray_connect::offset::{OffsetMap, SourcePartition};
+use dray_connect::sink_batch::TopicPartition;
 use dray_connect::{ConfigMap, Result, async_trait};
 use dray_converters::{Converter, Input, converter};
 use dray_kafka::fake::FakeKafka;
 use dray_kafka::port::{
-    Ack, Admin, ClientConfig, Consumer, Delivered, GroupMember, KafkaPort, ProduceRecord, ProduceRefused, ProducerLane,
-    TopicTail, TransactionalProducer,
+    Ack, Admin, ClientConfig, Consumer, Delivered, GroupMember, GroupOffsets, KafkaPort, ProduceRecord, ProduceRefused,
+    ProducerLane, TopicTail, TransactionalProducer,
 };
 use dray_model::{ConnectorName, Generation, TargetState, TaskId};
 use dray_runtime::config::WorkerConfig;
@@ -22,6 +23,7 @@ use dray_runtime::offsets::{OffsetEntry, OffsetStore};
 use dray_runtime::status::StatusBoard;
 use dray_runtime::worker::Worker;
 use dray_transforms::{Chain, Origin};
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -281,6 +283,29 @@ impl KafkaPort for Port {
     ) -> dray_kafka::Result<()> {
         self.fake.leave_on_behalf(config, group, members, timeout).await
     }
+
+    async fn group_offsets(
+        &self,
+        config: &ClientConfig,
+        group: &str,
+        timeout: Duration,
+    ) -> dray_kafka::Result<GroupOffsets> {
+        self.fake.group_offsets(config, group, timeout).await
+    }
+
+    async fn alter_group_offsets(
+        &self,
+        config: &ClientConfig,
+        group: &str,
+        offsets: &BTreeMap<TopicPartition, Option<i64>>,
+        timeout: Duration,
+    ) -> dray_kafka::Result<()> {
+        self.fake.alter_group_offsets(config, group, offsets, timeout).await
+    }
+
+    async fn delete_group(&self, config: &ClientConfig, group: &str, timeout: Duration) -> dray_kafka::Result<()> {
+        self.fake.delete_group(config, group, timeout).await
+    }
 }
 
 struct Lane {
@@ -330,6 +355,10 @@ struct Offsets;
 impl OffsetStore for Offsets {
     async fn read(&self, _: &str, partitions: &[SourcePartition]) -> Result<Vec<Option<OffsetMap>>> {
         Ok(vec![None; partitions.len()])
+    }
+
+    async fn list(&self, _: &str) -> Result<Vec<(OffsetMap, OffsetMap)>> {
+        Ok(Vec::new())
     }
 
     async fn commit(&self, _: Vec<OffsetEntry>) -> Result<()> {

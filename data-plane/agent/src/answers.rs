@@ -3,14 +3,19 @@
 mod config;
 
 use crate::keeper::Surroundings;
-use dray_model::AgentId;
 use dray_model::message::{CallsHello, Plugin};
+use dray_model::{AgentId, ConnectorName};
+use dray_runtime::connector_offsets::{OffsetChange, OffsetJson};
 use dray_runtime::validate::Refused;
+use dray_runtime::worker::Worker;
 use dray_wire::agent::v1::agent_call_service_client::AgentCallServiceClient;
 use dray_wire::agent::v1::call_answer::Result as Answer;
 use dray_wire::agent::v1::calls_request::Body;
 use dray_wire::agent::v1::calls_response::Call;
-use dray_wire::agent::v1::{CallAnswer, CallError, CallErrorKind, CallsRequest, PluginConfigResult};
+use dray_wire::agent::v1::{
+    AlterOffsetsCall, CallAnswer, CallError, CallErrorKind, CallsRequest, OffsetPair, OffsetsAlteredResult,
+    OffsetsResult, PluginConfigResult, ReadOffsetsCall,
+};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
@@ -115,11 +120,45 @@ impl Answers {
                     Err(refused) => refusal(refused),
                 }
             }
-            Some(Call::ReadOffsets(_) | Call::AlterOffsets(_)) | None => {
-                elsewhere("it does not know this call: is it of an older version?")
-            }
+            Some(Call::ReadOffsets(call)) => read_offsets(&around.worker, call).await,
+            Some(Call::AlterOffsets(call)) => alter_offsets(&around.worker, call).await,
+            None => elsewhere("it does not know this call: is it of an older version?"),
         }
     }
+}
+
+async fn read_offsets(worker: &Worker, call: ReadOffsetsCall) -> Answer {
+    let name = match ConnectorName::try_from(call.connector) {
+        Ok(name) => name,
+        Err(error) => return elsewhere(&format!("it cannot read the connector's name: {error}")),
+    };
+    match worker.read_offsets(&name, &call.config).await {
+        Ok(offsets) => Answer::Offsets(OffsetsResult {
+            offsets: offsets.into_iter().map(pair).collect(),
+        }),
+        Err(refused) => refusal(refused),
+    }
+}
+
+async fn alter_offsets(worker: &Worker, call: AlterOffsetsCall) -> Answer {
+    let name = match ConnectorName::try_from(call.connector) {
+        Ok(name) => name,
+        Err(error) => return elsewhere(&format!("it cannot read the connector's name: {error}")),
+    };
+    let change = if call.reset {
+        OffsetChange::Reset
+    } else {
+        let offsets = call.offsets.into_iter().map(|pair| (pair.partition, pair.offset));
+        OffsetChange::Alter(offsets.collect())
+    };
+    match worker.change_offsets(&name, &call.config, &change).await {
+        Ok(external) => Answer::Altered(OffsetsAlteredResult { external }),
+        Err(refused) => refusal(refused),
+    }
+}
+
+fn pair((partition, offset): OffsetJson) -> OffsetPair {
+    OffsetPair { partition, offset }
 }
 
 /// Another agent may be able to.

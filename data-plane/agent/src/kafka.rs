@@ -401,6 +401,10 @@ impl OffsetStore for SessionOffsets {
         self.0.store().await?.read(connector, partitions).await
     }
 
+    async fn list(&self, connector: &str) -> Result<Vec<(OffsetMap, OffsetMap)>> {
+        self.0.store().await?.list(connector).await
+    }
+
     async fn commit(&self, entries: Vec<OffsetEntry>) -> Result<()> {
         self.0.store().await?.commit(entries).await
     }

@@ -31,6 +31,9 @@ pub enum TransactionBoundaries {
 /// Consumer offsets by partition: the offset of the next record to read.
 pub type SinkOffsets = BTreeMap<TopicPartition, i64>;
 
+/// What is to become of consumer offsets: set, or, with none, forgotten.
+pub type SinkOffsetChanges = BTreeMap<TopicPartition, Option<i64>>;
+
 /// Divides a source into tasks. One instance lives on one agent.
 #[async_trait]
 pub trait SourceConnector: Send + Sync {
@@ -104,8 +107,8 @@ pub trait SinkConnector: Send + Sync {
     /// A task, not yet started.
     fn task(&self) -> Box<dyn SinkTask>;
 
-    /// Checks consumer offsets that a user wants to set (KIP-875).
-    fn alter_offsets(&self, _config: &ConfigMap, _offsets: &SinkOffsets) -> Result<bool> {
+    /// Checks consumer offsets that a user wants to set (KIP-875); `Ok(true)` means that what it keeps elsewhere fits.
+    fn alter_offsets(&self, _config: &ConfigMap, _offsets: &SinkOffsetChanges) -> Result<bool> {
         Ok(false)
     }
 

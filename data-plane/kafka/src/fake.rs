@@ -9,8 +9,8 @@ mod transactions;
 use crate::error::{Class, Error, Result};
 use crate::murmur2;
 use crate::port::{
-    Ack, Admin, ClientConfig, Consumer, Delivered, GroupMember, KafkaPort, ProduceRecord, ProducerLane, TopicTail,
-    TransactionalProducer,
+    Ack, Admin, ClientConfig, Consumer, Delivered, GroupMember, GroupOffsets, KafkaPort, ProduceRecord, ProducerLane,
+    TopicTail, TransactionalProducer,
 };
 use async_trait::async_trait;
 use dray_connect::sink_batch::TopicPartition;
@@ -384,6 +384,34 @@ impl KafkaPort for FakeKafka {
         _timeout: Duration,
     ) -> Result<()> {
         self.shared.change(|cluster| cluster.leave(group, members));
+        Ok(())
+    }
+
+    async fn group_offsets(&self, _config: &ClientConfig, group: &str, _timeout: Duration) -> Result<GroupOffsets> {
+        Ok(self.committed(group))
+    }
+
+    async fn alter_group_offsets(
+        &self,
+        _config: &ClientConfig,
+        group: &str,
+        offsets: &BTreeMap<TopicPartition, Option<i64>>,
+        _timeout: Duration,
+    ) -> Result<()> {
+        self.shared.change(|cluster| {
+            let group = cluster.groups.entry(group.to_owned()).or_default();
+            for (partition, offset) in offsets {
+                match offset {
+                    Some(offset) => drop(group.committed.insert(partition.clone(), *offset)),
+                    None => drop(group.committed.remove(partition)),
+                }
+            }
+        });
+        Ok(())
+    }
+
+    async fn delete_group(&self, _config: &ClientConfig, group: &str, _timeout: Duration) -> Result<()> {
+        self.shared.change(|cluster| drop(cluster.groups.remove(group)));
         Ok(())
     }
 }

@@ -343,6 +343,9 @@ pub struct GroupMember {
     pub classic: bool,
 }
 
+/// What a consumer group has committed.
+pub type GroupOffsets = BTreeMap<TopicPartition, i64>;
+
 /// Makes clients. Settings carry Java names; each implementation translates them.
 #[async_trait]
 pub trait KafkaPort: Send + Sync {
@@ -395,6 +398,27 @@ pub trait KafkaPort: Send + Sync {
         members: &[GroupMember],
         timeout: Duration,
     ) -> Result<()>;
+
+    /// What a consumer group has committed; nothing when there is no such group.
+    async fn group_offsets(&self, config: &ClientConfig, group: &str, timeout: Duration) -> Result<GroupOffsets>;
+
+    /// Sets what a group without members has committed; none forgets it. After an error some of it may be set.
+    ///
+    /// # Errors
+    /// `UnknownMemberId`, `GroupSubscribedToTopic` or `NonEmptyGroup` while it has members.
+    async fn alter_group_offsets(
+        &self,
+        config: &ClientConfig,
+        group: &str,
+        offsets: &BTreeMap<TopicPartition, Option<i64>>,
+        timeout: Duration,
+    ) -> Result<()>;
+
+    /// Deletes a group without members, with all that it has committed. One that is not there is no error.
+    ///
+    /// # Errors
+    /// `NonEmptyGroup` while it has members.
+    async fn delete_group(&self, config: &ClientConfig, group: &str, timeout: Duration) -> Result<()>;
 }
 
 #[cfg(test)]

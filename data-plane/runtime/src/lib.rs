@@ -6,6 +6,7 @@
 mod attempt;
 pub mod client_config;
 pub mod config;
+pub mod connector_offsets;
 pub mod crew;
 pub mod dead_letter;
 pub mod decode;

@@ -33,6 +33,12 @@ pub trait OffsetStore: Send + Sync {
     /// When the store cannot be read.
     async fn read(&self, connector: &str, partitions: &[SourcePartition]) -> Result<Vec<Option<OffsetMap>>>;
 
+    /// All offsets of a connector: the source partition, and how far it is.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn list(&self, connector: &str) -> Result<Vec<(OffsetMap, OffsetMap)>>;
+
     /// Stores these offsets.
     ///
     /// # Errors
@@ -93,4 +99,29 @@ pub fn parse_offset(bytes: &[u8]) -> Result<OffsetMap> {
     let json: serde_json::Value =
         serde_json::from_slice(bytes).map_err(|error| Error::data(format!("stored offset is not JSON: {error}")))?;
     OffsetMap::from_json(&json)
+}
+
+/// The connector and the source partition that a key is of; none for one that is not of this format.
+fn parse_key(bytes: &[u8]) -> Option<(String, OffsetMap)> {
+    let json: serde_json::Value = serde_json::from_slice(bytes).ok()?;
+    let [serde_json::Value::String(connector), partition] = json.as_array()?.as_slice() else {
+        return None;
+    };
+    Some((connector.clone(), OffsetMap::from_json(partition).ok()?))
+}
+
+/// Those of the stored offsets that are a connector's.
+fn of_connector<'a>(
+    connector: &str,
+    stored: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+) -> Result<Vec<(OffsetMap, OffsetMap)>> {
+    let mut offsets = Vec::new();
+    for (key, value) in stored {
+        if let Some((whose, partition)) = parse_key(key)
+            && whose == connector
+        {
+            offsets.push((partition, parse_offset(value)?));
+        }
+    }
+    Ok(offsets)
 }

@@ -184,6 +184,14 @@ impl Worker {
         &self.config
     }
 
+    pub(crate) fn offsets(&self) -> &dyn OffsetStore {
+        self.offsets.as_ref()
+    }
+
+    pub(crate) fn port(&self) -> &dyn KafkaPort {
+        self.port.as_ref()
+    }
+
     /// The connectors that it has.
     pub(crate) fn plugins(&self) -> &[&'static ConnectorPlugin] {
         &self.plugins

@@ -8,6 +8,7 @@ mod agent;
 mod binary;
 mod etcd;
 mod memory;
+mod rest;
 mod rig;
 mod streams;
 mod thousand;

@@ -1,7 +1,7 @@
 //! The blackhole sink: takes every record, counts it and forgets it.
 
 use dray_connect::config::{ConfigDef, ConfigMap};
-use dray_connect::connector::{SinkConnector, SinkOffsets, SinkTask};
+use dray_connect::connector::{SinkConnector, SinkOffsetChanges, SinkTask};
 use dray_connect::context::{ConnectorContext, SinkTaskContext};
 use dray_connect::sink_batch::SinkBatch;
 use dray_connect::{Result, async_trait};
@@ -53,7 +53,7 @@ impl SinkConnector for BlackholeSinkConnector {
         })
     }
 
-    fn alter_offsets(&self, _config: &ConfigMap, _offsets: &SinkOffsets) -> Result<bool> {
+    fn alter_offsets(&self, _config: &ConfigMap, _offsets: &SinkOffsetChanges) -> Result<bool> {
         Ok(true)
     }
 

@@ -4,7 +4,7 @@ use crate::config::{sink_def, sink_path};
 use crate::lent::Lent;
 use crate::output::Output;
 use dray_connect::config::{ConfigDef, ConfigMap};
-use dray_connect::connector::{SinkConnector, SinkOffsets, SinkTask};
+use dray_connect::connector::{SinkConnector, SinkOffsetChanges, SinkOffsets, SinkTask};
 use dray_connect::context::{ConnectorContext, SinkTaskContext};
 use dray_connect::datum::ValueRef;
 use dray_connect::sink_batch::SinkBatch;
@@ -55,7 +55,7 @@ impl SinkConnector for FileStreamSinkConnector {
     }
 
     /// Consumer offsets mean nothing to a file that is only appended to.
-    fn alter_offsets(&self, _config: &ConfigMap, _offsets: &SinkOffsets) -> Result<bool> {
+    fn alter_offsets(&self, _config: &ConfigMap, _offsets: &SinkOffsetChanges) -> Result<bool> {
         Ok(true)
     }
 

@@ -9,6 +9,7 @@ mod direct;
 mod errors;
 mod fence;
 mod fetch;
+mod group_offsets;
 mod groups;
 mod member;
 mod membership;
@@ -20,11 +21,12 @@ mod transactional;
 
 use crate::error::Result;
 use crate::port::{
-    Admin, ClientConfig, Consumer, GroupMember, KafkaPort, ProducerLane, TopicTail, TransactionalProducer,
+    Admin, ClientConfig, Consumer, GroupMember, GroupOffsets, KafkaPort, ProducerLane, TopicTail, TransactionalProducer,
 };
 use async_trait::async_trait;
 use client::{Threads, lock};
-use std::collections::HashMap;
+use dray_connect::sink_batch::TopicPartition;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
@@ -109,5 +111,23 @@ impl KafkaPort for RdKafka {
         timeout: Duration,
     ) -> Result<()> {
         groups::leave(config, group, members, timeout).await
+    }
+
+    async fn group_offsets(&self, config: &ClientConfig, group: &str, timeout: Duration) -> Result<GroupOffsets> {
+        group_offsets::read(config, group, timeout).await
+    }
+
+    async fn alter_group_offsets(
+        &self,
+        config: &ClientConfig,
+        group: &str,
+        offsets: &BTreeMap<TopicPartition, Option<i64>>,
+        timeout: Duration,
+    ) -> Result<()> {
+        group_offsets::alter(config, group, offsets, timeout).await
+    }
+
+    async fn delete_group(&self, config: &ClientConfig, group: &str, timeout: Duration) -> Result<()> {
+        group_offsets::delete(config, group, timeout).await
     }
 }

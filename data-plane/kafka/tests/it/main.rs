@@ -4,6 +4,7 @@
 mod consume;
 mod early;
 mod faults;
+mod group_offsets;
 mod produce;
 mod secure;
 mod session;

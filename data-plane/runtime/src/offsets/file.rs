@@ -1,7 +1,7 @@
 //! Source offsets in a file, as standalone Kafka Connect keeps them (`offset.storage.file.filename`), in its format.
 
 use super::java_map::{self, Map};
-use super::{OffsetEntry, OffsetStore, key_json, parse_offset};
+use super::{OffsetEntry, OffsetStore, key_json, of_connector, parse_offset};
 use async_trait::async_trait;
 use dray_connect::offset::{OffsetMap, SourcePartition};
 use dray_connect::{Error, Result};
@@ -73,6 +73,15 @@ impl OffsetStore for FileOffsets {
                     .transpose()
             })
             .collect()
+    }
+
+    async fn list(&self, connector: &str) -> Result<Vec<(OffsetMap, OffsetMap)>> {
+        let state = lock(&self.state);
+        let stored = state.map.iter();
+        of_connector(
+            connector,
+            stored.filter_map(|(key, value)| Some((key.as_slice(), value.as_deref()?))),
+        )
     }
 
     async fn commit(&self, entries: Vec<OffsetEntry>) -> Result<()> {

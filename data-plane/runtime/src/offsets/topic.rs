@@ -8,7 +8,7 @@ mod reader;
 mod settings;
 mod writer;
 
-use super::{OffsetEntry, OffsetStore, key_json, parse_offset};
+use super::{OffsetEntry, OffsetStore, key_json, of_connector, parse_offset};
 use crate::config::WorkerConfig;
 use async_trait::async_trait;
 use dray_connect::offset::{OffsetMap, SourcePartition};
@@ -140,6 +140,16 @@ impl OffsetStore for TopicOffsets {
             .into_iter()
             .map(|value| value.as_deref().map(parse_offset).transpose())
             .collect()
+    }
+
+    /// As of a moment after the call. A broker that is away is an error: a person waits for the answer, and can ask again.
+    async fn list(&self, connector: &str) -> Result<Vec<(OffsetMap, OffsetMap)>> {
+        self.check().await?;
+        let listed = self.reader.look(|values| {
+            let stored = values.iter().map(|(key, value)| (&**key, &**value));
+            of_connector(connector, stored)
+        });
+        listed.await?
     }
 
     /// Durable on all in-sync replicas when this returns. Without a session the entries are separate records: after an error

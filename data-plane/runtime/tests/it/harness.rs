@@ -57,6 +57,15 @@ impl OffsetStore for MemOffsets {
             .collect())
     }
 
+    async fn list(&self, connector: &str) -> Result<Vec<(OffsetMap, OffsetMap)>> {
+        let stored = self.stored.lock().unwrap();
+        let of_connector = stored.iter().filter_map(|(key, offset)| {
+            let (whose, partition): (String, serde_json::Value) = serde_json::from_str(key).unwrap();
+            (whose == connector).then(|| (OffsetMap::from_json(&partition).unwrap(), offset.clone()))
+        });
+        Ok(of_connector.collect())
+    }
+
     async fn commit(&self, entries: Vec<OffsetEntry>) -> Result<()> {
         if let Some(turn) = &self.turn {
             turn.notified().await;

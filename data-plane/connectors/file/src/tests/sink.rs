@@ -203,7 +203,14 @@ async fn the_connector_gives_every_task_the_same_file() {
         connector.task_configs(3).unwrap(),
         [config.clone(), config.clone(), config.clone()]
     );
-    assert!(connector.alter_offsets(&config, &offsets()).unwrap());
+    assert!(
+        connector
+            .alter_offsets(
+                &config,
+                &offsets().into_iter().map(|(at, offset)| (at, Some(offset))).collect()
+            )
+            .unwrap()
+    );
 }
 
 #[tokio::test]

@@ -15,9 +15,12 @@ pub(super) struct Reader {
     state: Mutex<State>,
 }
 
+/// Values by key.
+pub(super) type Values = HashMap<Box<[u8]>, Box<[u8]>>;
+
 struct State {
     tail: Box<dyn TopicTail>,
-    values: HashMap<Box<[u8]>, Box<[u8]>>,
+    values: Values,
     /// All who had asked by this number are served by what was read.
     served: u64,
 }
@@ -39,6 +42,15 @@ impl Reader {
     /// The values under these keys, as of a moment after this call. Whoever waits for a read that began before he asked
     /// needs another one, which then serves all who wait. Cancel-safe: what was read stays read.
     pub(super) async fn read(&self, keys: &[String]) -> Result<Vec<Option<Vec<u8>>>> {
+        self.look(|values| {
+            let value = |key: &String| values.get(key.as_bytes()).map(|value| value.to_vec());
+            keys.iter().map(value).collect()
+        })
+        .await
+    }
+
+    /// Looks at all values, as [`read`](Self::read) does at some.
+    pub(super) async fn look<T>(&self, look: impl FnOnce(&Values) -> T) -> Result<T> {
         let ticket = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
         let mut state = self.state.lock().await;
         if state.served < ticket {
@@ -55,9 +67,6 @@ impl Reader {
             .map_err(|error| failed("reading", &self.topic, error))?;
             state.served = serves;
         }
-        Ok(keys
-            .iter()
-            .map(|key| state.values.get(key.as_bytes()).map(|value| value.to_vec()))
-            .collect())
+        Ok(look(&state.values))
     }
 }

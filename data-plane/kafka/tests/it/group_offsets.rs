@@ -1,0 +1,79 @@
+//! What a group has committed, on a real broker, from outside of the group.
+
+use super::*;
+use dray_connect::sink_batch::TopicPartition;
+use std::collections::BTreeMap;
+
+fn at(topic: &str, partition: i32) -> TopicPartition {
+    TopicPartition {
+        topic: topic.into(),
+        partition,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_groups_offsets_are_set_forgotten_and_deleted() {
+    let port = RdKafka::new();
+    let topic = topic(&port, "offsets", 3, &[]).await;
+    let group = unique("connect-offsets");
+    let config = config(&[]);
+    let read = || port.group_offsets(&config, &group, PATIENCE);
+    assert_eq!(read().await.unwrap(), BTreeMap::new(), "there is no such group");
+
+    let set = BTreeMap::from([(at(&topic, 0), Some(7)), (at(&topic, 2), Some(9))]);
+    port.alter_group_offsets(&config, &group, &set, PATIENCE).await.unwrap();
+    assert_eq!(
+        read().await.unwrap(),
+        BTreeMap::from([(at(&topic, 0), 7), (at(&topic, 2), 9)])
+    );
+
+    let some = BTreeMap::from([(at(&topic, 0), None), (at(&topic, 1), Some(0))]);
+    port.alter_group_offsets(&config, &group, &some, PATIENCE)
+        .await
+        .unwrap();
+    assert_eq!(
+        read().await.unwrap(),
+        BTreeMap::from([(at(&topic, 1), 0), (at(&topic, 2), 9)])
+    );
+
+    port.delete_group(&config, &group, PATIENCE).await.unwrap();
+    assert_eq!(read().await.unwrap(), BTreeMap::new());
+    port.delete_group(&config, &group, PATIENCE)
+        .await
+        .expect("it is gone already");
+    let forget = BTreeMap::from([(at(&topic, 0), None)]);
+    port.alter_group_offsets(&config, &group, &forget, PATIENCE)
+        .await
+        .expect("there is nothing to forget");
+}
+
+/// As long as a task runs nobody moves it from outside.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_with_members_keeps_its_offsets() {
+    let port = RdKafka::new();
+    let topic = topic(&port, "offsets", 1, &[]).await;
+    let group = unique("connect-offsets");
+    let member = config(&[("group.id", &group), ("auto.offset.reset", "earliest")]);
+    let mut consumer = port.consumer(&member, std::slice::from_ref(&topic), 1 << 20).unwrap();
+    loop {
+        if let dray_kafka::port::ConsumerEvent::Assigned(_) = consumer.event().await {
+            break;
+        }
+    }
+    let set = BTreeMap::from([(at(&topic, 0), Some(7))]);
+    let refused = port
+        .alter_group_offsets(&config(&[]), &group, &set, PATIENCE)
+        .await
+        .unwrap_err();
+    assert_eq!(refused.code, "UnknownMemberId", "{refused}");
+    let refused = port.delete_group(&config(&[]), &group, PATIENCE).await.unwrap_err();
+    assert_eq!(refused.code, "NonEmptyGroup", "{refused}");
+    consumer.close().await;
+    port.alter_group_offsets(&config(&[]), &group, &set, PATIENCE)
+        .await
+        .expect("nobody is there any more");
+    assert_eq!(
+        port.group_offsets(&config(&[]), &group, PATIENCE).await.unwrap(),
+        BTreeMap::from([(at(&topic, 0), 7)])
+    );
+}

@@ -1,0 +1,149 @@
+"""Asks the real Kafka Connect and Dray the same, and compares status, headers that matter, and bodies.
+
+  diff.py [WORD]     all of table.py, or with WORD only the differences of requests that contain it are shown (all are still asked)
+
+Runs under deploy/rig/with-broker.sh. Every difference has to be one that exceptions.toml names; every exception has to be met. Exit 1 otherwise.
+"""
+
+import json
+import os
+import re
+import shutil
+import sys
+import tempfile
+import tomllib
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+from servers import Answer, Connect, Dray, Failed, Server, until
+from table import Ask, Until, table
+
+# Objects whose keys are the user's or come in the order of a hash: all others are compared with their order.
+MAPS = {"config", "topics", "partition", "offset"}
+
+
+def canonical(value: object, parent: str, is_map: bool) -> object:
+    """A body as it is compared."""
+    if isinstance(value, dict):
+        pairs = [(key, canonical(item, key, key in MAPS)) for key, item in value.items()]
+        return ("object", sorted(pairs) if is_map else pairs)
+    if isinstance(value, list):
+        return ("list", [canonical(item, parent, False) for item in value])
+    if isinstance(value, str):
+        if parent == "trace":
+            return "a trace"
+        if parent == "message":
+            # Jackson says where in the input it was.
+            return value.split("\n at [Source: ")[0]
+    return value
+
+
+def body(ask: Ask, answer: Answer) -> object:
+    if not answer.body:
+        return None
+    if not answer.headers.get("content-type", "application/json").startswith("application/json"):
+        if ask.method == "OPTIONS":
+            return sorted(answer.body.decode().split(", "))
+        return f"not JSON: {answer.body[:60].decode(errors='replace')}"
+    path, _, query = ask.path.partition("?")
+    value = json.loads(answer.body)
+    names = path.rstrip("/") == "/connectors" and ask.method == "GET"
+    if names and isinstance(value, list):
+        return sorted(value)
+    if names and isinstance(value, dict) and "error_code" not in value:
+        # A map of maps, as Connect makes them.
+        return sorted((name, sorted((key, repr(canonical(item, key, False))) for key, item in entry.items())) for name, entry in value.items())
+    is_map = answer.status == 200 and ask.method == "GET" and (path.rstrip("/").endswith("/config") or path.endswith("/loggers"))
+    return canonical(value, "", is_map)
+
+
+def seen(ask: Ask, answer: Answer) -> dict[str, object]:
+    """What is compared of an answer."""
+    location = answer.headers.get("location")
+    allow = answer.headers.get("allow") if ask.method == "OPTIONS" else None
+    return {
+        "status": answer.status,
+        "content-type": answer.headers.get("content-type", "").split(";")[0],
+        "location": urlsplit(location).path if location else None,
+        "allow": sorted(re.split(", ?", allow)) if allow else None,
+        "body": body(ask, answer),
+    }
+
+
+def differences(ask: Ask, theirs: Answer, ours: Answer) -> dict[str, tuple[object, object]]:
+    left, right = seen(ask, theirs), seen(ask, ours)
+    return {what: (left[what], right[what]) for what in left if left[what] != right[what]}
+
+
+class Exceptions:
+    """What may differ, and why."""
+
+    def __init__(self, path: Path):
+        self.all = tomllib.loads(path.read_text())["exception"]
+        self.met = {entry["name"]: 0 for entry in self.all}
+        if len(self.met) != len(self.all) or any(not entry["reason"] for entry in self.all):
+            raise Failed(f"{path}: every exception needs a name of its own, and a reason")
+
+    def excused(self, ask: Ask, theirs: Answer, ours: Answer, what: str) -> bool:
+        for entry in self.all:
+            if what not in entry["differs"] or not re.search(entry["request"], str(ask), re.S):
+                continue
+            if ours.status != entry.get("dray", ours.status) or theirs.status != entry.get("connect", theirs.status):
+                continue
+            self.met[entry["name"]] += 1
+            return True
+        return False
+
+
+def wait(step: Until, servers: list[Server]) -> None:
+    for server in servers:
+        last: list[Answer] = []
+
+        def met() -> bool:
+            last[:] = [server.ask("GET", f"/connectors/{quote(step.name, safe='')}/status")]
+            return step.met(last[0].status, last[0].body)
+        try:
+            until("", met)
+        except Failed as failed:
+            raise Failed(f"{server.name}: {step} was not reached: {last[0].body.decode(errors='replace')}") from failed
+
+
+def main() -> int:
+    word = sys.argv[1] if len(sys.argv) > 1 else ""
+    exceptions = Exceptions(Path(__file__).with_name("exceptions.toml"))
+    bootstrap = os.environ.get("DRAY_TEST_BOOTSTRAP")
+    if not bootstrap:
+        raise Failed("DRAY_TEST_BOOTSTRAP names no broker: run `make rest-diff`")
+    folder = Path(tempfile.mkdtemp(prefix="dray-rest-diff."))
+    asked = unexplained = 0
+    try:
+        (folder / "source.txt").write_text("one\ntwo\n")
+        with Connect("Connect", folder / "connect", bootstrap) as connect, Dray("Dray", folder / "dray", bootstrap) as dray:
+            for server in (connect, dray):
+                server.until_ready()
+            for step in table(str(folder)):
+                if isinstance(step, Until):
+                    wait(step, [connect, dray])
+                    continue
+                asked += 1
+                theirs, ours = (server.ask(step.method, step.path, step.bytes(), step.all_headers()) for server in (connect, dray))
+                for what, (left, right) in differences(step, theirs, ours).items():
+                    if not exceptions.excused(step, theirs, ours, what):
+                        unexplained += 1
+                        if word in str(step):
+                            print(f"{str(step)[:300]}\n  {what}, Connect {theirs.status}: {left}\n  {what}, Dray {ours.status}: {right}", flush=True)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    unmet = [name for name, times in exceptions.met.items() if times == 0]
+    for name in unmet:
+        print(f"exceptions.toml: {name}: nothing differs so any more: remove it")
+    excused = sum(exceptions.met.values())
+    print(f"rest-diff: {asked} requests, {unexplained} differences without a reason, {excused} with one of {len(exceptions.all)}", flush=True)
+    return 1 if unexplained or unmet else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except Failed as failed:
+        sys.exit(f"rest-diff: {failed}")

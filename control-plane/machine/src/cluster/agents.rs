@@ -9,7 +9,7 @@ use crate::scheduler::{self, AgentSpec};
 use dray_model::message::{FromAgent, Heartbeat, HeartbeatAck, Hello, LeaveIntent, Order, Owned, WriterOpened};
 use dray_model::record::AgentRecord;
 use dray_model::{
-    AgentId, AgentNumber, Instance, KafkaCluster, Millis, PluginClass, PluginVersion, SessionId, TaskKey,
+    AgentId, AgentNumber, AgentSession, Instance, KafkaCluster, Millis, PluginClass, PluginVersion, SessionId, TaskKey,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -49,6 +49,8 @@ pub(super) struct Agent {
     pub(super) granted: Option<SessionId>,
     /// Changes of the record that are wanted; those of a write under way come first.
     pub(super) edits: Vec<Edit>,
+    /// Sessions of processes that are proved dead.
+    pub(super) proved: BTreeSet<SessionId>,
     /// What is known of its dead sessions besides the record.
     pub(super) dead: BTreeMap<SessionId, Dead>,
     /// Since when nothing asks for the fences of a dead session any more.
@@ -105,6 +107,7 @@ impl Agent {
             hello: None,
             granted: None,
             edits: Vec::new(),
+            proved: BTreeSet::new(),
             dead: BTreeMap::new(),
             idle: BTreeMap::new(),
             owned: BTreeSet::new(),
@@ -380,7 +383,7 @@ impl Machine {
     /// What an agent's record says of the sessions that own its tasks.
     pub(super) fn sessions_changed(&mut self, number: AgentNumber) {
         let Some(agent) = self.agents.get(&number) else { return };
-        let record = agent.record.clone();
+        let (record, proved) = (agent.record.clone(), agent.proved.clone());
         for key in agent.owned.clone() {
             let Some(task) = self.task_mut(key) else { continue };
             let Some(owner) = task.owner else { continue };
@@ -388,7 +391,17 @@ impl Machine {
                 continue;
             }
             let declared = record.dead_sessions.contains_key(&owner.session);
+            let dead = AgentSession {
+                agent: number,
+                session: owner.session,
+            };
             match task.stage() {
+                Stage::Assigned | Stage::Revoking | Stage::Orphaned if declared && proved.contains(&owner.session) => {
+                    task.stopped();
+                    if task.fences.known.insert(dead) {
+                        *self.fenced_first.entry(dead).or_default() += 1;
+                    }
+                }
                 Stage::Assigned | Stage::Revoking if declared && task.told.is_some() => task.enter(Stage::Orphaned),
                 Stage::Assigned | Stage::Revoking => task.stopped(),
                 Stage::Orphaned if !declared => task.stopped(),

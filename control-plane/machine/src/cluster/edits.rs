@@ -33,12 +33,21 @@ impl Edit {
     pub(super) fn apply(&self, record: &mut AgentRecord) {
         match self {
             Self::Begin { session, hello, proved } => {
+                // Nothing of these can act, but members of its sinks may still sit in their groups: whoever starts next has them leave.
+                let before = record
+                    .session
+                    .filter(|before| before != session && !record.clusters.is_empty());
+                record
+                    .dead_sessions
+                    .extend(before.map(|before| (before, BTreeSet::new())));
                 record.session = Some(*session);
                 record.instance = hello.instance;
                 record.clusters.clear();
                 record.unfenceable = false;
                 for dead in proved {
-                    record.dead_sessions.remove(dead);
+                    if let Some(clusters) = record.dead_sessions.get_mut(dead) {
+                        clusters.clear();
+                    }
                 }
                 describe(record, hello);
             }

@@ -238,7 +238,11 @@ impl Machine {
         };
         let is_dead = |instance| instance == hello.instance || Some(instance) == hello.previous_instance;
         let dead = agent.dead.iter().filter(|(_, dead)| is_dead(dead.instance));
-        let proved = dead.map(|(session, _)| *session).collect();
+        let proved: Vec<SessionId> = dead.map(|(session, _)| *session).collect();
+        agent.proved.extend(proved.iter().copied());
+        if !agent.edits.iter().any(|edit| matches!(edit, Edit::Declare(_))) {
+            agent.proved.extend(agent.record.session);
+        }
         agent.granted = Some(session);
         agent.edits.push(Edit::Begin {
             session,

@@ -404,3 +404,25 @@ fn a_fence_that_nobody_can_make_is_forgotten_after_an_hour() {
     world.pass(20_000);
     assert!(world.record("a").dead_sessions.is_empty());
 }
+
+#[test]
+fn members_of_a_process_that_is_proved_dead_leave_before_its_tasks_start() {
+    let mut world = fenced_world();
+    let session = world.agents["a"].session.unwrap();
+    let tasks = world.agents["a"].running.len();
+    let from = world.said.len();
+    world.restart("a", true);
+    world.pass(500);
+    let assigned = world.assignments("a", from);
+    assert_eq!(assigned.len(), tasks);
+    for assignment in assigned {
+        let fence = &assignment.fence_first[0];
+        assert_eq!(
+            (fence.session.session, fence.clusters.len()),
+            (session, 0),
+            "nothing is left to fence"
+        );
+    }
+    assert_runs(&world, "one", 3);
+    assert!(world.record("a").dead_sessions.is_empty(), "and then it is forgotten");
+}

@@ -236,7 +236,7 @@ impl Driver {
                     tracing::error!(error = %dray_runtime::guard::trace(&error), "the topic of source offsets cannot be used");
                     return;
                 }
-                tokio::join!(clusters.read_ahead(), clusters.watch_writer(cluster));
+                clusters.watch_writer(cluster).await;
             }),
             Effect::Start { assignment, connector } => {
                 if let Some(host) = &mut self.host {

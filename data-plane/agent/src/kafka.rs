@@ -211,17 +211,6 @@ impl Clusters {
         Ok(())
     }
 
-    /// Reads the stored offsets before a task asks: the first read of a large topic takes its time, and the one after it only what is new.
-    pub(crate) async fn read_ahead(&self) {
-        let Some(session) = &self.session else { return };
-        let store = session.offsets.borrow().clone();
-        if let Some(store) = store
-            && let Err(error) = store.read("", &[]).await
-        {
-            tracing::warn!(error = %trace(&error), "source offsets cannot be read; tasks will say so");
-        }
-    }
-
     /// Passes on what becomes of a writer, until it is broken or fenced.
     pub(crate) async fn watch_writer(&self, cluster: KafkaCluster) {
         let Some(session) = &self.session else { return };

@@ -1,12 +1,14 @@
 //! The topic that holds offsets: its worker keys, the clients for it, and its creation and check.
 
-use super::{REQUEST_TIMEOUT, failed};
+use super::{FIRST_PAUSE, REQUEST_TIMEOUT, failed};
 use crate::client_config::internal;
 use crate::config::WorkerConfig;
 use dray_connect::config::ParsedConfig;
 use dray_connect::{Error, Result};
 use dray_kafka::port::{Admin, ClientConfig, NewTopic, TopicCreation};
 use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio::time::Instant;
 
 const TOPIC: &str = "offset.storage.topic";
 const PARTITIONS: &str = "offset.storage.partitions";
@@ -14,6 +16,8 @@ const REPLICATION_FACTOR: &str = "offset.storage.replication.factor";
 const PREFIX: &str = "offset.storage.";
 const CLEANUP_POLICY: &str = "cleanup.policy";
 const COMPACT: &str = "compact";
+/// How long a new topic's settings may not be seen yet.
+const VISIBLE: Duration = Duration::from_secs(5);
 
 /// `offset.storage.*` of a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,17 +98,25 @@ pub(super) async fn ensure(admin: &dyn Admin, topic: &NewTopic) -> Result<()> {
             return Ok(());
         }
     }
-    let policy = match admin.topic_config(name, REQUEST_TIMEOUT).await {
-        Ok(mut config) => config.remove(CLEANUP_POLICY).unwrap_or_default(),
-        Err(error) if error.is_retriable() => return Err(failed("describing", name, error)),
-        Err(error) => {
-            tracing::warn!(topic = name, %error, "whether the offsets topic is compacted cannot be checked");
+    // A topic that another agent has just created is there before its settings are.
+    let until = Instant::now() + VISIBLE;
+    let policy = loop {
+        let policy = match admin.topic_config(name, REQUEST_TIMEOUT).await {
+            Ok(mut config) => config.remove(CLEANUP_POLICY).unwrap_or_default(),
+            Err(error) if error.is_retriable() => return Err(failed("describing", name, error)),
+            Err(error) => {
+                tracing::warn!(topic = name, %error, "whether the offsets topic is compacted cannot be checked");
+                return Ok(());
+            }
+        };
+        if policy == COMPACT {
             return Ok(());
         }
+        if Instant::now() >= until {
+            break policy;
+        }
+        tokio::time::sleep(FIRST_PAUSE).await;
     };
-    if policy == COMPACT {
-        return Ok(());
-    }
     Err(Error::config(format!(
         "Topic '{name}' supplied via the '{TOPIC}' property is required to have 'cleanup.policy=compact' to guarantee \
          consistency and durability of source connector offsets, but found the topic currently has \

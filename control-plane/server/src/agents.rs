@@ -74,8 +74,12 @@ impl Agents {
         }
     }
 
-    async fn talk(&self, mut inbound: Streaming<SessionRequest>, answers: mpsc::Sender<Answer>) {
-        let connection = self.desk.connection();
+    async fn talk(
+        &self,
+        connection: ConnectionId,
+        mut inbound: Streaming<SessionRequest>,
+        answers: mpsc::Sender<Answer>,
+    ) {
         let end = match self.desk.leader() {
             Some(seat) => {
                 let (outbound, orders) = mpsc::channel(OUTBOUND);
@@ -184,9 +188,10 @@ impl AgentControlService for Agents {
             )));
         };
         let (answers, mut taken) = mpsc::channel::<Answer>(ANSWERS);
-        let agents = self.clone();
+        // Here, and not in the task: a later stream has a higher number, by which the leader tells the older one.
+        let (agents, connection) = (self.clone(), self.desk.connection());
         self.tasks.spawn(async move {
-            agents.talk(request.into_inner(), answers).await;
+            agents.talk(connection, request.into_inner(), answers).await;
             drop(permit);
         });
         Ok(Response::new(poll_fn(move |context| taken.poll_recv(context)).boxed()))

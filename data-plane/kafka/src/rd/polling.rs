@@ -149,11 +149,5 @@ fn consume_error(member: &Member, error: &KafkaError) -> Error {
         }
         return fatal;
     }
-    let error = member.error("consuming", error);
-    // librdkafka fetches again after what the broker cannot explain, as Java does.
-    if error.code == "Unknown" {
-        let class = Class::Retriable;
-        return Error { class, ..error };
-    }
-    error
+    member.error("consuming", error)
 }

@@ -4,7 +4,7 @@ use super::*;
 
 /// What the fetch response may say.
 const FETCH: &[(ResponseError, Outcome)] = &[
-    (ResponseError::UnknownServerError, Fails(Retriable, "Unknown")),
+    (ResponseError::UnknownServerError, Fails(Fatal, "Unknown")),
     (ResponseError::OffsetOutOfRange, GoesOn),
     (ResponseError::CorruptMessage, Fails(Retriable, "InvalidMessage")),
     (ResponseError::UnknownTopicOrPartition, GoesOn),

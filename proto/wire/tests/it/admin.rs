@@ -47,11 +47,14 @@ fn reflection_knows_every_service() {
     assert_eq!(
         services,
         [
+            "AgentCallService",
             "AgentControlService",
             "AgentService",
             "ClusterService",
             "ConnectorService",
+            "OffsetService",
             "OperationService",
+            "PluginService",
             "StatusService",
         ]
     );

@@ -7,6 +7,7 @@ use dray_model::message::{CallsHello, Plugin, PluginKind};
 use dray_store::MetadataStore;
 use dray_store::mem::MemStore;
 use dray_wire::admin::v1;
+use dray_wire::admin::v1::connector_service_client::ConnectorServiceClient;
 use dray_wire::admin::v1::offset_service_client::OffsetServiceClient;
 use dray_wire::admin::v1::plugin_service_client::PluginServiceClient;
 use dray_wire::agent::v1::agent_call_service_client::AgentCallServiceClient;
@@ -14,12 +15,24 @@ use dray_wire::agent::v1::call_answer::Result as Answer;
 use dray_wire::agent::v1::calls_request::Body;
 use dray_wire::agent::v1::calls_response::Call;
 use dray_wire::agent::v1::{CallAnswer, CallError, CallErrorKind, CallsRequest, PluginConfigResult};
-use dray_wire::plugin::v1::{ConfigEntry, ConfigInfos, ConfigKey};
+use dray_wire::plugin::v1::{ConfigEntry, ConfigInfo, ConfigInfos, ConfigKey, ConfigValue};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tonic::Code;
+use tonic_types::StatusExt as _;
+
+fn wrong(key: &str, errors: &[&str]) -> ConfigInfo {
+    ConfigInfo {
+        definition: None,
+        value: Some(ConfigValue {
+            name: key.into(),
+            errors: errors.iter().map(ToString::to_string).collect(),
+            ..ConfigValue::default()
+        }),
+    }
+}
 
 /// An agent that knows one plugin, and refuses one configuration.
 async fn answers(control: &Control, described: Arc<AtomicUsize>) -> JoinSet<()> {
@@ -56,6 +69,7 @@ async fn answers(control: &Control, described: Arc<AtomicUsize>) -> JoinSet<()> 
                 }),
                 Call::Validate(_) => Answer::Validated(ConfigInfos {
                     error_count: 3,
+                    configs: vec![wrong("a", &["one", "two"]), wrong("c", &[]), wrong("b", &["three"])],
                     ..ConfigInfos::default()
                 }),
                 Call::ReadOffsets(_) | Call::AlterOffsets(_) => unreachable!("there is no connector"),
@@ -110,6 +124,38 @@ async fn any_replica_answers_through_the_leader() {
         1,
         "what a plugin says of itself is remembered"
     );
+
+    // What an agent finds wrong is not stored, unless nobody is to be asked.
+    let mut connectors = ConnectorServiceClient::new(channel(two.addresses[0]));
+    let mut new = v1::CreateConnectorRequest {
+        name: "checked".into(),
+        config: [("connector.class".into(), CLASS.into())].into(),
+        ..Default::default()
+    };
+    let refused = connectors.create_connector(new.clone()).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    assert_eq!(
+        refused.message(),
+        "Connector configuration is invalid and contains the following 3 error(s):\none\ntwo\nthree"
+    );
+    let fields = refused.get_details_bad_request().unwrap().field_violations;
+    let fields: Vec<&str> = fields.iter().map(|violation| violation.field.as_str()).collect();
+    assert_eq!(fields, ["config[a]", "config[a]", "config[b]"]);
+    new.skip_validation = true;
+    connectors.create_connector(new.clone()).await.unwrap();
+    let mut change = v1::UpdateConnectorConfigRequest {
+        name: new.name,
+        config: [
+            ("connector.class".into(), CLASS.into()),
+            ("tasks.max".into(), "2".into()),
+        ]
+        .into(),
+        ..Default::default()
+    };
+    let refused = connectors.update_connector_config(change.clone()).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    change.skip_validation = true;
+    connectors.update_connector_config(change).await.unwrap();
 
     let mut offsets = OffsetServiceClient::new(channel(two.addresses[0]));
     let nobody = v1::GetOffsetsRequest { connector: "c".into() };

@@ -1,0 +1,3 @@
+//! Kafka's wire format in our own hands.
+
+mod batch;

@@ -3,6 +3,7 @@
 mod codes;
 pub mod error;
 pub mod fake;
+mod kafka;
 mod lock;
 pub mod murmur2;
 pub mod port;
@@ -12,4 +13,5 @@ pub mod session;
 mod wire;
 
 pub use error::{Class, Error, Result};
+pub use kafka::Kafka;
 pub use rd::RdKafka;

@@ -7,6 +7,8 @@ pub(crate) mod connection;
 pub(crate) mod dial;
 pub(crate) mod frame;
 pub(crate) mod metadata;
+pub(crate) mod produce;
+pub(crate) mod reader;
 pub(crate) mod sasl;
 pub(crate) mod security;
 pub(crate) mod timing;

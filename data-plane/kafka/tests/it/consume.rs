@@ -51,7 +51,7 @@ under_both_protocols!(
 
 async fn filled(port: &RdKafka, name: &str, partitions: i32, count: u32) -> String {
     let topic = topic(port, name, partitions, &[]).await;
-    let mut lane = port.producer_lane(&config(&[]), 4 << 20).expect("lane");
+    let mut lane = port.producer_lane(&config(&[]), 4 << 20, None).expect("lane");
     produce(&mut *lane, &topic, &numbered(0..count)).await;
     topic
 }

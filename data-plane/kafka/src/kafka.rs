@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Which client serves these settings: `wire` (the default) or `librdkafka`.
-const CLIENT: &str = "dray.kafka.client";
+pub const CLIENT: &str = "dray.kafka.client";
 
 /// Clients of a real Kafka. One per process: connections and clients are shared between all that ask.
 #[derive(Debug, Default)]

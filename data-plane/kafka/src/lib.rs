@@ -13,5 +13,5 @@ pub mod session;
 mod wire;
 
 pub use error::{Class, Error, Result};
-pub use kafka::Kafka;
+pub use kafka::{CLIENT, Kafka};
 pub use rd::RdKafka;

@@ -71,6 +71,12 @@ pub trait Converter: Send {
     /// may hold parts that nothing points to.
     fn to_connect(&mut self, topic: &str, input: Option<Input<'_>>, batch: &mut Backing) -> Result<Field>;
 
+    /// Whether [`Converter::from_connect`] gives back every text as it is, and nothing for null, whatever the topic and the schema: who
+    /// has many of them need not ask for each.
+    fn keeps_text(&self) -> bool {
+        false
+    }
+
     /// The Java class that this one stands for.
     fn class(&self) -> &'static str;
 }

@@ -74,6 +74,10 @@ impl Converter for StringConverter {
         Ok(Field { schema, datum })
     }
 
+    fn keeps_text(&self) -> bool {
+        self.charset == Charset::Utf8
+    }
+
     fn class(&self) -> &'static str {
         CLASS
     }

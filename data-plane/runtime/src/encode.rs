@@ -103,7 +103,7 @@ pub async fn encode<'a>(
         late: Vec::new(),
         headers: Vec::new(),
     };
-    let keep_text = converters.key.keeps_text() && converters.value.keeps_text();
+    let keep_text = converters.key.keeps_text().is_some() && converters.value.keeps_text().is_some();
     for record in batch.records() {
         let number = numbers[record.source_partition.index()];
         if keep_text && let Some((key, value)) = texts(batch, record) {

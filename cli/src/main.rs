@@ -1,7 +1,6 @@
 //! The `dray` binary: `dray standalone`, `dray quickstart`, `dray dev-broker`, `dray transform`, and what talks to a control plane.
 
 mod control;
-mod listeners;
 mod local;
 mod log;
 mod quickstart;

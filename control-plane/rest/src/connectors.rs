@@ -95,7 +95,7 @@ impl Rest {
         let name = name.trim_matches(|character| character <= ' ').to_owned();
         let config = with_class(named(&name, config)?)?;
         self.check(&config).await?;
-        let config = body::without_nulls(config)?;
+        let config = body::without_nulls(config);
         let created = self.created(&name, config, target).await?;
         let created = created.ok_or_else(|| {
             let text = format!("Connector {name} already exists");
@@ -122,7 +122,7 @@ impl Rest {
         let config = body::entries(body::json(bytes)?.ok_or_else(nothing)?)?;
         let config = with_class(named(name, config)?)?;
         self.check(&config).await?;
-        let config = body::without_nulls(config)?;
+        let config = body::without_nulls(config);
         let expected = expected(headers)?;
         for _ in 0..ATTEMPTS {
             let request = v1::UpdateConnectorConfigRequest {
@@ -174,6 +174,8 @@ impl Rest {
                 .collect();
             for (key, value) in &patch {
                 match value {
+                    // A connector is called as it is called: Connect takes this, and goes on under both names.
+                    Some(_) if key == "name" => {}
                     Some(_) => drop(config.insert(key.clone(), value.clone())),
                     None => drop(config.remove(key)),
                 }
@@ -183,7 +185,7 @@ impl Rest {
             answered = answered && self.check(&config).await?;
             let request = v1::UpdateConnectorConfigRequest {
                 name: name.into(),
-                config: body::without_nulls(config)?,
+                config: body::without_nulls(config),
                 expected_revision: connector.revision,
             };
             match self
@@ -366,7 +368,7 @@ impl Rest {
     }
 
     /// Until this replica shows what it has written: one reads one's own writes.
-    async fn seen_here(&self, name: &str, revision: u64) -> Result<(), Error> {
+    pub(crate) async fn seen_here(&self, name: &str, revision: u64) -> Result<(), Error> {
         let request = v1::GetConnectorRequest {
             consistency: Some(v1::Consistency {
                 min_revision: revision,
@@ -384,7 +386,7 @@ impl Rest {
         let place = format!("/connectors/{}", utf8_percent_encode(&created.name, SEGMENT));
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
         let place = match host {
-            Some(host) => format!("http://{host}{place}"),
+            Some(host) => format!("{}://{host}{place}", self.options.scheme()),
             None => place,
         };
         let kind = self.kind(&created).await;

@@ -175,6 +175,20 @@ impl ConnectorService for Services {
         }))
     }
 
+    async fn get_active_topics(
+        &self,
+        request: Request<v1::GetActiveTopicsRequest>,
+    ) -> Answer<v1::GetActiveTopicsResponse> {
+        self.active_topics(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn reset_active_topics(
+        &self,
+        request: Request<v1::ResetActiveTopicsRequest>,
+    ) -> Answer<v1::ResetActiveTopicsResponse> {
+        self.forget_topics(&request.into_inner().name).await.map(Response::new)
+    }
+
     async fn list_tasks(&self, request: Request<v1::ListTasksRequest>) -> Answer<v1::ListTasksResponse> {
         let request = request.into_inner();
         let name = connector_name("connector", &request.connector)?;

@@ -4,12 +4,13 @@
 use super::machine::Identity;
 use super::member::{Command, Member, Shared};
 use super::requests::Coordinated;
+use super::settings::ConsumerSettings;
 use crate::codes::local;
 use crate::error::{Class, Error, Result};
 use crate::lock::lock;
 use crate::port::{Consumer, ConsumerEvent};
 use crate::wire::batch::decode::{Malformed, Most, Records};
-use crate::wire::fetch::feed::{Feed, FetchSettings, Reset};
+use crate::wire::fetch::feed::Feed;
 use crate::wire::fetch::hub::Fetching;
 use crate::wire::fetch::inbox::{Chunk, Inbox, Item, Word};
 use async_trait::async_trait;
@@ -32,18 +33,6 @@ const REQUEST: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_millis(50);
 /// What could not be read is fetched again so late.
 const READ_AGAIN: Duration = Duration::from_secs(1);
-
-/// Settings of a consumer, read from its configuration.
-#[derive(Clone, Debug)]
-pub(crate) struct ConsumerSettings {
-    pub(crate) group: String,
-    pub(crate) client: String,
-    pub(crate) fetch: Arc<FetchSettings>,
-    pub(crate) reset: Reset,
-    pub(crate) max_records: usize,
-    pub(crate) max_poll_interval: Duration,
-    pub(crate) assignor: Option<String>,
-}
 
 pub(crate) struct WireConsumer {
     shared: Arc<Shared>,

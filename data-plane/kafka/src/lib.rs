@@ -1,7 +1,9 @@
 //! The Kafka port and its implementations. The only crate that names rdkafka.
 
+mod codes;
 pub mod error;
 pub mod fake;
+mod lock;
 pub mod murmur2;
 pub mod port;
 mod rd;

@@ -198,7 +198,7 @@ impl Records {
         loop {
             let bytes = &self.bytes;
             // The older formats have a shorter header, and this in the same place.
-            if bytes.len() - self.at > MAGIC && !(bytes[self.at + MAGIC] as i8 >= 2) {
+            if bytes.len() - self.at > MAGIC && (bytes[self.at + MAGIC] as i8) < 2 {
                 let magic = bytes[self.at + MAGIC] as i8;
                 return Err(Malformed::Magic { offset: be_i64(bytes, self.at), magic });
             }

@@ -42,7 +42,7 @@ pub(crate) struct Broker {
 #[error("an answer to Fetch that does not parse at byte {0}")]
 pub(crate) struct Malformed(usize);
 
-/// Reads an answer from behind its correlation id.
+/// Reads an answer from behind its header.
 pub(crate) fn read(frame: &Bytes) -> Result<Answer, Malformed> {
     let mut cursor = Cursor { frame, at: 0 };
     let answer = cursor.answer();
@@ -56,7 +56,6 @@ struct Cursor<'a> {
 
 impl Cursor<'_> {
     fn answer(&mut self) -> Option<Answer> {
-        self.tags(|_, _| Some(()))?; // the header's
         let mut answer = Answer {
             throttle_ms: self.i32()?,
             error: self.i16()?,
@@ -183,7 +182,7 @@ impl Cursor<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bytes::{BufMut as _, BytesMut};
+    use bytes::BytesMut;
     use kafka_protocol::messages::fetch_response::{
         AbortedTransaction, FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData,
     };
@@ -218,7 +217,6 @@ mod tests {
             response = response.with_node_endpoints(vec![node]);
         }
         let mut out = BytesMut::new();
-        out.put_u8(0);
         response.encode(&mut out, version).expect("encodes");
         out.freeze()
     }

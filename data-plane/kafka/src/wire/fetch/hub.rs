@@ -14,6 +14,7 @@ use kafka_protocol::protocol::StrBytes;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -41,6 +42,8 @@ pub(crate) struct Hub {
     homeless: Mutex<Vec<Homeless>>,
     wake: Notify,
     tasks: Mutex<JoinSet<()>>,
+    /// Whoever makes the first consumer may stand on a thread that connectors block.
+    runtime: Handle,
 }
 
 /// A feed without a lane.
@@ -52,7 +55,7 @@ struct Homeless {
 }
 
 impl Fetching {
-    pub(crate) fn start(cluster: Arc<Cluster>) -> Self {
+    pub(crate) fn start(cluster: Arc<Cluster>, runtime: Handle) -> Self {
         let hub = Arc::new(Hub {
             cluster,
             budget: Arc::new(Budget::new(BUDGET)),
@@ -60,9 +63,10 @@ impl Fetching {
             homeless: Mutex::default(),
             wake: Notify::new(),
             tasks: Mutex::default(),
+            runtime,
         });
         let placing = Arc::clone(&hub);
-        lock(&hub.tasks).spawn(async move { placing.run().await });
+        hub.spawn(async move { placing.run().await });
         Self { hub }
     }
 
@@ -76,7 +80,7 @@ impl Fetching {
 
     /// Runs a task that ends when nobody needs what it holds of this.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        lock(&self.hub.tasks).spawn(task);
+        self.hub.spawn(task);
         self.hub.wake.notify_one();
     }
 
@@ -97,6 +101,10 @@ impl Drop for Fetching {
 impl Hub {
     pub(super) fn cluster(&self) -> &Arc<Cluster> {
         &self.cluster
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        lock(&self.tasks).spawn_on(task, &self.runtime);
     }
 
     /// Looks for a lane; with a time, for a new leader, then.
@@ -186,7 +194,7 @@ impl Hub {
         }
         for (leader, feeds) in lookups {
             let hub = Arc::clone(self);
-            lock(&self.tasks).spawn(async move { hub.look_up(leader, feeds).await });
+            self.spawn(async move { hub.look_up(leader, feeds).await });
         }
     }
 
@@ -212,7 +220,7 @@ impl Hub {
         lanes.push(Arc::clone(&lane));
         drop(lanes);
         let hub = Arc::clone(self);
-        lock(&self.tasks).spawn(async move { lane.run(hub).await });
+        self.spawn(async move { lane.run(hub).await });
     }
 
     /// Asks a leader where partitions without a position start.

@@ -11,6 +11,7 @@ use crate::error::{Class, Error, Result};
 use crate::lock::lock;
 use crate::wire::batch::decode::{cut_off, next_position};
 use crate::wire::cluster::Purpose;
+use crate::wire::connection::answer_header;
 use crate::wire::frame::Frame;
 use crate::wire::metadata::{Partition as Leader, address};
 use bytes::Bytes;
@@ -42,6 +43,21 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const PREFERRED: Duration = Duration::from_secs(300);
 /// The reader hears of an error that is over with the next request only when it comes again and again.
 const QUIET: u32 = 10;
+
+/// The partition is read from another broker now, or from none for a while.
+const ELSEWHERE: [Code; 11] = [
+    Code::NotLeaderOrFollower,
+    Code::FencedLeaderEpoch,
+    Code::UnknownLeaderEpoch,
+    Code::UnknownTopicOrPartition,
+    Code::UnknownTopicId,
+    Code::InconsistentTopicId,
+    Code::LeaderNotAvailable,
+    Code::ReplicaNotAvailable,
+    Code::KafkaStorageError,
+    Code::OffsetNotAvailable,
+    Code::BrokerNotAvailable,
+];
 
 #[derive(Debug)]
 pub(crate) struct Lane {
@@ -130,7 +146,12 @@ impl Lane {
             }
             blocked_since = if wanted.blocked { blocked_since.or(Some(now)) } else { None };
             if wanted.asked.is_empty() {
-                let until = wanted.later.unwrap_or(now + IDLE);
+                let mut until = wanted.later.unwrap_or(now + IDLE);
+                if let Some(since) = blocked_since {
+                    // Its reader wakes it, but another's may make room as well.
+                    let soon = if now.duration_since(since) < BLOCKED_FOR { BLOCKED_WAIT_MS } else { WAIT_MS };
+                    until = until.min(now + Duration::from_millis(soon.unsigned_abs().into()));
+                }
                 tokio::select! {
                     () = self.changed.notified() => {}
                     () = tokio::time::sleep_until(until) => {
@@ -143,13 +164,12 @@ impl Lane {
                 continue;
             }
             let urgent = blocked_since.is_some_and(|since| now.duration_since(since) < BLOCKED_FOR);
-            let wait_ms = if urgent {
-                BLOCKED_WAIT_MS
+            let mut wait_ms = self.wait_ms(wanted.asked.len());
+            if urgent {
+                wait_ms = wait_ms.min(BLOCKED_WAIT_MS);
             } else if wanted.later.is_some() {
-                WAIT_MS.min(self.wait_ms(wanted.asked.len()))
-            } else {
-                self.wait_ms(wanted.asked.len())
-            };
+                wait_ms = wait_ms.min(WAIT_MS);
+            }
             let change = session.next(&wanted.asked);
             match self.fetch(&hub, change, wait_ms).await {
                 Ok(answer) => {
@@ -214,7 +234,8 @@ impl Lane {
         let request = self.request(change, wait_ms);
         let frame = Frame::of(&request, version, &StrBytes::from_static_str("dray-fetch"))?;
         let patience = PATIENCE + Duration::from_millis(u64::try_from(wait_ms).unwrap_or(0));
-        let answer = connection.send(frame, patience)?.await?;
+        let mut answer = connection.send(frame, patience)?.await?;
+        answer_header::<FetchRequest>(&mut answer, version)?;
         answer::read(&answer).map_err(|error| codes::local(what(), "PROTOCOL", error.to_string(), Class::Retriable))
     }
 
@@ -319,36 +340,21 @@ impl Lane {
             return;
         };
         let error = codes::error(what(), share.error, None);
-        match code {
-            Code::OffsetOutOfRange => {
-                if feed.out_of_range(asked.epoch) {
-                    tracing::warn!(partition = %feed.partition, offset = asked.position, "the offset is out of range");
-                }
-                self.remove(feed);
-                hub.place(Arc::clone(feed), None);
+        if code == Code::OffsetOutOfRange {
+            if feed.out_of_range(asked.epoch) {
+                tracing::warn!(partition = %feed.partition, offset = asked.position, "the offset is out of range");
             }
-            Code::NotLeaderOrFollower | Code::FencedLeaderEpoch => {
-                feed.prefer(None);
-                self.remove(feed);
-                self.again(hub, Arc::clone(feed), error, share.leader.is_none());
-            }
-            Code::UnknownLeaderEpoch
-            | Code::UnknownTopicOrPartition
-            | Code::UnknownTopicId
-            | Code::InconsistentTopicId
-            | Code::LeaderNotAvailable
-            | Code::ReplicaNotAvailable
-            | Code::KafkaStorageError
-            | Code::OffsetNotAvailable
-            | Code::BrokerNotAvailable => {
-                feed.prefer(None);
-                self.remove(feed);
-                self.again(hub, Arc::clone(feed), error, true);
-            }
-            _ => {
-                feed.failed(now);
-                feed.inbox().tell(Word::Error(error));
-            }
+            self.remove(feed);
+            hub.place(Arc::clone(feed), None);
+        } else if ELSEWHERE.contains(&code) {
+            feed.prefer(None);
+            self.remove(feed);
+            // Of a leader that the answer names nothing more has to be asked.
+            let told = share.leader.is_some_and(|(broker, _)| broker != self.broker);
+            self.again(hub, Arc::clone(feed), error, !told);
+        } else {
+            feed.failed(now);
+            feed.inbox().tell(Word::Error(error));
         }
     }
 

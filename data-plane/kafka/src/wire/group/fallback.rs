@@ -10,6 +10,7 @@ use crate::wire::cluster::Clusters;
 use crate::wire::fetch::hub::Fetching;
 use async_trait::async_trait;
 use dray_connect::sink_batch::TopicPartition;
+use tokio::runtime::Handle;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, Weak};
 
@@ -55,7 +56,7 @@ impl Consumers {
         all.retain(|fetching| fetching.strong_count() > 0);
         let found = all.iter().filter_map(Weak::upgrade).find(|known| Arc::ptr_eq(known.cluster(), &cluster));
         let fetching = found.unwrap_or_else(|| {
-            let fetching = Arc::new(Fetching::start(cluster));
+            let fetching = Arc::new(Fetching::start(cluster, Handle::current()));
             all.push(Arc::downgrade(&fetching));
             fetching
         });

@@ -68,7 +68,10 @@ impl KafkaPort for Kafka {
             let (rd, mut classic) = (Arc::clone(&self.rd), config.clone());
             classic.insert("group.protocol".to_owned(), "classic".to_owned());
             let classic = Box::new(move |topics: &[String]| rd.consumer(&classic, topics, prefetch));
-            if let Some(consumer) = self.consumers.consumer(&self.clusters, &config, topics, prefetch, classic)? {
+            if let Some(consumer) = self
+                .consumers
+                .consumer(&self.clusters, &config, topics, prefetch, classic)?
+            {
                 return Ok(consumer);
             }
         }
@@ -108,7 +111,9 @@ impl KafkaPort for Kafka {
         members: &[GroupMember],
         timeout: Duration,
     ) -> Result<()> {
-        self.rd.leave_on_behalf(&chosen(config)?.0, group, members, timeout).await
+        self.rd
+            .leave_on_behalf(&chosen(config)?.0, group, members, timeout)
+            .await
     }
 
     async fn group_offsets(&self, config: &ClientConfig, group: &str, timeout: Duration) -> Result<GroupOffsets> {

@@ -26,7 +26,10 @@ pub fn fetched(bytes: &[u8]) {
 fn records(bytes: Bytes) {
     let end = next_position(&bytes, 0);
     let mut records = Records::new(bytes, 0, Some(Vec::new()));
-    let most = Most { records: 100, bytes: 1 << 20 };
+    let most = Most {
+        records: 100,
+        bytes: 1 << 20,
+    };
     while let Ok(Some(batch)) = records.take(&"t".into(), 0, most) {
         for record in &batch.records {
             assert!(record.offset < end.max(1));

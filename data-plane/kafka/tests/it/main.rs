@@ -11,10 +11,10 @@ mod session;
 mod topics;
 mod wire;
 
-use dray_kafka::{Kafka, RdKafka};
 use dray_kafka::port::{
     Ack, ClientConfig, Consumer, ConsumerEvent, Delivered, KafkaPort, NewTopic, ProduceRecord, ProducerLane,
 };
+use dray_kafka::{Kafka, RdKafka};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -24,8 +24,14 @@ type Read = (
 /// Reads until this record has come, and everything before it on its partition with it.
 async fn read_until(port: &dyn KafkaPort, pairs: &[(&str, &str)], topic: &str, last: &[u8]) -> Vec<Read> {
     let mut config = config(&[("group.id", &unique("equal"))]);
-    config.extend(pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
-    let mut consumer = port.consumer(&config, &[topic.to_owned()], 1 << 20).expect("a consumer");
+    config.extend(
+        pairs
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned())),
+    );
+    let mut consumer = port
+        .consumer(&config, &[topic.to_owned()], 1 << 20)
+        .expect("a consumer");
     let mut found: Vec<Read> = Vec::new();
     while found.last().is_none_or(|record| record.5.as_deref() != Some(last)) {
         let ConsumerEvent::Records(batch) = event(&mut *consumer).await else {
@@ -41,7 +47,10 @@ async fn read_until(port: &dyn KafkaPort, pairs: &[(&str, &str)], topic: &str, l
                 record.timestamp_type,
                 bytes(&record.key),
                 bytes(&record.value),
-                headers.iter().map(|(name, value)| (batch.bytes(name).to_vec(), bytes(value))).collect(),
+                headers
+                    .iter()
+                    .map(|(name, value)| (batch.bytes(name).to_vec(), bytes(value)))
+                    .collect(),
             ));
         }
     }
@@ -58,7 +67,9 @@ fn transact(topic: &str, id: &str, values: std::ops::Range<u32>, commit: bool) {
     producer.begin_transaction().expect("begun");
     for n in values {
         let value = format!("{id}-{n}");
-        producer.send(BaseRecord::to(topic).key("t").payload(&value)).expect("taken");
+        producer
+            .send(BaseRecord::to(topic).key("t").payload(&value))
+            .expect("taken");
     }
     producer.flush(PATIENCE).expect("sent");
     if commit {
@@ -77,18 +88,38 @@ async fn records_are_those_that_librdkafka_reads() {
         let name = topic(&port, "equal", 1, &[("message.timestamp.type", timestamps)]).await;
         for (round, codec) in ["none", "gzip", "snappy", "lz4", "zstd"].iter().enumerate() {
             let mut lane = port
-                .producer_lane(&config(&[("compression.type", *codec), ("batch.size", "2000")]), 4 << 20)
+                .producer_lane(
+                    &config(&[("compression.type", *codec), ("batch.size", "2000")]),
+                    4 << 20,
+                )
                 .expect("lane");
             produce(&mut *lane, &name, &numbered(0..500)).await;
             let headers = [
-                HeaderRef { key: "a", value: Some(b"1") },
+                HeaderRef {
+                    key: "a",
+                    value: Some(b"1"),
+                },
                 HeaderRef { key: "ü", value: None },
-                HeaderRef { key: "a", value: Some(b"") },
+                HeaderRef {
+                    key: "a",
+                    value: Some(b""),
+                },
             ];
             let rich = [
-                ProduceRecord { headers: &headers, timestamp: Some(1_234_567_890_123), ..record(&name, b"", b"x", 0) },
-                ProduceRecord { value: None, timestamp: Some(77), ..record(&name, b"gone", b"", 1) },
-                ProduceRecord { key: None, ..record(&name, b"", b"", 2) },
+                ProduceRecord {
+                    headers: &headers,
+                    timestamp: Some(1_234_567_890_123),
+                    ..record(&name, b"", b"x", 0)
+                },
+                ProduceRecord {
+                    value: None,
+                    timestamp: Some(77),
+                    ..record(&name, b"gone", b"", 1)
+                },
+                ProduceRecord {
+                    key: None,
+                    ..record(&name, b"", b"", 2)
+                },
             ];
             let mut acks = Vec::new();
             assert_eq!(lane.produce(&rich).expect("taken"), 3);
@@ -109,7 +140,11 @@ async fn records_are_those_that_librdkafka_reads() {
             let expected = read_until(&port, &settings, &name, b"the end").await;
             let found = read_until(&Kafka::new(), &settings, &name, b"the end").await;
             let aborted = if isolation == "read_committed" { 0 } else { 5 * 20 };
-            assert_eq!(expected.len(), 5 * (500 + 3 + 20) + aborted + 1, "{timestamps} {isolation}");
+            assert_eq!(
+                expected.len(),
+                5 * (500 + 3 + 20) + aborted + 1,
+                "{timestamps} {isolation}"
+            );
             for (found, expected) in found.iter().zip(&expected) {
                 assert_eq!(found, expected, "{timestamps} {isolation}");
             }
@@ -123,7 +158,10 @@ fn processor_time() -> Duration {
     let stat = std::fs::read_to_string("/proc/self/stat").expect("readable");
     // The name in parentheses may hold spaces; behind it come the state and then numbers, of which the 12th and 13th are these.
     let fields: Vec<&str> = stat[stat.rfind(')').expect("a name") + 2..].split(' ').collect();
-    let ticks: u64 = fields[11..13].iter().map(|field| field.parse::<u64>().expect("ticks")).sum();
+    let ticks: u64 = fields[11..13]
+        .iter()
+        .map(|field| field.parse::<u64>().expect("ticks"))
+        .sum();
     Duration::from_millis(ticks * 10)
 }
 
@@ -139,7 +177,8 @@ async fn join_together(port: &dyn KafkaPort, topic: &str, count: usize) -> (Dura
     let consumers: Vec<_> = (0..count)
         .map(|n| {
             let config = config(&[("group.id", &format!("{group}-{n}")), ("client.id", &format!("c-{n}"))]);
-            port.consumer(&config, &[topic.to_owned()], 1 << 20).expect("a consumer")
+            port.consumer(&config, &[topic.to_owned()], 1 << 20)
+                .expect("a consumer")
         })
         .collect();
     let reading = consumers.into_iter().map(|mut consumer| async move {
@@ -178,7 +217,8 @@ async fn two_groups_read_one_partition() {
     produce(&mut *lane, &name, &numbered(0..5000)).await;
     let consumer = |group: &str| {
         let config = config(&[("group.id", &unique(group)), ("max.poll.records", "100")]);
-        port.consumer(&config, std::slice::from_ref(&name), 1 << 20).expect("a consumer")
+        port.consumer(&config, std::slice::from_ref(&name), 1 << 20)
+            .expect("a consumer")
     };
     let (mut slow, mut fast) = (consumer("slow"), consumer("fast"));
     let mut found = read(&mut *slow, 100).await;
@@ -201,18 +241,32 @@ async fn a_subscription_changes() {
         produce(&mut *lane, name, &numbered(0..10)).await;
     }
     let config = config(&[("group.id", &unique("sub"))]);
-    let mut consumer = port.consumer(&config, std::slice::from_ref(&first), 1 << 20).expect("a consumer");
+    let mut consumer = port
+        .consumer(&config, std::slice::from_ref(&first), 1 << 20)
+        .expect("a consumer");
     read(&mut *consumer, 10).await;
-    consumer.subscribe(&[first.clone(), second.clone()]).await.expect("subscribed");
+    consumer
+        .subscribe(&[first.clone(), second.clone()])
+        .await
+        .expect("subscribed");
     read(&mut *consumer, 10).await;
-    consumer.subscribe(std::slice::from_ref(&second)).await.expect("subscribed");
+    consumer
+        .subscribe(std::slice::from_ref(&second))
+        .await
+        .expect("subscribed");
     let ConsumerEvent::Revoked(gone) = event(&mut *consumer).await else {
         panic!("not revoked")
     };
     let topics: BTreeSet<&str> = gone.iter().map(|partition| &*partition.topic).collect();
     assert_eq!(topics, BTreeSet::from([first.as_str()]));
-    let place = TopicPartition { topic: first.as_str().into(), partition: 0 };
-    consumer.commit(&BTreeMap::from([(place.clone(), 7)])).await.expect("still its own");
+    let place = TopicPartition {
+        topic: first.as_str().into(),
+        partition: 0,
+    };
+    consumer
+        .commit(&BTreeMap::from([(place.clone(), 7)]))
+        .await
+        .expect("still its own");
     consumer.revoked().await;
     let refused = async {
         // The member takes the answer in on its own task.

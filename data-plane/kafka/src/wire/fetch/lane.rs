@@ -4,8 +4,8 @@
 use super::answer::{self, Answer, Partition};
 use super::feed::{Feed, FetchSettings, Want};
 use super::hub::Hub;
-use super::session::{Asked, Change, Key, Session};
 use super::inbox::Word;
+use super::session::{Asked, Change, Key, Session};
 use crate::codes;
 use crate::error::{Class, Error, Result};
 use crate::lock::lock;
@@ -104,7 +104,12 @@ impl Lane {
     /// Takes a feed in, unless the lane is closed or has this partition already, for another consumer.
     pub(super) fn admit(self: &Arc<Self>, feed: &Arc<Feed>, leader_epoch: i32) -> bool {
         let mut feeds = lock(&self.feeds);
-        if feeds.closed || feeds.all.get(&key(feed)).is_some_and(|(other, _)| !Arc::ptr_eq(other, feed)) {
+        if feeds.closed
+            || feeds
+                .all
+                .get(&key(feed))
+                .is_some_and(|(other, _)| !Arc::ptr_eq(other, feed))
+        {
             return false;
         }
         feeds.all.insert(key(feed), (Arc::clone(feed), leader_epoch));
@@ -120,7 +125,11 @@ impl Lane {
 
     pub(super) fn remove(&self, feed: &Arc<Feed>) {
         let mut feeds = lock(&self.feeds);
-        if feeds.all.get(&key(feed)).is_some_and(|(known, _)| Arc::ptr_eq(known, feed)) {
+        if feeds
+            .all
+            .get(&key(feed))
+            .is_some_and(|(known, _)| Arc::ptr_eq(known, feed))
+        {
             feeds.all.remove(&key(feed));
         }
     }
@@ -144,12 +153,20 @@ impl Lane {
                 self.remove(&feed);
                 hub.place(feed, None);
             }
-            blocked_since = if wanted.blocked { blocked_since.or(Some(now)) } else { None };
+            blocked_since = if wanted.blocked {
+                blocked_since.or(Some(now))
+            } else {
+                None
+            };
             if wanted.asked.is_empty() {
                 let mut until = wanted.later.unwrap_or(now + IDLE);
                 if let Some(since) = blocked_since {
                     // Its reader wakes it, but another's may make room as well.
-                    let soon = if now.duration_since(since) < BLOCKED_FOR { BLOCKED_WAIT_MS } else { WAIT_MS };
+                    let soon = if now.duration_since(since) < BLOCKED_FOR {
+                        BLOCKED_WAIT_MS
+                    } else {
+                        WAIT_MS
+                    };
                     until = until.min(now + Duration::from_millis(soon.unsigned_abs().into()));
                 }
                 tokio::select! {
@@ -193,14 +210,13 @@ impl Lane {
     }
 
     fn wanted(&self, now: Instant) -> Wanted {
-        let feeds = lock(&self.feeds);
-        let mut wanted = Wanted {
-            empty: feeds.all.is_empty(),
-            ..Wanted::default()
-        };
+        let mut feeds = lock(&self.feeds);
+        let mut wanted = Wanted::default();
+        let mut gone = Vec::new();
         for (key, (feed, leader_epoch)) in &feeds.all {
             match feed.want(now) {
                 Want::Nothing => {}
+                Want::Gone => gone.push(*key),
                 Want::Blocked => wanted.blocked = true,
                 Want::Later(at) => wanted.later = Some(wanted.later.map_or(at, |other| other.min(at))),
                 Want::Homeless => wanted.homeless.push(Arc::clone(feed)),
@@ -215,6 +231,10 @@ impl Lane {
                 }
             }
         }
+        for key in gone {
+            feeds.all.remove(&key);
+        }
+        wanted.empty = feeds.all.is_empty();
         wanted
     }
 
@@ -225,7 +245,10 @@ impl Lane {
     }
 
     async fn fetch(&self, hub: &Hub, change: Change, wait_ms: i32) -> Result<Answer> {
-        let connection = hub.cluster().connection(self.broker, Purpose::Fetch(self.number)).await?;
+        let connection = hub
+            .cluster()
+            .connection(self.broker, Purpose::Fetch(self.number))
+            .await?;
         let what = || format!("fetching from broker {}", self.broker);
         let version = connection.version::<FetchRequest>(&(13..=17)).ok_or_else(|| {
             let message = "the broker does not serve Fetch in a version with topic ids (3.1 and later)";
@@ -253,7 +276,12 @@ impl Lane {
         for (topic, partition) in change.forgotten {
             forgotten.entry(topic).or_default().push(partition);
         }
-        let topic = |(id, partitions)| FetchTopic::default().with_topic(TopicName::default()).with_topic_id(id).with_partitions(partitions);
+        let topic = |(id, partitions)| {
+            FetchTopic::default()
+                .with_topic(TopicName::default())
+                .with_topic_id(id)
+                .with_partitions(partitions)
+        };
         let forget = |(id, partitions)| ForgottenTopic::default().with_topic_id(id).with_partitions(partitions);
         FetchRequest::default()
             .with_max_wait_ms(wait_ms)
@@ -287,15 +315,21 @@ impl Lane {
             }
             Some(_) => {
                 session.reset();
-                return self.broken(hub, &codes::error(format!("fetching from broker {}", self.broker), answer.error, None));
+                return self.broken(
+                    hub,
+                    &codes::error(format!("fetching from broker {}", self.broker), answer.error, None),
+                );
             }
         }
         for partition in &answer.partitions {
-            if let (Some((id, epoch)), Some(feed)) = (partition.leader, self.feed(&(partition.topic, partition.partition))) {
+            if let (Some((id, epoch)), Some(feed)) =
+                (partition.leader, self.feed(&(partition.topic, partition.partition)))
+            {
                 let at = answer.brokers.iter().find(|broker| broker.id == id);
                 let endpoint = at.map(|broker| (id, address(&broker.host, broker.port)));
                 let leader = Leader { leader: id, epoch };
-                hub.cluster().learn_leader(&feed.partition.topic, partition.partition, leader, endpoint);
+                hub.cluster()
+                    .learn_leader(&feed.partition.topic, partition.partition, leader, endpoint);
             }
         }
         let frame: usize = answer.partitions.iter().map(|partition| partition.records.len()).sum();

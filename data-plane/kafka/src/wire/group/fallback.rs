@@ -10,9 +10,9 @@ use crate::wire::cluster::Clusters;
 use crate::wire::fetch::hub::Fetching;
 use async_trait::async_trait;
 use dray_connect::sink_batch::TopicPartition;
-use tokio::runtime::Handle;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, Weak};
+use tokio::runtime::Handle;
 
 /// Makes a classic member, subscribed to these topics.
 pub(crate) type Classic = Box<dyn FnMut(&[String]) -> Result<Box<dyn Consumer>> + Send>;
@@ -54,7 +54,10 @@ impl Consumers {
         };
         let mut all = lock(&self.fetching);
         all.retain(|fetching| fetching.strong_count() > 0);
-        let found = all.iter().filter_map(Weak::upgrade).find(|known| Arc::ptr_eq(known.cluster(), &cluster));
+        let found = all
+            .iter()
+            .filter_map(Weak::upgrade)
+            .find(|known| Arc::ptr_eq(known.cluster(), &cluster));
         let fetching = found.unwrap_or_else(|| {
             let fetching = Arc::new(Fetching::start(cluster, Handle::current()));
             all.push(Arc::downgrade(&fetching));
@@ -105,7 +108,9 @@ impl Consumer for Tentative {
             let event = self.consumer.event().await;
             match &event {
                 ConsumerEvent::Error(error) if error.code == "UnsupportedFeature" => {
-                    let Some(classic) = self.classic.take() else { return event };
+                    let Some(classic) = self.classic.take() else {
+                        return event;
+                    };
                     if let Err(error) = self.fall_back(classic) {
                         return ConsumerEvent::Error(error);
                     }

@@ -94,8 +94,15 @@ impl Coordinated {
             let error = codes::local("joining", "UnsupportedVersion", "not served", Class::Fatal);
             return Err(unsupported(error));
         }
-        let answer = self.ask(&self.beat(beat), HEARTBEAT).await.map_err(|error| self.broken(error))?;
-        if let Err(error) = self.check("sending a heartbeat", answer.error_code, answer.error_message.as_deref()) {
+        let answer = self
+            .ask(&self.beat(beat), HEARTBEAT)
+            .await
+            .map_err(|error| self.broken(error))?;
+        if let Err(error) = self.check(
+            "sending a heartbeat",
+            answer.error_code,
+            answer.error_message.as_deref(),
+        ) {
             return Err(match Code::try_from_code(answer.error_code) {
                 Some(Code::FencedMemberEpoch | Code::UnknownMemberId) => Refused::Fenced(error),
                 // The group has been deleted behind the member's back.
@@ -109,7 +116,10 @@ impl Coordinated {
             let topics = assignment.topic_partitions.into_iter();
             let places = topics.flat_map(|topic| {
                 let id = topic.topic_id;
-                topic.partitions.into_iter().map(move |partition| Place { topic: id, partition })
+                topic
+                    .partitions
+                    .into_iter()
+                    .map(move |partition| Place { topic: id, partition })
             });
             places.collect::<BTreeSet<_>>()
         };
@@ -132,7 +142,12 @@ impl Coordinated {
     }
 
     fn beat(&self, beat: Heartbeat) -> ConsumerGroupHeartbeatRequest {
-        let names = |topics: Vec<String>| topics.into_iter().map(|name| TopicName(StrBytes::from_string(name))).collect();
+        let names = |topics: Vec<String>| {
+            topics
+                .into_iter()
+                .map(|name| TopicName(StrBytes::from_string(name)))
+                .collect()
+        };
         let owned = |places: BTreeSet<Place>| {
             let mut topics: BTreeMap<Uuid, Vec<i32>> = BTreeMap::new();
             for place in places {
@@ -189,7 +204,9 @@ impl Coordinated {
             .with_member_id(Some(text(&self.member)))
             .with_member_epoch(epoch)
             .with_topics(Some(topics.into_iter().map(topic).collect()));
-        let request = OffsetFetchRequest::default().with_groups(vec![group]).with_require_stable(true);
+        let request = OffsetFetchRequest::default()
+            .with_groups(vec![group])
+            .with_require_stable(true);
         let answer = self.ask(&request, FETCH).await.map_err(|error| {
             let what = self.what(&format!("{what}: {}", error.what));
             Refused::Failed(Error { what, ..error })

@@ -49,7 +49,12 @@ impl ConsumerSettings {
     /// When there is no `group.id`, or a number is none.
     pub(crate) fn read(config: &ClientConfig, prefetch: usize) -> Result<Option<Self>> {
         let settings = translated(config, Role::Consumer)?.settings;
-        let get = |key: &str| settings.get(key).map(|value| value.trim()).filter(|value| !value.is_empty());
+        let get = |key: &str| {
+            settings
+                .get(key)
+                .map(|value| value.trim())
+                .filter(|value| !value.is_empty())
+        };
         let asked_for = match get("group.protocol") {
             Some("consumer") => true,
             Some(_) => return Ok(None),
@@ -73,8 +78,12 @@ impl ConsumerSettings {
             read_committed: get("isolation.level") == Some("read_committed"),
             min_bytes: number(&settings, "fetch.min.bytes")?.unwrap_or(1),
             max_wait_ms: number(&settings, "fetch.wait.max.ms")?,
-            max_bytes: number(&settings, "fetch.max.bytes")?.unwrap_or(FETCH_BYTES.min(most)).max(1),
-            partition_bytes: number(&settings, "fetch.message.max.bytes")?.unwrap_or(PARTITION_BYTES).max(1),
+            max_bytes: number(&settings, "fetch.max.bytes")?
+                .unwrap_or(FETCH_BYTES.min(most))
+                .max(1),
+            partition_bytes: number(&settings, "fetch.message.max.bytes")?
+                .unwrap_or(PARTITION_BYTES)
+                .max(1),
             rack: get("client.rack").unwrap_or_default().to_owned(),
         };
         let records = config.get("max.poll.records").and_then(|n| n.trim().parse().ok());
@@ -97,10 +106,19 @@ fn number(settings: &BTreeMap<String, String>, key: &str) -> Result<Option<i32>>
     let Some(value) = settings.get(key) else {
         return Ok(None);
     };
-    value.trim().parse().map(|number: i32| Some(number.max(0))).map_err(|_| {
-        let message = format!("`{value}` is not a whole number within its limits");
-        local(format!("client setting `{key}`"), "INVALID_CONFIG", message, Class::Fatal)
-    })
+    value
+        .trim()
+        .parse()
+        .map(|number: i32| Some(number.max(0)))
+        .map_err(|_| {
+            let message = format!("`{value}` is not a whole number within its limits");
+            local(
+                format!("client setting `{key}`"),
+                "INVALID_CONFIG",
+                message,
+                Class::Fatal,
+            )
+        })
 }
 
 #[cfg(test)]
@@ -109,7 +127,9 @@ mod tests {
 
     fn read(pairs: &[(&str, &str)]) -> Option<ConsumerSettings> {
         let pairs = pairs.iter().chain(&[("group.id", "g")]);
-        let config = pairs.map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let config = pairs
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect();
         ConsumerSettings::read(&config, 16 << 20).expect("read")
     }
 
@@ -155,7 +175,10 @@ mod tests {
             partition_bytes: 9,
             rack: "r".to_owned(),
         };
-        assert_eq!((&*settings.fetch, settings.reset, settings.max_records), (&expected, Reset::None, 11));
+        assert_eq!(
+            (&*settings.fetch, settings.reset, settings.max_records),
+            (&expected, Reset::None, 11)
+        );
         assert_eq!(settings.max_poll_interval, Duration::from_secs(12));
         let wrong = ClientConfig::from([
             ("group.id".to_owned(), "g".to_owned()),

@@ -62,14 +62,30 @@ impl Rig {
             ("group.id", &group),
             ("reconnect.backoff.ms", "10"),
         ]);
-        config.extend(pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
-        let consumer = port.consumer(&config, std::slice::from_ref(&topic), 1 << 20).expect("a consumer");
+        config.extend(
+            pairs
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned())),
+        );
+        let consumer = port
+            .consumer(&config, std::slice::from_ref(&topic), 1 << 20)
+            .expect("a consumer");
         let seen = Seen::default();
-        Self { proxy, port, topic, group, consumer, seen }
+        Self {
+            proxy,
+            port,
+            topic,
+            group,
+            consumer,
+            seen,
+        }
     }
 
     fn place(&self) -> TopicPartition {
-        TopicPartition { topic: self.topic.as_str().into(), partition: 0 }
+        TopicPartition {
+            topic: self.topic.as_str().into(),
+            partition: 0,
+        }
     }
 
     async fn until(&mut self, wish: impl Fn(&Seen) -> bool) {
@@ -94,7 +110,9 @@ impl Rig {
         let waiting = async {
             while self.proxy.fired(api as i16) < count {
                 // Nothing tells of it, so look again from time to time.
-                tokio::time::timeout(Duration::from_millis(10), self.until(|_| false)).await.ok();
+                tokio::time::timeout(Duration::from_millis(10), self.until(|_| false))
+                    .await
+                    .ok();
             }
         };
         within(waiting).await;
@@ -106,7 +124,10 @@ impl Rig {
             GoesOn => assert!(seen.errors.is_empty() && seen.lost == 0, "{code:?}: {seen:?}"),
             Rejoins => assert!(seen.errors.is_empty() && seen.lost == 1, "{code:?}: {seen:?}"),
             Says(class, name) => {
-                let error = seen.errors.first().unwrap_or_else(|| panic!("{code:?}: no error; {seen:?}"));
+                let error = seen
+                    .errors
+                    .first()
+                    .unwrap_or_else(|| panic!("{code:?}: no error; {seen:?}"));
                 assert_eq!((error.class, error.code.as_str()), (class, name), "{code:?}: {error}");
             }
         }
@@ -176,7 +197,11 @@ async fn who_asked_for_it_is_told_that_there_is_no_offset() {
     let mut rig = Rig::waiting(&[("auto.offset.reset", "none")], &[]).await;
     rig.until(|seen| !seen.errors.is_empty()).await;
     let error = &rig.seen.errors[0];
-    assert_eq!((error.class, error.code.as_str()), (Fatal, "AutoOffsetReset"), "{error}");
+    assert_eq!(
+        (error.class, error.code.as_str()),
+        (Fatal, "AutoOffsetReset"),
+        "{error}"
+    );
     // Where to begin can still be said.
     let place = rig.place();
     rig.consumer.seek(&place, 4).await.expect("assigned");
@@ -204,8 +229,12 @@ async fn every_code_on_heartbeats() {
     run_all(HEARTBEAT, |code, expected| async move {
         let mut rig = Rig::start(&[]).await;
         let place = rig.place();
-        rig.consumer.commit(&BTreeMap::from([(place.clone(), 10)])).await.expect("commit");
-        rig.proxy.inject(ApiKey::ConsumerGroupHeartbeat as i16, Fault::Code(code.code()));
+        rig.consumer
+            .commit(&BTreeMap::from([(place.clone(), 10)]))
+            .await
+            .expect("commit");
+        rig.proxy
+            .inject(ApiKey::ConsumerGroupHeartbeat as i16, Fault::Code(code.code()));
         // A subscription to the same topics makes no heartbeat due; a new one does.
         let topics = [rig.topic.clone(), unique("other")];
         rig.consumer.subscribe(&topics).await.expect("subscribed");
@@ -220,7 +249,10 @@ async fn every_code_on_heartbeats() {
                 assert_eq!(rig.seen.assigned, [None, Some(10)], "{code:?}");
             } else {
                 rig.until(|seen| seen.assigned.len() == 2).await;
-                rig.consumer.commit(&BTreeMap::from([(place.clone(), 10)])).await.expect("commit");
+                rig.consumer
+                    .commit(&BTreeMap::from([(place.clone(), 10)]))
+                    .await
+                    .expect("commit");
             }
         }
         send(&rig.port, &rig.topic, 10..20).await;
@@ -235,7 +267,10 @@ async fn every_code_on_heartbeats() {
 const OFFSETS: &[(Code, Outcome)] = &[
     (Code::CoordinatorLoadInProgress, GoesOn),
     (Code::UnstableOffsetCommit, GoesOn),
-    (Code::CoordinatorNotAvailable, Says(Retriable, "CoordinatorNotAvailable")),
+    (
+        Code::CoordinatorNotAvailable,
+        Says(Retriable, "CoordinatorNotAvailable"),
+    ),
     (Code::NotCoordinator, Says(Retriable, "NotCoordinator")),
     (Code::UnknownMemberId, Says(Retriable, "UnknownMemberId")),
     (Code::StaleMemberEpoch, Says(Retriable, "StaleMemberEpoch")),
@@ -305,9 +340,16 @@ async fn every_code_on_commit() {
             (_, result) => panic!("{code:?}: {result:?}"),
         }
         // The member is still one, and commits.
-        rig.consumer.commit(&BTreeMap::from([(place.clone(), 8)])).await.expect("commit");
+        rig.consumer
+            .commit(&BTreeMap::from([(place.clone(), 8)]))
+            .await
+            .expect("commit");
         let group = rig.group.clone();
-        let offsets = rig.port.group_offsets(&config(&[]), &group, PATIENCE).await.expect("read");
+        let offsets = rig
+            .port
+            .group_offsets(&config(&[]), &group, PATIENCE)
+            .await
+            .expect("read");
         assert_eq!(offsets, BTreeMap::from([(place, 8)]), "{code:?}");
         rig.consumer.close().await;
     })
@@ -319,7 +361,12 @@ async fn every_code_on_commit() {
 async fn cut_connections_lose_nothing_and_repeat_nothing() {
     let mut rig = Rig::start(&[("max.poll.records", "20")]).await;
     let mut next = 10;
-    for (round, api) in [ApiKey::Fetch, ApiKey::ConsumerGroupHeartbeat, ApiKey::OffsetCommit].iter().cycle().take(12).enumerate() {
+    for (round, api) in [ApiKey::Fetch, ApiKey::ConsumerGroupHeartbeat, ApiKey::OffsetCommit]
+        .iter()
+        .cycle()
+        .take(12)
+        .enumerate()
+    {
         rig.proxy.inject(*api as i16, Fault::Cut);
         send(&rig.port, &rig.topic, next..next + 100).await;
         next += 100;
@@ -328,10 +375,17 @@ async fn cut_connections_lose_nothing_and_repeat_nothing() {
             rig.consumer.subscribe(&topics).await.expect("subscribed");
         }
         let place = rig.place();
-        within(rig.consumer.commit(&BTreeMap::from([(place, i64::from(next))]))).await.expect("commit");
+        within(rig.consumer.commit(&BTreeMap::from([(place, i64::from(next))])))
+            .await
+            .expect("commit");
         rig.until(|seen| Rig::has_all(seen, next)).await;
         rig.until_fired(*api, round / 3 + 1).await;
     }
-    assert_eq!((rig.seen.lost, rig.seen.assigned.len()), (0, 1), "{:?}", rig.seen.errors);
+    assert_eq!(
+        (rig.seen.lost, rig.seen.assigned.len()),
+        (0, 1),
+        "{:?}",
+        rig.seen.errors
+    );
     rig.consumer.close().await;
 }

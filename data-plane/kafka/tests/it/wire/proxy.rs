@@ -145,7 +145,10 @@ async fn answer(
 }
 
 fn note(frame: &Bytes, asked: &Mutex<Asked>) {
-    let (api, version) = (i16::from_be_bytes([frame[0], frame[1]]), i16::from_be_bytes([frame[2], frame[3]]));
+    let (api, version) = (
+        i16::from_be_bytes([frame[0], frame[1]]),
+        i16::from_be_bytes([frame[2], frame[3]]),
+    );
     let correlation = i32::from_be_bytes(frame[4..8].try_into().expect("four bytes"));
     let mut asked = asked.lock().expect("whole");
     asked.requests.insert(correlation, (api, version));
@@ -202,8 +205,12 @@ fn refused(api: i16, version: i16, frame: Bytes, code: i16, fetched: Option<(Uui
                 return;
             }
             let (topic, partition) = fetched.expect("a partition was asked for");
-            let partition = PartitionData::default().with_partition_index(partition).with_error_code(code);
-            let topic = FetchableTopicResponse::default().with_topic_id(topic).with_partitions(vec![partition]);
+            let partition = PartitionData::default()
+                .with_partition_index(partition)
+                .with_error_code(code);
+            let topic = FetchableTopicResponse::default()
+                .with_topic_id(topic)
+                .with_partitions(vec![partition]);
             answer.responses.push(topic);
         }),
         ListOffsetsRequest::KEY => changed::<ListOffsetsRequest>(version, frame, |answer| {
@@ -222,7 +229,10 @@ fn refused(api: i16, version: i16, frame: Bytes, code: i16, fetched: Option<(Uui
         }),
         FindCoordinatorRequest::KEY => changed::<FindCoordinatorRequest>(version, frame, |answer| {
             answer.error_code = code;
-            answer.coordinators.iter_mut().for_each(|coordinator| coordinator.error_code = code);
+            answer
+                .coordinators
+                .iter_mut()
+                .for_each(|coordinator| coordinator.error_code = code);
         }),
         ConsumerGroupHeartbeatRequest::KEY => changed::<ConsumerGroupHeartbeatRequest>(version, frame, |answer| {
             answer.error_code = code;

@@ -9,7 +9,10 @@ fn at(ms: u64) -> Instant {
 }
 
 fn place(partition: i32) -> Place {
-    Place { topic: Uuid::from_u128(7), partition }
+    Place {
+        topic: Uuid::from_u128(7),
+        partition,
+    }
 }
 
 fn places(partitions: &[i32]) -> BTreeSet<Place> {
@@ -17,17 +20,26 @@ fn places(partitions: &[i32]) -> BTreeSet<Place> {
 }
 
 fn partition(partition: i32) -> TopicPartition {
-    TopicPartition { topic: "t".into(), partition }
+    TopicPartition {
+        topic: "t".into(),
+        partition,
+    }
 }
 
 fn machine() -> Machine {
-    let identity = Identity { patience: Duration::from_secs(240) };
+    let identity = Identity {
+        patience: Duration::from_secs(240),
+    };
     Machine::new(identity, vec!["t".to_owned()], at(0))
 }
 
 fn answer(epoch: i32, assignment: Option<&[i32]>) -> Event {
     let interval = Duration::from_secs(5);
-    Event::Heartbeat(Ok(Answer { epoch, interval, assignment: assignment.map(places) }))
+    Event::Heartbeat(Ok(Answer {
+        epoch,
+        interval,
+        assignment: assignment.map(places),
+    }))
 }
 
 fn refused(code: &str, class: Class) -> Error {
@@ -39,7 +51,10 @@ fn names() -> Event {
 }
 
 fn offsets(committed: &[(i32, i64)]) -> Event {
-    Event::Offsets(Ok(committed.iter().map(|(at, offset)| (partition(*at), *offset)).collect()))
+    Event::Offsets(Ok(committed
+        .iter()
+        .map(|(at, offset)| (partition(*at), *offset))
+        .collect()))
 }
 
 /// The one effect, or all of them as text.
@@ -81,26 +96,51 @@ fn with(partitions: &[i32]) -> Machine {
 fn it_joins_and_is_told_where_to_go_on() {
     let mut machine = machine();
     let join = beat(machine.step(at(0), Event::Tick));
-    let expected = Heartbeat { epoch: 0, full: true, topics: Some(vec!["t".to_owned()]), owned: Some(places(&[])) };
+    let expected = Heartbeat {
+        epoch: 0,
+        full: true,
+        topics: Some(vec!["t".to_owned()]),
+        owned: Some(places(&[])),
+    };
     assert_eq!(join, expected);
     assert!(machine.step(at(1), Event::Tick).is_empty(), "one at a time");
     assert_eq!(machine.deadline(), None);
     let effect = one(machine.step(at(10), answer(3, Some(&[0, 1]))));
     assert!(matches!(&effect, Effect::Name(ids) if ids.len() == 1), "{effect:?}");
     let effect = one(machine.step(at(20), names()));
-    let Effect::ReadOffsets { epoch: 3, partitions } = effect else { panic!("{effect:?}") };
+    let Effect::ReadOffsets { epoch: 3, partitions } = effect else {
+        panic!("{effect:?}")
+    };
     assert_eq!(partitions, [partition(0), partition(1)]);
     let effects = machine.step(at(30), offsets(&[(1, 40)]));
-    let Effect::Assign(assigned) = &effects[0] else { panic!("{effects:?}") };
-    let told: Vec<_> = assigned.iter().map(|(_, place, offset)| (place.partition, *offset)).collect();
+    let Effect::Assign(assigned) = &effects[0] else {
+        panic!("{effects:?}")
+    };
+    let told: Vec<_> = assigned
+        .iter()
+        .map(|(_, place, offset)| (place.partition, *offset))
+        .collect();
     assert_eq!(told, [(0, None), (1, Some(40))]);
     let acknowledged = beat(effects);
-    let expected = Heartbeat { epoch: 3, full: false, topics: None, owned: Some(places(&[0, 1])) };
+    let expected = Heartbeat {
+        epoch: 3,
+        full: false,
+        topics: None,
+        owned: Some(places(&[0, 1])),
+    };
     assert_eq!(acknowledged, expected);
     machine.step(at(40), answer(3, None));
     assert_eq!(machine.deadline(), Some(at(5030)));
     let next = beat(machine.step(at(5030), Event::Tick));
-    assert_eq!(next, Heartbeat { epoch: 3, full: false, topics: None, owned: None });
+    assert_eq!(
+        next,
+        Heartbeat {
+            epoch: 3,
+            full: false,
+            topics: None,
+            owned: None
+        }
+    );
 }
 
 /// Partitions are given up by the reader before that is acknowledged, and only then come new ones.
@@ -110,12 +150,17 @@ fn revocation_comes_first() {
     let effect = one(machine.step(at(5100), Event::Tick));
     assert!(matches!(effect, Effect::Heartbeat(_)));
     let effect = one(machine.step(at(5110), answer(2, Some(&[1, 2]))));
-    let Effect::Revoke(number, partitions) = effect else { panic!("{effect:?}") };
+    let Effect::Revoke(number, partitions) = effect else {
+        panic!("{effect:?}")
+    };
     assert_eq!(partitions, [partition(0)]);
     // Heartbeats go on while the reader commits, and say nothing of it.
     let meanwhile = beat(machine.step(at(10_110), Event::Tick));
     assert_eq!((meanwhile.epoch, meanwhile.owned), (2, None));
-    assert!(machine.step(at(10_120), Event::Revoked(number + 1)).is_empty(), "the answer to another");
+    assert!(
+        machine.step(at(10_120), Event::Revoked(number + 1)).is_empty(),
+        "the answer to another"
+    );
     assert!(machine.step(at(10_130), answer(2, None)).is_empty());
     let effects = machine.step(at(10_140), Event::Revoked(number));
     let released = matches!(&effects[0], Effect::Release(given_up) if *given_up == [partition(0)]);
@@ -123,7 +168,10 @@ fn revocation_comes_first() {
     assert!(released && asked, "{effects:?}");
     assert_eq!(beat(effects).owned, Some(places(&[1])));
     let effects = machine.step(at(10_150), offsets(&[(2, 9)]));
-    assert!(matches!(&effects[..], [Effect::Assign(_)]), "the heartbeat waits for the one on its way: {effects:?}");
+    assert!(
+        matches!(&effects[..], [Effect::Assign(_)]),
+        "the heartbeat waits for the one on its way: {effects:?}"
+    );
     let acknowledged = beat(machine.step(at(10_160), answer(2, None)));
     assert_eq!(acknowledged.owned, Some(places(&[1, 2])));
 }
@@ -141,7 +189,10 @@ fn a_reader_that_does_not_answer_gives_up_all_the_same() {
         assert!(machine.step(at(now), answer(2, None)).is_empty());
     }
     let effects = machine.step(at(5110 + 240_000), Event::Tick);
-    assert!(matches!(&effects[0], Effect::Release(given_up) if *given_up == [partition(0)]), "{effects:?}");
+    assert!(
+        matches!(&effects[0], Effect::Release(given_up) if *given_up == [partition(0)]),
+        "{effects:?}"
+    );
 }
 
 #[test]
@@ -150,7 +201,10 @@ fn who_is_fenced_loses_all_and_joins_anew() {
     machine.step(at(5100), Event::Tick);
     let fenced = Refused::Fenced(refused("FencedMemberEpoch", Class::Fenced));
     let effects = machine.step(at(5110), Event::Heartbeat(Err(fenced)));
-    assert!(matches!(&effects[0], Effect::Lose(lost) if lost.len() == 2), "{effects:?}");
+    assert!(
+        matches!(&effects[0], Effect::Lose(lost) if lost.len() == 2),
+        "{effects:?}"
+    );
     let join = beat(effects);
     assert_eq!((join.epoch, join.full, join.owned), (0, true, Some(places(&[]))));
     // What was under way for the old ownership is over.
@@ -166,7 +220,10 @@ fn who_is_fenced_while_revoking_has_lost_that_too() {
     machine.step(at(10_110), Event::Tick);
     let fenced = Refused::Fenced(refused("UnknownMemberId", Class::Fenced));
     let effects = machine.step(at(10_120), Event::Heartbeat(Err(fenced)));
-    assert!(matches!(&effects[0], Effect::Lose(lost) if lost.len() == 2), "{effects:?}");
+    assert!(
+        matches!(&effects[0], Effect::Lose(lost) if lost.len() == 2),
+        "{effects:?}"
+    );
     assert!(machine.step(at(10_130), Event::Revoked(1)).is_empty());
 }
 
@@ -177,13 +234,23 @@ fn who_is_to_stay_out_does() {
     machine.step(at(5100), Event::Tick);
     let fenced = Refused::Fenced(refused("UnknownMemberId", Class::Fenced));
     let effects = machine.step(at(5110), Event::Heartbeat(Err(fenced)));
-    assert!(matches!(&effects[..], [Effect::Leave, Effect::Lose(lost)] if lost.len() == 1), "{effects:?}");
+    assert!(
+        matches!(&effects[..], [Effect::Leave, Effect::Lose(lost)] if lost.len() == 1),
+        "{effects:?}"
+    );
     assert_eq!(machine.deadline(), None);
     assert!(machine.step(at(5120), Event::Left).is_empty());
-    assert!(machine.step(at(60_000), Event::Subscribe(vec!["u".to_owned()])).is_empty());
+    assert!(
+        machine
+            .step(at(60_000), Event::Subscribe(vec!["u".to_owned()]))
+            .is_empty()
+    );
     let join = beat(machine.step(at(70_000), Event::Rejoin));
     assert_eq!((join.epoch, join.topics), (0, Some(vec!["u".to_owned()])));
-    assert!(machine.step(at(70_001), Event::Rejoin).is_empty(), "nothing for a member that is in it");
+    assert!(
+        machine.step(at(70_001), Event::Rejoin).is_empty(),
+        "nothing for a member that is in it"
+    );
 }
 
 /// Whether a heartbeat that failed was taken is not known: the next says everything.
@@ -191,17 +258,30 @@ fn who_is_to_stay_out_does() {
 fn after_a_failure_everything_is_said_again() {
     let mut machine = with(&[0]);
     machine.step(at(5100), Event::Tick);
-    let away = || Event::Heartbeat(Err(Refused::Quiet(refused("CoordinatorNotAvailable", Class::Retriable))));
+    let away = || {
+        Event::Heartbeat(Err(Refused::Quiet(refused(
+            "CoordinatorNotAvailable",
+            Class::Retriable,
+        ))))
+    };
     assert!(machine.step(at(5110), away()).is_empty());
     assert_eq!(machine.deadline(), Some(at(5160)));
     let again = beat(machine.step(at(5160), Event::Tick));
-    let expected = Heartbeat { epoch: 1, full: true, topics: Some(vec!["t".to_owned()]), owned: Some(places(&[0])) };
+    let expected = Heartbeat {
+        epoch: 1,
+        full: true,
+        topics: Some(vec!["t".to_owned()]),
+        owned: Some(places(&[0])),
+    };
     assert_eq!(again, expected);
     // The reader hears of it when it lasts, and nothing is lost.
     let (mut now, mut told) = (5160, 0);
     while now < 20_000 {
         for effect in machine.step(at(now), away()) {
-            assert!(matches!(&effect, Effect::Tell(error) if error.is_retriable()), "{effect:?}");
+            assert!(
+                matches!(&effect, Effect::Tell(error) if error.is_retriable()),
+                "{effect:?}"
+            );
             told += 1;
         }
         let next = machine.deadline().expect("another try");
@@ -240,7 +320,10 @@ fn nothing_is_assigned_before_its_offset_is_known() {
     // The member's epoch is old: a heartbeat asks for the new one, and the reader is not told that it is fenced.
     let stale = Refused::Stale(refused("StaleMemberEpoch", Class::Fenced));
     let effects = machine.step(at(90), Event::Offsets(Err(stale)));
-    assert!(matches!(&effects[0], Effect::Tell(error) if error.is_retriable()), "{effects:?}");
+    assert!(
+        matches!(&effects[0], Effect::Tell(error) if error.is_retriable()),
+        "{effects:?}"
+    );
     beat(effects);
     machine.step(at(100), answer(2, None));
     let again = machine.step(at(200), Event::Tick);
@@ -249,7 +332,10 @@ fn nothing_is_assigned_before_its_offset_is_known() {
     machine.step(at(5200), Event::Tick);
     machine.step(at(5210), answer(3, Some(&[])));
     let effects = machine.step(at(5220), offsets(&[(0, 4)]));
-    assert!(!effects.iter().any(|effect| matches!(effect, Effect::Assign(_))), "{effects:?}");
+    assert!(
+        !effects.iter().any(|effect| matches!(effect, Effect::Assign(_))),
+        "{effects:?}"
+    );
 }
 
 /// Who came too early for an assignment asks for it, but not for ever.
@@ -285,7 +371,10 @@ fn a_topic_without_a_name_waits_for_one() {
     machine.step(at(5010), Event::Named(BTreeMap::new()));
     machine.step(at(5020), answer(2, Some(&[])));
     let effects = machine.step(at(5500), Event::Tick);
-    assert!(!effects.iter().any(|effect| matches!(effect, Effect::Name(_))), "{effects:?}");
+    assert!(
+        !effects.iter().any(|effect| matches!(effect, Effect::Name(_))),
+        "{effects:?}"
+    );
 }
 
 #[test]
@@ -295,8 +384,17 @@ fn it_leaves_once() {
     assert!(machine.step(at(210), Event::Close).is_empty());
     assert!(matches!(one(machine.step(at(220), Event::Left)), Effect::End));
     // Who never asked to join just ends.
-    let mut machine = Machine::new(Identity { patience: Duration::ZERO }, Vec::new(), at(0));
-    assert!(machine.step(at(0), Event::Tick).is_empty(), "there is nothing to join for");
+    let mut machine = Machine::new(
+        Identity {
+            patience: Duration::ZERO,
+        },
+        Vec::new(),
+        at(0),
+    );
+    assert!(
+        machine.step(at(0), Event::Tick).is_empty(),
+        "there is nothing to join for"
+    );
     assert!(matches!(one(machine.step(at(10), Event::Close)), Effect::End));
 }
 
@@ -305,7 +403,10 @@ fn a_changed_subscription_is_said_at_once() {
     let mut machine = with(&[0]);
     let topics = vec!["t".to_owned(), "u".to_owned()];
     let said = beat(machine.step(at(200), Event::Subscribe(topics.clone())));
-    assert_eq!((said.full, said.topics, said.owned), (false, Some(topics.clone()), None));
+    assert_eq!(
+        (said.full, said.topics, said.owned),
+        (false, Some(topics.clone()), None)
+    );
     // While a heartbeat is on its way it waits for the answer.
     let less = vec!["t".to_owned()];
     assert!(machine.step(at(210), Event::Subscribe(less.clone())).is_empty());

@@ -172,7 +172,7 @@ impl WireConsumer {
         };
         match read {
             // A slow decode must not outlive its ownership.
-            Ok(Some(batch)) if open.feed.is_current(open.epoch) => return Some(ConsumerEvent::Records(batch)),
+            Ok(Some(batch)) if open.feed.is_current(open.epoch) => Some(ConsumerEvent::Records(batch)),
             Ok(_) => {
                 self.close_open();
                 None

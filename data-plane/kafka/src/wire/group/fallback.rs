@@ -18,10 +18,22 @@ use tokio::runtime::Handle;
 pub(crate) type Classic = Box<dyn FnMut(&[String]) -> Result<Box<dyn Consumer>> + Send>;
 
 /// Consumers of a process.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Consumers {
     fetching: Mutex<Vec<Weak<Fetching>>>,
     classic: Arc<ClassicClusters>,
+    runtime: Option<Handle>,
+}
+
+impl Default for Consumers {
+    /// Their tasks run on the runtime that this is called in: whoever asks for a consumer may stand on a thread that connectors block.
+    fn default() -> Self {
+        Self {
+            fetching: Mutex::default(),
+            classic: Arc::default(),
+            runtime: Handle::try_current().ok(),
+        }
+    }
 }
 
 /// The clusters, by bootstrap servers, that refused the new protocol: another member there need not try. Until the process ends: a
@@ -59,7 +71,8 @@ impl Consumers {
             .filter_map(Weak::upgrade)
             .find(|known| Arc::ptr_eq(known.cluster(), &cluster));
         let fetching = found.unwrap_or_else(|| {
-            let fetching = Arc::new(Fetching::start(cluster, Handle::current()));
+            let runtime = self.runtime.clone().unwrap_or_else(Handle::current);
+            let fetching = Arc::new(Fetching::start(cluster, runtime));
             all.push(Arc::downgrade(&fetching));
             fetching
         });

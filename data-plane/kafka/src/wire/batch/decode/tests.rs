@@ -125,27 +125,32 @@ fn offsets(bytes: &[u8], position: i64, aborted: Option<Vec<Aborted>>) -> Vec<i6
     found.into_iter().map(|record| record.0).collect()
 }
 
+type Value = Option<Vec<u8>>;
+
 fn arbitrary() -> impl Strategy<Value = Vec<Sent>> {
     let bytes = || proptest::option::of(proptest::collection::vec(any::<u8>(), 0..40));
     let headers = proptest::collection::vec(("[a-zäß]{0,5}", bytes()), 0..4);
     let record = (bytes(), bytes(), headers, -1_i64..2_000_000_000_000);
-    proptest::collection::vec(record, 1..40).prop_map(|records| {
-        let records = records.into_iter().enumerate();
-        let record =
-            |(index, (key, value, headers, timestamp)): (usize, (Option<Vec<u8>>, Option<Vec<u8>>, Vec<_>, i64))| {
-                let headers: Vec<(String, Option<Vec<u8>>)> = headers;
-                let headers = headers
-                    .into_iter()
-                    .map(|(name, value)| (StrBytes::from_string(name), value.map(Bytes::from)));
-                Sent {
-                    key: key.map(Bytes::from),
-                    value: value.map(Bytes::from),
-                    headers: headers.collect(),
-                    timestamp,
-                    ..sent(50 + index as i64, b"")
-                }
-            };
-        records.map(record).collect()
+    let record = record.prop_map(
+        |(key, value, headers, timestamp): (Value, Value, Vec<(String, Value)>, i64)| {
+            let headers = headers
+                .into_iter()
+                .map(|(name, value)| (StrBytes::from_string(name), value.map(Bytes::from)));
+            Sent {
+                key: key.map(Bytes::from),
+                value: value.map(Bytes::from),
+                headers: headers.collect(),
+                timestamp,
+                ..sent(0, b"")
+            }
+        },
+    );
+    proptest::collection::vec(record, 1..40).prop_map(|mut records| {
+        for (index, record) in records.iter_mut().enumerate() {
+            record.offset = 50 + index as i64;
+            record.sequence = 50 + index as i32;
+        }
+        records
     })
 }
 

@@ -71,9 +71,11 @@ fn beat(effects: Vec<Effect>) -> Heartbeat {
     let text = format!("{effects:?}");
     effects
         .into_iter()
-        .find_map(|effect| match effect {
-            Effect::Heartbeat(beat) => Some(beat),
-            _ => None,
+        .find_map(|effect| {
+            let Effect::Heartbeat(beat) = effect else {
+                return None;
+            };
+            Some(beat)
         })
         .unwrap_or_else(|| panic!("no heartbeat: {text}"))
 }

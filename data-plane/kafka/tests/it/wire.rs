@@ -186,7 +186,11 @@ async fn join_together(port: &dyn KafkaPort, topic: &str, count: usize) -> (Dura
         consumer
     });
     let consumers = futures::future::join_all(reading).await;
-    let (took, used, threads) = (start.elapsed(), processor_time() - before, threads() - threads_before);
+    let (took, used, threads) = (
+        start.elapsed(),
+        processor_time() - before,
+        threads().saturating_sub(threads_before),
+    );
     futures::future::join_all(consumers.into_iter().map(|consumer| consumer.close())).await;
     (took, used, threads)
 }

@@ -1,4 +1,4 @@
-//! Members of consumer groups under KIP-848: one connection to each coordinator serves all of the process.
+//! Members of consumer groups under KIP-848: a few connections to each coordinator serve all of the process.
 
 mod consumer;
 pub(crate) mod fallback;

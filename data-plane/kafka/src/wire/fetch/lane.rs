@@ -26,11 +26,11 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-/// How long the broker waits for records when nobody says how long: a partition that is assigned meanwhile waits for it. For a fleet of
-/// idle partitions it is longer, as each answer costs the broker a look at all of them.
-const WAIT_MS: i32 = 100;
-const LONG_WAIT_MS: i32 = 500;
-const FLEET: usize = 500;
+/// Partitions of a lane. Each request costs both sides a look at all of them, and a partition that is busy makes many requests.
+const MOST: usize = 500;
+/// How long the broker waits for records when nobody says how long: a partition that is assigned meanwhile waits for it. A millisecond for
+/// each partition, so that a fleet of idle ones costs next to nothing.
+const WAIT_MS: std::ops::RangeInclusive<i32> = 100..=500;
 /// While a reader without room may have some again any moment, the others' long poll must not keep it waiting …
 const BLOCKED_WAIT_MS: i32 = 5;
 /// … but one that has had none for so long is slow.
@@ -101,15 +101,14 @@ impl Lane {
         }
     }
 
-    /// Takes a feed in, unless the lane is closed or has this partition already, for another consumer.
+    /// Takes a feed in, unless the lane is closed or full, or has this partition already, for another consumer.
     pub(super) fn admit(self: &Arc<Self>, feed: &Arc<Feed>, leader_epoch: i32) -> bool {
         let mut feeds = lock(&self.feeds);
-        if feeds.closed
-            || feeds
-                .all
-                .get(&key(feed))
-                .is_some_and(|(other, _)| !Arc::ptr_eq(other, feed))
-        {
+        let room = match feeds.all.get(&key(feed)) {
+            Some((known, _)) => Arc::ptr_eq(known, feed),
+            None => feeds.all.len() < MOST,
+        };
+        if feeds.closed || !room {
             return false;
         }
         feeds.all.insert(key(feed), (Arc::clone(feed), leader_epoch));
@@ -165,7 +164,7 @@ impl Lane {
                     let soon = if now.duration_since(since) < BLOCKED_FOR {
                         BLOCKED_WAIT_MS
                     } else {
-                        WAIT_MS
+                        *WAIT_MS.start()
                     };
                     until = until.min(now + Duration::from_millis(soon.unsigned_abs().into()));
                 }
@@ -185,7 +184,7 @@ impl Lane {
             if urgent {
                 wait_ms = wait_ms.min(BLOCKED_WAIT_MS);
             } else if wanted.later.is_some() {
-                wait_ms = wait_ms.min(WAIT_MS);
+                wait_ms = wait_ms.min(*WAIT_MS.start());
             }
             let change = session.next(&wanted.asked);
             match self.fetch(&hub, change, wait_ms).await {
@@ -205,7 +204,8 @@ impl Lane {
     }
 
     fn wait_ms(&self, partitions: usize) -> i32 {
-        let by_size = if partitions < FLEET { WAIT_MS } else { LONG_WAIT_MS };
+        let by_size = i32::try_from(partitions).unwrap_or(i32::MAX);
+        let by_size = by_size.clamp(*WAIT_MS.start(), *WAIT_MS.end());
         self.settings.max_wait_ms.unwrap_or(by_size)
     }
 

@@ -2,8 +2,8 @@
 
 mod admin;
 mod batch;
-mod client;
-mod config;
+pub(crate) mod client;
+pub(crate) mod config;
 mod consumer;
 mod direct;
 mod errors;
@@ -16,8 +16,6 @@ mod member;
 mod membership;
 mod polling;
 mod producer;
-mod sasl;
-mod security;
 mod tail;
 mod topic;
 mod transactional;

@@ -9,11 +9,12 @@ mod produce;
 mod secure;
 mod session;
 mod topics;
+mod wire;
 
-use dray_kafka::RdKafka;
 use dray_kafka::port::{
     Ack, ClientConfig, Consumer, ConsumerEvent, Delivered, KafkaPort, NewTopic, ProduceRecord, ProducerLane,
 };
+use dray_kafka::{Kafka, RdKafka};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -35,6 +36,14 @@ fn config(pairs: &[(&str, &str)]) -> ClientConfig {
     config
 }
 
+/// The port that a test's word for a group protocol means, and the setting: `wire` is the new one, spoken without librdkafka.
+fn speaks(protocol: &str) -> (Box<dyn KafkaPort>, &str) {
+    match protocol {
+        "wire" => (Box::new(Kafka::new()), "consumer"),
+        protocol => (Box::new(RdKafka::new()), protocol),
+    }
+}
+
 /// A name that no earlier run of the tests has used on the same broker.
 fn unique(name: &str) -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -45,7 +54,7 @@ fn unique(name: &str) -> String {
     format!("{name}-{at}-{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-async fn topic(port: &RdKafka, name: &str, partitions: i32, configs: &[(&str, &str)]) -> String {
+async fn topic(port: &dyn KafkaPort, name: &str, partitions: i32, configs: &[(&str, &str)]) -> String {
     let name = unique(name);
     let configs = configs
         .iter()
@@ -62,7 +71,7 @@ async fn topic(port: &RdKafka, name: &str, partitions: i32, configs: &[(&str, &s
 }
 
 /// Creates a topic, and waits until the broker has heard of it from its controller.
-async fn create(port: &RdKafka, client: &ClientConfig, new: &NewTopic) {
+async fn create(port: &dyn KafkaPort, client: &ClientConfig, new: &NewTopic) {
     let admin = port.admin(client).expect("admin");
     admin.create_topic(new, PATIENCE).await.expect("create");
     let shown = async {

@@ -1,4 +1,6 @@
-//! The port that the product uses: its own wire client where that speaks what the settings ask for, librdkafka for everything else.
+//! The port that agents use: records go to and come from Kafka in its own wire format, and librdkafka does the rest. It also does the
+//! whole where settings ask for a way to connect that is its alone (Kerberos, PKCS12 key stores, ...), or say so:
+//! `dray.kafka.client=librdkafka`.
 
 use crate::codes::local;
 use crate::error::{Class, Result};
@@ -8,6 +10,7 @@ use crate::port::{
 use crate::rd::RdKafka;
 use crate::wire::cluster::Clusters;
 use crate::wire::group::fallback::Consumers;
+use crate::wire::produce::Producers;
 use async_trait::async_trait;
 use dray_connect::sink_batch::TopicPartition;
 use std::collections::BTreeMap;
@@ -23,11 +26,13 @@ pub const CLIENT: &str = "dray.kafka.client";
 pub struct Kafka {
     rd: Arc<RdKafka>,
     clusters: Clusters,
+    producers: Producers,
     consumers: Consumers,
 }
 
 impl Kafka {
-    /// A port without clients yet. Nothing connects before the first client is made.
+    /// A port without clients yet. Nothing connects before the first client is made. Its connections are served by the tokio runtime that
+    /// this is called in, whoever asks for clients later: other runtimes may have their threads blocked.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -58,8 +63,12 @@ fn chosen(config: &ClientConfig) -> Result<(ClientConfig, bool)> {
 
 #[async_trait]
 impl KafkaPort for Kafka {
-    fn producer_lane(&self, config: &ClientConfig, quota: usize) -> Result<Box<dyn ProducerLane>> {
-        self.rd.producer_lane(&chosen(config)?.0, quota)
+    fn producer_lane(&self, config: &ClientConfig, quota: usize, owner: Option<&str>) -> Result<Box<dyn ProducerLane>> {
+        let (config, wire) = chosen(config)?;
+        if wire && let Some(cluster) = self.clusters.of(&config)? {
+            return Ok(Box::new(self.producers.lane(&config, cluster, quota, owner)?));
+        }
+        self.rd.producer_lane(&config, quota, owner)
     }
 
     fn consumer(&self, config: &ClientConfig, topics: &[String], prefetch: usize) -> Result<Box<dyn Consumer>> {

@@ -3,6 +3,8 @@
 mod codes;
 pub mod error;
 pub mod fake;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod kafka;
 mod lock;
 pub mod murmur2;

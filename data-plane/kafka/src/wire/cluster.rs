@@ -31,6 +31,9 @@ pub(crate) enum Purpose {
     Short,
     /// One fetch session each.
     Fetch(u32),
+    /// A share of the groups that the broker coordinates: it writes down what they say, and takes the next request of a connection
+    /// only when that is done.
+    Group(u32),
 }
 
 /// What the coordinator is one of.

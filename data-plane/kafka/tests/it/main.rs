@@ -10,6 +10,7 @@ mod produce;
 mod secure;
 mod session;
 mod topics;
+mod wire;
 
 use dray_kafka::port::{
     Ack, ClientConfig, Consumer, ConsumerEvent, Delivered, KafkaPort, NewTopic, ProduceRecord, ProduceRefused,
@@ -54,6 +55,14 @@ fn config(pairs: &[(&str, &str)]) -> ClientConfig {
             .map(|(key, value)| ((*key).to_owned(), (*value).to_owned())),
     );
     config
+}
+
+/// The port that a test's word for a group protocol means, and the setting: `wire` is the new one, spoken without librdkafka.
+fn speaks(protocol: &str) -> (Box<dyn KafkaPort>, &str) {
+    match protocol {
+        "wire" => (Box::new(Kafka::new()), "consumer"),
+        protocol => (Box::new(RdKafka::new()), protocol),
+    }
 }
 
 /// A name that no earlier run of the tests has used on the same broker.

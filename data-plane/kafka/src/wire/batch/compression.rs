@@ -149,7 +149,9 @@ mod tests {
             (Codec::Lz4, lz4.finish().expect("finished")),
             (Codec::Zstd, zstd::encode_all(&plain[..], 3).expect("compressed")),
         ] {
-            let back = codec.decompress(&Bytes::from(compressed.clone())).expect("decompresses");
+            let back = codec
+                .decompress(&Bytes::from(compressed.clone()))
+                .expect("decompresses");
             assert!(back == plain, "{codec:?}");
             if codec != Codec::None {
                 let cut = Bytes::from(compressed).slice(..compressed_half(&plain));

@@ -101,7 +101,10 @@ struct Header {
 pub(crate) fn next_position(bytes: &[u8], position: i64) -> i64 {
     let (mut at, mut next) = (0, position);
     while let Some((end, base)) = whole(bytes, at) {
-        next = next.max(base.saturating_add(i64::from(be_i32(bytes, at + LAST_OFFSET_DELTA))).saturating_add(1));
+        next = next.max(
+            base.saturating_add(i64::from(be_i32(bytes, at + LAST_OFFSET_DELTA)))
+                .saturating_add(1),
+        );
         at = end;
     }
     next
@@ -149,7 +152,12 @@ impl Records {
     ///
     /// # Errors
     /// When a batch is malformed; the records before it have been handed out, and `position` is its first offset or within it.
-    pub(crate) fn take(&mut self, topic: &Arc<str>, partition: i32, most: Most) -> Result<Option<FetchBatch>, Malformed> {
+    pub(crate) fn take(
+        &mut self,
+        topic: &Arc<str>,
+        partition: i32,
+        most: Most,
+    ) -> Result<Option<FetchBatch>, Malformed> {
         let mut batch = FetchBatch::default();
         let mut bytes = 0;
         while batch.records.len() < most.records.max(1) && bytes < most.bytes.max(1) {
@@ -198,9 +206,12 @@ impl Records {
         loop {
             let bytes = &self.bytes;
             // The older formats have a shorter header, and this in the same place.
-            if bytes.len() - self.at > MAGIC && !(bytes[self.at + MAGIC] as i8 >= 2) {
+            if bytes.len() - self.at > MAGIC && (bytes[self.at + MAGIC] as i8) < 2 {
                 let magic = bytes[self.at + MAGIC] as i8;
-                return Err(Malformed::Magic { offset: be_i64(bytes, self.at), magic });
+                return Err(Malformed::Magic {
+                    offset: be_i64(bytes, self.at),
+                    magic,
+                });
             }
             if bytes.len() - self.at >= LENGTH_ENDS && be_i32(bytes, self.at + 8) < (HEADER - LENGTH_ENDS) as i32 {
                 let (offset, what) = (be_i64(bytes, self.at), "it is shorter than its header");
@@ -285,13 +296,19 @@ fn abort_marker(records: &[u8]) -> Option<bool> {
     if records.is_empty() {
         return Some(false);
     }
-    let mut cursor = Cursor { bytes: records, at: 0, end: records.len() };
+    let mut cursor = Cursor {
+        bytes: records,
+        at: 0,
+        end: records.len(),
+    };
     cursor.varint()?;
     cursor.skip(1)?;
     cursor.varint()?;
     cursor.varint()?;
     let key = cursor.slice()??;
-    let kind = records.get(key.start as usize + 2..key.end as usize)?.first_chunk::<2>()?;
+    let kind = records
+        .get(key.start as usize + 2..key.end as usize)?
+        .first_chunk::<2>()?;
     Some(i16::from_be_bytes(*kind) == ABORT)
 }
 
@@ -304,7 +321,9 @@ impl Header {
         let next = base.checked_add(i64::from(last)).and_then(|last| last.checked_add(1));
         Ok(Self {
             base,
-            next: next.filter(|_| last >= 0 && base >= 0).ok_or_else(|| corrupt("its offsets are no offsets"))?,
+            next: next
+                .filter(|_| last >= 0 && base >= 0)
+                .ok_or_else(|| corrupt("its offsets are no offsets"))?,
             attributes: i16::from_be_bytes([batch[ATTRIBUTES], batch[ATTRIBUTES + 1]]),
             base_timestamp: be_i64(batch, BASE_TIMESTAMP),
             max_timestamp: be_i64(batch, MAX_TIMESTAMP),
@@ -318,7 +337,11 @@ impl Open {
     /// Appends records until there are as many as wanted.
     fn read(&mut self, position: i64, most: Most, bytes: &mut usize, out: &mut FetchBatch) -> Result<(), &'static str> {
         let data = self.data.clone();
-        let mut cursor = Cursor { bytes: &data, at: self.at, end: self.end };
+        let mut cursor = Cursor {
+            bytes: &data,
+            at: self.at,
+            end: self.end,
+        };
         let header = self.header;
         let (append_time, kind) = if header.attributes & LOG_APPEND_TIME != 0 {
             (Some(header.max_timestamp), TimestampType::LogAppendTime)
@@ -332,7 +355,10 @@ impl Open {
             if self.left == 0 && cursor.at != cursor.end {
                 return Err("it has bytes behind its last record");
             }
-            let offset = header.base.checked_add(record.offset_delta).ok_or("a record's offset is no offset")?;
+            let offset = header
+                .base
+                .checked_add(record.offset_delta)
+                .ok_or("a record's offset is no offset")?;
             if offset >= header.next || record.offset_delta < 0 {
                 return Err("a record's offset is beyond the batch's");
             }
@@ -341,7 +367,11 @@ impl Open {
                 continue;
             }
             let at = append_time.unwrap_or_else(|| header.base_timestamp.wrapping_add(record.timestamp_delta));
-            let (timestamp, timestamp_type) = if at == -1 { (None, TimestampType::None) } else { (Some(at), kind) };
+            let (timestamp, timestamp_type) = if at == -1 {
+                (None, TimestampType::None)
+            } else {
+                (Some(at), kind)
+            };
             *bytes += record.bytes;
             out.records.push(FetchedRecord {
                 topic: 0,

@@ -42,7 +42,7 @@ pub(crate) struct Broker {
 #[error("an answer to Fetch that does not parse at byte {0}")]
 pub(crate) struct Malformed(usize);
 
-/// Reads an answer from behind its correlation id.
+/// Reads an answer from behind its header.
 pub(crate) fn read(frame: &Bytes) -> Result<Answer, Malformed> {
     let mut cursor = Cursor { frame, at: 0 };
     let answer = cursor.answer();
@@ -56,7 +56,6 @@ struct Cursor<'a> {
 
 impl Cursor<'_> {
     fn answer(&mut self) -> Option<Answer> {
-        self.tags(|_, _| Some(()))?; // the header's
         let mut answer = Answer {
             throttle_ms: self.i32()?,
             error: self.i16()?,
@@ -183,7 +182,7 @@ impl Cursor<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bytes::{BufMut as _, BytesMut};
+    use bytes::BytesMut;
     use kafka_protocol::messages::fetch_response::{
         AbortedTransaction, FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData,
     };
@@ -192,8 +191,12 @@ mod tests {
     use proptest::prelude::*;
 
     fn encoded(version: i16) -> Bytes {
-        let aborted = AbortedTransaction::default().with_producer_id(ProducerId(7)).with_first_offset(9);
-        let leader = LeaderIdAndEpoch::default().with_leader_id(BrokerId(2)).with_leader_epoch(5);
+        let aborted = AbortedTransaction::default()
+            .with_producer_id(ProducerId(7))
+            .with_first_offset(9);
+        let leader = LeaderIdAndEpoch::default()
+            .with_leader_id(BrokerId(2))
+            .with_leader_epoch(5);
         let one = PartitionData::default()
             .with_partition_index(3)
             .with_error_code(6)
@@ -201,7 +204,9 @@ mod tests {
             .with_preferred_read_replica(BrokerId(4))
             .with_current_leader(leader)
             .with_records(Some(Bytes::from_static(b"records")));
-        let two = PartitionData::default().with_aborted_transactions(None).with_records(None);
+        let two = PartitionData::default()
+            .with_aborted_transactions(None)
+            .with_records(None);
         let topic = FetchableTopicResponse::default()
             .with_topic_id(Uuid::from_u128(1))
             .with_partitions(vec![one, two]);
@@ -218,7 +223,6 @@ mod tests {
             response = response.with_node_endpoints(vec![node]);
         }
         let mut out = BytesMut::new();
-        out.put_u8(0);
         response.encode(&mut out, version).expect("encodes");
         out.freeze()
     }
@@ -232,13 +236,23 @@ mod tests {
             let [one, two] = &answer.partitions[..] else {
                 panic!("{answer:?}")
             };
-            let aborted = Aborted { producer_id: 7, first_offset: 9 };
+            let aborted = Aborted {
+                producer_id: 7,
+                first_offset: 9,
+            };
             assert_eq!((one.topic, one.partition, one.error), (Uuid::from_u128(1), 3, 6));
-            assert_eq!((&one.aborted[..], one.preferred, one.leader), (&[aborted][..], 4, Some((2, 5))));
+            assert_eq!(
+                (&one.aborted[..], one.preferred, one.leader),
+                (&[aborted][..], 4, Some((2, 5)))
+            );
             assert_eq!(one.records, "records");
             assert!(frame.as_ptr_range().contains(&one.records.as_ptr()), "not copied");
             assert_eq!((two.records.len(), two.leader), (0, None));
-            let broker = Broker { id: 2, host: "b2".to_owned(), port: 9092 };
+            let broker = Broker {
+                id: 2,
+                host: "b2".to_owned(),
+                port: 9092,
+            };
             assert_eq!(answer.brokers, if version >= 16 { vec![broker] } else { vec![] });
             for cut in 0..frame.len() {
                 read(&frame.slice(..cut)).expect_err("cut off");

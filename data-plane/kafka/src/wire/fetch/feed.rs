@@ -3,8 +3,8 @@
 
 use super::inbox::{Chunk, Inbox};
 use super::lane::Lane;
-use crate::wire::batch::decode::Aborted;
 use crate::lock::lock;
+use crate::wire::batch::decode::Aborted;
 use bytes::Bytes;
 use dray_connect::sink_batch::TopicPartition;
 use std::sync::{Arc, Mutex, Weak};
@@ -67,10 +67,15 @@ struct State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Want {
     Nothing,
+    /// Nor ever again.
+    Gone,
     /// It would be, had its reader room.
     Blocked,
     Later(Instant),
-    From { position: i64, epoch: u64 },
+    From {
+        position: i64,
+        epoch: u64,
+    },
     /// It has to be placed anew.
     Homeless,
 }
@@ -141,15 +146,16 @@ impl Feed {
         }
     }
 
-    /// Reads on from `position`; what was fetched before is dropped.
-    pub(crate) fn seek(self: &Arc<Self>, position: i64) {
+    /// Reads on from `position`; what was fetched before is dropped. True when it had none, and so may have no fetcher.
+    pub(crate) fn seek(self: &Arc<Self>, position: i64) -> bool {
         let mut state = lock(&self.state);
         state.epoch += 1;
-        state.position = Some(position);
+        let had_none = state.position.replace(position).is_none();
         state.not_before = None;
         drop(state);
         self.inbox.purge(self, u64::MAX);
         self.wake();
+        had_none
     }
 
     /// Delivers nothing until it is resumed. What waits for the reader is fetched again then: it must not take the room of other
@@ -197,7 +203,10 @@ impl Feed {
 
     pub(super) fn want(&self, now: Instant) -> Want {
         let state = lock(&self.state);
-        if state.stopped || state.paused {
+        if state.stopped {
+            return Want::Gone;
+        }
+        if state.paused {
             return Want::Nothing;
         }
         if state.preferred.is_some_and(|(_, until)| until <= now) {
@@ -225,7 +234,8 @@ impl Feed {
         aborted: Option<Vec<Aborted>>,
     ) {
         let mut state = lock(&self.state);
-        if state.epoch != epoch || state.stopped {
+        // Whoever fetches it, and however often: each position is delivered once in an epoch.
+        if (state.epoch, state.position) != (epoch, Some(position)) || state.stopped {
             return;
         }
         state.position = Some(next);
@@ -273,6 +283,9 @@ impl Feed {
 
     pub(super) fn preferred(&self, now: Instant) -> Option<i32> {
         let state = lock(&self.state);
-        state.preferred.filter(|(_, until)| *until > now).map(|(broker, _)| broker)
+        state
+            .preferred
+            .filter(|(_, until)| *until > now)
+            .map(|(broker, _)| broker)
     }
 }

@@ -14,6 +14,7 @@ use kafka_protocol::protocol::StrBytes;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -41,6 +42,8 @@ pub(crate) struct Hub {
     homeless: Mutex<Vec<Homeless>>,
     wake: Notify,
     tasks: Mutex<JoinSet<()>>,
+    /// Whoever makes the first consumer may stand on a thread that connectors block.
+    runtime: Handle,
 }
 
 /// A feed without a lane.
@@ -52,7 +55,7 @@ struct Homeless {
 }
 
 impl Fetching {
-    pub(crate) fn start(cluster: Arc<Cluster>) -> Self {
+    pub(crate) fn start(cluster: Arc<Cluster>, runtime: Handle) -> Self {
         let hub = Arc::new(Hub {
             cluster,
             budget: Arc::new(Budget::new(BUDGET)),
@@ -60,9 +63,10 @@ impl Fetching {
             homeless: Mutex::default(),
             wake: Notify::new(),
             tasks: Mutex::default(),
+            runtime,
         });
         let placing = Arc::clone(&hub);
-        lock(&hub.tasks).spawn(async move { placing.run().await });
+        hub.spawn(async move { placing.run().await });
         Self { hub }
     }
 
@@ -76,7 +80,7 @@ impl Fetching {
 
     /// Runs a task that ends when nobody needs what it holds of this.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        lock(&self.hub.tasks).spawn(task);
+        self.hub.spawn(task);
         self.hub.wake.notify_one();
     }
 
@@ -97,6 +101,10 @@ impl Drop for Fetching {
 impl Hub {
     pub(super) fn cluster(&self) -> &Arc<Cluster> {
         &self.cluster
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        lock(&self.tasks).spawn_on(task, &self.runtime);
     }
 
     /// Looks for a lane; with a time, for a new leader, then.
@@ -150,7 +158,11 @@ impl Hub {
     /// Finds leaders and positions for these feeds.
     async fn settle(self: &Arc<Self>, due: Vec<(Arc<Feed>, bool)>) {
         let metadata = self.cluster.metadata();
-        let unknown = |feed: &Feed| metadata.leader(&feed.partition.topic, feed.partition.partition).is_none();
+        let unknown = |feed: &Feed| {
+            metadata
+                .leader(&feed.partition.topic, feed.partition.partition)
+                .is_none()
+        };
         let stale = due.iter().filter(|(feed, refresh)| *refresh || unknown(feed));
         let topics: BTreeSet<Arc<str>> = stale.map(|(feed, _)| Arc::clone(&feed.partition.topic)).collect();
         let topics: Vec<Arc<str>> = topics.into_iter().collect();
@@ -173,7 +185,10 @@ impl Hub {
             let (topic, partition) = (&feed.partition.topic, feed.partition.partition);
             let Some(leader) = metadata.leader(topic, partition) else {
                 let what = format!("fetching {}", feed.partition);
-                self.later(feed, codes::local(what, "LeaderNotAvailable", "it has no leader", Class::Retriable));
+                self.later(
+                    feed,
+                    codes::local(what, "LeaderNotAvailable", "it has no leader", Class::Retriable),
+                );
                 continue;
             };
             let epoch = metadata.partition(topic, partition).map_or(-1, |known| known.epoch);
@@ -186,7 +201,7 @@ impl Hub {
         }
         for (leader, feeds) in lookups {
             let hub = Arc::clone(self);
-            lock(&self.tasks).spawn(async move { hub.look_up(leader, feeds).await });
+            self.spawn(async move { hub.look_up(leader, feeds).await });
         }
     }
 
@@ -212,7 +227,7 @@ impl Hub {
         lanes.push(Arc::clone(&lane));
         drop(lanes);
         let hub = Arc::clone(self);
-        lock(&self.tasks).spawn(async move { lane.run(hub).await });
+        self.spawn(async move { lane.run(hub).await });
     }
 
     /// Asks a leader where partitions without a position start.
@@ -233,25 +248,27 @@ impl Hub {
             }
             wanted.push((feed, asked, epoch));
         }
-        // One request for each isolation level: they count the end of a partition differently.
+        // One request for each kind of question: a partition may stand in a request once only.
         for read_committed in [false, true] {
-            let group: Vec<_> = wanted.iter().filter(|(feed, ..)| feed.settings.read_committed == read_committed).collect();
-            if group.is_empty() {
-                continue;
-            }
-            let found = self.ask(leader, read_committed, &group).await;
-            for (feed, asked, epoch) in group {
-                let offset = found.as_ref().map_err(Clone::clone).and_then(|found| {
-                    let key = (&*feed.partition.topic, feed.partition.partition);
+            for reset in [Reset::Earliest, Reset::Latest] {
+                let alike = |feed: &Feed| feed.settings.read_committed == read_committed && feed.reset == reset;
+                let group: Vec<_> = wanted.iter().filter(|(feed, ..)| alike(feed)).collect();
+                if group.is_empty() {
+                    continue;
+                }
+                let found = self.ask(leader, (read_committed, reset), &group).await;
+                for (feed, asked, epoch) in group {
+                    let place = (feed.partition.topic.to_string(), feed.partition.partition);
                     let missing = || codes::error("finding where to start", -1, Some("the answer lacks the partition"));
-                    found.get(&(key.0.to_owned(), key.1)).cloned().unwrap_or_else(|| Err(missing()))
-                });
-                match offset {
-                    Ok(offset) => {
-                        feed.found(*asked, offset);
-                        self.assign(leader, feed, *epoch);
+                    let offset = found.as_ref().map_err(Clone::clone);
+                    let offset = offset.and_then(|found| found.get(&place).cloned().unwrap_or_else(|| Err(missing())));
+                    match offset {
+                        Ok(offset) => {
+                            feed.found(*asked, offset);
+                            self.assign(leader, feed, *epoch);
+                        }
+                        Err(error) => self.later(Arc::clone(feed), error),
                     }
-                    Err(error) => self.later(Arc::clone(feed), error),
                 }
             }
         }
@@ -261,20 +278,22 @@ impl Hub {
     async fn ask(
         &self,
         leader: i32,
-        read_committed: bool,
+        (read_committed, reset): (bool, Reset),
         feeds: &[&(Arc<Feed>, u64, i32)],
     ) -> Result<BTreeMap<(String, i32), Result<i64>>> {
-        let mut topics: BTreeMap<&str, Vec<ListOffsetsPartition>> = BTreeMap::new();
+        let at = if reset == Reset::Latest { LATEST } else { EARLIEST };
+        let mut topics: BTreeMap<&str, BTreeMap<i32, ListOffsetsPartition>> = BTreeMap::new();
         for (feed, _, epoch) in feeds {
-            let at = if feed.reset == Reset::Latest { LATEST } else { EARLIEST };
             let partition = ListOffsetsPartition::default()
                 .with_partition_index(feed.partition.partition)
                 .with_current_leader_epoch(*epoch)
                 .with_timestamp(at);
-            topics.entry(&feed.partition.topic).or_default().push(partition);
+            let topic = topics.entry(&feed.partition.topic).or_default();
+            topic.insert(feed.partition.partition, partition);
         }
-        let topic = |(name, partitions): (&str, _)| {
+        let topic = |(name, partitions): (&str, BTreeMap<i32, _>)| {
             let name = TopicName(StrBytes::from_string(name.to_owned()));
+            let partitions = partitions.into_values().collect();
             ListOffsetsTopic::default().with_name(name).with_partitions(partitions)
         };
         let request = ListOffsetsRequest::default()

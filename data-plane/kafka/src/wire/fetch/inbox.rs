@@ -3,8 +3,8 @@
 
 use super::feed::Feed;
 use crate::error::Error;
-use crate::wire::batch::decode::Aborted;
 use crate::lock::lock;
+use crate::wire::batch::decode::Aborted;
 use bytes::Bytes;
 use dray_connect::sink_batch::TopicPartition;
 use std::collections::VecDeque;

@@ -4,13 +4,14 @@
 use super::answer::{self, Answer, Partition};
 use super::feed::{Feed, FetchSettings, Want};
 use super::hub::Hub;
-use super::session::{Asked, Change, Key, Session};
 use super::inbox::Word;
+use super::session::{Asked, Change, Key, Session};
 use crate::codes;
 use crate::error::{Class, Error, Result};
 use crate::lock::lock;
 use crate::wire::batch::decode::{cut_off, next_position};
 use crate::wire::cluster::Purpose;
+use crate::wire::connection::answer_header;
 use crate::wire::frame::Frame;
 use crate::wire::metadata::{Partition as Leader, address};
 use bytes::Bytes;
@@ -25,11 +26,11 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-/// How long the broker waits for records when nobody says how long: a partition that is assigned meanwhile waits for it. For a fleet of
-/// idle partitions it is longer, as each answer costs the broker a look at all of them.
-const WAIT_MS: i32 = 100;
-const LONG_WAIT_MS: i32 = 500;
-const FLEET: usize = 500;
+/// Partitions of a lane. Each request costs both sides a look at all of them, and a partition that is busy makes many requests.
+const MOST: usize = 500;
+/// How long the broker waits for records when nobody says how long: a partition that is assigned meanwhile waits for it. A millisecond for
+/// each partition, so that a fleet of idle ones costs next to nothing.
+const WAIT_MS: std::ops::RangeInclusive<i32> = 100..=500;
 /// While a reader without room may have some again any moment, the others' long poll must not keep it waiting …
 const BLOCKED_WAIT_MS: i32 = 5;
 /// … but one that has had none for so long is slow.
@@ -42,6 +43,21 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const PREFERRED: Duration = Duration::from_secs(300);
 /// The reader hears of an error that is over with the next request only when it comes again and again.
 const QUIET: u32 = 10;
+
+/// The partition is read from another broker now, or from none for a while.
+const ELSEWHERE: [Code; 11] = [
+    Code::NotLeaderOrFollower,
+    Code::FencedLeaderEpoch,
+    Code::UnknownLeaderEpoch,
+    Code::UnknownTopicOrPartition,
+    Code::UnknownTopicId,
+    Code::InconsistentTopicId,
+    Code::LeaderNotAvailable,
+    Code::ReplicaNotAvailable,
+    Code::KafkaStorageError,
+    Code::OffsetNotAvailable,
+    Code::BrokerNotAvailable,
+];
 
 #[derive(Debug)]
 pub(crate) struct Lane {
@@ -85,10 +101,14 @@ impl Lane {
         }
     }
 
-    /// Takes a feed in, unless the lane is closed or has this partition already, for another consumer.
+    /// Takes a feed in, unless the lane is closed or full, or has this partition already, for another consumer.
     pub(super) fn admit(self: &Arc<Self>, feed: &Arc<Feed>, leader_epoch: i32) -> bool {
         let mut feeds = lock(&self.feeds);
-        if feeds.closed || feeds.all.get(&key(feed)).is_some_and(|(other, _)| !Arc::ptr_eq(other, feed)) {
+        let room = match feeds.all.get(&key(feed)) {
+            Some((known, _)) => Arc::ptr_eq(known, feed),
+            None => feeds.all.len() < MOST,
+        };
+        if feeds.closed || !room {
             return false;
         }
         feeds.all.insert(key(feed), (Arc::clone(feed), leader_epoch));
@@ -104,7 +124,11 @@ impl Lane {
 
     pub(super) fn remove(&self, feed: &Arc<Feed>) {
         let mut feeds = lock(&self.feeds);
-        if feeds.all.get(&key(feed)).is_some_and(|(known, _)| Arc::ptr_eq(known, feed)) {
+        if feeds
+            .all
+            .get(&key(feed))
+            .is_some_and(|(known, _)| Arc::ptr_eq(known, feed))
+        {
             feeds.all.remove(&key(feed));
         }
     }
@@ -128,9 +152,22 @@ impl Lane {
                 self.remove(&feed);
                 hub.place(feed, None);
             }
-            blocked_since = if wanted.blocked { blocked_since.or(Some(now)) } else { None };
+            blocked_since = if wanted.blocked {
+                blocked_since.or(Some(now))
+            } else {
+                None
+            };
             if wanted.asked.is_empty() {
-                let until = wanted.later.unwrap_or(now + IDLE);
+                let mut until = wanted.later.unwrap_or(now + IDLE);
+                if let Some(since) = blocked_since {
+                    // Its reader wakes it, but another's may make room as well.
+                    let soon = if now.duration_since(since) < BLOCKED_FOR {
+                        BLOCKED_WAIT_MS
+                    } else {
+                        *WAIT_MS.start()
+                    };
+                    until = until.min(now + Duration::from_millis(soon.unsigned_abs().into()));
+                }
                 tokio::select! {
                     () = self.changed.notified() => {}
                     () = tokio::time::sleep_until(until) => {
@@ -143,13 +180,12 @@ impl Lane {
                 continue;
             }
             let urgent = blocked_since.is_some_and(|since| now.duration_since(since) < BLOCKED_FOR);
-            let wait_ms = if urgent {
-                BLOCKED_WAIT_MS
+            let mut wait_ms = self.wait_ms(wanted.asked.len());
+            if urgent {
+                wait_ms = wait_ms.min(BLOCKED_WAIT_MS);
             } else if wanted.later.is_some() {
-                WAIT_MS.min(self.wait_ms(wanted.asked.len()))
-            } else {
-                self.wait_ms(wanted.asked.len())
-            };
+                wait_ms = wait_ms.min(*WAIT_MS.start());
+            }
             let change = session.next(&wanted.asked);
             match self.fetch(&hub, change, wait_ms).await {
                 Ok(answer) => {
@@ -168,19 +204,19 @@ impl Lane {
     }
 
     fn wait_ms(&self, partitions: usize) -> i32 {
-        let by_size = if partitions < FLEET { WAIT_MS } else { LONG_WAIT_MS };
+        let by_size = i32::try_from(partitions).unwrap_or(i32::MAX);
+        let by_size = by_size.clamp(*WAIT_MS.start(), *WAIT_MS.end());
         self.settings.max_wait_ms.unwrap_or(by_size)
     }
 
     fn wanted(&self, now: Instant) -> Wanted {
-        let feeds = lock(&self.feeds);
-        let mut wanted = Wanted {
-            empty: feeds.all.is_empty(),
-            ..Wanted::default()
-        };
+        let mut feeds = lock(&self.feeds);
+        let mut wanted = Wanted::default();
+        let mut gone = Vec::new();
         for (key, (feed, leader_epoch)) in &feeds.all {
             match feed.want(now) {
                 Want::Nothing => {}
+                Want::Gone => gone.push(*key),
                 Want::Blocked => wanted.blocked = true,
                 Want::Later(at) => wanted.later = Some(wanted.later.map_or(at, |other| other.min(at))),
                 Want::Homeless => wanted.homeless.push(Arc::clone(feed)),
@@ -195,6 +231,10 @@ impl Lane {
                 }
             }
         }
+        for key in gone {
+            feeds.all.remove(&key);
+        }
+        wanted.empty = feeds.all.is_empty();
         wanted
     }
 
@@ -205,7 +245,10 @@ impl Lane {
     }
 
     async fn fetch(&self, hub: &Hub, change: Change, wait_ms: i32) -> Result<Answer> {
-        let connection = hub.cluster().connection(self.broker, Purpose::Fetch(self.number)).await?;
+        let connection = hub
+            .cluster()
+            .connection(self.broker, Purpose::Fetch(self.number))
+            .await?;
         let what = || format!("fetching from broker {}", self.broker);
         let version = connection.version::<FetchRequest>(&(13..=17)).ok_or_else(|| {
             let message = "the broker does not serve Fetch in a version with topic ids (3.1 and later)";
@@ -214,7 +257,8 @@ impl Lane {
         let request = self.request(change, wait_ms);
         let frame = Frame::of(&request, version, &StrBytes::from_static_str("dray-fetch"))?;
         let patience = PATIENCE + Duration::from_millis(u64::try_from(wait_ms).unwrap_or(0));
-        let answer = connection.send(frame, patience)?.await?;
+        let mut answer = connection.send(frame, patience)?.await?;
+        answer_header::<FetchRequest>(&mut answer, version)?;
         answer::read(&answer).map_err(|error| codes::local(what(), "PROTOCOL", error.to_string(), Class::Retriable))
     }
 
@@ -232,7 +276,12 @@ impl Lane {
         for (topic, partition) in change.forgotten {
             forgotten.entry(topic).or_default().push(partition);
         }
-        let topic = |(id, partitions)| FetchTopic::default().with_topic(TopicName::default()).with_topic_id(id).with_partitions(partitions);
+        let topic = |(id, partitions)| {
+            FetchTopic::default()
+                .with_topic(TopicName::default())
+                .with_topic_id(id)
+                .with_partitions(partitions)
+        };
         let forget = |(id, partitions)| ForgottenTopic::default().with_topic_id(id).with_partitions(partitions);
         FetchRequest::default()
             .with_max_wait_ms(wait_ms)
@@ -266,15 +315,21 @@ impl Lane {
             }
             Some(_) => {
                 session.reset();
-                return self.broken(hub, &codes::error(format!("fetching from broker {}", self.broker), answer.error, None));
+                return self.broken(
+                    hub,
+                    &codes::error(format!("fetching from broker {}", self.broker), answer.error, None),
+                );
             }
         }
         for partition in &answer.partitions {
-            if let (Some((id, epoch)), Some(feed)) = (partition.leader, self.feed(&(partition.topic, partition.partition))) {
+            if let (Some((id, epoch)), Some(feed)) =
+                (partition.leader, self.feed(&(partition.topic, partition.partition)))
+            {
                 let at = answer.brokers.iter().find(|broker| broker.id == id);
                 let endpoint = at.map(|broker| (id, address(&broker.host, broker.port)));
                 let leader = Leader { leader: id, epoch };
-                hub.cluster().learn_leader(&feed.partition.topic, partition.partition, leader, endpoint);
+                hub.cluster()
+                    .learn_leader(&feed.partition.topic, partition.partition, leader, endpoint);
             }
         }
         let frame: usize = answer.partitions.iter().map(|partition| partition.records.len()).sum();
@@ -319,36 +374,21 @@ impl Lane {
             return;
         };
         let error = codes::error(what(), share.error, None);
-        match code {
-            Code::OffsetOutOfRange => {
-                if feed.out_of_range(asked.epoch) {
-                    tracing::warn!(partition = %feed.partition, offset = asked.position, "the offset is out of range");
-                }
-                self.remove(feed);
-                hub.place(Arc::clone(feed), None);
+        if code == Code::OffsetOutOfRange {
+            if feed.out_of_range(asked.epoch) {
+                tracing::warn!(partition = %feed.partition, offset = asked.position, "the offset is out of range");
             }
-            Code::NotLeaderOrFollower | Code::FencedLeaderEpoch => {
-                feed.prefer(None);
-                self.remove(feed);
-                self.again(hub, Arc::clone(feed), error, share.leader.is_none());
-            }
-            Code::UnknownLeaderEpoch
-            | Code::UnknownTopicOrPartition
-            | Code::UnknownTopicId
-            | Code::InconsistentTopicId
-            | Code::LeaderNotAvailable
-            | Code::ReplicaNotAvailable
-            | Code::KafkaStorageError
-            | Code::OffsetNotAvailable
-            | Code::BrokerNotAvailable => {
-                feed.prefer(None);
-                self.remove(feed);
-                self.again(hub, Arc::clone(feed), error, true);
-            }
-            _ => {
-                feed.failed(now);
-                feed.inbox().tell(Word::Error(error));
-            }
+            self.remove(feed);
+            hub.place(Arc::clone(feed), None);
+        } else if ELSEWHERE.contains(&code) {
+            feed.prefer(None);
+            self.remove(feed);
+            // Of a leader that the answer names nothing more has to be asked.
+            let told = share.leader.is_some_and(|(broker, _)| broker != self.broker);
+            self.again(hub, Arc::clone(feed), error, !told);
+        } else {
+            feed.failed(now);
+            feed.inbox().tell(Word::Error(error));
         }
     }
 

@@ -4,12 +4,13 @@
 use super::machine::Identity;
 use super::member::{Command, Member, Shared};
 use super::requests::Coordinated;
+use super::settings::ConsumerSettings;
 use crate::codes::local;
 use crate::error::{Class, Error, Result};
 use crate::lock::lock;
 use crate::port::{Consumer, ConsumerEvent};
 use crate::wire::batch::decode::{Malformed, Most, Records};
-use crate::wire::fetch::feed::{Feed, FetchSettings, Reset};
+use crate::wire::fetch::feed::Feed;
 use crate::wire::fetch::hub::Fetching;
 use crate::wire::fetch::inbox::{Chunk, Inbox, Item, Word};
 use async_trait::async_trait;
@@ -33,18 +34,6 @@ const RETRY: Duration = Duration::from_millis(50);
 /// What could not be read is fetched again so late.
 const READ_AGAIN: Duration = Duration::from_secs(1);
 
-/// Settings of a consumer, read from its configuration.
-#[derive(Clone, Debug)]
-pub(crate) struct ConsumerSettings {
-    pub(crate) group: String,
-    pub(crate) client: String,
-    pub(crate) fetch: Arc<FetchSettings>,
-    pub(crate) reset: Reset,
-    pub(crate) max_records: usize,
-    pub(crate) max_poll_interval: Duration,
-    pub(crate) assignor: Option<String>,
-}
-
 pub(crate) struct WireConsumer {
     shared: Arc<Shared>,
     commands: Option<mpsc::Sender<Command>>,
@@ -53,7 +42,7 @@ pub(crate) struct WireConsumer {
     ended: oneshot::Receiver<()>,
     most: Most,
     /// Fetching goes on while there are readers.
-    _fetching: Arc<Fetching>,
+    fetching: Arc<Fetching>,
 }
 
 /// The chunk that is being handed out.
@@ -66,7 +55,12 @@ struct Open {
 
 impl WireConsumer {
     /// A member of its group, from now on.
-    pub(crate) fn start(settings: &ConsumerSettings, topics: &[String], prefetch: usize, fetching: &Arc<Fetching>) -> Self {
+    pub(crate) fn start(
+        settings: &ConsumerSettings,
+        topics: &[String],
+        prefetch: usize,
+        fetching: &Arc<Fetching>,
+    ) -> Self {
         let rack = Some(&settings.fetch.rack).filter(|rack| !rack.is_empty());
         let inbox = Inbox::new(prefetch.clamp(1 << 20, 1 << 30), Arc::clone(fetching.budget()));
         let shared = Arc::new(Shared {
@@ -112,7 +106,7 @@ impl WireConsumer {
                 records: settings.max_records,
                 bytes: BATCH_BYTES,
             },
-            _fetching: Arc::clone(fetching),
+            fetching: Arc::clone(fetching),
         }
     }
 
@@ -139,7 +133,10 @@ impl WireConsumer {
         what: &str,
         partitions: impl IntoIterator<Item = &'a TopicPartition>,
     ) -> Result<Vec<Arc<Feed>>> {
-        partitions.into_iter().map(|partition| self.owned(what, partition)).collect()
+        partitions
+            .into_iter()
+            .map(|partition| self.owned(what, partition))
+            .collect()
     }
 
     /// Where the reader stands in the chunk that it has begun, if that is this feed's; it is dropped.
@@ -175,7 +172,7 @@ impl WireConsumer {
         };
         match read {
             // A slow decode must not outlive its ownership.
-            Ok(Some(batch)) if open.feed.is_current(open.epoch) => return Some(ConsumerEvent::Records(batch)),
+            Ok(Some(batch)) if open.feed.is_current(open.epoch) => Some(ConsumerEvent::Records(batch)),
             Ok(_) => {
                 self.close_open();
                 None
@@ -195,11 +192,15 @@ impl WireConsumer {
             let had_room = self.shared.inbox.has_room();
             self.shared.inbox.done(open.bytes);
             if !had_room {
-                // Any of its partitions may have waited for it.
-                let feeds: Vec<_> = lock(&self.shared.owned).values().cloned().collect();
-                feeds.iter().for_each(|feed| feed.wake());
+                self.wake_all();
             }
         }
+    }
+
+    /// Any of its partitions may have waited for room.
+    fn wake_all(&self) {
+        let feeds: Vec<_> = lock(&self.shared.owned).values().cloned().collect();
+        feeds.iter().for_each(|feed| feed.wake());
     }
 
     fn word(&mut self, word: Word) -> Option<ConsumerEvent> {
@@ -279,7 +280,10 @@ impl Consumer for WireConsumer {
                 return Ok(());
             };
             // The group has changed a moment ago, or has done without the member.
-            if matches!(error.code.as_str(), "StaleMemberEpoch" | "UnknownMemberId" | "FencedMemberEpoch") {
+            if matches!(
+                error.code.as_str(),
+                "StaleMemberEpoch" | "UnknownMemberId" | "FencedMemberEpoch"
+            ) {
                 self.tell(Command::Doubted).await.ok();
             }
             let passes = error.is_retriable() && error.code != "RebalanceInProgress" && error.code != "UnknownTopicId";
@@ -292,8 +296,11 @@ impl Consumer for WireConsumer {
 
     async fn seek(&mut self, partition: &TopicPartition, offset: i64) -> Result<()> {
         let feed = self.owned(&format!("seeking {partition} to {offset}"), partition)?;
-        feed.seek(offset);
+        let had_none = feed.seek(offset);
         self.give_up_open(&feed);
+        if had_none {
+            self.fetching.add(vec![feed]);
+        }
         Ok(())
     }
 
@@ -302,6 +309,7 @@ impl Consumer for WireConsumer {
             let undelivered = self.give_up_open(&feed);
             feed.pause(undelivered);
         }
+        self.wake_all(); // There is room for the others.
         Ok(())
     }
 

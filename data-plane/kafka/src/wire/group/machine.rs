@@ -103,7 +103,10 @@ pub(super) enum Effect {
     /// Says that the member leaves, and [`Event::Left`] afterwards.
     Leave,
     Name(BTreeSet<Uuid>),
-    ReadOffsets { epoch: i32, partitions: Vec<TopicPartition> },
+    ReadOffsets {
+        epoch: i32,
+        partitions: Vec<TopicPartition>,
+    },
     /// These are the reader's, from the group's offsets on.
     Assign(Vec<(Place, TopicPartition, Option<i64>)>),
     /// Nothing of these is delivered any more; they can be committed until they are released.
@@ -131,7 +134,11 @@ enum Stage {
 #[derive(Debug)]
 enum Doing {
     Nothing,
-    Revoking { number: u64, until: Instant, places: BTreeSet<Place> },
+    Revoking {
+        number: u64,
+        until: Instant,
+        places: BTreeSet<Place>,
+    },
     Naming,
     Reading(BTreeSet<Place>),
     /// The offsets could not be read, and are asked for again then.
@@ -331,7 +338,10 @@ impl Machine {
         tracing::debug!(%error, "the group does not know this member any more");
         let lost: Vec<_> = std::mem::take(&mut self.owned)
             .into_iter()
-            .map(|(place, topic)| TopicPartition { topic, partition: place.partition })
+            .map(|(place, topic)| TopicPartition {
+                topic,
+                partition: place.partition,
+            })
             .collect();
         self.target.clear();
         self.doing = Doing::Nothing;
@@ -356,9 +366,16 @@ impl Machine {
         self.name_again = unknown.then(|| now + NAME_AGAIN);
     }
 
-    fn offsets(&mut self, now: Instant, offsets: Result<BTreeMap<TopicPartition, i64>, Refused>, out: &mut Vec<Effect>) {
+    fn offsets(
+        &mut self,
+        now: Instant,
+        offsets: Result<BTreeMap<TopicPartition, i64>, Refused>,
+        out: &mut Vec<Effect>,
+    ) {
         // The answer to what was asked before everything was lost says nothing.
-        let Doing::Reading(places) = &mut self.doing else { return };
+        let Doing::Reading(places) = &mut self.doing else {
+            return;
+        };
         let places = std::mem::take(places);
         self.doing = Doing::Nothing;
         let refused = match offsets {
@@ -366,9 +383,14 @@ impl Machine {
                 self.read_failures = 0;
                 let mut assigned = Vec::new();
                 for place in places.intersection(&self.target) {
-                    let Some(name) = self.names.get(&place.topic) else { continue };
+                    let Some(name) = self.names.get(&place.topic) else {
+                        continue;
+                    };
                     self.owned.insert(*place, Arc::clone(name));
-                    let partition = TopicPartition { topic: Arc::clone(name), partition: place.partition };
+                    let partition = TopicPartition {
+                        topic: Arc::clone(name),
+                        partition: place.partition,
+                    };
                     let offset = offsets.get(&partition).copied();
                     assigned.push((*place, partition, offset));
                 }
@@ -401,7 +423,10 @@ impl Machine {
         };
         let given_up = places.iter().filter_map(|place| {
             let topic = self.owned.remove(place)?;
-            Some(TopicPartition { topic, partition: place.partition })
+            Some(TopicPartition {
+                topic,
+                partition: place.partition,
+            })
         });
         out.push(Effect::Release(given_up.collect()));
         self.owned_changed = true;
@@ -454,16 +479,31 @@ impl Machine {
             Doing::Revoking { .. } | Doing::Waiting(_) | Doing::Naming | Doing::Reading(_) => return,
             Doing::Nothing => {}
         }
-        let places: BTreeSet<Place> = self.owned.keys().filter(|place| !self.target.contains(place)).copied().collect();
+        let places: BTreeSet<Place> = self
+            .owned
+            .keys()
+            .filter(|place| !self.target.contains(place))
+            .copied()
+            .collect();
         if !places.is_empty() {
             self.revocations += 1;
             let named = |place: &Place| {
                 let topic = Arc::clone(self.owned.get(place)?);
-                Some(TopicPartition { topic, partition: place.partition })
+                Some(TopicPartition {
+                    topic,
+                    partition: place.partition,
+                })
             };
-            out.push(Effect::Revoke(self.revocations, places.iter().filter_map(named).collect()));
+            out.push(Effect::Revoke(
+                self.revocations,
+                places.iter().filter_map(named).collect(),
+            ));
             let until = now + self.identity.patience;
-            self.doing = Doing::Revoking { number: self.revocations, until, places };
+            self.doing = Doing::Revoking {
+                number: self.revocations,
+                until,
+                places,
+            };
             return;
         }
         let wanted = self.target.iter().filter(|place| !self.owned.contains_key(place));
@@ -479,10 +519,16 @@ impl Machine {
         } else if !known.is_empty() {
             let named = |place: &Place| {
                 let topic = Arc::clone(self.names.get(&place.topic)?);
-                Some(TopicPartition { topic, partition: place.partition })
+                Some(TopicPartition {
+                    topic,
+                    partition: place.partition,
+                })
             };
             let partitions = known.iter().filter_map(named).collect();
-            out.push(Effect::ReadOffsets { epoch: self.epoch, partitions });
+            out.push(Effect::ReadOffsets {
+                epoch: self.epoch,
+                partitions,
+            });
             self.doing = Doing::Reading(known);
         }
     }

@@ -138,7 +138,9 @@ impl Member {
                 Event::Left
             })),
             Effect::Name(ids) => {
-                self.requests.push(Box::pin(async move { Event::Named(named(&shared.coordinated, ids).await) }));
+                self.requests.push(Box::pin(
+                    async move { Event::Named(named(&shared.coordinated, ids).await) },
+                ));
             }
             Effect::ReadOffsets { epoch, partitions } => self.requests.push(Box::pin(async move {
                 Event::Offsets(shared.coordinated.committed(epoch, &partitions).await)
@@ -183,7 +185,10 @@ impl Member {
 
     fn stop(&self, partitions: &[TopicPartition]) {
         let owned = lock(&self.shared.owned);
-        let feeds: Vec<_> = partitions.iter().filter_map(|partition| owned.get(partition).cloned()).collect();
+        let feeds: Vec<_> = partitions
+            .iter()
+            .filter_map(|partition| owned.get(partition).cloned())
+            .collect();
         drop(owned);
         feeds.iter().for_each(Feed::stop);
     }
@@ -205,7 +210,11 @@ impl Drop for Member {
 async fn named(coordinated: &Coordinated, ids: BTreeSet<Uuid>) -> BTreeMap<Uuid, Arc<str>> {
     let cluster = &coordinated.cluster;
     let mut metadata = cluster.metadata();
-    let missing: Vec<Uuid> = ids.iter().filter(|id| !metadata.names.contains_key(id)).copied().collect();
+    let missing: Vec<Uuid> = ids
+        .iter()
+        .filter(|id| !metadata.names.contains_key(id))
+        .copied()
+        .collect();
     if !missing.is_empty() {
         match cluster.refresh_ids(&missing).await {
             Ok(newer) => metadata = newer,

@@ -1,6 +1,8 @@
-//! Members of consumer groups under KIP-848: one connection to each coordinator serves all of the process.
+//! Members of consumer groups under KIP-848: a few connections to each coordinator serve all of the process.
 
-pub(crate) mod consumer;
+mod consumer;
+pub(crate) mod fallback;
 mod machine;
 mod member;
 mod requests;
+mod settings;

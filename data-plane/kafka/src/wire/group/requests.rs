@@ -1,5 +1,5 @@
-//! What a member asks its coordinator: heartbeats, what the group has committed, commits. Each goes over the one connection to that
-//! broker that all members of the process share.
+//! What a member asks its coordinator: heartbeats, what the group has committed, commits. They go over a few connections to that broker
+//! that all members of the process share.
 
 use super::machine::{Answer, Heartbeat, Place, Refused};
 use crate::codes;
@@ -16,6 +16,7 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::{Request, StrBytes};
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{Hash as _, Hasher as _};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +27,9 @@ const HEARTBEAT: RangeInclusive<i16> = 1..=1;
 /// With member epochs, and topics by name.
 const COMMIT: RangeInclusive<i16> = 9..=9;
 const FETCH: RangeInclusive<i16> = 9..=9;
+/// Connections to each coordinator. A broker has one request of a connection in hand at a time, and takes some milliseconds for a join or
+/// a commit: on one connection a thousand sinks that commit every second would queue.
+const SHARES: u64 = 16;
 /// The epoch with which a member says that it leaves.
 const LEAVE: i32 = -1;
 
@@ -53,7 +57,10 @@ impl Coordinated {
 
     async fn coordinator(&self) -> Result<Arc<Connection>> {
         let broker = self.cluster.coordinator(Of::Group, &self.group).await?;
-        self.cluster.connection(broker, Purpose::Short).await
+        let mut hasher = std::hash::DefaultHasher::new();
+        self.group.hash(&mut hasher);
+        let share = (hasher.finish() % SHARES) as u32;
+        self.cluster.connection(broker, Purpose::Group(share)).await
     }
 
     async fn ask<R: Request>(&self, request: &R, versions: RangeInclusive<i16>) -> Result<R::Response> {
@@ -94,8 +101,15 @@ impl Coordinated {
             let error = codes::local("joining", "UnsupportedVersion", "not served", Class::Fatal);
             return Err(unsupported(error));
         }
-        let answer = self.ask(&self.beat(beat), HEARTBEAT).await.map_err(|error| self.broken(error))?;
-        if let Err(error) = self.check("sending a heartbeat", answer.error_code, answer.error_message.as_deref()) {
+        let answer = self
+            .ask(&self.beat(beat), HEARTBEAT)
+            .await
+            .map_err(|error| self.broken(error))?;
+        if let Err(error) = self.check(
+            "sending a heartbeat",
+            answer.error_code,
+            answer.error_message.as_deref(),
+        ) {
             return Err(match Code::try_from_code(answer.error_code) {
                 Some(Code::FencedMemberEpoch | Code::UnknownMemberId) => Refused::Fenced(error),
                 // The group has been deleted behind the member's back.
@@ -109,7 +123,10 @@ impl Coordinated {
             let topics = assignment.topic_partitions.into_iter();
             let places = topics.flat_map(|topic| {
                 let id = topic.topic_id;
-                topic.partitions.into_iter().map(move |partition| Place { topic: id, partition })
+                topic
+                    .partitions
+                    .into_iter()
+                    .map(move |partition| Place { topic: id, partition })
             });
             places.collect::<BTreeSet<_>>()
         };
@@ -132,7 +149,12 @@ impl Coordinated {
     }
 
     fn beat(&self, beat: Heartbeat) -> ConsumerGroupHeartbeatRequest {
-        let names = |topics: Vec<String>| topics.into_iter().map(|name| TopicName(StrBytes::from_string(name))).collect();
+        let names = |topics: Vec<String>| {
+            topics
+                .into_iter()
+                .map(|name| TopicName(StrBytes::from_string(name)))
+                .collect()
+        };
         let owned = |places: BTreeSet<Place>| {
             let mut topics: BTreeMap<Uuid, Vec<i32>> = BTreeMap::new();
             for place in places {
@@ -189,7 +211,9 @@ impl Coordinated {
             .with_member_id(Some(text(&self.member)))
             .with_member_epoch(epoch)
             .with_topics(Some(topics.into_iter().map(topic).collect()));
-        let request = OffsetFetchRequest::default().with_groups(vec![group]).with_require_stable(true);
+        let request = OffsetFetchRequest::default()
+            .with_groups(vec![group])
+            .with_require_stable(true);
         let answer = self.ask(&request, FETCH).await.map_err(|error| {
             let what = self.what(&format!("{what}: {}", error.what));
             Refused::Failed(Error { what, ..error })

@@ -4,13 +4,24 @@ use super::*;
 use bytes::{BufMut as _, BytesMut};
 use kafka_protocol::indexmap::IndexMap;
 use kafka_protocol::protocol::StrBytes;
-use kafka_protocol::records::{Compression, Record as Sent, RecordBatchEncoder, RecordEncodeOptions, TimestampType as Kind};
+use kafka_protocol::records::{
+    Compression, Record as Sent, RecordBatchEncoder, RecordEncodeOptions, TimestampType as Kind,
+};
 use proptest::prelude::*;
 use std::io::Write as _;
 
-const ALL: Most = Most { records: usize::MAX, bytes: usize::MAX };
+const ALL: Most = Most {
+    records: usize::MAX,
+    bytes: usize::MAX,
+};
 /// A plain record as it is handed out: offset, timestamp, key, value, headers.
-type Got = (i64, Option<i64>, Option<Vec<u8>>, Option<Vec<u8>>, Vec<(Vec<u8>, Option<Vec<u8>>)>);
+type Got = (
+    i64,
+    Option<i64>,
+    Option<Vec<u8>>,
+    Option<Vec<u8>>,
+    Vec<(Vec<u8>, Option<Vec<u8>>)>,
+);
 
 fn sent(offset: i64, value: &[u8]) -> Sent {
     Sent {
@@ -55,7 +66,10 @@ fn encoded(records: &[Sent], compression: Compression) -> Vec<u8> {
         out.put_slice(&compress(plain, compression));
         Ok(())
     };
-    let options = RecordEncodeOptions { version: 2, compression };
+    let options = RecordEncodeOptions {
+        version: 2,
+        compression,
+    };
     RecordBatchEncoder::encode_with_custom_compression(&mut out, records, &options, Some(compressor)).expect("encodes");
     out.to_vec()
 }
@@ -90,8 +104,16 @@ fn take(records: &mut Records, most: Most) -> Result<Vec<Got>, Malformed> {
             assert_eq!((record.partition, &*batch.topics[record.topic as usize]), (3, "t"));
             let bytes = |slice: &Option<Slice>| slice.as_ref().map(|slice| batch.bytes(slice).to_vec());
             let headers = &batch.headers[record.headers.start as usize..record.headers.end as usize];
-            let headers = headers.iter().map(|(name, value)| (batch.bytes(name).to_vec(), bytes(value)));
-            all.push((record.offset, record.timestamp, bytes(&record.key), bytes(&record.value), headers.collect()));
+            let headers = headers
+                .iter()
+                .map(|(name, value)| (batch.bytes(name).to_vec(), bytes(value)));
+            all.push((
+                record.offset,
+                record.timestamp,
+                bytes(&record.key),
+                bytes(&record.value),
+                headers.collect(),
+            ));
         }
     }
     Ok(all)
@@ -103,29 +125,42 @@ fn offsets(bytes: &[u8], position: i64, aborted: Option<Vec<Aborted>>) -> Vec<i6
     found.into_iter().map(|record| record.0).collect()
 }
 
+type Value = Option<Vec<u8>>;
+
 fn arbitrary() -> impl Strategy<Value = Vec<Sent>> {
     let bytes = || proptest::option::of(proptest::collection::vec(any::<u8>(), 0..40));
     let headers = proptest::collection::vec(("[a-zäß]{0,5}", bytes()), 0..4);
     let record = (bytes(), bytes(), headers, -1_i64..2_000_000_000_000);
-    proptest::collection::vec(record, 1..40).prop_map(|records| {
-        let records = records.into_iter().enumerate();
-        let record = |(index, (key, value, headers, timestamp)): (usize, (Option<Vec<u8>>, Option<Vec<u8>>, Vec<_>, i64))| {
-            let headers: Vec<(String, Option<Vec<u8>>)> = headers;
-            let headers = headers.into_iter().map(|(name, value)| (StrBytes::from_string(name), value.map(Bytes::from)));
+    let record = record.prop_map(
+        |(key, value, headers, timestamp): (Value, Value, Vec<(String, Value)>, i64)| {
+            let headers = headers
+                .into_iter()
+                .map(|(name, value)| (StrBytes::from_string(name), value.map(Bytes::from)));
             Sent {
                 key: key.map(Bytes::from),
                 value: value.map(Bytes::from),
                 headers: headers.collect(),
                 timestamp,
-                ..sent(50 + index as i64, b"")
+                ..sent(0, b"")
             }
-        };
-        records.map(record).collect()
+        },
+    );
+    proptest::collection::vec(record, 1..40).prop_map(|mut records| {
+        for (index, record) in records.iter_mut().enumerate() {
+            record.offset = 50 + index as i64;
+            record.sequence = 50 + index as i32;
+        }
+        records
     })
 }
 
-const CODECS: [Compression; 5] =
-    [Compression::None, Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd];
+const CODECS: [Compression; 5] = [
+    Compression::None,
+    Compression::Gzip,
+    Compression::Snappy,
+    Compression::Lz4,
+    Compression::Zstd,
+];
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
@@ -208,14 +243,28 @@ fn aborted_transactions_are_left_out() {
         marker(10, 1, 1),
     ]
     .concat();
-    let aborted = |first_offset| Aborted { producer_id: 1, first_offset };
-    assert_eq!(offsets(&log, 0, None), [0, 1, 2, 3, 4, 5, 7, 8], "of all that is there, but control records");
+    let aborted = |first_offset| Aborted {
+        producer_id: 1,
+        first_offset,
+    };
+    assert_eq!(
+        offsets(&log, 0, None),
+        [0, 1, 2, 3, 4, 5, 7, 8],
+        "of all that is there, but control records"
+    );
     // The first transaction of producer 1 was aborted, its second was not.
     assert_eq!(offsets(&log, 0, Some(vec![aborted(0)])), [2, 3, 4, 5, 7, 8]);
     assert_eq!(offsets(&log, 3, Some(vec![aborted(0)])), [3, 4, 5, 7, 8]);
-    let later = Aborted { producer_id: 2, first_offset: 2 };
+    let later = Aborted {
+        producer_id: 2,
+        first_offset: 2,
+    };
     let list = vec![later, aborted(0)];
-    assert_eq!(offsets(&log, 0, Some(list)), [4, 5, 7, 8], "whatever the order of the list");
+    assert_eq!(
+        offsets(&log, 0, Some(list)),
+        [4, 5, 7, 8],
+        "whatever the order of the list"
+    );
     let mut records = Records::new(Bytes::from(log.clone()), 0, Some(Vec::new()));
     take(&mut records, ALL).expect("well formed");
     assert_eq!(records.position(), 11, "behind the last marker");
@@ -230,9 +279,15 @@ fn the_brokers_time_is_every_records() {
         batch[MAX_TIMESTAMP..MAX_TIMESTAMP + 8].copy_from_slice(&77_i64.to_be_bytes());
     });
     let mut records = Records::new(Bytes::from(batch), 0, None);
-    let batch = records.take(&"t".into(), 0, ALL).expect("well formed").expect("two records");
+    let batch = records
+        .take(&"t".into(), 0, ALL)
+        .expect("well formed")
+        .expect("two records");
     for record in batch.records {
-        assert_eq!((record.timestamp, record.timestamp_type), (Some(77), TimestampType::LogAppendTime));
+        assert_eq!(
+            (record.timestamp, record.timestamp_type),
+            (Some(77), TimestampType::LogAppendTime)
+        );
     }
 }
 
@@ -240,17 +295,27 @@ fn the_brokers_time_is_every_records() {
 fn uncompressed_records_are_not_copied() {
     let batch = Bytes::from(encoded(&[sent(0, b"value")], Compression::None));
     let mut records = Records::new(batch.clone(), 0, None);
-    let found = records.take(&"t".into(), 0, ALL).expect("well formed").expect("a record");
+    let found = records
+        .take(&"t".into(), 0, ALL)
+        .expect("well formed")
+        .expect("a record");
     assert_eq!(found.data.as_ptr(), batch.as_ptr());
 }
 
 /// The end of an answer may lie within a batch, and within its header.
 #[test]
 fn a_batch_that_is_cut_off_waits_for_the_next_answer() {
-    let (first, second) = (encoded(&[sent(0, b"a")], Compression::None), encoded(&[sent(1, b"b")], Compression::None));
+    let (first, second) = (
+        encoded(&[sent(0, b"a")], Compression::None),
+        encoded(&[sent(1, b"b")], Compression::None),
+    );
     for cut in 0..second.len() {
         let bytes = [&first[..], &second[..cut]].concat();
-        assert_eq!((offsets(&bytes, 0, None), next_position(&bytes, 0)), (vec![0], 1), "{cut}");
+        assert_eq!(
+            (offsets(&bytes, 0, None), next_position(&bytes, 0)),
+            (vec![0], 1),
+            "{cut}"
+        );
         assert_eq!(cut_off(&second[..cut]), cut > 0);
     }
 }
@@ -264,9 +329,18 @@ fn what_is_wrong_is_said() {
         batch
     };
     for (bytes, expected) in [
-        (flipped(MAGIC, 1), "the batch at offset 7 is of format 1: topics of a broker before 0.11 are not read"),
-        (flipped(65, 9), "the batch at offset 7 is corrupt: its checksum is not that of its bytes"),
-        (flipped(11, 3), "the batch at offset 7 is corrupt: it is shorter than its header"),
+        (
+            flipped(MAGIC, 1),
+            "the batch at offset 7 is of format 1: topics of a broker before 0.11 are not read",
+        ),
+        (
+            flipped(65, 9),
+            "the batch at offset 7 is corrupt: its checksum is not that of its bytes",
+        ),
+        (
+            flipped(11, 3),
+            "the batch at offset 7 is corrupt: it is shorter than its header",
+        ),
         (
             changed(batch.clone(), |batch| batch[ATTRIBUTES + 1] = 6),
             "the batch at offset 7 is compressed by codec 6, which is not known",
@@ -275,7 +349,10 @@ fn what_is_wrong_is_said() {
             changed(batch.clone(), |batch| batch[COUNT + 3] = 200),
             "the batch at offset 7 is corrupt: it counts more records than it has room for",
         ),
-        (changed(batch.clone(), |batch| batch[ATTRIBUTES + 1] = 4), "the batch at offset 7 does not decompress"),
+        (
+            changed(batch.clone(), |batch| batch[ATTRIBUTES + 1] = 4),
+            "the batch at offset 7 does not decompress",
+        ),
     ] {
         let mut records = Records::new(Bytes::from(bytes), 0, None);
         let error = records.take(&"t".into(), 0, ALL).expect_err(expected);
@@ -285,7 +362,10 @@ fn what_is_wrong_is_said() {
     // What came before it is handed out first.
     let bytes = [encoded(&[sent(6, b"a")], Compression::None), flipped(65, 9)].concat();
     let mut records = Records::new(Bytes::from(bytes), 0, None);
-    let first = records.take(&"t".into(), 0, ALL).expect("the first batch").expect("a record");
+    let first = records
+        .take(&"t".into(), 0, ALL)
+        .expect("the first batch")
+        .expect("a record");
     assert_eq!((first.records.len(), records.position()), (1, 7));
     records.take(&"t".into(), 0, ALL).expect_err("the second");
 }

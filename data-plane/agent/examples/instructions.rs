@@ -227,7 +227,7 @@ impl Port {
 
 #[async_trait]
 impl KafkaPort for Port {
-    fn producer_lane(&self, _: &ClientConfig, _: usize) -> dray_kafka::Result<Box<dyn ProducerLane>> {
+    fn producer_lane(&self, _: &ClientConfig, _: usize, _: Option<&str>) -> dray_kafka::Result<Box<dyn ProducerLane>> {
         Ok(Box::new(Lane {
             waiting: Vec::new(),
             next_offset: 0,

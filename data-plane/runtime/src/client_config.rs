@@ -31,8 +31,6 @@ fn layer(into: &mut ClientConfig, from: &ConfigMap, prefix: &str) {
 pub fn producer(worker: &ConfigMap, connector: &ConfigMap) -> ClientConfig {
     let mut config = base(worker);
     config.insert("acks".into(), "all".into());
-    config.insert("enable.idempotence".into(), "false".into());
-    config.insert("max.in.flight.requests.per.connection".into(), "1".into());
     config.insert("delivery.timeout.ms".into(), "2147483647".into());
     config.insert("client.id".into(), "dray-producer".into());
     choose(&mut config, connector);

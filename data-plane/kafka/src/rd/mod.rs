@@ -58,7 +58,7 @@ impl std::fmt::Debug for RdKafka {
 
 #[async_trait]
 impl KafkaPort for RdKafka {
-    fn producer_lane(&self, config: &ClientConfig, quota: usize) -> Result<Box<dyn ProducerLane>> {
+    fn producer_lane(&self, config: &ClientConfig, quota: usize, _: Option<&str>) -> Result<Box<dyn ProducerLane>> {
         Ok(Box::new(self.producers.lane(config, quota, &self.threads)?))
     }
 

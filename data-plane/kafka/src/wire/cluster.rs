@@ -17,7 +17,8 @@ use kafka_protocol::messages::{FindCoordinatorRequest, MetadataRequest, TopicNam
 use kafka_protocol::protocol::StrBytes;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::future::Future;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -86,9 +87,10 @@ struct Slot {
 /// One cluster.
 pub(crate) struct Cluster {
     servers: Vec<Arc<str>>,
-    security: Security,
+    security: Arc<Security>,
     client: StrBytes,
     timing: Timing,
+    runtime: Handle,
     metadata: watch::Sender<Arc<Metadata>>,
     next: Mutex<Next>,
     /// The number of the last question about metadata that was answered.
@@ -109,8 +111,22 @@ impl std::fmt::Debug for Cluster {
 }
 
 /// The clusters of a process, by the way to connect.
-#[derive(Debug, Default)]
-pub(crate) struct Clusters(Mutex<HashMap<BTreeMap<String, String>, Arc<Cluster>>>);
+#[derive(Debug)]
+pub(crate) struct Clusters {
+    clusters: Mutex<HashMap<BTreeMap<String, String>, Arc<Cluster>>>,
+    /// Runs all I/O: who asks for a client may do so on a thread that connectors block.
+    runtime: OnceLock<Handle>,
+}
+
+impl Default for Clusters {
+    /// On the current tokio runtime, or that in which the first client is asked for.
+    fn default() -> Self {
+        Self {
+            clusters: Mutex::default(),
+            runtime: Handle::try_current().map_or_else(|_| OnceLock::new(), OnceLock::from),
+        }
+    }
+}
 
 impl Clusters {
     /// The cluster that these settings lead to; none when they ask for a way to connect that is librdkafka's alone.
@@ -125,7 +141,7 @@ impl Clusters {
             let decides = ["bootstrap.", "security.", "sasl.", "ssl.", "reconnect.", "connections."];
             decides.iter().any(|prefix| key.starts_with(prefix))
         });
-        let mut clusters = lock(&self.0);
+        let mut clusters = lock(&self.clusters);
         // Without users, its last connections closed for idleness.
         clusters.retain(|_, cluster| Arc::strong_count(cluster) > 1 || cluster.is_connected());
         if let Some(cluster) = clusters.get(&settings) {
@@ -134,14 +150,21 @@ impl Clusters {
         let Some(security) = Security::read(&settings)? else {
             return Ok(None);
         };
-        let cluster = Arc::new(Cluster::new(&settings, security, client, timing)?);
+        let runtime = self.runtime.get_or_init(Handle::current).clone();
+        let cluster = Arc::new(Cluster::new(&settings, security, client, timing, runtime)?);
         clusters.insert(settings, Arc::clone(&cluster));
         Ok(Some(cluster))
     }
 }
 
 impl Cluster {
-    fn new(settings: &BTreeMap<String, String>, security: Security, client: String, timing: Timing) -> Result<Self> {
+    fn new(
+        settings: &BTreeMap<String, String>,
+        security: Security,
+        client: String,
+        timing: Timing,
+        runtime: Handle,
+    ) -> Result<Self> {
         let servers = settings.get("bootstrap.servers").map_or("", String::as_str).split(',');
         let servers: Vec<Arc<str>> = servers
             .map(str::trim)
@@ -158,9 +181,10 @@ impl Cluster {
         }
         Ok(Self {
             servers,
-            security,
+            security: Arc::new(security),
             client: StrBytes::from_string(client),
             timing,
+            runtime,
             metadata: watch::Sender::default(),
             next: Mutex::default(),
             answered: tokio::sync::Mutex::default(),
@@ -180,7 +204,7 @@ impl Cluster {
                 tracing::error!(%error, "a task of a kafka cluster panicked");
             }
         }
-        tasks.spawn(task);
+        tasks.spawn_on(task, &self.runtime);
     }
 
     fn is_connected(&self) -> bool {
@@ -259,7 +283,7 @@ impl Cluster {
         if let Some(at) = slot.not_before {
             tokio::time::sleep_until(at).await;
         }
-        match Line::open(address, &self.client, &self.security, self.timing.setup).await {
+        match self.open(address).await {
             Ok(line) => {
                 let limits = Limits {
                     idle: self.timing.idle,
@@ -278,10 +302,35 @@ impl Cluster {
             Err(error) => {
                 slot.not_before = Some(Instant::now() + self.timing.reconnect(slot.failures));
                 slot.failures = slot.failures.saturating_add(1);
-                tracing::warn!(client.id = self.client.as_str(), broker = address, %error, "could not connect");
+                // A broker that is away for long is not worth a line each time.
+                if slot.failures.is_power_of_two() {
+                    tracing::warn!(client.id = self.client.as_str(), broker = address, %error, failures = slot.failures,
+                        "could not connect");
+                }
                 Err(error)
             }
         }
+    }
+
+    /// A new line to a server. Its socket belongs to our runtime, whoever waits for it.
+    async fn open(&self, address: &str) -> Result<Line> {
+        let (client, security, within) = (self.client.clone(), Arc::clone(&self.security), self.timing.setup);
+        let to = address.to_owned();
+        let mut dialling = JoinSet::new();
+        dialling.spawn_on(
+            async move { Line::open(&to, &client, &security, within).await },
+            &self.runtime,
+        );
+        let opened = dialling.join_next().await;
+        opened.and_then(std::result::Result::ok).unwrap_or_else(|| {
+            let what = format!("connecting to {address}");
+            Err(local(what, "CONNECTION", "the process is ending", Class::Retriable))
+        })
+    }
+
+    /// Where all I/O runs.
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.runtime
     }
 
     /// Asks for these topics. Those that do not exist are missing in what comes back.

@@ -9,6 +9,8 @@ pub(crate) mod fetch;
 pub(crate) mod frame;
 pub(crate) mod group;
 pub(crate) mod metadata;
+pub(crate) mod produce;
+pub(crate) mod reader;
 pub(crate) mod sasl;
 pub(crate) mod security;
 pub(crate) mod timing;

@@ -67,7 +67,7 @@ under_all!(
 
 async fn filled(port: &dyn KafkaPort, name: &str, partitions: i32, count: u32) -> String {
     let topic = topic(port, name, partitions, &[]).await;
-    let mut lane = port.producer_lane(&config(&[]), 4 << 20).expect("lane");
+    let mut lane = port.producer_lane(&config(&[]), 4 << 20, None).expect("lane");
     produce(&mut *lane, &topic, &numbered(0..count)).await;
     topic
 }

@@ -68,7 +68,7 @@ async fn early(protocol: &str) {
     };
     let admin = port.admin(&client).expect("admin");
     admin.create_topic(&new, PATIENCE).await.expect("create");
-    let mut lane = port.producer_lane(&client, 1 << 20).expect("lane");
+    let mut lane = port.producer_lane(&client, 1 << 20, None).expect("lane");
     produce(&mut *lane, "t", &numbered(0..10)).await;
     // Whoever comes after the first one is too early for an assignment of his own.
     for _ in 0..2 {

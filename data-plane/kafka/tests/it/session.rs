@@ -263,7 +263,7 @@ async fn left_on_behalf(protocol: &str, signal: &str) {
     const PARTITIONS: usize = 6;
     let port = RdKafka::new();
     let topic = topic(&port, "sink", 6, &[]).await;
-    let mut lane = port.producer_lane(&config(&[]), 1 << 20).expect("lane");
+    let mut lane = port.producer_lane(&config(&[]), 1 << 20, None).expect("lane");
     produce(&mut *lane, &topic, &numbered(0..1000)).await;
     let group = unique("connect-sink");
     let mut zombie = Zombie::start(&["member", &group, &topic, "c.1-7", protocol]);

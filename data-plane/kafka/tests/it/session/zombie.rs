@@ -142,7 +142,7 @@ async fn session(id: &str, offsets: &str, data: &str) {
     writer.keep_alive(Some(offsets.into()));
     say("ready");
 
-    let mut lane = port.producer_lane(&config, 1 << 20).expect("a lane");
+    let mut lane = port.producer_lane(&config, 1 << 20, None).expect("a lane");
     let value = [b'x'; 200];
     let record = |sequence| ProduceRecord {
         topic: data,

@@ -3,7 +3,6 @@
 //! nothing is fenced.
 
 use crate::Failure;
-use crate::listeners::Listeners;
 use anyhow::Context as _;
 use dray_agent::agent::{Agent, Error as AgentError};
 use dray_agent::files::ConnectorFile;
@@ -11,6 +10,7 @@ use dray_agent::folder::DataFolder;
 use dray_agent::inventory::inventory;
 use dray_agent::link::Dial;
 use dray_agent::{plugins, settings};
+use dray_control::listeners::Listeners;
 use dray_control::{Config, Control};
 use dray_kafka::Kafka;
 use dray_machine::cluster::Timing;
@@ -91,7 +91,8 @@ pub(crate) async fn start(
     let config = Config {
         cluster: cluster.clone(),
         replica: Some(NAME.to_owned()),
-        listen: listeners.addresses.clone(),
+        listen: Vec::new(),
+        listeners: listeners.clone(),
         advertise: Vec::new(),
         worker: Some(worker.originals().clone()),
         data_dir: None,

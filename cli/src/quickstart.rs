@@ -1,10 +1,10 @@
 //! `dray quickstart`: records flow from a growing file through Kafka to another file, before the user's eyes.
 
-use crate::listeners::{self, Listeners};
 use crate::{Failure, local, standalone as command};
 use anyhow::{Context as _, anyhow};
 use dray_agent::files::ConnectorFile;
 use dray_connect::ConfigMap;
+use dray_control::listeners::{self, Listeners};
 use dray_devbroker::{Config, DevBroker};
 use dray_kafka::Kafka;
 use dray_kafka::port::{ClientConfig, KafkaPort as _, NewTopic};

@@ -95,7 +95,7 @@ impl Rest {
         let name = name.trim_matches(|character| character <= ' ').to_owned();
         let config = with_class(named(&name, config)?)?;
         self.check(&config).await?;
-        let config = body::without_nulls(config)?;
+        let config = body::without_nulls(config);
         let created = self.created(&name, config, target).await?;
         let created = created.ok_or_else(|| {
             let text = format!("Connector {name} already exists");
@@ -122,13 +122,14 @@ impl Rest {
         let config = body::entries(body::json(bytes)?.ok_or_else(nothing)?)?;
         let config = with_class(named(name, config)?)?;
         self.check(&config).await?;
-        let config = body::without_nulls(config)?;
+        let config = body::without_nulls(config);
         let expected = expected(headers)?;
         for _ in 0..ATTEMPTS {
             let request = v1::UpdateConnectorConfigRequest {
                 name: name.into(),
                 config: config.clone(),
                 expected_revision: expected.unwrap_or_default(),
+                skip_validation: true, // it was validated above
             };
             let status = match self
                 .services
@@ -174,6 +175,8 @@ impl Rest {
                 .collect();
             for (key, value) in &patch {
                 match value {
+                    // A connector is called as it is called: Connect takes this, and goes on under both names.
+                    Some(_) if key == "name" => {}
                     Some(_) => drop(config.insert(key.clone(), value.clone())),
                     None => drop(config.remove(key)),
                 }
@@ -183,8 +186,9 @@ impl Rest {
             answered = answered && self.check(&config).await?;
             let request = v1::UpdateConnectorConfigRequest {
                 name: name.into(),
-                config: body::without_nulls(config)?,
+                config: body::without_nulls(config),
                 expected_revision: connector.revision,
+                skip_validation: true, // it was validated above
             };
             match self
                 .services
@@ -344,6 +348,7 @@ impl Rest {
                 name: name.into(),
                 config: config.clone(),
                 target: target.into(),
+                skip_validation: true, // it was validated before
             };
             match self.services.connectors.create_connector(Request::new(request)).await {
                 Ok(answer) => {
@@ -366,7 +371,7 @@ impl Rest {
     }
 
     /// Until this replica shows what it has written: one reads one's own writes.
-    async fn seen_here(&self, name: &str, revision: u64) -> Result<(), Error> {
+    pub(crate) async fn seen_here(&self, name: &str, revision: u64) -> Result<(), Error> {
         let request = v1::GetConnectorRequest {
             consistency: Some(v1::Consistency {
                 min_revision: revision,
@@ -384,7 +389,7 @@ impl Rest {
         let place = format!("/connectors/{}", utf8_percent_encode(&created.name, SEGMENT));
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
         let place = match host {
-            Some(host) => format!("http://{host}{place}"),
+            Some(host) => format!("{}://{host}{place}", self.options.scheme()),
             None => place,
         };
         let kind = self.kind(&created).await;

@@ -8,12 +8,15 @@ mod error;
 mod gateway;
 mod media;
 mod offsets;
+mod openapi;
+mod options;
 mod plugins;
 mod query;
 mod resource;
 mod root;
 mod shape;
 mod status;
+mod topics;
 mod validation;
 
 use dray_wire::admin::v1;
@@ -26,6 +29,7 @@ use futures::stream::BoxStream;
 use std::sync::Arc;
 
 pub use gateway::router;
+pub use options::{Options, Part};
 
 /// The release of Kafka Connect whose API this is.
 pub const API_LEVEL: &str = "4.3.0";

@@ -13,6 +13,7 @@ mod read;
 mod statuses;
 #[cfg(test)]
 mod tests;
+mod topics;
 mod watch;
 
 use crate::board::Board;

@@ -8,7 +8,7 @@ use crate::port::{
     Admin, ClientConfig, Consumer, GroupMember, GroupOffsets, KafkaPort, ProducerLane, TopicTail, TransactionalProducer,
 };
 use crate::rd::RdKafka;
-use crate::wire::cluster::{Cluster, Clusters};
+use crate::wire::cluster::Clusters;
 use crate::wire::group::fallback::Consumers;
 use crate::wire::produce::Producers;
 use async_trait::async_trait;
@@ -17,11 +17,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Which client serves these settings: `wire` (the default) or `librdkafka`.
+/// Chooses the client of producers and consumers: `wire`, the default, or `librdkafka`. A setting of the clients, so that a worker or a
+/// connector can have it.
 pub const CLIENT: &str = "dray.kafka.client";
 
-/// Clients of a real Kafka. One per process: connections and clients are shared between all that ask.
-#[derive(Debug, Default)]
+/// Clients of a real Kafka. One per process: it shares what can be shared between all that ask.
+#[derive(Default)]
 pub struct Kafka {
     rd: Arc<RdKafka>,
     clusters: Clusters,
@@ -36,51 +37,62 @@ impl Kafka {
     pub fn new() -> Self {
         Self::default()
     }
+}
 
-    /// The cluster that these settings lead to; none when librdkafka is to serve them.
-    fn spoken(&self, config: &ClientConfig) -> Result<Option<Arc<Cluster>>> {
-        match config.get(CLIENT).map_or("wire", |client| client.trim()) {
-            "wire" => self.clusters.of(config),
-            "librdkafka" => Ok(None),
-            other => Err(local(
-                format!("client setting `{CLIENT}`"),
-                "INVALID_CONFIG",
-                format!("`{other}` is neither `wire` nor `librdkafka`"),
-                Class::Fatal,
-            )),
-        }
+impl std::fmt::Debug for Kafka {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Settings hold secrets.
+        f.debug_struct("Kafka").finish_non_exhaustive()
     }
+}
+
+/// The settings without the choice, and whether the wire client is to be tried.
+fn chosen(config: &ClientConfig) -> Result<(ClientConfig, bool)> {
+    let mut config = config.clone();
+    let wire = match config.remove(CLIENT).as_deref().map(str::trim) {
+        None | Some("wire") => true,
+        Some("librdkafka") => false,
+        Some(other) => {
+            let message = format!("`{other}` is none of `wire`, `librdkafka`");
+            let what = format!("client setting `{CLIENT}`");
+            return Err(local(what, "INVALID_CONFIG", message, Class::Fatal));
+        }
+    };
+    Ok((config, wire))
 }
 
 #[async_trait]
 impl KafkaPort for Kafka {
     fn producer_lane(&self, config: &ClientConfig, quota: usize, owner: Option<&str>) -> Result<Box<dyn ProducerLane>> {
-        match self.spoken(config)? {
-            Some(cluster) => Ok(Box::new(self.producers.lane(config, cluster, quota, owner)?)),
-            None => self.rd.producer_lane(config, quota, owner),
+        let (config, wire) = chosen(config)?;
+        if wire && let Some(cluster) = self.clusters.of(&config)? {
+            return Ok(Box::new(self.producers.lane(&config, cluster, quota, owner)?));
         }
+        self.rd.producer_lane(&config, quota, owner)
     }
 
-    fn consumer(&self, given: &ClientConfig, topics: &[String], prefetch: usize) -> Result<Box<dyn Consumer>> {
-        let mut config = given.clone();
-        if config.remove(CLIENT).is_some() && self.spoken(given)?.is_none() {
-            return self.rd.consumer(&config, topics, prefetch);
+    fn consumer(&self, config: &ClientConfig, topics: &[String], prefetch: usize) -> Result<Box<dyn Consumer>> {
+        let (config, wire) = chosen(config)?;
+        if wire {
+            let (rd, mut classic) = (Arc::clone(&self.rd), config.clone());
+            classic.insert("group.protocol".to_owned(), "classic".to_owned());
+            let classic = Box::new(move |topics: &[String]| rd.consumer(&classic, topics, prefetch));
+            if let Some(consumer) = self
+                .consumers
+                .consumer(&self.clusters, &config, topics, prefetch, classic)?
+            {
+                return Ok(consumer);
+            }
         }
-        let (rd, mut classic) = (Arc::clone(&self.rd), config.clone());
-        classic.insert("group.protocol".to_owned(), "classic".to_owned());
-        let classic = Box::new(move |topics: &[String]| rd.consumer(&classic, topics, prefetch));
-        let consumer = self
-            .consumers
-            .consumer(&self.clusters, &config, topics, prefetch, classic)?;
-        consumer.map_or_else(|| self.rd.consumer(&config, topics, prefetch), Ok)
+        self.rd.consumer(&config, topics, prefetch)
     }
 
     fn admin(&self, config: &ClientConfig) -> Result<Arc<dyn Admin>> {
-        self.rd.admin(config)
+        self.rd.admin(&chosen(config)?.0)
     }
 
     fn tail(&self, config: &ClientConfig, topic: &str) -> Result<Box<dyn TopicTail>> {
-        self.rd.tail(config, topic)
+        self.rd.tail(&chosen(config)?.0, topic)
     }
 
     async fn transactional_producer(
@@ -89,15 +101,16 @@ impl KafkaPort for Kafka {
         transactional_id: &str,
         timeout: Duration,
     ) -> Result<Box<dyn TransactionalProducer>> {
-        self.rd.transactional_producer(config, transactional_id, timeout).await
+        let (config, _) = chosen(config)?;
+        self.rd.transactional_producer(&config, transactional_id, timeout).await
     }
 
     async fn fence(&self, config: &ClientConfig, transactional_id: &str, timeout: Duration) -> Result<()> {
-        self.rd.fence(config, transactional_id, timeout).await
+        self.rd.fence(&chosen(config)?.0, transactional_id, timeout).await
     }
 
     async fn group_members(&self, config: &ClientConfig, group: &str, timeout: Duration) -> Result<Vec<GroupMember>> {
-        self.rd.group_members(config, group, timeout).await
+        self.rd.group_members(&chosen(config)?.0, group, timeout).await
     }
 
     async fn leave_on_behalf(
@@ -107,11 +120,13 @@ impl KafkaPort for Kafka {
         members: &[GroupMember],
         timeout: Duration,
     ) -> Result<()> {
-        self.rd.leave_on_behalf(config, group, members, timeout).await
+        self.rd
+            .leave_on_behalf(&chosen(config)?.0, group, members, timeout)
+            .await
     }
 
     async fn group_offsets(&self, config: &ClientConfig, group: &str, timeout: Duration) -> Result<GroupOffsets> {
-        self.rd.group_offsets(config, group, timeout).await
+        self.rd.group_offsets(&chosen(config)?.0, group, timeout).await
     }
 
     async fn alter_group_offsets(
@@ -121,10 +136,11 @@ impl KafkaPort for Kafka {
         offsets: &BTreeMap<TopicPartition, Option<i64>>,
         timeout: Duration,
     ) -> Result<()> {
-        self.rd.alter_group_offsets(config, group, offsets, timeout).await
+        let (config, _) = chosen(config)?;
+        self.rd.alter_group_offsets(&config, group, offsets, timeout).await
     }
 
     async fn delete_group(&self, config: &ClientConfig, group: &str, timeout: Duration) -> Result<()> {
-        self.rd.delete_group(config, group, timeout).await
+        self.rd.delete_group(&chosen(config)?.0, group, timeout).await
     }
 }

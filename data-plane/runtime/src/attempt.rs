@@ -1,5 +1,6 @@
 //! What one task is made of, made anew for each attempt to run it: its clients, converters, transforms and the connector's own object.
 
+use crate::active_topics::{ActiveTopics, TaskTopics};
 use crate::client_config;
 use crate::config::{ConnectorConfig, DeadLetterConfig, PluginConfig, SinkConfig, SourceConfig, Topics, WorkerConfig};
 use crate::dead_letter::DeadLetters;
@@ -49,6 +50,8 @@ pub(crate) struct TaskMaker {
     pub(crate) port: Arc<dyn KafkaPort>,
     pub(crate) offsets: Arc<dyn OffsetStore>,
     pub(crate) gate: TaskGate,
+    /// Where the topics that it uses are noted.
+    pub(crate) active: ActiveTopics,
     /// Asked before a sink joins its group another time.
     pub(crate) may_rejoin: Option<MayRejoin>,
     /// Attempts so far.
@@ -89,6 +92,7 @@ impl TaskMaker {
         let (me, task_config, offsets) = (self.me.clone(), self.task.clone(), self.offsets.clone());
         let (gate, target, stop) = (self.gate.clone(), self.target.clone(), self.stop.clone());
         let (commit_interval, flush_timeout) = (self.worker.flush_interval, self.worker.flush_timeout);
+        let active = self.active();
         Ok(Box::pin(async move {
             let task = guarded_now("task", || Ok(make().task()))?;
             let parts = SourceParts {
@@ -100,6 +104,7 @@ impl TaskMaker {
                 chain,
                 policy: config.connector.errors,
                 topics,
+                active,
                 offsets,
                 gate,
                 commit_interval,
@@ -136,6 +141,7 @@ impl TaskMaker {
         let (me, task_config) = (self.me.clone(), self.task.clone());
         let (gate, target, stop) = (self.gate.clone(), self.target.clone(), self.stop.clone());
         let (commit_interval, flush_timeout) = (self.worker.flush_interval, self.worker.flush_timeout);
+        let active = self.active();
         Ok(Box::pin(async move {
             if let Some(ask) = ask
                 && stop.run_until_cancelled(ask.ask(&me.id, me.generation)).await != Some(true)
@@ -159,6 +165,7 @@ impl TaskMaker {
                 policy: config.connector.errors,
                 dead_letters,
                 pattern,
+                active,
                 gate,
                 may_rejoin,
                 commit_interval,
@@ -168,6 +175,13 @@ impl TaskMaker {
             };
             sink_task::run(parts).await
         }))
+    }
+
+    fn active(&self) -> TaskTopics {
+        match self.worker.topic_tracking {
+            true => TaskTopics::of(self.active.clone(), self.me.id.connector.clone()),
+            false => TaskTopics::default(),
+        }
     }
 
     fn dead_letters(&self, config: DeadLetterConfig) -> Result<DeadLetters> {

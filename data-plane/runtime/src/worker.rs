@@ -1,5 +1,6 @@
 //! Puts connectors and tasks together from their configuration, and stops them with a deadline.
 
+use crate::active_topics::ActiveTopics;
 use crate::attempt::TaskMaker;
 use crate::config::{ConnectorConfig, SinkConfig, SourceConfig, WorkerConfig, connector_config};
 use crate::crew::{Crew, Job};
@@ -11,7 +12,7 @@ use crate::status::{StatusBoard, TaskSelf};
 use crate::supervise;
 use dray_connect::connector::{ConnectorPlugin, Make};
 use dray_connect::{ConfigMap, Error, Result};
-use dray_kafka::port::KafkaPort;
+use dray_kafka::port::{ClientConfig, KafkaPort};
 use dray_model::{ConnectorName, ConnectorState, Generation, TargetState, TaskId, TaskState};
 use dray_transforms::Chain;
 use std::future::Future;
@@ -38,6 +39,7 @@ pub struct Worker {
     /// Stands in the transactional ids of source tasks.
     cluster: Option<Arc<str>>,
     may_rejoin: Option<MayRejoin>,
+    active: ActiveTopics,
 }
 
 /// A running connector instance or task. Dropping it aborts the work; [`Running::stop`] ends it properly.
@@ -127,6 +129,7 @@ impl Worker {
             session: None,
             cluster: None,
             may_rejoin: None,
+            active: ActiveTopics::default(),
         }
     }
 
@@ -146,6 +149,13 @@ impl Worker {
     pub fn with_session(mut self, cluster: &str, marker: String, gate: Arc<FenceGate>) -> Self {
         self.session = Some((marker, gate));
         self.cluster = Some(cluster.into());
+        self
+    }
+
+    /// Has the topics that tasks use noted there.
+    #[must_use]
+    pub fn with_topics(mut self, active: ActiveTopics) -> Self {
+        self.active = active;
         self
     }
 
@@ -187,6 +197,14 @@ impl Worker {
     #[must_use]
     pub fn config(&self) -> &WorkerConfig {
         &self.config
+    }
+
+    /// The id of the Kafka cluster that these settings lead to.
+    ///
+    /// # Errors
+    /// When no broker says it in time.
+    pub async fn kafka_cluster(&self, settings: &ClientConfig, within: Duration) -> dray_kafka::Result<String> {
+        self.port.cluster_id(settings, within).await
     }
 
     pub(crate) fn offsets(&self) -> &dyn OffsetStore {
@@ -295,6 +313,7 @@ impl Worker {
             port: self.port.clone(),
             offsets: self.offsets.clone(),
             gate: self.gate(connector_config),
+            active: self.active.clone(),
             may_rejoin: self.may_rejoin.clone(),
             attempts: AtomicU32::new(0),
             marker: self.session.as_ref().map(|(marker, _)| marker.clone()),

@@ -64,6 +64,20 @@ pub struct TaskSpec {
     pub cost: Cost,
 }
 
+/// The topics that the tasks of a connector have used (KIP-558). Written by the leader, and by any replica that resets it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ActiveTopics {
+    /// Their names.
+    pub topics: BTreeSet<String>,
+}
+
+/// The Kafka cluster that the workers are at. Written by the leader.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KafkaRecord {
+    /// Its id.
+    pub cluster: KafkaCluster,
+}
+
 /// Who wrote a value, so that a leader can learn the fate of a write whose answer it never got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Written {

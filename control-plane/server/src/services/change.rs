@@ -32,6 +32,13 @@ pub(super) struct Writer {
     operations: AtomicU64,
 }
 
+impl Writer {
+    /// Where it writes.
+    pub(super) fn store(&self) -> &dyn MetadataStore {
+        self.store.as_ref()
+    }
+}
+
 /// A record as it was found.
 #[derive(Clone)]
 struct Found<R> {

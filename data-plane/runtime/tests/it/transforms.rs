@@ -219,6 +219,7 @@ async fn run_moody(stage: &Stage, moody: Moody, errors: &[(&str, &str)], done: i
     let (_target, seen) = watch::channel(TargetState::Started);
     let stop = CancellationToken::new();
     let parts = SourceParts {
+        active: dray_runtime::active_topics::TaskTopics::default(),
         gate: dray_runtime::gate::TaskGate::open(),
         me: TaskSelf {
             id: id("c"),

@@ -12,7 +12,7 @@ use dray_agent::link::Dial;
 use dray_agent::{plugins, settings};
 use dray_control::listeners::Listeners;
 use dray_control::{Config, Control};
-use dray_kafka::RdKafka;
+use dray_kafka::Kafka;
 use dray_machine::cluster::Timing;
 use dray_model::record::ConnectorSpec;
 use dray_model::{AgentId, Capacity, ConnectorName, Region, WorkerId, Zone};
@@ -56,7 +56,7 @@ pub(crate) async fn start(
     board: StatusBoard,
     listeners: &Listeners,
 ) -> Result<Local, Failure> {
-    let port = Arc::new(RdKafka::new());
+    let port = Arc::new(Kafka::new());
     let what = "offsets of source connectors";
     let offsets: Arc<dyn OffsetStore> = match &worker.offsets_topic {
         Some(topic) => Arc::new(TopicOffsets::open(topic.clone(), &worker, port.as_ref()).context(what)?),

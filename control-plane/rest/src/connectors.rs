@@ -132,6 +132,7 @@ impl Rest {
                 name: name.into(),
                 config: config.clone(),
                 expected_revision: expected.unwrap_or_default(),
+                skip_validation: true, // it was validated above
             };
             let status = match self
                 .services
@@ -190,6 +191,7 @@ impl Rest {
                 name: name.into(),
                 config: body::without_nulls(config),
                 expected_revision: connector.revision,
+                skip_validation: true, // it was validated above
             };
             match self
                 .services
@@ -357,6 +359,7 @@ impl Rest {
                 name: name.into(),
                 config: config.clone(),
                 target: target.into(),
+                skip_validation: true, // it was validated before
             };
             match self.services.connectors.create_connector(Request::new(request)).await {
                 Ok(answer) => {

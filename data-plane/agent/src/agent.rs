@@ -336,7 +336,7 @@ impl Driver {
         .with_topics(self.active.clone());
         if self.agent.offsets.is_none() {
             worker = worker
-                .with_session(marker(me), self.gate.clone())
+                .with_session(&self.agent.identity.cluster, marker(me), self.gate.clone())
                 .with_rejoin_check(checks.hook());
         }
         let around = Arc::new(Surroundings {

@@ -17,7 +17,7 @@ use crate::topics::TopicCreator;
 use dray_connect::connector::{Make, SinkConnector, SourceConnector};
 use dray_connect::{ConfigMap, Error, Result};
 use dray_kafka::port::KafkaPort;
-use dray_model::TargetState;
+use dray_model::{TargetState, TaskId};
 use dray_transforms::Chain;
 use futures::future::BoxFuture;
 use std::sync::Arc;
@@ -33,6 +33,12 @@ const PREFETCH: usize = 16 << 20;
 
 /// A run of the task, until it is stopped or fails.
 pub(crate) type Attempt = BoxFuture<'static, Result<()>>;
+
+/// The transactional id of a source task: who takes the task over takes it too, and so shuts its predecessor out of Kafka. Connect's own
+/// form, with the Dray cluster for the group.
+fn transactional_id(cluster: &str, task: &TaskId) -> String {
+    format!("{cluster}-{}-{}", task.connector, task.number)
+}
 
 /// One task under one ownership.
 pub(crate) struct TaskMaker {
@@ -52,6 +58,8 @@ pub(crate) struct TaskMaker {
     pub(crate) attempts: AtomicU32,
     /// Stands in the ids of its Kafka clients.
     pub(crate) marker: Option<String>,
+    /// The Dray cluster that hands the task on when its owner is gone; none where nobody could.
+    pub(crate) cluster: Option<Arc<str>>,
     pub(crate) target: watch::Receiver<TargetState>,
     pub(crate) stop: CancellationToken,
 }
@@ -69,7 +77,12 @@ impl TaskMaker {
     fn source(&self, make: fn() -> Box<dyn SourceConnector>) -> Result<Attempt> {
         let config = SourceConfig::parse(&self.connector, self.worker.topic_creation)?;
         let producer = client_config::producer(self.worker.originals(), &self.connector);
-        let lane = self.port.producer_lane(&producer, LANE_QUOTA).map_err(client)?;
+        let owner = self
+            .cluster
+            .as_deref()
+            .map(|cluster| transactional_id(cluster, &self.me.id));
+        let lane = self.port.producer_lane(&producer, LANE_QUOTA, owner.as_deref());
+        let lane = lane.map_err(client)?;
         let admin = || {
             let admin = client_config::admin(self.worker.originals(), &self.connector);
             self.port.admin(&admin).map_err(client)
@@ -175,7 +188,7 @@ impl TaskMaker {
         let producer = client_config::producer(self.worker.originals(), &self.connector);
         let admin = client_config::admin(self.worker.originals(), &self.connector);
         Ok(DeadLetters {
-            lane: self.port.producer_lane(&producer, LANE_QUOTA).map_err(client)?,
+            lane: self.port.producer_lane(&producer, LANE_QUOTA, None).map_err(client)?,
             config,
             id: self.me.id.clone(),
             admin: self.port.admin(&admin).map_err(client)?,

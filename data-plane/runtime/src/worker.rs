@@ -36,6 +36,8 @@ pub struct Worker {
     board: StatusBoard,
     crew: Option<Arc<Crew>>,
     session: Option<(String, Arc<FenceGate>)>,
+    /// Stands in the transactional ids of source tasks.
+    cluster: Option<Arc<str>>,
     may_rejoin: Option<MayRejoin>,
     active: ActiveTopics,
 }
@@ -125,6 +127,7 @@ impl Worker {
             board,
             crew: None,
             session: None,
+            cluster: None,
             may_rejoin: None,
             active: ActiveTopics::default(),
         }
@@ -138,12 +141,14 @@ impl Worker {
         self
     }
 
-    /// Has everything run under a session with the control plane: its gate stands in front of every effect, and the ids of Kafka clients
-    /// carry its marker, by which a successor finds what a dead session has left behind. Without one the gate is open: nobody could
+    /// Has everything run under a session with the control plane of the Dray cluster `cluster`: its gate stands in front of every effect,
+    /// the ids of Kafka clients carry its marker, by which a successor finds what a dead session has left behind, and source tasks
+    /// produce under a transactional id of their own, by which a successor shuts them out. Without one the gate is open: nobody could
     /// take a task over.
     #[must_use]
-    pub fn with_session(mut self, marker: String, gate: Arc<FenceGate>) -> Self {
+    pub fn with_session(mut self, cluster: &str, marker: String, gate: Arc<FenceGate>) -> Self {
         self.session = Some((marker, gate));
+        self.cluster = Some(cluster.into());
         self
     }
 
@@ -312,6 +317,7 @@ impl Worker {
             may_rejoin: self.may_rejoin.clone(),
             attempts: AtomicU32::new(0),
             marker: self.session.as_ref().map(|(marker, _)| marker.clone()),
+            cluster: self.cluster.clone(),
             target: sender.subscribe(),
             stop: stop.clone(),
         };

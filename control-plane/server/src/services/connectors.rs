@@ -57,6 +57,9 @@ impl ConnectorService for Services {
             Err(_) => return Err(status::invalid("target", "is not a state that this version knows")),
         };
         let config = checked(&name, request.config)?;
+        if !request.skip_validation {
+            self.valid(&config).await?;
+        }
         let created = self
             .writer
             .spec(&name, |found| match found {
@@ -92,6 +95,9 @@ impl ConnectorService for Services {
         let request = request.into_inner();
         let name = connector_name("name", &request.name)?;
         let config = checked(&name, request.config)?;
+        if !request.skip_validation {
+            self.valid(&config).await?;
+        }
         let changed = self
             .writer
             .spec(&name, |found| {
@@ -322,7 +328,7 @@ fn with_restarts(spec: &ConnectorSpec, instance: bool, tasks: &BTreeSet<u32>) ->
     spec
 }
 
-/// A configuration that can be stored. Its connector checks the rest of it.
+/// A configuration that can be stored, whatever its connector says of it.
 fn checked(name: &ConnectorName, mut config: ConfigMap) -> Result<ConfigMap, Status> {
     match config.get("name") {
         Some(other) if other != name.as_str() => {

@@ -19,7 +19,7 @@ use dray_wire::agent::v1::{
     ActiveTopicsResult, CallAnswer, CallError, CallErrorKind, CallsRequest, ConnectorTopics, KafkaClusterResult,
     PluginConfigResult,
 };
-use dray_wire::plugin::v1::{ConfigEntry, ConfigInfos, ConfigKey};
+use dray_wire::plugin::v1::{ConfigEntry, ConfigInfo, ConfigInfos, ConfigKey, ConfigValue};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -27,6 +27,18 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tonic::Code;
 use tonic::transport::Channel;
+use tonic_types::StatusExt as _;
+
+fn wrong(key: &str, errors: &[&str]) -> ConfigInfo {
+    ConfigInfo {
+        definition: None,
+        value: Some(ConfigValue {
+            name: key.into(),
+            errors: errors.iter().map(ToString::to_string).collect(),
+            ..ConfigValue::default()
+        }),
+    }
+}
 
 /// An agent that knows one plugin, and refuses one configuration.
 async fn answers(control: &Control, described: Arc<AtomicUsize>) -> JoinSet<()> {
@@ -71,6 +83,7 @@ async fn answers_with(control: &Control, described: Arc<AtomicUsize>, news: News
                 }),
                 Call::Validate(_) => Answer::Validated(ConfigInfos {
                     error_count: 3,
+                    configs: vec![wrong("a", &["one", "two"]), wrong("c", &[]), wrong("b", &["three"])],
                     ..ConfigInfos::default()
                 }),
                 Call::ReadOffsets(_) | Call::AlterOffsets(_) => unreachable!("there is no connector"),
@@ -149,6 +162,38 @@ async fn any_replica_answers_through_the_leader() {
         1,
         "what a plugin says of itself is remembered"
     );
+
+    // What an agent finds wrong is not stored, unless nobody is to be asked.
+    let mut connectors = ConnectorServiceClient::new(channel(two.addresses[0]));
+    let mut new = v1::CreateConnectorRequest {
+        name: "checked".into(),
+        config: [("connector.class".into(), CLASS.into())].into(),
+        ..Default::default()
+    };
+    let refused = connectors.create_connector(new.clone()).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    assert_eq!(
+        refused.message(),
+        "Connector configuration is invalid and contains the following 3 error(s):\none\ntwo\nthree"
+    );
+    let fields = refused.get_details_bad_request().unwrap().field_violations;
+    let fields: Vec<&str> = fields.iter().map(|violation| violation.field.as_str()).collect();
+    assert_eq!(fields, ["config[a]", "config[a]", "config[b]"]);
+    new.skip_validation = true;
+    connectors.create_connector(new.clone()).await.unwrap();
+    let mut change = v1::UpdateConnectorConfigRequest {
+        name: new.name,
+        config: [
+            ("connector.class".into(), CLASS.into()),
+            ("tasks.max".into(), "2".into()),
+        ]
+        .into(),
+        ..Default::default()
+    };
+    let refused = connectors.update_connector_config(change.clone()).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    change.skip_validation = true;
+    connectors.update_connector_config(change).await.unwrap();
 
     let mut offsets = OffsetServiceClient::new(channel(two.addresses[0]));
     let nobody = v1::GetOffsetsRequest { connector: "c".into() };

@@ -141,7 +141,7 @@ async fn round_trip(client: &ClientConfig) {
         configs: BTreeMap::new(),
     };
     create(&port, client, &new).await;
-    let mut lane = port.producer_lane(client, 1 << 20).expect("lane");
+    let mut lane = port.producer_lane(client, 1 << 20, None).expect("lane");
     let acks = produce(&mut *lane, &name, &numbered(0..10)).await;
     assert!(acks.iter().all(|ack| ack.outcome.is_ok()), "{acks:?}");
     let mut member = client.clone();

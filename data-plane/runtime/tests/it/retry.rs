@@ -178,7 +178,7 @@ fn source(stage: &Stage, away: &Away, errors: &[(&str, &str)]) -> Task {
         me: me(stage),
         task: crate::harness::counter(),
         config: map(&[("topic", "out"), ("count", "10")]),
-        lane: stage.kafka.producer_lane(&ClientConfig::new(), 1 << 20).unwrap(),
+        lane: stage.kafka.producer_lane(&ClientConfig::new(), 1 << 20, None).unwrap(),
         converters: away.converters(),
         chain: Chain::default(),
         policy,

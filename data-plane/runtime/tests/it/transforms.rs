@@ -228,7 +228,7 @@ async fn run_moody(stage: &Stage, moody: Moody, errors: &[(&str, &str)], done: i
         },
         task: counter(),
         config: map(&[("topic", "out"), ("count", "10")]),
-        lane: stage.kafka.producer_lane(&ClientConfig::new(), 1 << 20).unwrap(),
+        lane: stage.kafka.producer_lane(&ClientConfig::new(), 1 << 20, None).unwrap(),
         converters: Converters {
             key: string(),
             value: string(),

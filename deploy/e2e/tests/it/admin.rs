@@ -83,6 +83,8 @@ impl Admin {
                 .map(|(key, value)| ((*key).to_owned(), value.clone()))
                 .collect(),
             target: 0,
+            // Also what is wrong has to get into the store.
+            skip_validation: true,
         };
         let call = |channel| {
             let request = request.clone();

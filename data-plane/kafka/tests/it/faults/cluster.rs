@@ -21,7 +21,10 @@ async fn old_metadata_is_gone_through() {
             ("metadata.max.age.ms", "200"),
             ("topic.metadata.refresh.interval.ms", "200"),
         ];
-        let mut lane = rig.port.producer_lane(&rig.config(&often), 1 << 20).expect("lane");
+        let mut lane = rig
+            .port
+            .producer_lane(&rig.config(&often), 1 << 20, None)
+            .expect("lane");
         let mut consumer = rig.consumer("g", &often);
         let mut seen = Seen::default();
         all_goes_on(&rig, &mut *consumer, &mut seen, &mut *lane, 10).await;

@@ -42,7 +42,8 @@ test: setup ## all tests, against a real Kafka broker and a real etcd started fo
 	cargo test -p dray-e2e --test it --locked --no-run
 	python3 -m unittest discover -s deploy/bench
 	exec deploy/rig/with-etcd.sh deploy/rig/with-broker.sh bash -c \
-	  'cargo test --workspace --locked && cargo test -p dray-e2e --test it --locked -- $(E2E) && python3 deploy/rest-diff/diff.py && python3 deploy/rest-clients/clients.py'
+	  'cargo test --workspace --locked && cargo test -p dray-e2e --test it --locked -- $(E2E) && python3 deploy/rest-diff/diff.py && \
+	  python3 deploy/rest-diff/diff.py --cluster && python3 deploy/rest-clients/clients.py'
 
 rest-diff: setup ## the REST API beside the real Kafka Connect's, request by request: what differs, and is no exception that is named
 	deploy/rig/kafka.sh fetch

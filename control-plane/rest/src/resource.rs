@@ -27,6 +27,20 @@ pub(crate) enum Resource {
     Plugins,
     PluginConfig(String),
     Validate(String),
+    Agents,
+    Agent(String),
+    AgentPolicy(String, Policy),
+}
+
+/// What an agent is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Policy {
+    /// It is given no more tasks.
+    Cordon,
+    /// It is given tasks again.
+    Uncordon,
+    /// Its tasks go elsewhere.
+    Drain,
 }
 
 /// A path that names nothing.
@@ -73,6 +87,11 @@ impl Resource {
             ["connector-plugins"] => Self::Plugins,
             ["connector-plugins", _, "config"] => Self::PluginConfig(name),
             ["connector-plugins", _, "config", "validate"] => Self::Validate(name),
+            ["dray", "v1", "agents"] => Self::Agents,
+            ["dray", "v1", "agents", id] => Self::Agent(decode(id)?),
+            ["dray", "v1", "agents", id, "cordon"] => Self::AgentPolicy(decode(id)?, Policy::Cordon),
+            ["dray", "v1", "agents", id, "uncordon"] => Self::AgentPolicy(decode(id)?, Policy::Uncordon),
+            ["dray", "v1", "agents", id, "drain"] => Self::AgentPolicy(decode(id)?, Policy::Drain),
             _ => return Err(NoResource::NotFound),
         };
         Ok(found)
@@ -83,7 +102,9 @@ impl Resource {
         match self {
             Self::Root | Self::Health | Self::Status(_) | Self::Tasks(_) | Self::TaskStatus(..) => &[Method::GET],
             Self::Plugins | Self::PluginConfig(_) | Self::Topics(_) => &[Method::GET],
-            Self::OpenApi | Self::OpenApiPage => &[Method::GET],
+            Self::OpenApi | Self::OpenApiPage | Self::Agents => &[Method::GET],
+            Self::Agent(_) => &[Method::GET, Method::DELETE],
+            Self::AgentPolicy(..) => &[Method::PUT],
             Self::Offsets(_) => &[Method::GET, Method::PATCH, Method::DELETE],
             Self::Connectors => &[Method::GET, Method::POST],
             Self::Connector(_) => &[Method::GET, Method::DELETE],
@@ -118,7 +139,10 @@ impl Resource {
             | Self::TaskStatus(..)
             | Self::TaskRestart(..)
             | Self::Plugins
-            | Self::PluginConfig(_) => false,
+            | Self::PluginConfig(_)
+            | Self::Agents
+            | Self::Agent(_)
+            | Self::AgentPolicy(..) => false,
         }
     }
 

@@ -91,6 +91,7 @@ impl Services {
             connectors: services.clone(),
             statuses: services.clone(),
             plugins: services.clone(),
+            agents: services.clone(),
             offsets: services,
         }
     }

@@ -69,6 +69,7 @@ impl ConnectorService for Services {
                     restarts: 0,
                     task_restarts: BTreeMap::new(),
                     deleting: false,
+                    altering: None,
                     writer: String::new(),
                     operation: String::new(),
                 })),

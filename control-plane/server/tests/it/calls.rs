@@ -1,28 +1,31 @@
 //! Typed calls: an agent answers on its stream of calls, the leader asks it, and the other replicas ask the leader.
 
 use crate::agent::{CLASS, channel};
-use crate::rig::{leads, start, until};
+use crate::rig::{leads, name, start, until};
 use dray_control::Control;
 use dray_model::message::{CallsHello, Plugin, PluginKind};
 use dray_store::MetadataStore;
 use dray_store::mem::MemStore;
 use dray_wire::admin::v1;
+use dray_wire::admin::v1::connector_service_client::ConnectorServiceClient;
 use dray_wire::admin::v1::offset_service_client::OffsetServiceClient;
 use dray_wire::admin::v1::plugin_service_client::PluginServiceClient;
 use dray_wire::agent::v1::agent_call_service_client::AgentCallServiceClient;
 use dray_wire::agent::v1::call_answer::Result as Answer;
 use dray_wire::agent::v1::calls_request::Body;
 use dray_wire::agent::v1::calls_response::Call;
-use dray_wire::agent::v1::{CallAnswer, CallError, CallErrorKind, CallsRequest, PluginConfigResult};
+use dray_wire::agent::v1::{
+    CallAnswer, CallError, CallErrorKind, CallsRequest, CallsResponse, OffsetsAlteredResult, PluginConfigResult,
+};
 use dray_wire::plugin::v1::{ConfigEntry, ConfigInfos, ConfigKey};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tonic::Code;
+use tonic::{Code, Streaming};
 
-/// An agent that knows one plugin, and refuses one configuration.
-async fn answers(control: &Control, described: Arc<AtomicUsize>) -> JoinSet<()> {
+/// The stream of an agent that is asked, and what it answers on.
+async fn calls(control: &Control) -> (mpsc::Sender<CallsRequest>, Streaming<CallsResponse>) {
     let (requests, mut queue) = mpsc::channel::<CallsRequest>(16);
     let hello = CallsHello {
         agent: "a1".try_into().unwrap(),
@@ -36,7 +39,12 @@ async fn answers(control: &Control, described: Arc<AtomicUsize>) -> JoinSet<()> 
     requests.send(CallsRequest { body }).await.unwrap();
     let mut client = AgentCallServiceClient::new(channel(control.addresses[0]));
     let stream = futures::stream::poll_fn(move |context| queue.poll_recv(context));
-    let mut calls = client.calls(stream).await.unwrap().into_inner();
+    (requests, client.calls(stream).await.unwrap().into_inner())
+}
+
+/// An agent that knows one plugin, and refuses one configuration.
+async fn answers(control: &Control, described: Arc<AtomicUsize>) -> JoinSet<()> {
+    let (requests, mut calls) = calls(control).await;
     let mut tasks = JoinSet::new();
     tasks.spawn(async move {
         while let Ok(Some(call)) = calls.message().await {
@@ -140,4 +148,75 @@ async fn any_replica_answers_through_the_leader() {
     );
     one.stop().await;
     two.stop().await;
+}
+
+/// The status of connector c, in words.
+fn shown(control: &Control) -> String {
+    control.board().read(|seen| {
+        let status = seen.connectors.get(&name("c")).and_then(|seen| seen.connector.clone());
+        status.map_or_else(String::new, |status| {
+            format!("{} {}", status.state, status.trace.unwrap_or_default())
+        })
+    })
+}
+
+/// A resume that comes while an agent sets offsets is carried out after that, and two do not set them at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_starts_while_offsets_are_set() {
+    let store: Arc<dyn MetadataStore> = Arc::new(MemStore::default());
+    let one = start(&store, "test", "one").await;
+    until("one leads", || leads(&one, "one")).await;
+    let (answers, mut asked) = calls(&one).await;
+    let mut connectors = ConnectorServiceClient::new(channel(one.addresses[0]));
+    let create = v1::CreateConnectorRequest {
+        name: "c".into(),
+        config: [("connector.class".to_owned(), CLASS.to_owned())].into(),
+        target: v1::TargetState::Stopped.into(),
+    };
+    connectors.create_connector(create).await.unwrap();
+    until("it is stopped", || shown(&one) == "STOPPED ").await;
+
+    let mut offsets = OffsetServiceClient::new(channel(one.addresses[0]));
+    let reset = || v1::ResetOffsetsRequest { connector: "c".into() };
+    let mut running = JoinSet::new();
+    let (mut first, request) = (offsets.clone(), reset());
+    running.spawn(async move { first.reset_offsets(request).await });
+    let call = asked.message().await.unwrap().unwrap();
+    assert!(matches!(call.call, Some(Call::AlterOffsets(_))), "{call:?}");
+
+    let second = offsets.reset_offsets(reset()).await.unwrap_err();
+    assert!(second.message().contains("are being set already"), "{second}");
+    connectors
+        .resume_connector(v1::ResumeConnectorRequest { name: "c".into() })
+        .await
+        .unwrap();
+    until("the resume waits", || {
+        shown(&one).starts_with("UNASSIGNED its offsets are being set")
+    })
+    .await;
+    let third = offsets.reset_offsets(reset()).await.unwrap_err();
+    assert_eq!(
+        third.code(),
+        Code::FailedPrecondition,
+        "it is not stopped any more: {third}"
+    );
+
+    let answer = CallAnswer {
+        id: call.id,
+        result: Some(Answer::Altered(OffsetsAlteredResult { external: true })),
+    };
+    let body = Some(Body::Answer(answer));
+    answers.send(CallsRequest { body }).await.unwrap();
+    assert!(
+        running
+            .join_next()
+            .await
+            .unwrap()
+            .unwrap()
+            .unwrap()
+            .into_inner()
+            .external
+    );
+    until("it goes on", || shown(&one).starts_with("UNASSIGNED no agent")).await;
+    one.stop().await;
 }

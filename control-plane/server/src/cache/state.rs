@@ -50,6 +50,9 @@ pub struct State {
     pub replicas: Arc<BTreeMap<String, ReplicaRecord>>,
     /// Keys whose values cannot be read. A replica that has any does not lead: it would take for free what somebody owns.
     pub unreadable: Arc<BTreeSet<Key>>,
+    /// The store has come back at this revision, and more of it was seen before: it was restored from a backup. Nothing is followed
+    /// until it is the one that it was.
+    pub behind: Option<Revision>,
     records: Table,
     /// Parts of large task sets.
     parts: Arc<BTreeMap<(ConnectorName, Vec<u8>), Bytes>>,
@@ -63,6 +66,7 @@ impl State {
             term: known.and_then(|known| known.term),
             replicas: Arc::default(),
             unreadable: Arc::default(),
+            behind: None,
             records: Table::new(),
             parts: Arc::default(),
         };

@@ -233,6 +233,7 @@ async fn declare(store: &dyn MetadataStore, keys: &Keys, files: &[ConnectorFile]
                 restarts: 0,
                 task_restarts: BTreeMap::new(),
                 deleting: false,
+                altering: None,
                 writer: String::new(),
                 operation: String::new(),
             },

@@ -30,7 +30,6 @@ use dray_wire::admin::v1::operation_service_server::OperationServiceServer;
 use dray_wire::admin::v1::plugin_service_server::PluginServiceServer;
 use dray_wire::admin::v1::status_service_server::StatusServiceServer;
 use leader::Leader;
-use offsets::Altering;
 use plugins::Definitions;
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,7 +49,6 @@ pub(crate) struct Services {
     leader: Arc<Leader>,
     switchboard: Arc<Switchboard>,
     definitions: Arc<Definitions>,
-    altering: Arc<Altering>,
     /// Ends watches, so that the server can end.
     stop: CancellationToken,
 }
@@ -78,7 +76,6 @@ impl Services {
             leader,
             switchboard,
             definitions: Arc::default(),
-            altering: Arc::default(),
             stop,
         }
     }

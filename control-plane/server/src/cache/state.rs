@@ -51,6 +51,9 @@ pub struct State {
     pub replicas: Arc<BTreeMap<String, ReplicaRecord>>,
     /// Keys whose values cannot be read. A replica that has any does not lead: it would take for free what somebody owns.
     pub unreadable: Arc<BTreeSet<Key>>,
+    /// The store has come back at this revision, and more of it was seen before: it was restored from a backup. Nothing is followed
+    /// until it is the one that it was.
+    pub behind: Option<Revision>,
     records: Table,
     /// The Kafka cluster that the workers are at, and the mod_revision of that.
     pub kafka: Option<Arc<(Modified, KafkaRecord)>>,
@@ -68,6 +71,7 @@ impl State {
             term: known.and_then(|known| known.term),
             replicas: Arc::default(),
             unreadable: Arc::default(),
+            behind: None,
             records: Table::new(),
             kafka: None,
             topics: Arc::default(),

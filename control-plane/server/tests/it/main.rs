@@ -5,6 +5,7 @@
 
 mod admin;
 mod agent;
+mod altering;
 mod binary;
 mod calls;
 mod etcd;

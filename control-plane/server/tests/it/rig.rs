@@ -67,6 +67,7 @@ pub(crate) async fn create(store: &dyn MetadataStore, cluster: &str, connector: 
         restarts: 0,
         task_restarts: Default::default(),
         deleting: false,
+        altering: None,
         writer: "test".into(),
         operation: connector.into(),
     };

@@ -23,6 +23,8 @@ command_ etcd etcd-server
 command_ openssl openssl
 # The benchmarks.
 command_ python3 python3
+# Clients of Kafka Connect from PyPI stand in a folder of their own.
+python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
 # `make lint` counts instructions, and gets buf with npm.
 command_ valgrind valgrind
 command_ npm npm

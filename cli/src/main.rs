@@ -3,7 +3,6 @@
 mod cluster;
 mod command;
 mod completion;
-mod listeners;
 mod local;
 mod log;
 mod quickstart;

@@ -28,6 +28,7 @@ impl Rig {
             cluster: "test".into(),
             replica: Some("one".into()),
             listen: vec!["127.0.0.1:0".parse().unwrap()],
+            listeners: Default::default(),
             advertise: vec![],
             worker: None,
             data_dir: None,

@@ -1,6 +1,7 @@
 //! Streams of calls: each agent has one to the replica that welcomed it, beside that of its session.
 
 use crate::desk::Desk;
+use crate::gathered::Gathering;
 use crate::status;
 use crate::switchboard::{Asked, Switchboard};
 use dray_model::message::CallsHello;
@@ -28,6 +29,7 @@ type Answer = Result<CallsResponse, Status>;
 #[derive(Clone)]
 pub(crate) struct Calls {
     switchboard: Arc<Switchboard>,
+    gathering: Arc<Gathering>,
     desk: Desk,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -35,9 +37,16 @@ pub(crate) struct Calls {
 
 impl Calls {
     /// The streams' tasks belong to `tasks`, and end soon after `stop`.
-    pub(crate) fn new(switchboard: Arc<Switchboard>, desk: Desk, tasks: TaskTracker, stop: CancellationToken) -> Self {
+    pub(crate) fn new(
+        switchboard: Arc<Switchboard>,
+        gathering: Arc<Gathering>,
+        desk: Desk,
+        tasks: TaskTracker,
+        stop: CancellationToken,
+    ) -> Self {
         Self {
             switchboard,
+            gathering,
             desk,
             tasks,
             stop,
@@ -50,6 +59,7 @@ impl Calls {
         let (number, asked) = self.switchboard.join(hello.agent.clone(), hello.plugins);
         let ended = tokio::select! {
             ended = talk(&mut inbound, asked, outbound) => ended,
+            never = self.gathering.from(&hello.agent, number) => match never {},
             () = outbound.closed() => Ok(()),
             () = self.stop.cancelled() => Err(status::stopping()),
         };

@@ -14,15 +14,19 @@ mod desk;
 mod feed;
 #[cfg(test)]
 mod fixture;
+mod gathered;
 mod leader;
+pub mod listeners;
 mod meta;
 mod presence;
 mod services;
 mod state_file;
 mod status;
 mod switchboard;
+mod tls;
 mod worker;
 mod writes;
 
 pub use control::{Config, Control, StartError};
+pub use tls::Tls;
 pub use worker::{WorkerError, WorkerFile};

@@ -13,6 +13,7 @@ mod read;
 mod statuses;
 #[cfg(test)]
 mod tests;
+mod topics;
 mod watch;
 
 use crate::board::Board;
@@ -29,7 +30,6 @@ use dray_wire::admin::v1::operation_service_server::OperationServiceServer;
 use dray_wire::admin::v1::plugin_service_server::PluginServiceServer;
 use dray_wire::admin::v1::status_service_server::StatusServiceServer;
 use leader::Leader;
-use offsets::Altering;
 use plugins::Definitions;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,7 +49,6 @@ pub(crate) struct Services {
     leader: Arc<Leader>,
     switchboard: Arc<Switchboard>,
     definitions: Arc<Definitions>,
-    altering: Arc<Altering>,
     /// Ends watches, so that the server can end.
     stop: CancellationToken,
 }
@@ -77,7 +76,6 @@ impl Services {
             leader,
             switchboard,
             definitions: Arc::default(),
-            altering: Arc::default(),
             stop,
         }
     }
@@ -90,6 +88,7 @@ impl Services {
             connectors: services.clone(),
             statuses: services.clone(),
             plugins: services.clone(),
+            agents: services.clone(),
             offsets: services,
         }
     }

@@ -15,6 +15,7 @@ use dray_connect::connector::ConnectorPlugin;
 use dray_kafka::port::KafkaPort;
 use dray_model::message::CommandWhat;
 use dray_model::{AgentSession, ConfigMap, Millis};
+use dray_runtime::active_topics::ActiveTopics;
 use dray_runtime::config::WorkerConfig;
 use dray_runtime::crew::Crew;
 use dray_runtime::expel::marker;
@@ -78,6 +79,7 @@ struct Driver {
     crew: Arc<Crew>,
     link: Link,
     answers: Arc<Answers>,
+    active: ActiveTopics,
     events: mpsc::Sender<Event>,
     host: Option<Host>,
     clusters: Option<Arc<Clusters>>,
@@ -99,7 +101,12 @@ impl Agent {
         let (events, mut incoming) = mpsc::channel(EVENTS);
         let cores = std::thread::available_parallelism().map_or(2, NonZero::get);
         let (mut session, first) = Session::new(self.identity.clone(), boottime());
-        let answers = Answers::new(self.identity.agent.clone(), self.identity.plugins.clone());
+        let active = ActiveTopics::default();
+        let answers = Answers::new(
+            self.identity.agent.clone(),
+            self.identity.plugins.clone(),
+            active.clone(),
+        );
         let mut driver = Driver {
             watchdog: Watchdog::start().map_err(|error| Error::Thread("the watchdog", error))?,
             gate: Arc::new(FenceGate::default()),
@@ -111,6 +118,7 @@ impl Agent {
                 answers.clone(),
             ),
             answers,
+            active,
             events,
             host: None,
             clusters: None,
@@ -324,10 +332,11 @@ impl Driver {
             self.agent.plugins.clone(),
             self.agent.board.clone(),
         )
-        .with_crew(self.crew.clone());
+        .with_crew(self.crew.clone())
+        .with_topics(self.active.clone());
         if self.agent.offsets.is_none() {
             worker = worker
-                .with_session(marker(me), self.gate.clone())
+                .with_session(&self.agent.identity.cluster, marker(me), self.gate.clone())
                 .with_rejoin_check(checks.hook());
         }
         let around = Arc::new(Surroundings {
@@ -336,7 +345,7 @@ impl Driver {
             task_configs: self.configs.0.clone(),
         });
         self.answers.set(Some(around.clone()));
-        self.host = Some(Host::new(around, statuses, checks));
+        self.host = Some(Host::new(around, statuses, checks, self.active.clone()));
         self.clusters = Some(clusters);
         self.job(|clusters| async move { clusters.open_own().await });
     }

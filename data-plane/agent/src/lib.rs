@@ -15,4 +15,5 @@ mod load;
 pub mod plugins;
 pub mod settings;
 mod status_topic;
+mod topics;
 pub mod transform_test;

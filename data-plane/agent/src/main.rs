@@ -5,7 +5,7 @@ use dray_agent::folder::DataFolder;
 use dray_agent::link::dial_out;
 use dray_agent::plugins;
 use dray_agent::settings::{self, AgentSettings, PROGRAM, Plan};
-use dray_kafka::RdKafka;
+use dray_kafka::Kafka;
 use dray_process::{exit_code, log, notify_ready, notify_stopping, stop_signal};
 use dray_runtime::status::StatusBoard;
 use std::error::Error;
@@ -49,7 +49,7 @@ fn run(settings: &AgentSettings, plan: &Plan) -> Result<(), Box<dyn Error + Send
             identity,
             endpoints: settings.control.clone(),
             dial: dial_out(),
-            port: Arc::new(RdKafka::new()),
+            port: Arc::new(Kafka::new()),
             plugins: plugins::all(),
             offsets: None,
             board: StatusBoard::default(),

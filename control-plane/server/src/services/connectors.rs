@@ -72,6 +72,7 @@ impl ConnectorService for Services {
                     restarts: 0,
                     task_restarts: BTreeMap::new(),
                     deleting: false,
+                    altering: None,
                     writer: String::new(),
                     operation: String::new(),
                 })),
@@ -179,6 +180,20 @@ impl ConnectorService for Services {
             instance,
             tasks: tasks.into_iter().collect(),
         }))
+    }
+
+    async fn get_active_topics(
+        &self,
+        request: Request<v1::GetActiveTopicsRequest>,
+    ) -> Answer<v1::GetActiveTopicsResponse> {
+        self.active_topics(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn reset_active_topics(
+        &self,
+        request: Request<v1::ResetActiveTopicsRequest>,
+    ) -> Answer<v1::ResetActiveTopicsResponse> {
+        self.forget_topics(&request.into_inner().name).await.map(Response::new)
     }
 
     async fn list_tasks(&self, request: Request<v1::ListTasksRequest>) -> Answer<v1::ListTasksResponse> {

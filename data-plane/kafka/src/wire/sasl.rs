@@ -1,7 +1,8 @@
 //! How a direct connection proves who it is: PLAIN and SCRAM (RFC 5802, 7677), as Kafka speaks them.
 
-use super::direct::{Connection, check};
-use super::errors::local;
+use super::dial::Line;
+use crate::codes::check;
+use crate::codes::local;
 use crate::error::{Class, Error, Result};
 use aws_lc_rs::{digest, hmac, pbkdf2, rand};
 use base64::Engine as _;
@@ -11,12 +12,13 @@ use kafka_protocol::messages::{SaslAuthenticateRequest, SaslHandshakeRequest};
 use kafka_protocol::protocol::StrBytes;
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 /// Brokers ask for 4,096 to some ten thousand; one that asks for more shall not keep a core busy for minutes.
 const MOST_ITERATIONS: u32 = 1_000_000;
 
 /// Who logs in, and how.
-pub(super) struct Login {
+pub(crate) struct Login {
     mechanism: Mechanism,
     user: String,
     password: String,
@@ -43,7 +45,7 @@ impl Mechanism {
 
 impl Login {
     /// As librdkafka's settings have it; none when the mechanism is librdkafka's alone.
-    pub(super) fn read(settings: &BTreeMap<String, String>) -> Option<Self> {
+    pub(crate) fn read(settings: &BTreeMap<String, String>) -> Option<Self> {
         let name = settings.get("sasl.mechanism")?;
         let mechanism = Mechanism::ALL.into_iter().find(|known| known.name() == name)?;
         Some(Self {
@@ -53,7 +55,8 @@ impl Login {
         })
     }
 
-    pub(super) async fn prove(&self, connection: &mut Connection) -> Result<()> {
+    /// Logs in; how long that is good for, where the broker says so (KIP-368).
+    pub(crate) async fn prove(&self, connection: &mut Line) -> Result<Option<Duration>> {
         let mechanism = StrBytes::from_static_str(self.mechanism.name());
         let request = SaslHandshakeRequest::default().with_mechanism(mechanism);
         let answer = connection.ask(&request, 1..=1).await?;
@@ -61,27 +64,29 @@ impl Login {
         let scram = match self.mechanism {
             Mechanism::Plain => {
                 let words = format!("\0{}\0{}", self.user, self.password);
-                return exchange(connection, words).await.map(drop);
+                return exchange(connection, words).await.map(|(_, lifetime)| lifetime);
             }
             Mechanism::ScramSha256 => Scram::SHA_256,
             Mechanism::ScramSha512 => Scram::SHA_512,
         };
         let first = format!("n={},r={}", escaped(&self.user), nonce()?);
-        let challenge = exchange(connection, format!("n,,{first}")).await?;
+        let (challenge, _) = exchange(connection, format!("n,,{first}")).await?;
         let answer = scram.answer(&first, &challenge, &self.password)?;
-        let last = exchange(connection, answer.words).await?;
+        let (last, lifetime) = exchange(connection, answer.words).await?;
         if last.split(',').next() != Some(&answer.expected) {
             return Err(refused("the broker does not know the password itself"));
         }
-        Ok(())
+        Ok(lifetime)
     }
 }
 
-async fn exchange(connection: &mut Connection, words: String) -> Result<String> {
+async fn exchange(connection: &mut Line, words: String) -> Result<(String, Option<Duration>)> {
     let request = SaslAuthenticateRequest::default().with_auth_bytes(Bytes::from(words));
     let answer = connection.ask(&request, 0..=2).await?;
     check("logging in", answer.error_code, answer.error_message.as_deref())?;
-    String::from_utf8(answer.auth_bytes.to_vec()).map_err(|_| refused("its words are no text"))
+    let words = String::from_utf8(answer.auth_bytes.to_vec()).map_err(|_| refused("its words are no text"))?;
+    let lifetime = u64::try_from(answer.session_lifetime_ms).unwrap_or(0);
+    Ok((words, (lifetime > 0).then(|| Duration::from_millis(lifetime))))
 }
 
 fn refused(message: &str) -> Error {

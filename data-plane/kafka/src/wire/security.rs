@@ -1,8 +1,8 @@
-//! How a direct connection is protected: TLS by rustls, and who logs in. What rustls or we cannot do is librdkafka's alone: key stores
+//! How a connection of our own is protected: TLS by rustls, and who logs in. What rustls or we cannot do is librdkafka's alone: key stores
 //! of PKCS12, encrypted keys, the system's own authorities, no check of the host's name, Kerberos, OAuth.
 
-use super::errors::local;
 use super::sasl::Login;
+use crate::codes::local;
 use crate::error::{Class, Error, Result};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,18 +17,18 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 /// librdkafka's settings, translated from Java's.
 type Settings = BTreeMap<String, String>;
 
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 /// What a connection needs beyond an address.
-pub(super) struct Security {
+pub(crate) struct Security {
     tls: Option<TlsConnector>,
-    pub(super) login: Option<Login>,
+    pub(crate) login: Option<Login>,
 }
 
 impl Security {
     /// Reads the settings. None when they ask for something that is librdkafka's alone.
-    pub(super) fn read(settings: &Settings) -> Result<Option<Self>> {
+    pub(crate) fn read(settings: &Settings) -> Result<Option<Self>> {
         let protocol = settings.get("security.protocol").map_or("plaintext", String::as_str);
         let (with_tls, with_login) = match protocol {
             "plaintext" => (false, false),
@@ -52,7 +52,7 @@ impl Security {
     }
 
     /// The stream over this connection.
-    pub(super) async fn protect(&self, stream: TcpStream, address: &str) -> std::io::Result<Box<dyn Stream>> {
+    pub(crate) async fn protect(&self, stream: TcpStream, address: &str) -> std::io::Result<Box<dyn Stream>> {
         let Some(tls) = &self.tls else {
             return Ok(Box::new(stream));
         };

@@ -1,5 +1,4 @@
-//! A cluster by Dray's own admin services. What those do not have – active topics and loggers – is asked over REST, which every replica
-//! serves on the same port.
+//! A cluster by Dray's own admin services. Loggers, which those do not have, are asked over REST, which every replica serves on the same port.
 
 mod shape;
 
@@ -186,6 +185,7 @@ impl Cluster for Grpc {
         Ok(About {
             product: "Dray",
             version: found.software_version,
+            kafka_cluster_id: Some(found.kafka_cluster_id).filter(|id| !id.is_empty()),
             cluster: Some(found.cluster),
             revision: Some(found.revision),
             leader: found.leader.map(|leader| Leader {
@@ -385,11 +385,18 @@ impl Cluster for Grpc {
     }
 
     async fn topics(&self, name: &str) -> Result<Vec<String>, Error> {
-        self.rest.topics(name).await
+        let request = v1::GetActiveTopicsRequest {
+            consistency: None,
+            name: name.into(),
+        };
+        let found = self.connectors_client().get_active_topics(call(request)).await?;
+        Ok(found.into_inner().topics)
     }
 
     async fn reset_topics(&self, name: &str) -> Result<(), Error> {
-        self.rest.reset_topics(name).await
+        let request = v1::ResetActiveTopicsRequest { name: name.into() };
+        self.connectors_client().reset_active_topics(call(request)).await?;
+        Ok(())
     }
 
     async fn plugins(&self) -> Result<Vec<Plugin>, Error> {

@@ -249,13 +249,13 @@ fn walk(name: &str, transport: [String; 2], server: &Server) {
     walk.until(&["connector", "offsets", "get", "lines"], position);
     walk.show(&["connector", "offsets", "get", "lines"], 0);
     walk.show(&["connector", "offsets", "reset", "lines", "--yes"], 1);
-    // What Dray does not serve yet.
+    walk.until(&["connector", "topics", "lines", "-o", "name"], |text| {
+        text.trim() == topic
+    });
+    walk.show(&["connector", "topics", "lines"], 0);
+    walk.show(&["connector", "topics", "lines", "--reset", "--yes"], 0);
+    // Dray does not serve these yet.
     if name == "walk-connect" {
-        walk.until(&["connector", "topics", "lines", "-o", "name"], |text| {
-            text.trim() == topic
-        });
-        walk.show(&["connector", "topics", "lines"], 0);
-        walk.show(&["connector", "topics", "lines", "--reset", "--yes"], 0);
         let logger = "org.apache.kafka.connect.runtime.Herder";
         walk.show(&["logger", "set", logger, "debug"], 0);
         walk.show(&["logger", "get", logger], 0);

@@ -21,8 +21,9 @@ command_ javac default-jdk-headless
 command_ mvn maven
 command_ etcd etcd-server
 command_ openssl openssl
-# The benchmarks.
+# The benchmarks; what reads the metrics in the tests comes with pip.
 command_ python3 python3
+python3 -m pip --version >/dev/null 2>&1 || missing+=(python3-pip)
 # `make lint` counts instructions, and gets buf with npm.
 command_ valgrind valgrind
 command_ npm npm

@@ -3,12 +3,13 @@
 mod control;
 mod listeners;
 mod local;
-mod log;
 mod quickstart;
 mod standalone;
 mod transform;
 
 use clap::{Parser, Subcommand};
+use dray_process::Telemetry;
+use dray_process::log::Format;
 use std::process::ExitCode;
 
 /// Kafka Connect, done again in Rust.
@@ -76,7 +77,8 @@ const BLOCKING_THREADS: usize = 24;
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    log::start(args.log_json);
+    let format = if args.log_json { Format::Json } else { Format::Text };
+    let telemetry = Telemetry::start(format);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS)
@@ -86,8 +88,8 @@ fn main() -> ExitCode {
         Err(error) => return report(Failure::Failed(error.into())),
     };
     let result = match args.command {
-        Command::Standalone(args) => standalone::run(&args, &runtime),
-        Command::Quickstart(args) => quickstart::run(&args, &runtime),
+        Command::Standalone(args) => standalone::run(&args, &runtime, telemetry),
+        Command::Quickstart(args) => quickstart::run(&args, &runtime, telemetry),
         Command::DevBroker(args) => dev_broker(&args, &runtime),
         Command::Transform(transform::Command::Test(args)) => transform::test(&args),
         Command::Connector(command) => runtime.block_on(control::connector::run(command)),

@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 use dray_machine::cluster::{Name, Record, WriteId};
-use dray_model::record::{AgentRecord, ClusterMeta, ConnectorSpec, LeaderRecord, Ownership, ReplicaRecord, Written};
+use dray_model::record::{
+    AgentRecord, ClusterMeta, ConnectorSpec, LeaderRecord, LoggerLevels, Ownership, ReplicaRecord, Written,
+};
 use dray_model::{AgentId, ConnectorName, ConnectorUid};
 use dray_store::keys::{self, Keys};
 use dray_store::{Entry, Revision, Value};
@@ -18,6 +20,7 @@ pub(crate) enum Decoded {
     Leader(LeaderRecord),
     Replica(String, ReplicaRecord),
     Part(ConnectorName, Vec<u8>, Bytes),
+    Loggers(LoggerLevels),
     /// Something that is not kept in the cache.
     Other,
 }
@@ -38,6 +41,7 @@ pub(crate) fn record_name(name: &keys::Name) -> Option<Name> {
         keys::Name::Own(connector, shard) => Name::Own(connector.clone(), *shard),
         keys::Name::Agent(id) => Name::Agent(AgentId::try_from(id.as_str()).ok()?),
         keys::Name::Leader
+        | keys::Name::Loggers
         | keys::Name::Replica(_)
         | keys::Name::Part(..)
         | keys::Name::Operation(_)
@@ -77,6 +81,7 @@ pub(crate) fn decode<'a>(
         keys::Name::Own(..) => read::<Ownership>(value).map(|(own, rest)| (Record::Own(own), rest))?,
         keys::Name::Agent(_) => read::<AgentRecord>(value).map(|(agent, rest)| (Record::Agent(agent), rest))?,
         keys::Name::Leader => return Ok(Decoded::Leader(read(value)?.0)),
+        keys::Name::Loggers => return Ok(Decoded::Loggers(read(value)?.0)),
         keys::Name::Replica(id) => return Ok(Decoded::Replica(id.clone(), read(value)?.0)),
         keys::Name::Part(connector, digest) => {
             return Ok(Decoded::Part(connector.clone(), digest.clone(), value.clone()));
@@ -130,6 +135,7 @@ pub(crate) fn written_by(keys: &Keys, entry: &Entry) -> Option<(Revision, WriteI
         // Nobody else changes what a leader has put there.
         keys::Name::Tasks(_) | keys::Name::Spec(_) => return None,
         keys::Name::Leader
+        | keys::Name::Loggers
         | keys::Name::Replica(_)
         | keys::Name::Part(..)
         | keys::Name::Operation(_)

@@ -8,7 +8,9 @@ use crate::clock;
 use crate::desk::Desk;
 use crate::feed;
 use crate::leader::Candidate;
+use crate::logging;
 use crate::meta::{self, MetaError};
+use crate::metrics::ControlCollector;
 use crate::presence;
 use crate::services::Services;
 use crate::state_file::StateFile;
@@ -16,7 +18,7 @@ use crate::switchboard::Switchboard;
 use dray_machine::cluster::Timing;
 use dray_model::ConfigMap;
 use dray_model::record::{LeaderRecord, ReplicaRecord};
-use dray_process::chain;
+use dray_process::{Telemetry, chain};
 use dray_store::MetadataStore;
 use dray_store::keys::Keys;
 use dray_wire::MAX_MESSAGE;
@@ -65,6 +67,8 @@ pub struct Config {
     pub data_dir: Option<PathBuf>,
     /// How long a leader waits for what.
     pub timing: Timing,
+    /// Where what it measures is added, and the levels of its logs.
+    pub telemetry: Telemetry,
 }
 
 /// Why a replica does not start.
@@ -161,22 +165,36 @@ impl Control {
             .map_err(|error| StartError::Reflection(error.into()))?;
         let agents = AgentControlServiceServer::new(agents).max_decoding_message_size(MAX_MESSAGE);
         let switchboard = Arc::new(Switchboard::default());
-        let calls = Calls::new(switchboard.clone(), desk.clone(), streams.clone(), close.clone());
+        let calls = Calls::new(
+            switchboard.clone(),
+            desk.clone(),
+            cache.clone(),
+            streams.clone(),
+            close.clone(),
+        );
         let calls = AgentCallServiceServer::new(calls).max_decoding_message_size(MAX_MESSAGE);
         let services = Services::new(
             store.clone(),
             cache.clone(),
             board.clone(),
-            (desk.clone(), switchboard),
+            (desk.clone(), switchboard.clone()),
             &replica,
+            config.telemetry.levels.clone(),
             close.clone(),
         );
+        config.telemetry.metrics.add(Box::new(ControlCollector {
+            cache: cache.clone(),
+            board: board.clone(),
+            desk: desk.clone(),
+            switchboard,
+        }));
         let rest = dray_rest::router(services.rest());
         let routes = services
             .add_to(Routes::new(agents).add_service(calls))
             .add_service(health_service)
             .add_service(reflection)
             .into_axum_router()
+            .merge(config.telemetry.metrics.router())
             .fallback_service(rest);
         let routes = Routes::from(routes).prepare();
 
@@ -191,6 +209,9 @@ impl Control {
         };
         let (present, id) = (store.clone(), replica.clone());
         background.spawn(async move { presence::keep(present.as_ref(), &keys, &id, &record).await });
+
+        let (seen, levels) = (cache.clone(), config.telemetry.levels.clone());
+        background.spawn(async move { logging::follow(&seen, &levels).await });
 
         let (known, wall, id) = (cache.clone(), board.clone(), replica.clone());
         background.spawn(async move { feed::follow(&known, &wall, &id).await });

@@ -15,7 +15,9 @@ mod feed;
 #[cfg(test)]
 mod fixture;
 mod leader;
+mod logging;
 mod meta;
+mod metrics;
 mod presence;
 mod services;
 mod state_file;

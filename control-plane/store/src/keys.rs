@@ -4,6 +4,7 @@
 //! |---|---|---|---|---|
 //! | `/dray/{cluster}/meta` | `ClusterMeta` | any replica, rarely | | mod_revision |
 //! | `/dray/{cluster}/leader` | `Leader` | candidates | 5 s | create_revision, the **term** |
+//! | `/dray/{cluster}/loggers` | `LoggerLevels` | any replica | | mod_revision |
 //! | `/dray/{cluster}/replica/{id}` | endpoints, version | that replica | 15 s | |
 //! | `/dray/{cluster}/c/{name}/spec` | `Connector` | any replica | | mod_revision |
 //! | `/dray/{cluster}/c/{name}/tasks` | `TaskSet`, whole or a manifest of parts | leader | | term |
@@ -30,6 +31,8 @@ pub enum Name {
     Meta,
     /// The leader.
     Leader,
+    /// The levels of loggers.
+    Loggers,
     /// A replica of the control plane, by its id.
     Replica(String),
     /// What is wanted of a connector.
@@ -106,6 +109,7 @@ impl Keys {
         match name {
             Name::Meta => self.root.child("meta"),
             Name::Leader => self.root.child("leader"),
+            Name::Loggers => self.root.child("loggers"),
             Name::Replica(id) => self.root.child("replica").child(id),
             Name::Spec(name) => connector(name, "spec"),
             Name::Tasks(name) => connector(name, "tasks"),
@@ -132,6 +136,7 @@ impl Keys {
         let name = match segments.get(2..)? {
             ["meta"] => Name::Meta,
             ["leader"] => Name::Leader,
+            ["loggers"] => Name::Loggers,
             ["replica", id] => Name::Replica((*id).into()),
             ["c", name, "spec"] => Name::Spec(connector(name)?),
             ["c", name, "tasks"] => Name::Tasks(connector(name)?),
@@ -177,6 +182,7 @@ mod tests {
         let cases = [
             (Name::Meta, "/dray/c%2F1/meta"),
             (Name::Leader, "/dray/c%2F1/leader"),
+            (Name::Loggers, "/dray/c%2F1/loggers"),
             (Name::Replica("r1".into()), "/dray/c%2F1/replica/r1"),
             (Name::Spec(name("a/b")), "/dray/c%2F1/c/a%2Fb/spec"),
             (Name::Tasks(name("\u{e4}")), "/dray/c%2F1/c/%C3%A4/tasks"),

@@ -5,6 +5,7 @@ mod config;
 use crate::keeper::Surroundings;
 use dray_model::message::{CallsHello, Plugin};
 use dray_model::{AgentId, ConnectorName};
+use dray_process::log::{Change, Level, Levels};
 use dray_runtime::connector_offsets::{OffsetChange, OffsetJson};
 use dray_runtime::validate::Refused;
 use dray_runtime::worker::Worker;
@@ -13,8 +14,8 @@ use dray_wire::agent::v1::call_answer::Result as Answer;
 use dray_wire::agent::v1::calls_request::Body;
 use dray_wire::agent::v1::calls_response::Call;
 use dray_wire::agent::v1::{
-    AlterOffsetsCall, CallAnswer, CallError, CallErrorKind, CallsRequest, OffsetPair, OffsetsAlteredResult,
-    OffsetsResult, PluginConfigResult, ReadOffsetsCall,
+    AlterOffsetsCall, CallAnswer, CallError, CallErrorKind, CallsRequest, LevelsSetResult, LoggerLevel, OffsetPair,
+    OffsetsAlteredResult, OffsetsResult, PluginConfigResult, ReadOffsetsCall, SetLevelsCall,
 };
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -32,15 +33,17 @@ const OUTBOUND: usize = 16;
 pub(crate) struct Answers {
     agent: AgentId,
     plugins: Vec<Plugin>,
+    levels: Levels,
     around: Mutex<Option<Arc<Surroundings>>>,
     at_once: Semaphore,
 }
 
 impl Answers {
-    pub(crate) fn new(agent: AgentId, plugins: Vec<Plugin>) -> Arc<Self> {
+    pub(crate) fn new(agent: AgentId, plugins: Vec<Plugin>, levels: Levels) -> Arc<Self> {
         Arc::new(Self {
             agent,
             plugins,
+            levels,
             around: Mutex::new(None),
             at_once: Semaphore::new(AT_ONCE),
         })
@@ -102,6 +105,9 @@ impl Answers {
         let Ok(_permit) = self.at_once.acquire().await else {
             return elsewhere("it is shutting down");
         };
+        if let Some(Call::SetLevels(call)) = call {
+            return self.set_levels(call);
+        }
         let Some(around) = self.around.lock().unwrap_or_else(PoisonError::into_inner).clone() else {
             return elsewhere("it has no session, or its worker configuration cannot be used");
         };
@@ -122,8 +128,22 @@ impl Answers {
             }
             Some(Call::ReadOffsets(call)) => read_offsets(&around.worker, call).await,
             Some(Call::AlterOffsets(call)) => alter_offsets(&around.worker, call).await,
-            None => elsewhere("it does not know this call: is it of an older version?"),
+            Some(Call::SetLevels(_)) | None => elsewhere("it does not know this call: is it of an older version?"),
         }
+    }
+}
+
+impl Answers {
+    /// Those that hold in the whole cluster.
+    fn set_levels(&self, call: SetLevelsCall) -> Answer {
+        for LoggerLevel { name, level } in call.levels {
+            // A newer version's level is not ours to guess.
+            let Some(level) = Level::of(&level) else { continue };
+            if let Err(error) = self.levels.set(&Change { name, level }) {
+                tracing::warn!(%error, "a level that was set for the cluster is not used");
+            }
+        }
+        Answer::LevelsSet(LevelsSetResult {})
     }
 }
 

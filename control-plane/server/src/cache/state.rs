@@ -5,7 +5,7 @@ use crate::codec::{self, Decoded};
 use bytes::Bytes;
 use dray_machine::cluster::{Change, Name, Record, Revision as Modified, Snapshot, Stored};
 use dray_model::record::{
-    AgentRecord, ClusterMeta, ConnectorSpec, LeaderRecord, Ownership, ReplicaRecord, Shard, TaskSet,
+    AgentRecord, ClusterMeta, ConnectorSpec, LeaderRecord, LoggerLevels, Ownership, ReplicaRecord, Shard, TaskSet,
 };
 use dray_model::{AgentId, ConnectorName, ConnectorUid, Term};
 use dray_store::keys::{self, Keys};
@@ -48,6 +48,8 @@ pub struct State {
     pub term: Option<Term>,
     /// The replicas that are there, by id.
     pub replicas: Arc<BTreeMap<String, ReplicaRecord>>,
+    /// The levels of loggers that hold in the whole cluster.
+    pub loggers: Arc<LoggerLevels>,
     /// Keys whose values cannot be read. A replica that has any does not lead: it would take for free what somebody owns.
     pub unreadable: Arc<BTreeSet<Key>>,
     records: Table,
@@ -62,6 +64,7 @@ impl State {
             leader: None,
             term: known.and_then(|known| known.term),
             replicas: Arc::default(),
+            loggers: Arc::default(),
             unreadable: Arc::default(),
             records: Table::new(),
             parts: Arc::default(),
@@ -143,6 +146,7 @@ impl State {
             Decoded::Replica(id, record) => {
                 Arc::make_mut(&mut self.replicas).insert(id, record);
             }
+            Decoded::Loggers(levels) => self.loggers = Arc::new(levels),
             Decoded::Part(connector, digest, bytes) => {
                 Arc::make_mut(&mut self.parts).insert((connector, digest), bytes);
             }
@@ -156,6 +160,7 @@ impl State {
         }
         match keys.parse(key) {
             Some(keys::Name::Leader) => self.leader = None,
+            Some(keys::Name::Loggers) => self.loggers = Arc::default(),
             Some(keys::Name::Replica(id)) => {
                 Arc::make_mut(&mut self.replicas).remove(&id);
             }

@@ -58,7 +58,9 @@ async fn answers(control: &Control, described: Arc<AtomicUsize>) -> JoinSet<()> 
                     error_count: 3,
                     ..ConfigInfos::default()
                 }),
-                Call::ReadOffsets(_) | Call::AlterOffsets(_) => unreachable!("there is no connector"),
+                Call::ReadOffsets(_) | Call::AlterOffsets(_) | Call::SetLevels(_) => {
+                    unreachable!("there is no connector, and no level")
+                }
             };
             let body = Some(Body::Answer(CallAnswer {
                 id: call.id,

@@ -8,6 +8,7 @@ mod agent;
 mod binary;
 mod calls;
 mod etcd;
+mod loggers;
 mod memory;
 mod rest;
 mod rig;

@@ -23,7 +23,7 @@ may_name() {
     dray-rest) echo dray-wire ;;
     dray-control) echo dray-model dray-process dray-wire dray-machine dray-store dray-store-etcd dray-rest ;;
     dray) echo dray-model dray-connect dray-kafka dray-runtime dray-agent dray-devbroker dray-session dray-machine dray-control \
-      dray-store dray-wire ;;
+      dray-store dray-wire dray-process ;;
     *) return 1 ;;
   esac
 }

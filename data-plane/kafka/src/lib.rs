@@ -11,7 +11,6 @@ pub mod murmur2;
 pub mod port;
 mod rd;
 pub mod session;
-#[allow(dead_code, reason = "joined by what uses it")]
 mod wire;
 
 pub use error::{Class, Error, Result};

@@ -91,6 +91,7 @@ async fn records_are_those_that_librdkafka_reads() {
                 .producer_lane(
                     &config(&[("compression.type", *codec), ("batch.size", "2000")]),
                     4 << 20,
+                    None,
                 )
                 .expect("lane");
             produce(&mut *lane, &name, &numbered(0..500)).await;
@@ -133,7 +134,7 @@ async fn records_are_those_that_librdkafka_reads() {
             };
             tokio::task::spawn_blocking(transactions).await.expect("no panic");
         }
-        let mut lane = port.producer_lane(&config(&[]), 1 << 20).expect("lane");
+        let mut lane = port.producer_lane(&config(&[]), 1 << 20, None).expect("lane");
         produce(&mut *lane, &name, &[(b"k".to_vec(), b"the end".to_vec())]).await;
         for isolation in ["read_committed", "read_uncommitted"] {
             let settings = [("isolation.level", isolation), ("max.partition.fetch.bytes", "20000")];
@@ -201,7 +202,7 @@ async fn members_that_join_together_are_no_threads() {
     const MEMBERS: usize = 150;
     let rd = RdKafka::new();
     let name = topic(&rd, "together", 1, &[]).await;
-    let mut lane = rd.producer_lane(&config(&[]), 1 << 20).expect("lane");
+    let mut lane = rd.producer_lane(&config(&[]), 1 << 20, None).expect("lane");
     produce(&mut *lane, &name, &numbered(0..10)).await;
     let port = Kafka::new();
     let (took, used, started) = join_together(&port, &name, MEMBERS).await;
@@ -217,7 +218,7 @@ async fn members_that_join_together_are_no_threads() {
 async fn two_groups_read_one_partition() {
     let port = Kafka::new();
     let name = topic(&port, "two", 2, &[]).await;
-    let mut lane = port.producer_lane(&config(&[]), 4 << 20).expect("lane");
+    let mut lane = port.producer_lane(&config(&[]), 4 << 20, None).expect("lane");
     produce(&mut *lane, &name, &numbered(0..5000)).await;
     let consumer = |group: &str| {
         let config = config(&[("group.id", &unique(group)), ("max.poll.records", "100")]);
@@ -240,7 +241,7 @@ async fn two_groups_read_one_partition() {
 async fn a_subscription_changes() {
     let port = Kafka::new();
     let (first, second) = (topic(&port, "sub", 1, &[]).await, topic(&port, "sub", 1, &[]).await);
-    let mut lane = port.producer_lane(&config(&[]), 1 << 20).expect("lane");
+    let mut lane = port.producer_lane(&config(&[]), 1 << 20, None).expect("lane");
     for name in [&first, &second] {
         produce(&mut *lane, name, &numbered(0..10)).await;
     }

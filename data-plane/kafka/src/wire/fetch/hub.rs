@@ -148,10 +148,21 @@ impl Hub {
                     () = self.wake.notified() => {}
                     () = sleep => {}
                 }
-                while lock(&self.tasks).try_join_next().is_some() {}
+                self.join_ended();
                 continue;
             }
             self.settle(due).await;
+        }
+    }
+
+    fn join_ended(&self) {
+        let mut tasks = lock(&self.tasks);
+        while let Some(ended) = tasks.try_join_next() {
+            if let Err(error) = ended
+                && error.is_panic()
+            {
+                tracing::error!(%error, "a task of kafka consumers panicked");
+            }
         }
     }
 

@@ -3,6 +3,8 @@
 
 use super::machine::{Effect, Event, Identity, Machine};
 use super::requests::Coordinated;
+use crate::codes::local;
+use crate::error::Class;
 use crate::lock::lock;
 use crate::wire::fetch::feed::{Feed, FetchSettings, Reset};
 use crate::wire::fetch::hub::Fetching;
@@ -201,8 +203,13 @@ impl Member {
 
 impl Drop for Member {
     fn drop(&mut self) {
-        // Aborted with the runtime: nothing is fetched for nobody.
+        // Aborted with the runtime, or broken: nothing is fetched for nobody.
         self.stop_all();
+        if std::thread::panicking() {
+            let what = format!("being a member of the group `{}`", self.shared.coordinated.group);
+            let error = local(what, "PANIC", "its task has ended; see the log", Class::Fatal);
+            self.shared.inbox.tell(Word::Error(error));
+        }
     }
 }
 

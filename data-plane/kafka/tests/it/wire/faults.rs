@@ -139,7 +139,7 @@ impl Rig {
 }
 
 async fn send(port: &dyn KafkaPort, topic: &str, numbers: Range<u32>) {
-    let mut lane = port.producer_lane(&config(&[]), 1 << 20).expect("lane");
+    let mut lane = port.producer_lane(&config(&[]), 1 << 20, None).expect("lane");
     produce(&mut *lane, topic, &numbered(numbers)).await;
 }
 

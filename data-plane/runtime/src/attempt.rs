@@ -12,6 +12,7 @@ use crate::rejoin::MayRejoin;
 use crate::sink_task::{self, SinkParts};
 use crate::source_task::{self, SourceParts};
 use crate::status::TaskSelf;
+use crate::supervise::is_fenced;
 use crate::topic_pattern::TopicPattern;
 use crate::topics::TopicCreator;
 use dray_connect::connector::{Make, SinkConnector, SourceConnector};
@@ -92,6 +93,8 @@ impl TaskMaker {
         let (me, task_config, offsets) = (self.me.clone(), self.task.clone(), self.offsets.clone());
         let (gate, target, stop) = (self.gate.clone(), self.target.clone(), self.stop.clone());
         let (commit_interval, flush_timeout) = (self.worker.flush_interval, self.worker.flush_timeout);
+        let (id, generation, may_go_on) = (self.me.id.clone(), self.me.generation, self.may_rejoin.clone());
+        let stopped = self.stop.clone();
         let active = self.active();
         Ok(Box::pin(async move {
             let task = guarded_now("task", || Ok(make().task()))?;
@@ -112,7 +115,22 @@ impl TaskMaker {
                 target,
                 stop,
             };
-            source_task::run(parts).await
+            let ended = source_task::run(parts).await;
+            let (Err(error), Some(ask)) = (&ended, may_go_on) else {
+                return ended;
+            };
+            if !is_fenced(error) {
+                return ended;
+            }
+            if stopped.run_until_cancelled(ask.ask(&id, generation)).await != Some(true) {
+                // Another has the task; whoever runs this one will hear it too, and stop it.
+                stopped.cancelled().await;
+                return ended;
+            }
+            // Who had the task before has woken up and taken the transactional id once more. The next attempt takes it back.
+            ended.map_err(|error| {
+                Error::retriable("a former owner of the task took its transactional id").with_source(error)
+            })
         }))
     }
 

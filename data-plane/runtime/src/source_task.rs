@@ -325,8 +325,13 @@ impl Runner {
     }
 
     fn on_unproducible(&mut self, sequence: Sequence, error: dray_kafka::Error) -> Result<()> {
+        let fenced = error.class == dray_kafka::Class::Fenced;
         let error = Error::connect("Unrecoverable exception from producer send callback").with_source(error);
         log_failure(&self.parts.me, &self.parts.policy, Stage::KafkaProduce, &error);
+        if fenced {
+            // Nothing is wrong with the record: it is for the task's new owner to send, whatever is tolerated.
+            return Err(error);
+        }
         self.parts.policy.judge(error)?;
         self.ledger.finish(sequence, 1);
         Ok(())

@@ -29,6 +29,11 @@ struct Rig {
     port: Box<dyn KafkaPort>,
 }
 
+/// Both clients.
+fn ports() -> [Box<dyn KafkaPort>; 2] {
+    [Box::new(Kafka::new()), Box::new(RdKafka::new())]
+}
+
 impl Rig {
     async fn start() -> Self {
         Self::with(Box::new(RdKafka::new())).await

@@ -35,6 +35,8 @@ pub(super) enum Standing {
 pub(super) struct LaneState {
     pub(super) tracks: Vec<Track>,
     pub(super) standing: Standing,
+    /// There is a time at which its name is renewed.
+    pub(super) renews: bool,
     /// Not yet handed out. Bounded by the lane's quota.
     pub(super) acks: Vec<Ack>,
     /// Bytes in flight.

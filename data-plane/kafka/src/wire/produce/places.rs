@@ -47,6 +47,8 @@ struct Known {
 #[derive(Clone, Copy, Debug)]
 struct Missed {
     round: u64,
+    since: Instant,
+    /// When to look at what is known by then.
     until: Instant,
 }
 
@@ -207,28 +209,33 @@ impl Places {
         };
         let refusal = self.metadata.refused.get(topic).copied();
         let refusal = refusal.filter(|refusal| refusal.round > known.round);
+        let late = settings.max_block.is_some_and(|most| known.since + most <= now);
         match refusal {
-            Some(refusal) if is_final(refusal) => {
+            Some(refusal) if is_final(refusal) || known.until <= now => {
                 self.missed.remove(topic);
                 Place::Never(error(what(), refusal.code, None))
             }
-            refusal if now >= known.until => {
+            None if late => {
                 self.missed.remove(topic);
-                let code = refusal.map_or(UNKNOWN_TOPIC, |refusal| refusal.code);
-                let message = match refusal {
-                    Some(_) => None,
-                    None => Some("no broker says whether the topic exists"),
-                };
-                Place::Never(error(what(), code, message))
+                Place::Never(error(
+                    what(),
+                    UNKNOWN_TOPIC,
+                    Some("no broker says whether the topic exists"),
+                ))
             }
-            _ => self.wait(&name, missed, now, settings),
+            None if known.until <= now => {
+                let until = now + settings.max_missing;
+                self.wait(&name, Some(Missed { until, ..known }), now, settings)
+            }
+            Some(_) | None => self.wait(&name, missed, now, settings),
         }
     }
 
     fn wait(&mut self, topic: &Arc<str>, missed: Option<Missed>, now: Instant, settings: &Settings) -> Place {
         let known = missed.unwrap_or(Missed {
             round: self.metadata.round,
-            until: now + settings.max_block,
+            since: now,
+            until: now + settings.max_missing,
         });
         self.missed.insert(Arc::clone(topic), known);
         Place::Wait {

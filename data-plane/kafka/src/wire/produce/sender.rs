@@ -124,7 +124,7 @@ impl Sender {
         match event {
             Event::Listed => {
                 let (tracks, topics) = self.inbox.take();
-                let until = Instant::now() + self.settings.max_block;
+                let until = Instant::now() + self.settings.max_missing;
                 for topic in topics {
                     self.topics.miss(topic, until);
                 }
@@ -304,9 +304,11 @@ impl Sender {
     /// A name that nobody uses is forgotten by its coordinator, and with it who may use it.
     fn renew(&mut self, lane: &Arc<LaneShared>) {
         let mut state = lock(&lane.state);
+        state.renews = false;
         if !state.closed && state.failed.is_none() {
             let known = state.mode();
             self.ask_identity(lane, &mut state, known);
+            // Where one is on its way, its answer sets the next time.
         }
     }
 
@@ -317,7 +319,7 @@ impl Sender {
             Ok(mode) => {
                 tracing::debug!(client.id = self.settings.client.as_str(), owner = ?lane.owner, ?mode, "producer id");
                 state.standing = Standing::Known(mode);
-                if matches!(mode, Mode::Named(_)) {
+                if matches!(mode, Mode::Named(_)) && !std::mem::replace(&mut state.renews, true) {
                     self.wake_at(
                         Instant::now() + self.settings.renewal,
                         Wake::Renew(Arc::downgrade(lane)),
@@ -347,7 +349,7 @@ impl Sender {
         if let Some(code) = refused {
             let since = *track.missing.get_or_insert(now);
             let error = codes::error(format!("producing to `{}`", track.topic), code, None);
-            if error.class != Class::Retriable || since + self.settings.max_block <= now {
+            if error.class != Class::Retriable || since + self.settings.max_missing <= now {
                 track.missing = None;
                 let done = track.fail(&error);
                 return state.apply(done, &self.inbox);

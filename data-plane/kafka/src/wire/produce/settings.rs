@@ -64,8 +64,10 @@ pub(super) struct Settings {
     retry_backoff: Duration,
     retry_backoff_max: Duration,
     pub(super) metadata_max_age: Duration,
-    /// How long a topic may be missing.
-    pub(super) max_block: Duration,
+    /// How long a topic may be missing, as brokers say.
+    pub(super) max_missing: Duration,
+    /// How long a topic may be unknown, as no broker says anything (`max.block.ms`). None: for ever, as Connect has it.
+    pub(super) max_block: Option<Duration>,
     pub(super) renewal: Duration,
 }
 
@@ -111,7 +113,8 @@ impl Settings {
             retry_backoff: millis("retry.backoff.ms", 100)?,
             retry_backoff_max: millis("retry.backoff.max.ms", 1000)?,
             metadata_max_age: millis("metadata.max.age.ms", 300_000)?.max(Duration::from_millis(10)),
-            max_block: Duration::from_millis(max_block).min(UNKNOWN_TOPIC),
+            max_missing: Duration::from_millis(max_block).min(UNKNOWN_TOPIC),
+            max_block: (max_block < NEVER).then(|| Duration::from_millis(max_block)),
             renewal: Duration::from_millis(renewal.max(1)),
         })
     }
@@ -191,7 +194,7 @@ mod tests {
         assert_eq!((settings.batch_size, settings.max_request), (16384, 9_000_000));
         assert_eq!((settings.buffer_memory, settings.codec), (33_554_432, Codec::Lz4));
         assert_eq!(settings.delivery_timeout, Some(Duration::from_secs(120)));
-        assert_eq!(settings.max_block, UNKNOWN_TOPIC);
+        assert_eq!((settings.max_missing, settings.max_block), (UNKNOWN_TOPIC, None));
         assert_eq!(settings.retry(1), Duration::from_millis(20));
         assert_eq!(
             read(&[("delivery.timeout.ms", "2147483647")])

@@ -107,7 +107,10 @@ impl Coordinated {
             Refused::Unsupported(codes::local(what, "UnsupportedFeature", message, Class::Fatal))
         };
         let coordinator = self.coordinator().await.map_err(|error| self.broken(error))?;
-        if coordinator.version::<ConsumerGroupHeartbeatRequest>(&HEARTBEAT).is_none() {
+        if coordinator
+            .version::<ConsumerGroupHeartbeatRequest>(&HEARTBEAT)
+            .is_none()
+        {
             let error = codes::local("joining", "UnsupportedVersion", "not served", Class::Fatal);
             return Err(unsupported(error));
         }

@@ -10,13 +10,16 @@ use dray_wire::admin::v1;
 use serde::Serialize;
 use serde_json::Map;
 use tonic::{Code, Request};
+use utoipa::ToSchema;
 
 /// Log4j's levels.
-const LEVELS: [&str; 8] = ["OFF", "FATAL", "ERROR", "WARN", "INFO", "DEBUG", "TRACE", "ALL"];
+pub(crate) const LEVELS: [&str; 8] = ["OFF", "FATAL", "ERROR", "WARN", "INFO", "DEBUG", "TRACE", "ALL"];
 
-#[derive(Serialize)]
-struct LoggerLevel {
+/// The level of a logger, and when it was set.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct LoggerLevel {
     level: String,
+    #[schema(required)]
     last_modified: Option<i64>,
 }
 

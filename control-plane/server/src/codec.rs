@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use dray_machine::cluster::{Name, Record, WriteId};
 use dray_model::record::{
-    ActiveTopics, AgentRecord, ClusterMeta, ConnectorSpec, KafkaRecord, LeaderRecord, LoggerLevels, Ownership, ReplicaRecord,
-    Written,
+    ActiveTopics, AgentRecord, ClusterMeta, ConnectorSpec, KafkaRecord, LeaderRecord, LoggerLevels, Ownership,
+    ReplicaRecord, Written,
 };
 use dray_model::{AgentId, ConnectorName, ConnectorUid};
 use dray_store::keys::{self, Keys};

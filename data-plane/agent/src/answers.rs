@@ -17,8 +17,8 @@ use dray_wire::agent::v1::call_answer::Result as Answer;
 use dray_wire::agent::v1::calls_request::Body;
 use dray_wire::agent::v1::calls_response::Call;
 use dray_wire::agent::v1::{
-    AlterOffsetsCall, CallAnswer, CallError, CallErrorKind, CallsRequest, KafkaClusterResult, LevelsSetResult, LoggerLevel,
-    OffsetPair, OffsetsAlteredResult, OffsetsResult, PluginConfigResult, ReadOffsetsCall, SetLevelsCall,
+    AlterOffsetsCall, CallAnswer, CallError, CallErrorKind, CallsRequest, KafkaClusterResult, LevelsSetResult,
+    LoggerLevel, OffsetPair, OffsetsAlteredResult, OffsetsResult, PluginConfigResult, ReadOffsetsCall, SetLevelsCall,
 };
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

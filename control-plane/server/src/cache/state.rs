@@ -5,8 +5,8 @@ use crate::codec::{self, Decoded};
 use bytes::Bytes;
 use dray_machine::cluster::{Change, Name, Record, Revision as Modified, Snapshot, Stored};
 use dray_model::record::{
-    ActiveTopics, AgentRecord, ClusterMeta, ConnectorSpec, KafkaRecord, LeaderRecord, LoggerLevels, Ownership, ReplicaRecord,
-    Shard, TaskSet,
+    ActiveTopics, AgentRecord, ClusterMeta, ConnectorSpec, KafkaRecord, LeaderRecord, LoggerLevels, Ownership,
+    ReplicaRecord, Shard, TaskSet,
 };
 use dray_model::{AgentId, ConnectorName, ConnectorUid, Term};
 use dray_store::keys::{self, Keys};

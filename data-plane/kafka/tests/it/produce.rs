@@ -23,7 +23,7 @@ async fn many_records_come_back_in_order_where_java_puts_them(port: &dyn KafkaPo
     let records = numbered(0..COUNT);
     let begin = std::time::Instant::now();
     let acks = produce(&mut *lane, &topic, &records).await;
-    println!("produced {COUNT} in {:?}", begin.elapsed());
+    eprintln!("produced {COUNT} in {:?}", begin.elapsed());
 
     let (mut seen, mut offsets) = (vec![false; COUNT as usize], vec![-1; COUNT as usize]);
     for ack in &acks {
@@ -44,7 +44,7 @@ async fn many_records_come_back_in_order_where_java_puts_them(port: &dyn KafkaPo
         .expect("consumer");
     let begin = std::time::Instant::now();
     let found = read(&mut *consumer, COUNT as usize).await;
-    println!("consumed {COUNT} in {:?}, joining the group included", begin.elapsed());
+    eprintln!("consumed {COUNT} in {:?}, joining the group included", begin.elapsed());
     assert_eq!(found.len(), COUNT as usize);
     assert!(in_order(&found));
     // Within a partition the values rise: production kept the order.

@@ -18,7 +18,12 @@ impl Rest {
                 consistency: None,
                 page: Some(v1::Page { size: 0, token }),
             };
-            let page = self.services.agents.list_agents(Request::new(request)).await?.into_inner();
+            let page = self
+                .services
+                .agents
+                .list_agents(Request::new(request))
+                .await?
+                .into_inner();
             agents.extend(page.agents.into_iter().map(agent));
             token = page.next_page_token;
             if token.is_empty() {
@@ -38,15 +43,30 @@ impl Rest {
         let revision = match policy {
             Policy::Cordon => {
                 let request = Request::new(v1::CordonAgentRequest { id: id_ });
-                agents.cordon_agent(request).await.map_err(missing)?.into_inner().revision
+                agents
+                    .cordon_agent(request)
+                    .await
+                    .map_err(missing)?
+                    .into_inner()
+                    .revision
             }
             Policy::Uncordon => {
                 let request = Request::new(v1::UncordonAgentRequest { id: id_ });
-                agents.uncordon_agent(request).await.map_err(missing)?.into_inner().revision
+                agents
+                    .uncordon_agent(request)
+                    .await
+                    .map_err(missing)?
+                    .into_inner()
+                    .revision
             }
             Policy::Drain => {
                 let request = Request::new(v1::DrainAgentRequest { id: id_ });
-                agents.drain_agent(request).await.map_err(missing)?.into_inner().revision
+                agents
+                    .drain_agent(request)
+                    .await
+                    .map_err(missing)?
+                    .into_inner()
+                    .revision
             }
         };
         json(StatusCode::ACCEPTED, &self.agent_at(id, revision).await?)
@@ -74,10 +94,10 @@ impl Rest {
 }
 
 fn refused(id: &str, status: Status) -> Error {
-    match status.code() {
-        // A name that no agent can have.
-        Code::NotFound | Code::InvalidArgument => Error::not_found(format!("Agent {id} not found")),
-        _ => status.into(),
+    // INVALID_ARGUMENT is a name that no agent can have.
+    match matches!(status.code(), Code::NotFound | Code::InvalidArgument) {
+        true => Error::not_found(format!("Agent {id} not found")),
+        false => status.into(),
     }
 }
 

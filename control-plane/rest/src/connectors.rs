@@ -8,6 +8,7 @@ use crate::plugins::Kind;
 use crate::query;
 use crate::shape::{ConnectorInfo, Expanded, TaskId, TaskInfo};
 use crate::status::{gone_or, state_info};
+use crate::wait::{self, Until};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use dray_wire::admin::v1;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
@@ -81,7 +82,8 @@ impl Rest {
         ok(&expanded)
     }
 
-    pub(crate) async fn create(&self, headers: &HeaderMap, bytes: &[u8]) -> Answer {
+    pub(crate) async fn create(&self, headers: &HeaderMap, query: Option<&str>, bytes: &[u8]) -> Answer {
+        let wait = wait::asked(query)?;
         let request = format!("{}.name()", CREATE.name);
         let body = body::json(bytes)?.ok_or_else(|| body::nothing(&request, "createRequest"))?;
         let mut fields = CREATE.fields(body)?;
@@ -101,6 +103,7 @@ impl Rest {
             let text = format!("Connector {name} already exists");
             Error::new(StatusCode::CONFLICT, text)
         })?;
+        self.wait(&name, target.into(), wait).await?;
         self.answer_created(headers, created).await
     }
 
@@ -206,7 +209,8 @@ impl Rest {
         Err(contended(name))
     }
 
-    pub(crate) async fn delete(&self, name: &str) -> Answer {
+    pub(crate) async fn delete(&self, name: &str, query: Option<&str>) -> Answer {
+        let wait = wait::asked(query)?;
         self.there(name).await?;
         let request = v1::DeleteConnectorRequest {
             name: name.into(),
@@ -218,30 +222,37 @@ impl Rest {
             .into_inner()
             .revision;
         self.seen_here(name, revision).await?;
+        self.wait(name, Until::Gone, wait).await?;
         empty(StatusCode::NO_CONTENT)
     }
 
-    pub(crate) async fn pause(&self, name: &str) -> Answer {
+    pub(crate) async fn pause(&self, name: &str, query: Option<&str>) -> Answer {
+        let wait = wait::asked(query)?;
         let request = v1::PauseConnectorRequest { name: name.into() };
         let asked = self.services.connectors.pause_connector(Request::new(request)).await;
         let done = asked.map_err(|status| gone_or(status, || unknown(name)))?;
         self.seen_here(name, done.into_inner().revision).await?;
+        self.wait(name, Until::Paused, wait).await?;
         empty(StatusCode::ACCEPTED)
     }
 
-    pub(crate) async fn resume(&self, name: &str) -> Answer {
+    pub(crate) async fn resume(&self, name: &str, query: Option<&str>) -> Answer {
+        let wait = wait::asked(query)?;
         let request = v1::ResumeConnectorRequest { name: name.into() };
         let asked = self.services.connectors.resume_connector(Request::new(request)).await;
         let done = asked.map_err(|status| gone_or(status, || unknown(name)))?;
         self.seen_here(name, done.into_inner().revision).await?;
+        self.wait(name, Until::Running, wait).await?;
         empty(StatusCode::ACCEPTED)
     }
 
-    pub(crate) async fn stop(&self, name: &str) -> Answer {
+    pub(crate) async fn stop(&self, name: &str, query: Option<&str>) -> Answer {
+        let wait = wait::asked(query)?;
         let request = v1::StopConnectorRequest { name: name.into() };
         let asked = self.services.connectors.stop_connector(Request::new(request)).await;
         let done = asked.map_err(|status| gone_or(status, || unknown(name)))?;
         self.seen_here(name, done.into_inner().revision).await?;
+        self.wait(name, Until::Stopped, wait).await?;
         empty(StatusCode::NO_CONTENT)
     }
 

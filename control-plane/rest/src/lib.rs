@@ -1,11 +1,13 @@
 //! Kafka Connect's REST API, as a translation of the admin services: what a request means is asked of them, and their answers are put into
 //! Connect's words. Nothing is decided here, and nothing remembered but which plugin is a source, so every replica answers the same. It is served beside gRPC, on the same port.
 
+mod agents;
 mod answer;
 mod body;
 mod connectors;
 mod error;
 mod gateway;
+mod loggers;
 mod media;
 mod offsets;
 mod openapi;
@@ -18,10 +20,13 @@ mod shape;
 mod status;
 mod topics;
 mod validation;
+mod wait;
 
 use dray_wire::admin::v1;
+use dray_wire::admin::v1::agent_service_server::AgentService;
 use dray_wire::admin::v1::cluster_service_server::ClusterService;
 use dray_wire::admin::v1::connector_service_server::ConnectorService;
+use dray_wire::admin::v1::logger_service_server::LoggerService;
 use dray_wire::admin::v1::offset_service_server::OffsetService;
 use dray_wire::admin::v1::plugin_service_server::PluginService;
 use dray_wire::admin::v1::status_service_server::StatusService;
@@ -49,6 +54,10 @@ pub struct Services {
     pub statuses: Arc<Statuses>,
     /// What agents say of plugins.
     pub plugins: Arc<dyn PluginService>,
+    /// Agents.
+    pub agents: Arc<dyn AgentService>,
+    /// What processes write to their logs.
+    pub loggers: Arc<dyn LoggerService>,
     /// How far connectors are.
     pub offsets: Arc<dyn OffsetService>,
 }

@@ -33,17 +33,17 @@ const ROWS: &[Row] = &[
     (Get, "/openapi.json", "This document", &[], "-", &[("200", "Any")]),
     (Get, "/openapi", "This document, as a page", &[], "-", &[("200", "text/html")]),
     (Get, "/connectors", "The names of all connectors; with `expand`, what is asked for of each", &[("expand", "expand")], "-", &[("200", "Connectors")]),
-    (Post, "/connectors", "Creates a connector", &[], "CreateConnector", &[("201", "ConnectorInfo")]),
+    (Post, "/connectors", "Creates a connector", &[("wait", "Wait")], "CreateConnector", &[("201", "ConnectorInfo")]),
     (Get, "/connectors/{connector}", "A connector with its configuration and tasks", &[], "-", &[("200", "ConnectorInfo")]),
-    (Delete, "/connectors/{connector}", "Deletes a connector", &[], "-", &[("204", "-")]),
+    (Delete, "/connectors/{connector}", "Deletes a connector", &[("wait", "Wait")], "-", &[("204", "-")]),
     (Get, "/connectors/{connector}/config", "Its configuration. `ETag` names its last change", &[], "-", &[("200", "{String}")]),
     (Put, "/connectors/{connector}/config", "Creates a connector, or replaces its configuration; with `If-Match`, only if nobody else has", &[], "{Nullable}", &[("200", "ConnectorInfo"), ("201", "ConnectorInfo")]),
     (Patch, "/connectors/{connector}/config", "Changes some keys; null removes one", &[], "{Nullable}", &[("200", "ConnectorInfo")]),
     (Get, "/connectors/{connector}/status", "What the connector and its tasks are doing", &[], "-", &[("200", "ConnectorStateInfo")]),
     (Post, "/connectors/{connector}/restart", "Restarts the connector, and with `includeTasks` its tasks; with `onlyFailed`, what has failed", &[("includeTasks", "Boolean"), ("onlyFailed", "Boolean")], "-", &[("202", "ConnectorStateInfo"), ("204", "-")]),
-    (Put, "/connectors/{connector}/pause", "Pauses it: its tasks stay, and move nothing", &[], "-", &[("202", "-")]),
-    (Put, "/connectors/{connector}/resume", "Has it run again", &[], "-", &[("202", "-")]),
-    (Put, "/connectors/{connector}/stop", "Stops it: it has no tasks, and keeps its configuration and offsets", &[], "-", &[("204", "-")]),
+    (Put, "/connectors/{connector}/pause", "Pauses it: its tasks stay, and move nothing", &[("wait", "Wait")], "-", &[("202", "-")]),
+    (Put, "/connectors/{connector}/resume", "Has it run again", &[("wait", "Wait")], "-", &[("202", "-")]),
+    (Put, "/connectors/{connector}/stop", "Stops it: it has no tasks, and keeps its configuration and offsets", &[("wait", "Wait")], "-", &[("204", "-")]),
     (Get, "/connectors/{connector}/topics", "The topics that it has used", &[], "-", &[("200", "{Topics}")]),
     (Put, "/connectors/{connector}/topics/reset", "Forgets them", &[], "-", &[("202", "-")]),
     (Get, "/connectors/{connector}/tasks", "Its tasks with their configurations", &[], "-", &[("200", "[TaskInfo]")]),
@@ -55,6 +55,12 @@ const ROWS: &[Row] = &[
     (Get, "/connector-plugins", "The plugins that there are", &[("connectorsOnly", "Boolean")], "-", &[("200", "[PluginInfo]")]),
     (Get, "/connector-plugins/{plugin}/config", "The keys of a plugin", &[], "-", &[("200", "[KeyInfo]")]),
     (Put, "/connector-plugins/{plugin}/config/validate", "What is wrong with a configuration", &[], "{Nullable}", &[("200", "ConfigInfos")]),
+    (Get, "/dray/v1/agents", "All agents", &[], "-", &[("200", "[Agent]")]),
+    (Get, "/dray/v1/agents/{agent}", "An agent", &[], "-", &[("200", "Agent")]),
+    (Delete, "/dray/v1/agents/{agent}", "Removes an agent: it does not come back, and its tasks go elsewhere at once", &[], "-", &[("204", "-")]),
+    (Put, "/dray/v1/agents/{agent}/cordon", "Gives it no more tasks", &[], "-", &[("202", "Agent")]),
+    (Put, "/dray/v1/agents/{agent}/uncordon", "Gives it tasks again", &[], "-", &[("202", "Agent")]),
+    (Put, "/dray/v1/agents/{agent}/drain", "Has its tasks go elsewhere, a few at a time; `drained` says when all have", &[], "-", &[("202", "Agent")]),
 ];
 
 static DOCUMENT: LazyLock<OpenApi> = LazyLock::new(build);
@@ -152,6 +158,7 @@ fn schema(name: &str) -> RefOr<Schema> {
         // What Jetty takes: neither empty, nor one of the two that a client would take for a folder.
         "Name" => of(Type::String).min_length(Some(1)).examples(["lines"]).into(),
         "Task" => of(Type::Integer).minimum(Some(0)).maximum(Some(i32::MAX)).into(),
+        "Wait" => of(Type::Integer).minimum(Some(0)).maximum(Some(90)).into(),
         "Boolean" => of(Type::Boolean).into(),
         "Nullable" => ObjectBuilder::new()
             .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
@@ -169,6 +176,7 @@ fn components() -> Components {
         components.schema(T::name(), T::schema())
     }
     let all = [
+        add::<shape::Agent>,
         add::<shape::Error<'_>>,
         add::<shape::ServerInfo>,
         add::<shape::WorkerStatus>,
@@ -242,7 +250,7 @@ fn alter() -> Schema {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::resource::Resource;
+    use crate::resource::{Policy, Resource};
     use axum::http::Method;
     use serde_json::Value;
     use std::collections::{BTreeMap, BTreeSet};
@@ -273,7 +281,12 @@ mod tests {
                 Resource::Offsets(_) => Resource::Plugins,
                 Resource::Plugins => Resource::PluginConfig(name()),
                 Resource::PluginConfig(_) => Resource::Validate(name()),
-                Resource::Validate(_) => return all,
+                Resource::Validate(_) => Resource::Agents,
+                Resource::Agents => Resource::Agent(name()),
+                Resource::Agent(_) => Resource::AgentPolicy(name(), Policy::Cordon),
+                Resource::AgentPolicy(_, Policy::Cordon) => Resource::AgentPolicy(name(), Policy::Uncordon),
+                Resource::AgentPolicy(_, Policy::Uncordon) => Resource::AgentPolicy(name(), Policy::Drain),
+                Resource::AgentPolicy(_, Policy::Drain) => return all,
             };
             all.push(next);
         }
@@ -286,6 +299,7 @@ mod tests {
             let path = path
                 .replace("{connector}", "c")
                 .replace("{plugin}", "c")
+                .replace("{agent}", "c")
                 .replace("{task}", "0");
             let resource = Resource::of(&path).unwrap();
             let method: Value = serde_json::to_value(method).unwrap();

@@ -171,3 +171,23 @@ pub(crate) struct Offset {
 pub(crate) struct Message {
     pub(crate) message: String,
 }
+
+/// An agent.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Agent {
+    pub(crate) id: String,
+    pub(crate) worker_id: String,
+    pub(crate) policy: &'static str,
+    pub(crate) link: &'static str,
+    pub(crate) tasks: u32,
+    pub(crate) drained: bool,
+    pub(crate) slots: u32,
+    pub(crate) cost: u32,
+    pub(crate) region: String,
+    pub(crate) zone: String,
+    pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) version: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) problem: Option<String>,
+}

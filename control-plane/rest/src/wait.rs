@@ -149,7 +149,11 @@ mod tests {
         assert_eq!(asked(Some("x=1")).unwrap(), None);
         assert_eq!(asked(Some("wait=5")).unwrap(), Some(Duration::from_secs(5)));
         for wrong in ["wait", "wait=-1", "wait=91", "wait=1.5", "wait=true"] {
-            assert_eq!(asked(Some(wrong)).unwrap_err().status, StatusCode::BAD_REQUEST, "{wrong}");
+            assert_eq!(
+                asked(Some(wrong)).unwrap_err().status,
+                StatusCode::BAD_REQUEST,
+                "{wrong}"
+            );
         }
     }
 }

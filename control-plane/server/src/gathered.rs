@@ -20,6 +20,13 @@ use tokio::time::sleep;
 
 /// How long an agent may take to ask Kafka for its id.
 const KAFKA: Duration = Duration::from_secs(30);
+/// After each try to learn it.
+const KAFKA_PAUSES: [Duration; 4] = [
+    Duration::from_millis(200),
+    Duration::from_secs(1),
+    Duration::from_secs(5),
+    Duration::from_secs(30),
+];
 /// How long an agent waits for news before it says that there are none.
 const NEWS: Duration = Duration::from_secs(30);
 /// After a question that was not answered, and after a write that failed.
@@ -47,7 +54,11 @@ impl Gathering {
 
     /// Asks this agent, again and again, until the future is dropped with its stream.
     pub(crate) async fn from(&self, agent: &AgentId, number: usize) -> Infallible {
-        self.kafka(agent, number).await;
+        let ((), never) = tokio::join!(self.kafka(agent, number), self.topics(agent, number));
+        never
+    }
+
+    async fn topics(&self, agent: &AgentId, number: usize) -> Infallible {
         let mut stored = 0;
         loop {
             let call = Call::ActiveTopics(ActiveTopicsCall { stored });
@@ -66,8 +77,9 @@ impl Gathering {
     }
 
     async fn kafka(&self, agent: &AgentId, number: usize) {
-        // Once for each stream: an agent that says something else than is stored has another worker configuration, and is newer.
-        for _ in 0..3 {
+        // Once for each stream: an agent that says something else than is stored has another worker configuration, and is newer. Just after
+        // its welcome it may not have made its clients yet.
+        for pause in KAFKA_PAUSES {
             let call = Call::KafkaCluster(KafkaClusterCall {});
             match self.switchboard.ask_one(agent, number, call, KAFKA).await {
                 Ok(Answered::KafkaCluster(found)) => match self.keep_kafka(&found.id).await {
@@ -81,7 +93,7 @@ impl Gathering {
                     tracing::debug!(%agent, why, "no id of the Kafka cluster");
                 }
             }
-            sleep(PAUSE).await;
+            sleep(pause).await;
         }
     }
 

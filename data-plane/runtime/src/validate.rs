@@ -45,9 +45,15 @@ fn no_topics(topics: Option<&str>) -> Option<&'static str> {
     let Some(topics) = topics else {
         return Some("Configuration 'topics' values must not be null.");
     };
+    if topics.trim().is_empty() {
+        return None;
+    }
     let mut seen = BTreeSet::new();
-    let unique = topics.split(',').all(|topic| seen.insert(topic.trim()));
-    (!unique).then_some("Configuration 'topics' values must not be duplicated.")
+    if !topics.split(',').all(|topic| seen.insert(topic.trim())) {
+        return Some("Configuration 'topics' values must not be duplicated.");
+    }
+    seen.contains("")
+        .then_some("Configuration 'topics' values must not be empty.")
 }
 
 impl Worker {

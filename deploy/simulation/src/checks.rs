@@ -52,6 +52,12 @@ impl Checks {
         }
     }
 
+    /// The highest generation of all tasks of a connector that was stored or assigned.
+    pub(crate) fn latest_of(&self, connector: ConnectorUid) -> Option<Generation> {
+        let of_it = self.highest.iter().filter(|(task, _)| task.connector == connector);
+        of_it.map(|(_, generation)| *generation).max()
+    }
+
     pub(crate) fn grace_over(&mut self, group: ConnectorUid, dead: &[SessionId]) {
         self.graced.extend(dead.iter().map(|dead| (group, *dead)));
     }
@@ -127,6 +133,7 @@ impl World {
 
     pub(crate) fn check_start(&mut self, at: usize, owned: Owned) {
         self.checks.acted_at = self.now;
+        self.check_altering(owned.task.connector);
         let older = self.agents[at]
             .runs
             .values()
@@ -189,6 +196,28 @@ impl World {
             self.fail(format!(
                 "F4: a member of dead session {session} joins the group of {group} after its successor's grace"
             ));
+        }
+    }
+
+    /// A mutation: whatever generation is meant, it is the latest.
+    pub(crate) fn make_current(&self, message: &mut FromAgent) {
+        let latest = |owned: &mut Owned| {
+            if let Some(highest) = self.checks.highest.get(&owned.task) {
+                owned.generation = *highest;
+            }
+        };
+        match message {
+            FromAgent::TasksStopped(stopped) => stopped.iter_mut().for_each(|stopped| latest(&mut stopped.owned)),
+            FromAgent::TaskEvents(reports) => reports.iter_mut().for_each(|report| latest(&mut report.owned)),
+            FromAgent::Heartbeat(beat) => beat.changed.iter_mut().for_each(|report| latest(&mut report.owned)),
+            FromAgent::TaskConfigs(configs) => latest(&mut configs.instance),
+            FromAgent::Hello(_)
+            | FromAgent::AssignmentAck(_)
+            | FromAgent::LeaveIntent(_)
+            | FromAgent::WriterOpened(_)
+            | FromAgent::SessionFenced { .. }
+            | FromAgent::GenerationCheck(_)
+            | FromAgent::CommandResult(_) => {}
         }
     }
 

@@ -280,8 +280,14 @@ impl World {
             }
         }
         for at in 0..AGENTS {
-            if at == 0 || self.random.permille(600) {
-                self.set_policy(&agent_id(at), AgentPolicy::Active);
+            let id = agent_id(at);
+            // Nobody restarts it any more: it is there.
+            let restarting = self
+                .store
+                .agent(&id)
+                .is_some_and(|agent| agent.policy == AgentPolicy::Restarting);
+            if at == 0 || restarting || self.random.permille(600) {
+                self.set_policy(&id, AgentPolicy::Active);
             }
         }
     }

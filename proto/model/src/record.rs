@@ -34,10 +34,24 @@ pub struct ConnectorSpec {
     pub task_restarts: BTreeMap<u32, u32>,
     /// It is being deleted: it vanishes when nobody owns anything of it any more.
     pub deleting: bool,
+    /// Its offsets are being set, by this operation: nothing of it starts before that is over.
+    pub altering: Option<String>,
     /// Who wrote it last, as it calls itself.
     pub writer: String,
     /// Tells attempts of one writer apart.
     pub operation: String,
+}
+
+impl ConnectorSpec {
+    /// How many restarts were asked for of a task; of the instance, if the number is [`TaskKey::INSTANCE`].
+    #[must_use]
+    pub fn asked_restarts(&self, number: u32) -> u32 {
+        if number == TaskKey::INSTANCE {
+            self.restarts
+        } else {
+            self.task_restarts.get(&number).copied().unwrap_or_default()
+        }
+    }
 }
 
 /// The tasks of a connector. Written by the leader.
@@ -189,6 +203,26 @@ pub struct LeaderRecord {
     pub beats: u64,
     /// Its version.
     pub software_version: String,
+}
+
+/// The levels of loggers that people have set for the whole cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LoggerLevels {
+    /// The number of the last change.
+    pub last: u64,
+    /// In the order in which they were set.
+    pub levels: Vec<LoggerLevel>,
+}
+
+/// The level of a logger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoggerLevel {
+    /// The number of the change that set it.
+    pub number: u64,
+    /// The logger.
+    pub name: String,
+    /// Its level, as it is written.
+    pub level: String,
 }
 
 /// A replica, for discovery.

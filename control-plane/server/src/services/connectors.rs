@@ -72,6 +72,7 @@ impl ConnectorService for Services {
                     restarts: 0,
                     task_restarts: BTreeMap::new(),
                     deleting: false,
+                    altering: None,
                     writer: String::new(),
                     operation: String::new(),
                 })),

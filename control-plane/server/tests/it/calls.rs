@@ -16,8 +16,8 @@ use dray_wire::agent::v1::call_answer::Result as Answer;
 use dray_wire::agent::v1::calls_request::Body;
 use dray_wire::agent::v1::calls_response::Call;
 use dray_wire::agent::v1::{
-    ActiveTopicsResult, CallAnswer, CallError, CallErrorKind, CallsRequest, ConnectorTopics, KafkaClusterResult,
-    PluginConfigResult,
+    ActiveTopicsResult, CallAnswer, CallError, CallErrorKind, CallsRequest, CallsResponse, ConnectorTopics,
+    KafkaClusterResult, PluginConfigResult,
 };
 use dray_wire::plugin::v1::{ConfigEntry, ConfigInfo, ConfigInfos, ConfigKey, ConfigValue};
 use std::sync::Arc;
@@ -25,8 +25,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tonic::Code;
 use tonic::transport::Channel;
+use tonic::{Code, Streaming};
 use tonic_types::StatusExt as _;
 
 fn wrong(key: &str, errors: &[&str]) -> ConfigInfo {
@@ -40,15 +40,8 @@ fn wrong(key: &str, errors: &[&str]) -> ConfigInfo {
     }
 }
 
-/// An agent that knows one plugin, and refuses one configuration.
-async fn answers(control: &Control, described: Arc<AtomicUsize>) -> JoinSet<()> {
-    answers_with(control, described, Arc::default()).await
-}
-
-/// What such an agent has to say of topics, once.
-type News = Arc<tokio::sync::Mutex<Option<Vec<ConnectorTopics>>>>;
-
-async fn answers_with(control: &Control, described: Arc<AtomicUsize>, news: News) -> JoinSet<()> {
+/// The stream of an agent that is asked, and what it answers on.
+pub(crate) async fn calls(control: &Control) -> (mpsc::Sender<CallsRequest>, Streaming<CallsResponse>) {
     let (requests, mut queue) = mpsc::channel::<CallsRequest>(16);
     let hello = CallsHello {
         agent: "a1".try_into().unwrap(),
@@ -62,7 +55,19 @@ async fn answers_with(control: &Control, described: Arc<AtomicUsize>, news: News
     requests.send(CallsRequest { body }).await.unwrap();
     let mut client = AgentCallServiceClient::new(channel(control.addresses[0]));
     let stream = futures::stream::poll_fn(move |context| queue.poll_recv(context));
-    let mut calls = client.calls(stream).await.unwrap().into_inner();
+    (requests, client.calls(stream).await.unwrap().into_inner())
+}
+
+/// An agent that knows one plugin, and refuses one configuration.
+async fn answers(control: &Control, described: Arc<AtomicUsize>) -> JoinSet<()> {
+    answers_with(control, described, Arc::default()).await
+}
+
+/// What such an agent has to say of topics, once.
+type News = Arc<tokio::sync::Mutex<Option<Vec<ConnectorTopics>>>>;
+
+async fn answers_with(control: &Control, described: Arc<AtomicUsize>, news: News) -> JoinSet<()> {
+    let (requests, mut calls) = calls(control).await;
     let mut tasks = JoinSet::new();
     tasks.spawn(async move {
         let mut waiting = JoinSet::new();
@@ -239,6 +244,7 @@ async fn topics_and_the_kafka_cluster_reach_every_replica() {
         name: "c".into(),
         config: [("connector.class".to_owned(), CLASS.to_owned())].into(),
         target: v1::TargetState::Stopped.into(),
+        skip_validation: true,
     };
     let created = clients[1].create_connector(created).await.unwrap().into_inner();
     let used = ConnectorTopics {

@@ -5,10 +5,12 @@
 
 mod admin;
 mod agent;
+mod altering;
 mod binary;
 mod calls;
 mod etcd;
 mod listeners;
+mod loggers;
 mod memory;
 mod rest;
 mod rig;

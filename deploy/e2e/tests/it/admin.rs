@@ -97,6 +97,21 @@ impl Admin {
         }
     }
 
+    /// One attempt to create a connector, at one replica.
+    pub(crate) async fn try_create(&self, name: &str, config: &Pairs<'_>) -> Result<(), Status> {
+        let config = config.iter().map(|(key, value)| ((*key).to_owned(), value.clone()));
+        let request = CreateConnectorRequest {
+            name: name.to_owned(),
+            config: config.collect(),
+            target: 0,
+        };
+        let call = |channel| {
+            let request = request.clone();
+            async move { ConnectorServiceClient::new(channel).create_connector(request).await }
+        };
+        self.attempt(&call).await.map(drop)
+    }
+
     pub(crate) async fn pause(&self, name: &str) {
         let call = |channel| async move {
             let name = name.to_owned();

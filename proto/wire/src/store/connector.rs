@@ -21,6 +21,7 @@ impl Form for ConnectorSpec {
             restarts: wire.restarts,
             task_restarts: wire.task_restarts,
             deleting: wire.deleting,
+            altering: wire.altering,
             writer: wire.writer,
             operation: wire.operation,
         })
@@ -35,6 +36,7 @@ impl Form for ConnectorSpec {
             restarts: self.restarts,
             task_restarts: self.task_restarts.clone(),
             deleting: self.deleting,
+            altering: self.altering.clone(),
             writer: self.writer.clone(),
             operation: self.operation.clone(),
         })

@@ -82,8 +82,8 @@ struct Slot {
     not_before: Option<Instant>,
 }
 
-/// Its lock is held while dialling: others wait for the same attempt.
-type SharedSlot = Arc<tokio::sync::Mutex<Slot>>;
+/// Who dials holds its slot.
+type Slots = HashMap<(Target, Purpose), Arc<tokio::sync::Mutex<Slot>>>;
 
 /// One cluster.
 pub(crate) struct Cluster {
@@ -96,7 +96,7 @@ pub(crate) struct Cluster {
     next: Mutex<Next>,
     /// The number of the last question about metadata that was answered.
     answered: tokio::sync::Mutex<u64>,
-    slots: Mutex<HashMap<(Target, Purpose), SharedSlot>>,
+    slots: Mutex<Slots>,
     /// Forgotten when they turn out to be wrong; as many as groups and transactional ids.
     coordinators: Mutex<HashMap<(Of, String), i32>>,
     tasks: Mutex<JoinSet<()>>,

@@ -2,7 +2,7 @@
 SHELL := /usr/bin/env bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build lint proto-accept test rest-diff metrics e2e soak bench fuzz quickstart cluster cluster-stop agent-add agent-stop agent-kill clean
+.PHONY: help setup build lint proto-accept test rest-diff rest-clients metrics e2e soak bench fuzz quickstart cluster cluster-stop agent-add agent-stop agent-kill clean
 
 # One after the other, also under `make -j`: cargo uses all cores by itself.
 .NOTPARALLEL:
@@ -29,7 +29,7 @@ proto-accept: ## take the protos as they are for what later ones may not break; 
 	@BREAKING="$(BREAKING)" deploy/lint/proto.sh accept
 
 # Of the clusters of real processes all but a minute without a control plane, and the hundred kills: `make e2e`.
-test: E2E := main_path wrong crash leave tasks_do_not_notice
+test: E2E := main_path wrong store crash leave tasks_do_not_notice
 # Compiled before the servers start, so that a compile error costs none.
 test: export DRAY_TEST_ORACLE := $(CURDIR)/deploy/oracle/run.sh
 # The same properties each time; PROPTEST_RNG_SEED=n tries others.
@@ -37,18 +37,25 @@ test: export PROPTEST_RNG_SEED ?= 1
 test: setup ## all tests, against a real Kafka broker and a real etcd started for them, and the real Connect as oracle
 	deploy/rig/kafka.sh fetch
 	deploy/oracle/build.sh
+	deploy/rest-clients/fetch.sh
 	python3 deploy/metrics/check.py fetch
 	cargo test --workspace --locked --no-run
 	cargo test -p dray-e2e --test it --locked --no-run
 	python3 -m unittest discover -s deploy/bench
 	exec deploy/rig/with-etcd.sh deploy/rig/with-broker.sh bash -c \
-	  'cargo test --workspace --locked && cargo test -p dray-e2e --test it --locked -- $(E2E) && python3 deploy/rest-diff/diff.py && python3 deploy/metrics/check.py'
+	  'cargo test --workspace --locked && cargo test -p dray-e2e --test it --locked -- $(E2E) && python3 deploy/rest-diff/diff.py && \
+	  python3 deploy/rest-diff/diff.py --cluster && python3 deploy/rest-clients/clients.py && python3 deploy/metrics/check.py'
 
 rest-diff: setup ## the REST API beside the real Kafka Connect's, request by request: what differs, and is no exception that is named
 	deploy/rig/kafka.sh fetch
 	cargo build -p dray --locked
 	deploy/rig/with-broker.sh python3 deploy/rest-diff/diff.py
 
+rest-clients: setup ## clients of Kafka Connect that others have written, and Schemathesis, against the REST API: SEED=1; EXAMPLES=25 a path
+	deploy/rig/kafka.sh fetch
+	deploy/rest-clients/fetch.sh
+	cargo build -p dray --locked
+	DRAY_TEST_EXAMPLES="$(or $(EXAMPLES),25)" deploy/rig/with-broker.sh python3 deploy/rest-clients/clients.py "$(or $(SEED),1)"
 metrics: setup ## /metrics and logs of real processes: names as documented, records counted, levels that change
 	deploy/rig/kafka.sh fetch
 	python3 deploy/metrics/check.py fetch

@@ -3,7 +3,6 @@
 //! nothing is fenced.
 
 use crate::Failure;
-use crate::listeners::Listeners;
 use anyhow::Context as _;
 use dray_agent::agent::{Agent, Error as AgentError};
 use dray_agent::files::ConnectorFile;
@@ -11,8 +10,9 @@ use dray_agent::folder::DataFolder;
 use dray_agent::inventory::inventory;
 use dray_agent::link::Dial;
 use dray_agent::{plugins, settings};
+use dray_control::listeners::Listeners;
 use dray_control::{Config, Control};
-use dray_kafka::RdKafka;
+use dray_kafka::Kafka;
 use dray_machine::cluster::Timing;
 use dray_model::record::ConnectorSpec;
 use dray_model::{AgentId, Capacity, ConnectorName, Region, WorkerId, Zone};
@@ -58,7 +58,7 @@ pub(crate) async fn start(
     listeners: &Listeners,
     telemetry: Telemetry,
 ) -> Result<Local, Failure> {
-    let port = Arc::new(RdKafka::new());
+    let port = Arc::new(Kafka::new());
     let what = "offsets of source connectors";
     let offsets: Arc<dyn OffsetStore> = match &worker.offsets_topic {
         Some(topic) => Arc::new(TopicOffsets::open(topic.clone(), &worker, port.as_ref()).context(what)?),
@@ -93,7 +93,8 @@ pub(crate) async fn start(
     let config = Config {
         cluster: cluster.clone(),
         replica: Some(NAME.to_owned()),
-        listen: listeners.addresses.clone(),
+        listen: Vec::new(),
+        listeners: listeners.clone(),
         advertise: Vec::new(),
         worker: Some(worker.originals().clone()),
         data_dir: None,
@@ -236,6 +237,7 @@ async fn declare(store: &dyn MetadataStore, keys: &Keys, files: &[ConnectorFile]
                 restarts: 0,
                 task_restarts: BTreeMap::new(),
                 deleting: false,
+                altering: None,
                 writer: String::new(),
                 operation: String::new(),
             },

@@ -1,13 +1,15 @@
-//! The `dray` binary: `dray standalone`, `dray quickstart`, `dray dev-broker`, `dray transform`, and what talks to a control plane.
+//! The `dray` binary: `dray standalone`, `dray quickstart`, `dray dev-broker`, `dray transform`, and the commands for clusters.
 
-mod control;
-mod listeners;
+mod cluster;
+mod command;
+mod completion;
 mod local;
 mod quickstart;
 mod standalone;
 mod transform;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
+use clap_complete::CompleteEnv;
 use dray_process::Telemetry;
 use dray_process::log::Format;
 use std::process::ExitCode;
@@ -35,19 +37,32 @@ enum Command {
     #[command(subcommand)]
     Transform(transform::Command),
     /// Connectors of a cluster
-    #[command(subcommand)]
-    Connector(control::connector::Command),
+    #[command(subcommand, visible_alias = "connectors")]
+    Connector(Box<command::connector::Command>),
+    /// Create connectors as files declare them, or change those that are there
+    Apply(Box<command::apply::Apply>),
     /// Tasks of a cluster's connectors
-    #[command(subcommand)]
-    Task(control::task::Command),
-    /// Agents of a cluster
-    #[command(subcommand)]
-    Agent(control::agent::Command),
+    #[command(subcommand, visible_alias = "tasks")]
+    Task(command::task::Command),
+    /// Show what connectors and tasks are doing
+    Status(Box<command::status::Status>),
+    /// Plugins of a cluster
+    #[command(subcommand, visible_alias = "plugins")]
+    Plugin(command::plugin::Command),
+    /// Agents of a Dray cluster
+    #[command(subcommand, visible_alias = "agents")]
+    Agent(command::agent::Command),
     /// The cluster itself
     #[command(subcommand)]
-    Cluster(control::cluster::Command),
-    /// Show what connectors and tasks are doing
-    Status(control::status::Status),
+    Cluster(command::cluster::Command),
+    /// Levels of a cluster's logs
+    #[command(subcommand, visible_alias = "loggers")]
+    Logger(command::logger::Command),
+    /// Names for clusters, and which of them is meant
+    #[command(subcommand, visible_alias = "contexts")]
+    Context(command::context::Command),
+    /// Print what a shell runs at its start to complete commands and names: `source <(dray completion bash)`
+    Completion(completion::Completion),
 }
 
 #[derive(clap::Args)]
@@ -63,6 +78,8 @@ enum Failure {
     Usage(String),
     /// Anything else: exit 1.
     Failed(anyhow::Error),
+    /// Exit 1, and all that there is to say was said.
+    Shown,
 }
 
 impl From<anyhow::Error> for Failure {
@@ -76,6 +93,14 @@ impl From<anyhow::Error> for Failure {
 const BLOCKING_THREADS: usize = 24;
 
 fn main() -> ExitCode {
+    match CompleteEnv::with_factory(Args::command)
+        .var(completion::VARIABLE)
+        .try_complete(std::env::args_os(), std::env::current_dir().ok().as_deref())
+    {
+        Ok(false) => {}
+        Ok(true) => return ExitCode::SUCCESS,
+        Err(error) => return report(Failure::Usage(error.to_string())),
+    }
     let args = Args::parse();
     let format = if args.log_json { Format::Json } else { Format::Text };
     let telemetry = Telemetry::start(format);
@@ -92,11 +117,16 @@ fn main() -> ExitCode {
         Command::Quickstart(args) => quickstart::run(&args, &runtime, telemetry),
         Command::DevBroker(args) => dev_broker(&args, &runtime),
         Command::Transform(transform::Command::Test(args)) => transform::test(&args),
-        Command::Connector(command) => runtime.block_on(control::connector::run(command)),
-        Command::Task(command) => runtime.block_on(control::task::run(command)),
-        Command::Agent(command) => runtime.block_on(control::agent::run(command)),
-        Command::Cluster(command) => runtime.block_on(control::cluster::run(command)),
-        Command::Status(args) => runtime.block_on(control::status::run(args)),
+        Command::Connector(command) => runtime.block_on(command::connector::run(*command)),
+        Command::Apply(args) => runtime.block_on(command::apply::run(&args)),
+        Command::Task(command) => runtime.block_on(command::task::run(command)),
+        Command::Status(args) => runtime.block_on(command::status::run(*args)),
+        Command::Plugin(command) => runtime.block_on(command::plugin::run(command)),
+        Command::Agent(command) => runtime.block_on(command::agent::run(command)),
+        Command::Cluster(command) => runtime.block_on(command::cluster::run(command)),
+        Command::Logger(command) => runtime.block_on(command::logger::run(command)),
+        Command::Context(command) => command::context::run(command),
+        Command::Completion(args) => completion::run(&args),
     };
     // A plugin that blocks a thread must not keep the process: everything that matters was joined before.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
@@ -116,6 +146,7 @@ fn report(failure: Failure) -> ExitCode {
             eprintln!("dray: {error:#}");
             ExitCode::FAILURE
         }
+        Failure::Shown => ExitCode::FAILURE,
     }
 }
 

@@ -1,12 +1,12 @@
 //! `dray quickstart`: records flow from a growing file through Kafka to another file, before the user's eyes.
 
-use crate::listeners::{self, Listeners};
 use crate::{Failure, local, standalone as command};
 use anyhow::{Context as _, anyhow};
 use dray_agent::files::ConnectorFile;
 use dray_connect::ConfigMap;
+use dray_control::listeners::{self, Listeners};
 use dray_devbroker::{Config, DevBroker};
-use dray_kafka::RdKafka;
+use dray_kafka::Kafka;
 use dray_kafka::port::{ClientConfig, KafkaPort as _, NewTopic};
 use dray_model::{ConnectorName, TargetState};
 use dray_process::Telemetry;
@@ -164,7 +164,7 @@ fn free_address(once: bool) -> SocketAddr {
 /// Creates the topic before the sink asks for it: a consumer that finds none looks again only after a second or two.
 async fn create_topic(scene: &Scene) -> Result<(), Failure> {
     let servers = ("bootstrap.servers".to_owned(), scene.servers.clone());
-    let admin = RdKafka::new()
+    let admin = Kafka::new()
         .admin(&ClientConfig::from([servers]))
         .map_err(anyhow::Error::from)?;
     let topic = NewTopic {

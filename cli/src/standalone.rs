@@ -1,8 +1,8 @@
 //! `dray standalone`: the same files as `connect-standalone`, the same behaviour.
 
-use crate::listeners::Listeners;
 use crate::{Failure, local};
 use dray_agent::files;
+use dray_control::listeners::Listeners;
 use dray_process::Telemetry;
 use dray_runtime::config::WorkerConfig;
 use dray_runtime::status::StatusBoard;

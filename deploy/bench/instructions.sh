@@ -21,7 +21,7 @@ measure() { # workload, fewer records, more records
   local few many; few=$(count "$1" "$2"); many=$(count "$1" "$3")
   echo "$1 $(((many - few) / ($3 - $2)))"
 }
-measured=$(measure string 20000 60000; measure json 2000 6000; measure json-schema 2000 6000
+measured=$(measure string 20000 60000; measure to-file 20000 60000; measure json 2000 6000; measure json-schema 2000 6000
   measure json-chain 2000 6000; measure json-schema-chain 2000 6000)
 
 if [ "${1:-}" = --record ]; then

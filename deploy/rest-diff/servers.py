@@ -108,11 +108,38 @@ class Connect(Server):
 
 
 class Dray(Server):
-    """Dray as one process. A cluster has the same gateway in front of the same services."""
+    """Dray as one process."""
 
     def command(self, file: Path, settings: dict[str, str]) -> list[str]:
         settings["offset.storage.file.filename"] = str(self.folder / "offsets")
         return [str(DRAY), "standalone", str(file)]
+
+
+class Replica(Server):
+    """A replica of a cluster of Dray's, over the etcd that `with-etcd.sh` has started."""
+
+    def command(self, file: Path, settings: dict[str, str]) -> list[str]:
+        settings["group.id"] = "rest-diff"
+        settings["offset.storage.topic"] = "rest-diff-dray-offsets"
+        settings["offset.storage.replication.factor"] = "1"
+        del settings["listeners"]
+        etcd = os.environ.get("DRAY_TEST_ETCD")
+        if not etcd:
+            raise Failed("DRAY_TEST_ETCD names no etcd: run this under deploy/rig/with-etcd.sh")
+        return [str(DRAY.with_name("dray-control")), "--etcd", etcd, "--worker-config", str(file), "--listen", f"127.0.0.1:{self.port}",
+                "--data-dir", str(self.folder / "data")]
+
+
+class Agent(Server):
+    """The agent of that cluster. It serves nothing."""
+
+    def __init__(self, name: str, folder: Path, bootstrap: str, replicas: list[Server]):
+        self.control = ",".join(f"127.0.0.1:{replica.port}" for replica in replicas)
+        super().__init__(name, folder, bootstrap)
+
+    def command(self, file: Path, settings: dict[str, str]) -> list[str]:
+        return [str(DRAY.with_name("dray-agent")), "--cluster", "rest-diff", "--control", self.control, "--worker-id", WORKER,
+                "--data-dir", str(self.folder / "data")]
 
 
 def free_port() -> str:

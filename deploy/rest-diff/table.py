@@ -36,6 +36,7 @@ class Until:
     state: str | None
     tasks: int = 0
     task_state: str = "RUNNING"
+    path = "status"
 
     def met(self, status: int, body: bytes) -> bool:
         if self.state is None:
@@ -44,6 +45,17 @@ class Until:
             return False
         seen = json.loads(body)
         return seen["connector"]["state"] == self.state and [task["state"] for task in seen["tasks"]] == [self.task_state] * self.tasks
+
+
+@dataclass
+class UntilSome:
+    """Waits until both servers show some `topics` or `offsets` of a connector."""
+    name: str
+    path: str
+
+    def met(self, status: int, body: bytes) -> bool:
+        seen = json.loads(body) if status == 200 else {}
+        return bool(seen.get(self.name, seen).get(self.path))
 
 
 SOURCE = {"connector.class": "FileStreamSource", "tasks.max": "1", "file": "/nonexistent/rest-diff", "topic": "rest-diff"}
@@ -55,10 +67,10 @@ def create(name: str, config: object = SOURCE, **more: object) -> Ask:
     return Ask("POST", "/connectors", {"name": name, "config": config, **more})
 
 
-def table(folder: str) -> list[Ask | Until]:
+def table(folder: str) -> list[Ask | Until | UntilSome]:
     source = SOURCE | {"file": f"{folder}/source.txt"}
     sink = SINK | {"file": f"{folder}/sink.txt"}
-    steps: list[Ask | Until] = []
+    steps: list[Ask | Until | UntilSome] = []
     add = steps.append
 
     # The server itself, with nothing in it.
@@ -68,6 +80,7 @@ def table(folder: str) -> list[Ask | Until]:
     # Every verb on every path, where it is not one that does something.
     paths = ["/", "/health", "/connectors", "/connectors/no", "/connectors/no/config", "/connectors/no/status", "/connectors/no/restart",
              "/connectors/no/pause", "/connectors/no/resume", "/connectors/no/stop", "/connectors/no/tasks",
+             "/connectors/no/topics", "/connectors/no/topics/reset",
              "/connectors/no/tasks/0/status", "/connectors/no/tasks/0/restart", "/connectors/no/tasks-config", "/connectors/no/tasks/0",
              "/connectors/no/nope", "/nope", "/connectors/no/status/more"] + MORE_PATHS
     for path, method in product(paths, ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")):
@@ -79,7 +92,7 @@ def table(folder: str) -> list[Ask | Until]:
                  "application/json; charset=utf-8", "APPLICATION/JSON"):
         add(Ask("POST", "/connectors", {"name": "types", "config": {}}, {"Content-Type": kind}))
         add(Ask("PUT", "/connectors/types/config", {}, {"Content-Type": kind}))
-    for kind in ("text/plain", "application/json"):
+    for kind in ("text/plain", "application/json", "application/x-www-form-urlencoded"):
         for method, path in (("PUT", "/connectors/no/pause"), ("DELETE", "/connectors/no"), ("GET", "/connectors"),
                              ("GET", "/"), ("POST", "/connectors/no/restart")):
             add(Ask(method, path, None, {"Content-Type": kind}))
@@ -125,6 +138,7 @@ def table(folder: str) -> list[Ask | Until]:
     for step in (create("src", source), Until("src", "RUNNING", 1), create("src", source), create(" src ", source),
                  create("src", source | {"name": "src"}), create("src", source | {"name": "other"})):
         add(step)
+    add(UntilSome("src", "offsets"))
     reads = ["", "/", "/config", "/config/", "/status", "/tasks", "/tasks/", "/tasks/0/status", "/tasks/1/status", "/tasks/-1/status",
              "/tasks/+0/status", "/tasks/00/status", ";x=1", "?x=1", "/config?x", "/tasks-config"] + MORE_READS
     for tail in reads:
@@ -166,6 +180,19 @@ def table(folder: str) -> list[Ask | Until]:
     add(Ask("PUT", "/connectors/src/resume"))
     add(Until("src", "RUNNING", 1))
 
+    # The topics that it uses. (No sink: both servers' would be members of one group.)
+    add(create("writer", source | {"topic": "rest-diff-topics"}))
+    add(UntilSome("writer", "topics"))
+    for name in ("writer", "stopped", "no", "a%2Cb"):
+        for tail in ("", "/", "?x=1", "/reset", "/x"):
+            add(Ask("GET", f"/connectors/{name}/topics{tail}"))
+        add(Ask("HEAD", f"/connectors/{name}/topics"))
+        for body in (None, {}, "x"):
+            add(Ask("PUT", f"/connectors/{name}/topics/reset", body))
+        add(Ask("GET", f"/connectors/{name}/topics"))
+    add(Ask("DELETE", "/connectors/writer"))
+    add(Ask("GET", "/connectors/writer/topics"))
+
     # Its configuration.
     for body in (source, source | {"batch.size": 100}, source | {"x": 1.50, "y": True}, {"name": "src", **source}):
         add(Ask("PUT", "/connectors/src/config", body))
@@ -176,8 +203,15 @@ def table(folder: str) -> list[Ask | Until]:
         add(Ask("PATCH", "/connectors/src/config", body))
         add(Until("src", "RUNNING", 1))
         add(Ask("GET", "/connectors/src/config"))
-    for body in ({"connector.class": None}, {"name": ["x"]}):
+    for body in ({"name": "other"}, {"name": "src"}, {"connector.class": None}, {"name": ["x"]}):
         add(Ask("PATCH", "/connectors/src/config", body))
+    add(Ask("GET", "/connectors/src/config"))
+    for null in ("topic", "batch.size", "unknown", "tasks.max", "file", "name"):
+        add(create("nulls", source | {null: None}))
+        add(Ask("GET", "/connectors/nulls/config"))
+        add(Ask("DELETE", "/connectors/nulls"))
+        add(Ask("PUT", "/connectors/nulls/config", source | {null: None}))
+        add(Ask("DELETE", "/connectors/nulls"))
 
     # Others beside it.
     for step in (create("stopped", source, initial_state="STOPPED"), create("paused", source, initial_state="paused"),
@@ -217,7 +251,7 @@ def configurations(source: dict, sink: dict) -> list[dict]:
     named, transform = source | {"name": "v"}, "org.apache.kafka.connect.transforms."
     sinks = [{}, {"topics": None}, {"topics.regex": "x.*"}, {"topics": "", "topics.regex": ""}, {"errors.deadletterqueue.topic.name": "rest-diff"},
              {"errors.deadletterqueue.topic.name": "dlq", "errors.deadletterqueue.topic.replication.factor": "x"},
-             {"consumer.override.max.poll.records": "5"}, {"consumer.override.group.id": "rest-diff"}, {"topics": "a,b , c"}, {"name": ""}]
+             {"consumer.override.max.poll.records": "5"}, {"consumer.override.group.id": "rest-diff"}, {"topics": "a,b , c"}, {"topics": "a,a"}, {"topics": "a,,b"}, {"topics": ",,"}, {"name": ""}]
     sources = [
         {}, {"name": None}, {"name": ""}, {"name": "a\nb"}, {"tasks.max": "x"}, {"tasks.max": "0"}, {"tasks.max": None}, {"tasks.max": ""}, {"topic": ""},
         {"topic": None}, {"file": None}, {"batch.size": "x"}, {"batch.size": "0"}, {"batch.size": "99999999999"}, {"unknown": "x"}, {"unknown": None},
@@ -253,7 +287,7 @@ MORE_PATHS = ["/connectors/no/offsets", "/connector-plugins", "/connector-plugin
 MORE_READS: list[str] = []
 
 
-def more(steps: list[Ask | Until], source: dict, sink: dict) -> None:
+def more(steps: list[Ask | Until | UntilSome], source: dict, sink: dict) -> None:
     """Offsets; plugins, and what is wrong with configurations."""
     add = steps.append
     source_offset = {"partition": {"filename": source["file"]}, "offset": {"position": 4}}

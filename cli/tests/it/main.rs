@@ -4,9 +4,11 @@
 
 mod adversity;
 mod broker;
+mod clusters;
 mod control;
 mod crash;
 mod files;
 mod fleet;
 mod harness;
+mod help;
 mod transform;

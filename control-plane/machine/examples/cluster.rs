@@ -124,7 +124,11 @@ fn cluster() -> (Snapshot, Vec<Vec<Held>>) {
             let agent = u64::from(given) * 7 % AGENTS;
             let generation = term(1).generation(given).expect("a young term");
             let owned = Owned { task: key, generation };
-            held[usize::try_from(agent).expect("few agents")].push(Held { owned, stopping: false });
+            held[usize::try_from(agent).expect("few agents")].push(Held {
+                owned,
+                stopping: false,
+                asked_restarts: Some(0),
+            });
             Owner {
                 agent: number(agent),
                 session: session(agent),
@@ -154,6 +158,7 @@ fn cluster() -> (Snapshot, Vec<Vec<Held>>) {
             restarts: 0,
             task_restarts: BTreeMap::new(),
             deleting: false,
+            altering: None,
             writer: "example".into(),
             operation: "1".into(),
         };

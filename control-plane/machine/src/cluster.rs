@@ -4,9 +4,10 @@
 //!
 //! Events only note what is true now and what has to be looked at again (`Work`); `settle` then compares what is wanted with
 //! what is, and takes the next step of each. So an event that is lost, doubled or late changes when a step is taken, never which. `place`
-//! has the steps of a task, `agents` and `hello` sessions, `silence` who is declared dead, `connectors` task sets, `writes` the store.
+//! has the steps of a task, `agents` and `hello` sessions, `silence` who is declared dead, `connectors` and `task_sets` what a connector has, `writes` the store.
 
 mod agents;
+mod altering;
 mod connectors;
 mod deltas;
 mod edits;
@@ -19,11 +20,13 @@ mod reports;
 mod settings;
 mod shown;
 mod silence;
+mod task_sets;
 mod tasks;
 #[cfg(test)]
 mod tests;
 mod writes;
 
+pub use altering::altering;
 pub use event::{
     Change, ConnectionId, Effect, Event, LinkState, Name, Outcome, Record, Revision, Shown, ShownAgent, ShownStatus,
     Snapshot, Stored, Timing, Write, WriteId,

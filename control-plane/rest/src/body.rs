@@ -132,17 +132,11 @@ pub(crate) fn cannot_deserialize(class: &str, value: &Value) -> Error {
     ))
 }
 
-/// A configuration that can be stored: one without nulls.
-pub(crate) fn without_nulls(entries: Entries) -> Result<BTreeMap<String, String>, Error> {
-    let mut config = BTreeMap::new();
-    for (key, value) in entries {
-        let Some(value) = value else {
-            let text = "Null value can not be supplied as the configuration value.";
-            return Err(crate::validation::invalid(1, [text.to_owned()]));
-        };
-        config.insert(key, value);
-    }
-    Ok(config)
+/// A configuration as it is stored: a key whose value is null is one that is not there. Connect keeps such nulls, where they are not refused,
+/// and a connector then has none of the key's default.
+pub(crate) fn without_nulls(entries: Entries) -> BTreeMap<String, String> {
+    let given = entries.into_iter().filter_map(|(key, value)| Some((key, value?)));
+    given.collect()
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use crate::plugins::Kind;
 use crate::query;
 use crate::shape::{ConnectorInfo, Expanded, TaskId, TaskInfo};
 use crate::status::{gone_or, state_info};
+use crate::wait::{self, Until};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use dray_wire::admin::v1;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
@@ -81,7 +82,8 @@ impl Rest {
         ok(&expanded)
     }
 
-    pub(crate) async fn create(&self, headers: &HeaderMap, bytes: &[u8]) -> Answer {
+    pub(crate) async fn create(&self, headers: &HeaderMap, query: Option<&str>, bytes: &[u8]) -> Answer {
+        let wait = wait::asked(query)?;
         let request = format!("{}.name()", CREATE.name);
         let body = body::json(bytes)?.ok_or_else(|| body::nothing(&request, "createRequest"))?;
         let mut fields = CREATE.fields(body)?;
@@ -95,12 +97,13 @@ impl Rest {
         let name = name.trim_matches(|character| character <= ' ').to_owned();
         let config = with_class(named(&name, config)?)?;
         self.check(&config).await?;
-        let config = body::without_nulls(config)?;
+        let config = body::without_nulls(config);
         let created = self.created(&name, config, target).await?;
         let created = created.ok_or_else(|| {
             let text = format!("Connector {name} already exists");
             Error::new(StatusCode::CONFLICT, text)
         })?;
+        self.wait(&name, target.into(), wait).await?;
         self.answer_created(headers, created).await
     }
 
@@ -122,13 +125,14 @@ impl Rest {
         let config = body::entries(body::json(bytes)?.ok_or_else(nothing)?)?;
         let config = with_class(named(name, config)?)?;
         self.check(&config).await?;
-        let config = body::without_nulls(config)?;
+        let config = body::without_nulls(config);
         let expected = expected(headers)?;
         for _ in 0..ATTEMPTS {
             let request = v1::UpdateConnectorConfigRequest {
                 name: name.into(),
                 config: config.clone(),
                 expected_revision: expected.unwrap_or_default(),
+                skip_validation: true, // it was validated above
             };
             let status = match self
                 .services
@@ -174,6 +178,8 @@ impl Rest {
                 .collect();
             for (key, value) in &patch {
                 match value {
+                    // A connector is called as it is called: Connect takes this, and goes on under both names.
+                    Some(_) if key == "name" => {}
                     Some(_) => drop(config.insert(key.clone(), value.clone())),
                     None => drop(config.remove(key)),
                 }
@@ -183,8 +189,9 @@ impl Rest {
             answered = answered && self.check(&config).await?;
             let request = v1::UpdateConnectorConfigRequest {
                 name: name.into(),
-                config: body::without_nulls(config)?,
+                config: body::without_nulls(config),
                 expected_revision: connector.revision,
+                skip_validation: true, // it was validated above
             };
             match self
                 .services
@@ -202,7 +209,8 @@ impl Rest {
         Err(contended(name))
     }
 
-    pub(crate) async fn delete(&self, name: &str) -> Answer {
+    pub(crate) async fn delete(&self, name: &str, query: Option<&str>) -> Answer {
+        let wait = wait::asked(query)?;
         self.there(name).await?;
         let request = v1::DeleteConnectorRequest {
             name: name.into(),
@@ -214,30 +222,37 @@ impl Rest {
             .into_inner()
             .revision;
         self.seen_here(name, revision).await?;
+        self.wait(name, Until::Gone, wait).await?;
         empty(StatusCode::NO_CONTENT)
     }
 
-    pub(crate) async fn pause(&self, name: &str) -> Answer {
+    pub(crate) async fn pause(&self, name: &str, query: Option<&str>) -> Answer {
+        let wait = wait::asked(query)?;
         let request = v1::PauseConnectorRequest { name: name.into() };
         let asked = self.services.connectors.pause_connector(Request::new(request)).await;
         let done = asked.map_err(|status| gone_or(status, || unknown(name)))?;
         self.seen_here(name, done.into_inner().revision).await?;
+        self.wait(name, Until::Paused, wait).await?;
         empty(StatusCode::ACCEPTED)
     }
 
-    pub(crate) async fn resume(&self, name: &str) -> Answer {
+    pub(crate) async fn resume(&self, name: &str, query: Option<&str>) -> Answer {
+        let wait = wait::asked(query)?;
         let request = v1::ResumeConnectorRequest { name: name.into() };
         let asked = self.services.connectors.resume_connector(Request::new(request)).await;
         let done = asked.map_err(|status| gone_or(status, || unknown(name)))?;
         self.seen_here(name, done.into_inner().revision).await?;
+        self.wait(name, Until::Running, wait).await?;
         empty(StatusCode::ACCEPTED)
     }
 
-    pub(crate) async fn stop(&self, name: &str) -> Answer {
+    pub(crate) async fn stop(&self, name: &str, query: Option<&str>) -> Answer {
+        let wait = wait::asked(query)?;
         let request = v1::StopConnectorRequest { name: name.into() };
         let asked = self.services.connectors.stop_connector(Request::new(request)).await;
         let done = asked.map_err(|status| gone_or(status, || unknown(name)))?;
         self.seen_here(name, done.into_inner().revision).await?;
+        self.wait(name, Until::Stopped, wait).await?;
         empty(StatusCode::NO_CONTENT)
     }
 
@@ -344,6 +359,7 @@ impl Rest {
                 name: name.into(),
                 config: config.clone(),
                 target: target.into(),
+                skip_validation: true, // it was validated before
             };
             match self.services.connectors.create_connector(Request::new(request)).await {
                 Ok(answer) => {
@@ -366,7 +382,7 @@ impl Rest {
     }
 
     /// Until this replica shows what it has written: one reads one's own writes.
-    async fn seen_here(&self, name: &str, revision: u64) -> Result<(), Error> {
+    pub(crate) async fn seen_here(&self, name: &str, revision: u64) -> Result<(), Error> {
         let request = v1::GetConnectorRequest {
             consistency: Some(v1::Consistency {
                 min_revision: revision,
@@ -384,7 +400,7 @@ impl Rest {
         let place = format!("/connectors/{}", utf8_percent_encode(&created.name, SEGMENT));
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
         let place = match host {
-            Some(host) => format!("http://{host}{place}"),
+            Some(host) => format!("{}://{host}{place}", self.options.scheme()),
             None => place,
         };
         let kind = self.kind(&created).await;

@@ -1,8 +1,8 @@
 //! What goes wrong, as Connect says it: a status, and a body with the same number and a text.
 
+use crate::shape;
 use axum::body::Body;
 use axum::http::{HeaderValue, Response, StatusCode, header};
-use serde::Serialize;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
@@ -83,15 +83,9 @@ impl From<Status> for Error {
     }
 }
 
-#[derive(Serialize)]
-struct Told<'a> {
-    error_code: u16,
-    message: Option<&'a str>,
-}
-
 impl From<Error> for Response<Body> {
     fn from(error: Error) -> Self {
-        let told = Told {
+        let told = shape::Error {
             error_code: error.status.as_u16(),
             message: error.message.as_deref(),
         };

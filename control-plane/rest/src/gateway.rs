@@ -1,10 +1,12 @@
 //! From a request to its resource. The order in which things are refused is Jersey's: path, verb, content type, accepted types.
 
 use crate::Services;
-use crate::answer::Answer;
+use crate::answer::{Answer, ok};
 use crate::body;
 use crate::error::Error;
 use crate::media::{self, Sent};
+use crate::openapi;
+use crate::options::Options;
 use crate::plugins::Kinds;
 use crate::resource::{NoResource, Resource};
 use axum::Router;
@@ -21,18 +23,25 @@ const HEAD: usize = 8 << 10;
 pub(crate) struct Rest {
     pub(crate) services: Services,
     pub(crate) kinds: Arc<Kinds>,
+    pub(crate) options: Options,
 }
 
 /// All of the API, as what a server answers with when nothing else of its does.
-pub fn router(services: Services) -> Router {
+pub fn router(services: Services, options: Options) -> Router {
     let kinds = Arc::default();
-    Router::new().fallback(handle).with_state(Rest { services, kinds })
+    let rest = Rest {
+        services,
+        kinds,
+        options,
+    };
+    Router::new().fallback(handle).with_state(rest)
 }
 
 async fn handle(State(rest): State<Rest>, request: Request) -> Response<Body> {
-    let head = request.method() == Method::HEAD;
+    let (method, asked) = (request.method().clone(), request.headers().clone());
     let mut response = rest.answer(request).await.unwrap_or_else(Response::from);
-    if head {
+    rest.options.add_to(&mut response, &method, &asked);
+    if method == Method::HEAD {
         let length = std::mem::take(response.body_mut()).size_hint().exact();
         let length = length.map(HeaderValue::from);
         response
@@ -47,6 +56,9 @@ impl Rest {
         let (parts, body) = request.into_parts();
         let (headers, query) = (&parts.headers, parts.uri.query());
         within_limits(headers, parts.uri.path().len() + query.map_or(0, str::len))?;
+        if !self.options.serves(parts.uri.path()) {
+            return Err(Error::http(StatusCode::NOT_FOUND));
+        }
         let resource = Resource::of(parts.uri.path()).map_err(|error| match error {
             NoResource::NotFound => Error::http(StatusCode::NOT_FOUND),
             NoResource::Malformed => Error::bad_request("HTTP 400 Bad Request"),
@@ -67,7 +79,7 @@ impl Rest {
         if sent == Sent::Other && resource.consumes_json() {
             return Err(Error::http(StatusCode::UNSUPPORTED_MEDIA_TYPE));
         }
-        if !media::accepts_json(headers) {
+        if !media::accepts(headers, resource.is_page()) {
             return Err(Error::http(StatusCode::NOT_ACCEPTABLE));
         }
         let bytes = match resource.reads_body(method) {
@@ -78,20 +90,24 @@ impl Rest {
             return Err(Error::http(StatusCode::UNSUPPORTED_MEDIA_TYPE));
         }
         match resource {
-            Resource::Root => Self::root(),
+            Resource::Root => self.root().await,
             Resource::Health => self.health().await,
-            Resource::Connectors if method == Method::POST => self.create(headers, &bytes).await,
+            Resource::OpenApi => ok(openapi::document()),
+            Resource::OpenApiPage => Ok(openapi::page()),
+            Resource::Connectors if method == Method::POST => self.create(headers, query, &bytes).await,
             Resource::Connectors => self.list(query).await,
-            Resource::Connector(name) if method == Method::DELETE => self.delete(&name).await,
+            Resource::Connector(name) if method == Method::DELETE => self.delete(&name, query).await,
             Resource::Connector(name) => self.get(&name).await,
             Resource::Config(name) if method == Method::PUT => self.put_config(&name, headers, &bytes).await,
             Resource::Config(name) if method == Method::PATCH => self.patch_config(&name, headers, &bytes).await,
             Resource::Config(name) => self.config(&name).await,
             Resource::Status(name) => self.connector_status(&name).await,
             Resource::Restart(name) => self.restart(&name, query).await,
-            Resource::Pause(name) => self.pause(&name).await,
-            Resource::Resume(name) => self.resume(&name).await,
-            Resource::Stop(name) => self.stop(&name).await,
+            Resource::Pause(name) => self.pause(&name, query).await,
+            Resource::Resume(name) => self.resume(&name, query).await,
+            Resource::Stop(name) => self.stop(&name, query).await,
+            Resource::Topics(name) => self.topics(&name).await,
+            Resource::TopicsReset(name) => self.reset_topics(&name).await,
             Resource::Tasks(name) => self.tasks(&name).await,
             Resource::TaskStatus(name, task) => self.task_status(&name, task).await,
             Resource::TaskRestart(name, task) => self.restart_task(&name, task).await,
@@ -103,6 +119,10 @@ impl Rest {
             Resource::Logger(name) => self.logger(&name).await,
             Resource::Plugins => self.list_plugins(query).await,
             Resource::PluginConfig(plugin) => self.plugin_config(&plugin).await,
+            Resource::Agents => self.agents().await,
+            Resource::Agent(id) if method == Method::DELETE => self.remove_agent(&id).await,
+            Resource::Agent(id) => self.agent(&id).await,
+            Resource::AgentPolicy(id, policy) => self.set_policy(&id, policy).await,
             Resource::Validate(plugin) => self.validate(&plugin, &bytes).await,
         }
     }

@@ -2,18 +2,18 @@
 
 use axum::http::{HeaderMap, header};
 
-/// Whether the client takes JSON. Like Jersey, without a look at `q=0`.
-pub(crate) fn accepts_json(headers: &HeaderMap) -> bool {
+/// Whether the client takes JSON, or a page. Like Jersey, without a look at `q=0`.
+pub(crate) fn accepts(headers: &HeaderMap, page: bool) -> bool {
     let mut asked = headers.get_all(header::ACCEPT).iter().peekable();
     asked.peek().is_none()
         || asked
             .filter_map(|value| value.to_str().ok())
             .flat_map(|value| value.split(','))
-            .any(|range| {
-                matches!(
-                    essence(range).as_str(),
-                    "application/json" | "application/*" | "*/*" | "*"
-                )
+            .any(|range| match essence(range).as_str() {
+                "application/json" | "application/*" => !page,
+                "text/html" | "text/*" => page,
+                "*/*" | "*" => true,
+                _ => false,
             })
 }
 
@@ -57,9 +57,11 @@ mod tests {
             ("text/html", false),
             ("garbage", false),
         ] {
-            assert_eq!(accepts_json(&headers(header::ACCEPT, accept)), takes, "{accept}");
+            assert_eq!(accepts(&headers(header::ACCEPT, accept), false), takes, "{accept}");
         }
-        assert!(accepts_json(&HeaderMap::new()));
+        assert!(accepts(&HeaderMap::new(), false));
+        assert!(accepts(&headers(header::ACCEPT, "text/html"), true));
+        assert!(!accepts(&headers(header::ACCEPT, "application/json"), true));
         for (content, kind) in [
             ("application/json; charset=utf-8", Sent::Json),
             ("application/vnd.x+json", Sent::Other),

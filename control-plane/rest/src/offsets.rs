@@ -4,10 +4,10 @@ use crate::answer::{Answer, ok};
 use crate::body::{self, Class};
 use crate::error::Error;
 use crate::gateway::Rest;
+use crate::shape::{Message, Offset, Offsets};
 use crate::status::gone_or;
 use axum::http::StatusCode;
 use dray_wire::admin::v1;
-use serde::Serialize;
 use serde_json::Value;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -27,22 +27,6 @@ const OFFSET: Class = Class {
     name: "org.apache.kafka.connect.runtime.rest.entities.ConnectorOffset",
     properties: &["partition", "offset"],
 };
-
-#[derive(Serialize)]
-struct Offsets {
-    offsets: Vec<Offset>,
-}
-
-#[derive(Serialize)]
-struct Offset {
-    partition: Value,
-    offset: Value,
-}
-
-#[derive(Serialize)]
-struct Message {
-    message: String,
-}
 
 impl Rest {
     pub(crate) async fn offsets(&self, name: &str) -> Answer {

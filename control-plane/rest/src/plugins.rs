@@ -4,9 +4,9 @@ use crate::answer::{Answer, ok};
 use crate::error::Error;
 use crate::gateway::Rest;
 use crate::query;
-use crate::validation::{KeyInfo, key};
+use crate::shape::{KeyInfo, PluginInfo};
+use crate::validation::key;
 use dray_wire::admin::v1;
-use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::sync::Mutex;
@@ -34,15 +34,6 @@ pub(crate) struct Kinds(Mutex<Known>);
 struct Known {
     asked: Option<Instant>,
     classes: BTreeMap<String, Kind>,
-}
-
-#[derive(Serialize)]
-struct PluginInfo {
-    class: String,
-    #[serde(rename = "type")]
-    kind: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    version: Option<String>,
 }
 
 impl Rest {

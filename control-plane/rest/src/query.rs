@@ -11,10 +11,11 @@ pub(crate) fn values<'a>(query: Option<&'a str>, name: &'a str) -> impl Iterator
     })
 }
 
-/// A flag as Java reads one: `true` in any case, and everything else is false. `otherwise`, if it is not there.
+/// A flag as Jersey reads one: `true` in any case, and everything else is false. `otherwise`, if it is not there or empty.
 pub(crate) fn flag(query: Option<&str>, name: &str, otherwise: bool) -> bool {
     values(query, name)
         .next()
+        .filter(|value| !value.is_empty())
         .map_or(otherwise, |value| value.eq_ignore_ascii_case("true"))
 }
 

@@ -8,6 +8,8 @@ use percent_encoding::percent_decode_str;
 pub(crate) enum Resource {
     Root,
     Health,
+    OpenApi,
+    OpenApiPage,
     Connectors,
     Connector(String),
     Config(String),
@@ -16,6 +18,8 @@ pub(crate) enum Resource {
     Pause(String),
     Resume(String),
     Stop(String),
+    Topics(String),
+    TopicsReset(String),
     Tasks(String),
     TaskStatus(String, i32),
     TaskRestart(String, i32),
@@ -25,6 +29,20 @@ pub(crate) enum Resource {
     Plugins,
     PluginConfig(String),
     Validate(String),
+    Agents,
+    Agent(String),
+    AgentPolicy(String, Policy),
+}
+
+/// What an agent is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Policy {
+    /// It is given no more tasks.
+    Cordon,
+    /// It is given tasks again.
+    Uncordon,
+    /// Its tasks go elsewhere.
+    Drain,
 }
 
 /// A path that names nothing.
@@ -52,6 +70,8 @@ impl Resource {
         let name = segments.get(1).map_or(Ok(String::new()), |name| decode(name))?;
         let found = match segments[..] {
             ["health"] => Self::Health,
+            ["openapi.json"] => Self::OpenApi,
+            ["openapi"] => Self::OpenApiPage,
             ["connectors"] => Self::Connectors,
             ["connectors", _] => Self::Connector(name),
             ["connectors", _, "config"] => Self::Config(name),
@@ -60,6 +80,8 @@ impl Resource {
             ["connectors", _, "pause"] => Self::Pause(name),
             ["connectors", _, "resume"] => Self::Resume(name),
             ["connectors", _, "stop"] => Self::Stop(name),
+            ["connectors", _, "topics"] => Self::Topics(name),
+            ["connectors", _, "topics", "reset"] => Self::TopicsReset(name),
             ["connectors", _, "tasks"] => Self::Tasks(name),
             ["connectors", _, "tasks", task, "status"] => Self::TaskStatus(name, number(task)?),
             ["connectors", _, "tasks", task, "restart"] => Self::TaskRestart(name, number(task)?),
@@ -69,6 +91,11 @@ impl Resource {
             ["connector-plugins"] => Self::Plugins,
             ["connector-plugins", _, "config"] => Self::PluginConfig(name),
             ["connector-plugins", _, "config", "validate"] => Self::Validate(name),
+            ["dray", "v1", "agents"] => Self::Agents,
+            ["dray", "v1", "agents", id] => Self::Agent(decode(id)?),
+            ["dray", "v1", "agents", id, "cordon"] => Self::AgentPolicy(decode(id)?, Policy::Cordon),
+            ["dray", "v1", "agents", id, "uncordon"] => Self::AgentPolicy(decode(id)?, Policy::Uncordon),
+            ["dray", "v1", "agents", id, "drain"] => Self::AgentPolicy(decode(id)?, Policy::Drain),
             _ => return Err(NoResource::NotFound),
         };
         Ok(found)
@@ -78,14 +105,19 @@ impl Resource {
     pub(crate) fn methods(&self) -> &'static [Method] {
         match self {
             Self::Root | Self::Health | Self::Status(_) | Self::Tasks(_) | Self::TaskStatus(..) => &[Method::GET],
-            Self::Plugins | Self::PluginConfig(_) | Self::Loggers => &[Method::GET],
+            Self::Plugins | Self::PluginConfig(_) | Self::Topics(_) | Self::Loggers => &[Method::GET],
+            Self::OpenApi | Self::OpenApiPage | Self::Agents => &[Method::GET],
+            Self::Agent(_) => &[Method::GET, Method::DELETE],
+            Self::AgentPolicy(..) => &[Method::PUT],
             Self::Logger(_) => &[Method::GET, Method::PUT],
             Self::Offsets(_) => &[Method::GET, Method::PATCH, Method::DELETE],
             Self::Connectors => &[Method::GET, Method::POST],
             Self::Connector(_) => &[Method::GET, Method::DELETE],
             Self::Config(_) => &[Method::GET, Method::PUT, Method::PATCH],
             Self::Restart(_) | Self::TaskRestart(..) => &[Method::POST],
-            Self::Pause(_) | Self::Resume(_) | Self::Stop(_) | Self::Validate(_) => &[Method::PUT],
+            Self::Pause(_) | Self::Resume(_) | Self::Stop(_) | Self::TopicsReset(_) | Self::Validate(_) => {
+                &[Method::PUT]
+            }
         }
     }
 
@@ -99,24 +131,36 @@ impl Resource {
             Self::Validate(_) => true,
             Self::Root
             | Self::Health
+            | Self::OpenApi
+            | Self::OpenApiPage
             | Self::Connector(_)
             | Self::Status(_)
             | Self::Restart(_)
             | Self::Pause(_)
             | Self::Resume(_)
             | Self::Stop(_)
+            | Self::Topics(_)
+            | Self::TopicsReset(_)
             | Self::Tasks(_)
             | Self::TaskStatus(..)
             | Self::TaskRestart(..)
             | Self::Loggers
             | Self::Plugins
-            | Self::PluginConfig(_) => false,
+            | Self::PluginConfig(_)
+            | Self::Agents
+            | Self::Agent(_)
+            | Self::AgentPolicy(..) => false,
         }
     }
 
     /// Whether it refuses bodies that are not called JSON, also where it reads none.
     pub(crate) fn consumes_json(&self) -> bool {
-        !matches!(self, Self::Root | Self::Health)
+        !matches!(self, Self::Root | Self::Health | Self::OpenApi | Self::OpenApiPage)
+    }
+
+    /// Whether what it answers with is for a browser.
+    pub(crate) fn is_page(&self) -> bool {
+        *self == Self::OpenApiPage
     }
 }
 

@@ -13,11 +13,13 @@ use tonic::{Request, Status};
 const HEALTHY_WITHIN: Duration = Duration::from_secs(10);
 
 impl Rest {
-    pub(crate) fn root() -> Answer {
+    pub(crate) async fn root(&self) -> Answer {
+        let request = Request::new(v1::GetClusterRequest { consistency: None });
+        let cluster = self.services.cluster.get_cluster(request).await?.into_inner();
         ok(&ServerInfo {
             version: format!("{}-dray.{}", crate::API_LEVEL, env!("CARGO_PKG_VERSION")),
             commit: option_env!("DRAY_COMMIT").unwrap_or("unknown"),
-            kafka_cluster_id: None,
+            kafka_cluster_id: Some(cluster.kafka_cluster_id).filter(|id| !id.is_empty()),
         })
     }
 

@@ -69,7 +69,7 @@ impl Rest {
     }
 
     /// What is seen of a connector; `None` if it is not there.
-    async fn seen(&self, name: &str) -> Result<Option<v1::ConnectorWithTasks>, Error> {
+    pub(crate) async fn seen(&self, name: &str) -> Result<Option<v1::ConnectorWithTasks>, Error> {
         let request = v1::GetConnectorStatusRequest {
             consistency: None,
             name: name.into(),

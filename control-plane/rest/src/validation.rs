@@ -4,50 +4,10 @@ use crate::answer::{Answer, ok};
 use crate::body::{self, Entries};
 use crate::error::Error;
 use crate::gateway::Rest;
+use crate::shape::{ConfigInfo, ConfigInfos, KeyInfo, ValueInfo};
 use dray_wire::admin::v1;
 use dray_wire::plugin::v1 as plugin;
-use serde::Serialize;
 use tonic::{Code, Request};
-
-#[derive(Serialize)]
-struct ConfigInfos {
-    name: String,
-    error_count: u32,
-    groups: Vec<String>,
-    configs: Vec<ConfigInfo>,
-}
-
-#[derive(Serialize)]
-struct ConfigInfo {
-    definition: Option<KeyInfo>,
-    value: Option<ValueInfo>,
-}
-
-/// A key as it is defined. Connect 4.3 says `order_in_group`, all others `order`.
-#[derive(Serialize)]
-pub(crate) struct KeyInfo {
-    name: String,
-    #[serde(rename = "type")]
-    kind: &'static str,
-    required: bool,
-    default_value: Option<String>,
-    importance: &'static str,
-    documentation: String,
-    group: Option<String>,
-    width: &'static str,
-    display_name: String,
-    dependents: Vec<String>,
-    order: i32,
-}
-
-#[derive(Serialize)]
-struct ValueInfo {
-    name: String,
-    value: Option<String>,
-    recommended_values: Vec<String>,
-    errors: Vec<String>,
-    visible: bool,
-}
 
 impl Rest {
     pub(crate) async fn validate(&self, plugin: &str, bytes: &[u8]) -> Answer {

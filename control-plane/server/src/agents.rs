@@ -7,13 +7,13 @@
 use crate::cache::Cache;
 use crate::desk::{Desk, OUTBOUND, StreamEvent};
 use dray_machine::cluster::ConnectionId;
-use dray_model::Term;
 use dray_model::message::{FromAgent, NotLeader, Order, ToAgent};
+use dray_model::{AgentId, Term};
 use dray_wire::agent::v1::agent_control_service_server::AgentControlService;
 use dray_wire::agent::v1::{SessionRequest, SessionResponse};
 use futures::stream::{BoxStream, StreamExt as _, poll_fn};
 use std::num::NonZeroU64;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
@@ -87,9 +87,10 @@ impl Agents {
                 if seat.events.send(opened).await.is_err() {
                     End::NotLeader
                 } else {
+                    let who = OnceLock::new();
                     let end = tokio::select! {
-                        end = listen(connection, &mut inbound, &seat.events) => end,
-                        end = speak(orders, &answers) => end,
+                        end = listen(connection, &mut inbound, &seat.events, &who) => end,
+                        end = speak(orders, &answers, &who) => end,
                         () = answers.closed() => End::Gone,
                         () = self.stop.cancelled() => End::NotLeader,
                     };
@@ -137,6 +138,7 @@ async fn listen(
     connection: ConnectionId,
     inbound: &mut Streaming<SessionRequest>,
     events: &mpsc::Sender<StreamEvent>,
+    who: &OnceLock<AgentId>,
 ) -> End {
     let mut first = true;
     loop {
@@ -153,6 +155,9 @@ async fn listen(
                 "a stream begins with `hello`, and has only one",
             ));
         }
+        if let FromAgent::Hello(hello) = &message {
+            who.get_or_init(|| hello.agent.clone());
+        }
         if events.send(StreamEvent::Message { connection, message }).await.is_err() {
             return End::NotLeader;
         }
@@ -160,8 +165,13 @@ async fn listen(
 }
 
 /// What the leader says.
-async fn speak(mut orders: mpsc::Receiver<ToAgent>, answers: &mpsc::Sender<Answer>) -> End {
+async fn speak(mut orders: mpsc::Receiver<ToAgent>, answers: &mpsc::Sender<Answer>, who: &OnceLock<AgentId>) -> End {
     while let Some(order) = orders.recv().await {
+        // Of one that was never admitted nothing else is seen here.
+        if let Order::Fenced(fenced) = &order.body {
+            let agent = who.get().map_or("", AgentId::as_str);
+            tracing::warn!(agent, why = ?fenced.why, detail = %fenced.detail, "an agent was sent away");
+        }
         match timeout(STUCK, answers.send(Ok(order.into()))).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) => return End::Gone,
@@ -225,8 +235,9 @@ mod tests {
             taken.recv().await.unwrap().unwrap();
             std::future::pending().await
         };
+        let who = OnceLock::new();
         let end = tokio::select! {
-            end = speak(orders, &answers) => end,
+            end = speak(orders, &answers, &who) => end,
             () = reader => unreachable!("it waits for ever"),
         };
         assert!(matches!(end, End::Refused(status) if status.code() == tonic::Code::ResourceExhausted));

@@ -21,6 +21,8 @@ use tokio::time::Instant;
 
 /// How long to wait after a store that does not answer; as long as a leader's candidate waits.
 const RETRY: Duration = Duration::from_millis(200);
+/// How often a store that was restored from a backup is looked at again: an operator has to act.
+const PAST: Duration = Duration::from_secs(2);
 /// How often the store is asked how far the watch is, while somebody waits for a revision.
 const PROGRESS: Duration = Duration::from_millis(100);
 /// Revisions taken together when they have come together: readers are shown the last of them.
@@ -123,6 +125,10 @@ impl Cache {
     pub async fn follow(&self) {
         let mut state = State::clone(&self.now());
         loop {
+            if !self.is_the_same(&mut state).await {
+                tokio::time::sleep(PAST).await;
+                continue;
+            }
             let end = match self.store.watch(&self.keys.all(), state.revision).await {
                 Ok(watch) => self.drain(watch, &mut state).await,
                 Err(dray_store::Error::Compacted { .. }) => End::Compacted,
@@ -136,6 +142,27 @@ impl Cache {
                 End::Compacted => self.list_again(&mut state).await,
             }
         }
+    }
+
+    /// Whether the store still has what was seen of it. A watch of one that has not would wait for revisions that tell another story.
+    async fn is_the_same(&self, state: &mut State) -> bool {
+        let key = self.keys.key(&dray_store::keys::Name::Meta);
+        let behind = match self.store.get(&key, Read::AtLeast(state.revision)).await {
+            Err(error @ dray_store::Error::Behind { current, .. }) => {
+                if state.behind.is_none() {
+                    tracing::error!(error = %dray_process::chain(&error), "the metadata store has lost what this replica has seen");
+                }
+                Some(current)
+            }
+            Ok(_) => None,
+            // The watch will say so too.
+            Err(_) => state.behind,
+        };
+        if behind != state.behind {
+            state.behind = behind;
+            self.state.send_replace(Arc::new(state.clone()));
+        }
+        behind.is_none()
     }
 
     async fn drain(&self, mut watch: Watch, state: &mut State) -> End {

@@ -2,6 +2,7 @@
 
 use crate::cache::Cache;
 use crate::desk::Desk;
+use crate::gathered::Gathering;
 use crate::logging;
 use crate::status;
 use crate::switchboard::{Asked, Switchboard};
@@ -30,6 +31,7 @@ type Answer = Result<CallsResponse, Status>;
 #[derive(Clone)]
 pub(crate) struct Calls {
     switchboard: Arc<Switchboard>,
+    gathering: Arc<Gathering>,
     desk: Desk,
     cache: Arc<Cache>,
     tasks: TaskTracker,
@@ -40,6 +42,7 @@ impl Calls {
     /// The streams' tasks belong to `tasks`, and end soon after `stop`.
     pub(crate) fn new(
         switchboard: Arc<Switchboard>,
+        gathering: Arc<Gathering>,
         desk: Desk,
         cache: Arc<Cache>,
         tasks: TaskTracker,
@@ -47,6 +50,7 @@ impl Calls {
     ) -> Self {
         Self {
             switchboard,
+            gathering,
             desk,
             cache,
             tasks,
@@ -60,6 +64,7 @@ impl Calls {
         let (number, asked) = self.switchboard.join(hello.agent.clone(), hello.plugins);
         let ended = tokio::select! {
             ended = talk(&mut inbound, asked, outbound, &self.cache) => ended,
+            never = self.gathering.from(&hello.agent, number) => match never {},
             () = outbound.closed() => Ok(()),
             () = self.stop.cancelled() => Err(status::stopping()),
         };

@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use dray_machine::cluster::{Name, Record, WriteId};
 use dray_model::record::{
-    AgentRecord, ClusterMeta, ConnectorSpec, LeaderRecord, LoggerLevels, Ownership, ReplicaRecord, Written,
+    ActiveTopics, AgentRecord, ClusterMeta, ConnectorSpec, KafkaRecord, LeaderRecord, LoggerLevels, Ownership, ReplicaRecord,
+    Written,
 };
 use dray_model::{AgentId, ConnectorName, ConnectorUid};
 use dray_store::keys::{self, Keys};
@@ -19,6 +20,8 @@ pub(crate) enum Decoded {
     Record(Name, Record, Rest),
     Leader(LeaderRecord),
     Replica(String, ReplicaRecord),
+    Kafka(KafkaRecord),
+    Topics(ConnectorName, ActiveTopics),
     Part(ConnectorName, Vec<u8>, Bytes),
     Loggers(LoggerLevels),
     /// Something that is not kept in the cache.
@@ -41,6 +44,8 @@ pub(crate) fn record_name(name: &keys::Name) -> Option<Name> {
         keys::Name::Own(connector, shard) => Name::Own(connector.clone(), *shard),
         keys::Name::Agent(id) => Name::Agent(AgentId::try_from(id.as_str()).ok()?),
         keys::Name::Leader
+        | keys::Name::Kafka
+        | keys::Name::Topics(_)
         | keys::Name::Loggers
         | keys::Name::Replica(_)
         | keys::Name::Part(..)
@@ -81,6 +86,8 @@ pub(crate) fn decode<'a>(
         keys::Name::Own(..) => read::<Ownership>(value).map(|(own, rest)| (Record::Own(own), rest))?,
         keys::Name::Agent(_) => read::<AgentRecord>(value).map(|(agent, rest)| (Record::Agent(agent), rest))?,
         keys::Name::Leader => return Ok(Decoded::Leader(read(value)?.0)),
+        keys::Name::Kafka => return Ok(Decoded::Kafka(read(value)?.0)),
+        keys::Name::Topics(connector) => return Ok(Decoded::Topics(connector.clone(), read(value)?.0)),
         keys::Name::Loggers => return Ok(Decoded::Loggers(read(value)?.0)),
         keys::Name::Replica(id) => return Ok(Decoded::Replica(id.clone(), read(value)?.0)),
         keys::Name::Part(connector, digest) => {
@@ -135,6 +142,8 @@ pub(crate) fn written_by(keys: &Keys, entry: &Entry) -> Option<(Revision, WriteI
         // Nobody else changes what a leader has put there.
         keys::Name::Tasks(_) | keys::Name::Spec(_) => return None,
         keys::Name::Leader
+        | keys::Name::Kafka
+        | keys::Name::Topics(_)
         | keys::Name::Loggers
         | keys::Name::Replica(_)
         | keys::Name::Part(..)

@@ -7,7 +7,9 @@ use crate::calls::Calls;
 use crate::clock;
 use crate::desk::Desk;
 use crate::feed;
+use crate::gathered::Gathering;
 use crate::leader::Candidate;
+use crate::listeners::Listeners;
 use crate::logging;
 use crate::meta::{self, MetaError};
 use crate::metrics::ControlCollector;
@@ -15,15 +17,18 @@ use crate::presence;
 use crate::services::Services;
 use crate::state_file::StateFile;
 use crate::switchboard::Switchboard;
+use crate::tls::Tls;
 use dray_machine::cluster::Timing;
 use dray_model::ConfigMap;
 use dray_model::record::{LeaderRecord, ReplicaRecord};
 use dray_process::{Telemetry, chain};
+use dray_rest::Part;
 use dray_store::MetadataStore;
 use dray_store::keys::Keys;
 use dray_wire::MAX_MESSAGE;
 use dray_wire::agent::v1::agent_call_service_server::AgentCallServiceServer;
 use dray_wire::agent::v1::agent_control_service_server::AgentControlServiceServer;
+use futures::stream::poll_fn;
 use futures::{Stream, StreamExt as _};
 use std::io;
 use std::net::SocketAddr;
@@ -59,6 +64,8 @@ pub struct Config {
     pub replica: Option<String>,
     /// Where to listen; port 0 takes a free one. Empty: only inside the process.
     pub listen: Vec<SocketAddr>,
+    /// Where REST and gRPC are served besides, and what is added to the answers of REST.
+    pub listeners: Listeners,
     /// Where agents and clients find this replica, as `http://host:port`; empty: where it listens.
     pub advertise: Vec<String>,
     /// The worker configuration of the cluster; `None`: as it is stored.
@@ -99,7 +106,7 @@ pub enum StartError {
 
 /// A replica that runs. It is stopped with [`stop`](Self::stop); dropping it ends it without order.
 pub struct Control {
-    /// Where it listens.
+    /// Where it listens for everything: what it was told by [`Config::listen`], then the main ones of [`Config::listeners`].
     pub addresses: Vec<SocketAddr>,
     replica: String,
     cache: Arc<Cache>,
@@ -118,19 +125,27 @@ pub struct Control {
 impl Control {
     /// Binds, reads the cluster, then starts everything.
     pub async fn start(store: Arc<dyn MetadataStore>, config: Config) -> Result<Self, StartError> {
+        let main = match &config.listeners.admin {
+            None => Part::All,
+            Some(_) => Part::WithoutAdmin,
+        };
         let mut listeners = Vec::new();
         for address in &config.listen {
-            let listen = |source| StartError::Listen {
-                address: *address,
-                source,
-            };
-            let listener = TcpListener::bind(address).await.map_err(listen)?;
-            let address = listener.local_addr().map_err(listen)?;
-            listeners.push((address, listener));
+            listeners.push(bind(*address, None, main).await?);
         }
-        let addresses: Vec<SocketAddr> = listeners.iter().map(|(address, _)| *address).collect();
+        for listener in &config.listeners.main {
+            listeners.push(bind(listener.address, listener.tls.clone(), main).await?);
+        }
+        let addresses: Vec<SocketAddr> = listeners.iter().map(|bound| bound.address).collect();
+        for listener in config.listeners.admin.iter().flatten() {
+            listeners.push(bind(listener.address, listener.tls.clone(), Part::Admin).await?);
+        }
         let endpoints = match config.advertise.is_empty() {
-            true => addresses.iter().map(|address| format!("http://{address}")).collect(),
+            true => listeners
+                .iter()
+                .filter(|bound| bound.part != Part::Admin && bound.tls.is_none())
+                .map(|bound| format!("http://{}", bound.address))
+                .collect(),
             false => config.advertise.clone(),
         };
         let first = endpoints
@@ -165,8 +180,10 @@ impl Control {
             .map_err(|error| StartError::Reflection(error.into()))?;
         let agents = AgentControlServiceServer::new(agents).max_decoding_message_size(MAX_MESSAGE);
         let switchboard = Arc::new(Switchboard::default());
+        let gathering = Arc::new(Gathering::new(store.clone(), cache.clone(), switchboard.clone()));
         let calls = Calls::new(
             switchboard.clone(),
+            gathering,
             desk.clone(),
             cache.clone(),
             streams.clone(),
@@ -188,15 +205,20 @@ impl Control {
             desk: desk.clone(),
             switchboard,
         }));
-        let rest = dray_rest::router(services.rest());
-        let routes = services
+        let rest = services.rest();
+        let grpc = services
             .add_to(Routes::new(agents).add_service(calls))
             .add_service(health_service)
             .add_service(reflection)
             .into_axum_router()
-            .merge(config.telemetry.metrics.router())
-            .fallback_service(rest);
-        let routes = Routes::from(routes).prepare();
+            .merge(config.telemetry.metrics.router());
+        let routes = |secure: bool, part: Part| {
+            let rest = dray_rest::router(rest.clone(), config.listeners.options.on(secure, part));
+            match part {
+                Part::All | Part::WithoutAdmin => Routes::from(grpc.clone().fallback_service(rest)).prepare(),
+                Part::Admin => Routes::from(rest).prepare(),
+            }
+        };
 
         let mut background = JoinSet::new();
         let follower = cache.clone();
@@ -218,12 +240,23 @@ impl Control {
 
         let mut servers = JoinSet::new();
         let (inside, mut accepted) = mpsc::channel(ACCEPT);
-        let connections = futures::stream::poll_fn(move |context| accepted.poll_recv(context)).map(Ok::<_, io::Error>);
-        servers.spawn(serve(routes.clone(), connections, close.clone()));
-        for (address, listener) in listeners {
-            tracing::info!(%address, "listening");
-            let connections = TcpIncoming::from(listener).with_nodelay(Some(true));
-            servers.spawn(serve(routes.clone(), connections, close.clone()));
+        let connections = poll_fn(move |context| accepted.poll_recv(context)).map(Ok::<_, io::Error>);
+        servers.spawn(serve(routes(false, Part::All), connections, close.clone()));
+        for bound in listeners {
+            let routes = routes(bound.tls.is_some(), bound.part);
+            tracing::info!(address = %bound.address, https = bound.tls.is_some(), "listening");
+            let Some(tls) = bound.tls else {
+                let connections = TcpIncoming::from(bound.listener).with_nodelay(Some(true));
+                servers.spawn(serve(routes, connections, close.clone()));
+                continue;
+            };
+            let (ready, mut protected) = mpsc::channel(ACCEPT);
+            let connections = poll_fn(move |context| protected.poll_recv(context)).map(Ok::<_, io::Error>);
+            let close = close.clone();
+            servers.spawn(async move {
+                // It ends once nobody takes connections any more.
+                tokio::join!(tls.accept(bound.listener, ready), serve(routes, connections, close));
+            });
         }
 
         let candidate = Candidate {
@@ -298,6 +331,25 @@ impl Control {
         }
         self.background.shutdown().await;
     }
+}
+
+/// An address that is listened on.
+struct Bound {
+    address: SocketAddr,
+    listener: TcpListener,
+    tls: Option<Tls>,
+    part: Part,
+}
+
+async fn bind(address: SocketAddr, tls: Option<Tls>, part: Part) -> Result<Bound, StartError> {
+    let listen = |source| StartError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(listen)?;
+    Ok(Bound {
+        address: listener.local_addr().map_err(listen)?,
+        listener,
+        tls,
+        part,
+    })
 }
 
 async fn join(tasks: &mut JoinSet<()>) {

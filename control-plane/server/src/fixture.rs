@@ -35,6 +35,7 @@ pub(crate) fn spec(config: &[(&str, &str)]) -> ConnectorSpec {
         restarts: 0,
         task_restarts: Default::default(),
         deleting: false,
+        altering: None,
         writer: "test".into(),
         operation: "1".into(),
     }

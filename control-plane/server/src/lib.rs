@@ -14,7 +14,9 @@ mod desk;
 mod feed;
 #[cfg(test)]
 mod fixture;
+mod gathered;
 mod leader;
+pub mod listeners;
 mod logging;
 mod meta;
 mod metrics;
@@ -23,8 +25,10 @@ mod services;
 mod state_file;
 mod status;
 mod switchboard;
+mod tls;
 mod worker;
 mod writes;
 
 pub use control::{Config, Control, StartError};
+pub use tls::Tls;
 pub use worker::{WorkerError, WorkerFile};

@@ -14,6 +14,7 @@ mod read;
 mod statuses;
 #[cfg(test)]
 mod tests;
+mod topics;
 mod watch;
 
 use crate::board::Board;
@@ -32,7 +33,6 @@ use dray_wire::admin::v1::operation_service_server::OperationServiceServer;
 use dray_wire::admin::v1::plugin_service_server::PluginServiceServer;
 use dray_wire::admin::v1::status_service_server::StatusServiceServer;
 use leader::Leader;
-use offsets::Altering;
 use plugins::Definitions;
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,7 +52,6 @@ pub(crate) struct Services {
     leader: Arc<Leader>,
     switchboard: Arc<Switchboard>,
     definitions: Arc<Definitions>,
-    altering: Arc<Altering>,
     levels: Levels,
     /// Ends watches, so that the server can end.
     stop: CancellationToken,
@@ -82,7 +81,6 @@ impl Services {
             leader,
             switchboard,
             definitions: Arc::default(),
-            altering: Arc::default(),
             levels,
             stop,
         }
@@ -96,6 +94,7 @@ impl Services {
             connectors: services.clone(),
             statuses: services.clone(),
             plugins: services.clone(),
+            agents: services.clone(),
             loggers: services.clone(),
             offsets: services,
         }

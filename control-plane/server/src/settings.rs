@@ -1,5 +1,6 @@
 //! The settings of `dray-control`: from file, environment and flags to what a replica is told.
 
+use dray_control::listeners::Listeners;
 use dray_control::{Config, WorkerFile};
 use dray_machine::cluster::Timing;
 use dray_process::settings::{Given, Kind, Program, Setting};
@@ -179,12 +180,18 @@ impl Settings {
         {
             return Err(format!("`listen` is {any}, so `advertise` has to say where others find this replica").into());
         }
+        // `--listen` says where http is.
+        let listeners = match &worker {
+            Some(worker) => Listeners::of(&worker.whole)?.beside_others(),
+            None => Listeners::default(),
+        };
         Ok(Plan {
             etcd: self.etcd()?,
             control: Config {
                 cluster,
                 replica: self.replica,
                 listen,
+                listeners,
                 advertise: self.advertise,
                 worker: worker.map(|worker| worker.config),
                 data_dir: self.data_dir,

@@ -11,6 +11,11 @@ use std::time::Duration;
 /// How often it is written, at most. What happened since then is not noticed when it is lost.
 const EVERY: Duration = Duration::from_secs(10);
 
+/// What an operator can do about a store that is older than what was seen of it.
+const ADVICE: &str = "it was restored from a backup, or is another one. Restore it with raised revisions (`etcdutl snapshot restore \
+                      --bump-revision 1000000000 --mark-compacted`), or stop all agents and replicas, remove seen.json from the data \
+                      folder of each replica, and start them";
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Seen {
     revision: u64,
@@ -54,6 +59,12 @@ impl StateFile {
                 "the value of {key} cannot be read; was it written by a newer version?"
             ));
         }
+        if let Some(current) = state.behind {
+            return Err(format!(
+                "the store has gone back to revision {current}, and this replica has seen {}: {ADVICE}",
+                state.revision
+            ));
+        }
         let (revision, epoch) = (state.revision.get(), state.meta().map_or(0, |meta| meta.record.epoch));
         let Seen {
             revision: known,
@@ -67,8 +78,7 @@ impl StateFile {
         // A raised epoch is the operator's word for it.
         if revision < known && epoch == known_epoch {
             return Err(format!(
-                "the store is at revision {revision}, and this replica has seen {known}: it was restored from a backup, or is another \
-                 one. Restore with raised revisions, or raise the cluster's epoch"
+                "the store is at revision {revision}, and this replica has seen {known}: {ADVICE}"
             ));
         }
         Ok(())

@@ -23,6 +23,18 @@ pub(crate) fn invalid(field: &str, problem: impl Display) -> Status {
     Status::with_error_details(Code::InvalidArgument, format!("{field}: {problem}"), details)
 }
 
+/// Validation has found so many errors, of these keys.
+pub(crate) fn invalid_config(count: u32, errors: Vec<(String, String)>) -> Status {
+    let mut details = ErrorDetails::with_error_info("INVALID_CONFIG", DOMAIN, HashMap::new());
+    let mut text = format!("Connector configuration is invalid and contains the following {count} error(s):");
+    for (key, error) in errors {
+        text.push('\n');
+        text.push_str(&error);
+        details.add_bad_request_violation(format!("config[{key}]"), error);
+    }
+    Status::with_error_details(Code::InvalidArgument, text, details)
+}
+
 /// There is no such thing.
 pub(crate) fn not_found(what: &str, name: impl Display) -> Status {
     status(Code::NotFound, "NOT_FOUND", format_args!("there is no {what} `{name}`"))

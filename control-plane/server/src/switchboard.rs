@@ -128,6 +128,21 @@ impl Switchboard {
         Err(last)
     }
 
+    /// Asks one agent, while it has this stream.
+    pub(crate) async fn ask_one(
+        &self,
+        agent: &AgentId,
+        number: usize,
+        call: Call,
+        within: Duration,
+    ) -> Result<Answer, NoAnswer> {
+        let line = self.lines().get(agent).filter(|line| line.number == number).cloned();
+        match line {
+            Some(line) => line.ask(call, within).await,
+            None => Err(NoAnswer::Nobody(format!("agent {agent} has another stream by now"))),
+        }
+    }
+
     /// Asks for something that is to be done once: one agent after the other, until one has taken it.
     pub(crate) async fn order(&self, plugin: &str, call: &Call, within: Duration) -> Result<Answer, NoAnswer> {
         let mut last = NoAnswer::Nobody("no agent is connected that could do it".into());

@@ -60,6 +60,8 @@ pub struct WorkerFile {
     pub group_id: Option<String>,
     /// What is kept for all agents.
     pub config: ConfigMap,
+    /// All that is written there, for the process that reads it.
+    pub whole: ConfigMap,
 }
 
 impl WorkerFile {
@@ -86,6 +88,7 @@ impl WorkerFile {
                 key: "bootstrap.servers",
             });
         }
+        let whole = config.clone();
         config.retain(|key, _| {
             !OF_ONE_PROCESS.contains(&key.as_str()) && !OF_ONE_PROCESS_BEGIN.iter().any(|begin| key.starts_with(begin))
         });
@@ -97,6 +100,7 @@ impl WorkerFile {
         Ok(Self {
             group_id: config.get("group.id").cloned(),
             config,
+            whole,
         })
     }
 }

@@ -126,8 +126,13 @@ impl Writes {
         }
         for name in &pending.write.deletes {
             txn = txn.delete(key(name).only());
-            if let Name::Tasks(connector) = name {
-                txn = txn.delete(self.keys.parts(connector));
+            match name {
+                Name::Tasks(connector) => txn = txn.delete(self.keys.parts(connector)),
+                Name::Spec(connector) => {
+                    let topics = dray_store::keys::Name::Topics(connector.clone());
+                    txn = txn.delete(self.keys.key(&topics).only());
+                }
+                Name::Meta | Name::Own(..) | Name::Agent(_) => {}
             }
         }
         pending.txn = txn;

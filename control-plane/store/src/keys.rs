@@ -7,6 +7,8 @@
 //! | `/dray/{cluster}/loggers` | `LoggerLevels` | any replica | | mod_revision |
 //! | `/dray/{cluster}/replica/{id}` | endpoints, version | that replica | 15 s | |
 //! | `/dray/{cluster}/c/{name}/spec` | `Connector` | any replica | | mod_revision |
+//! | `/dray/{cluster}/c/{name}/topics` | `ActiveTopics` | leader, and any replica that resets them | | mod_revision, and create_revision of the spec |
+//! | `/dray/{cluster}/kafka` | `KafkaCluster` | leader | | mod_revision |
 //! | `/dray/{cluster}/c/{name}/tasks` | `TaskSet`, whole or a manifest of parts | leader | | term |
 //! | `/dray/{cluster}/c/{name}/part/{digest}` | one part of a task set | leader | | put if absent |
 //! | `/dray/{cluster}/c/{name}/own/{shard}` | `Ownership` of 256 tasks, or of the connector instance | leader | | term |
@@ -29,6 +31,8 @@ pub struct Keys {
 pub enum Name {
     /// The cluster itself.
     Meta,
+    /// The Kafka cluster that the workers are at.
+    Kafka,
     /// The leader.
     Leader,
     /// The levels of loggers.
@@ -37,6 +41,8 @@ pub enum Name {
     Replica(String),
     /// What is wanted of a connector.
     Spec(ConnectorName),
+    /// The topics that it has used.
+    Topics(ConnectorName),
     /// Its task configurations.
     Tasks(ConnectorName),
     /// A part of them, by its digest.
@@ -108,10 +114,12 @@ impl Keys {
         let connector = |name: &ConnectorName, what: &str| self.root.child("c").child(name.as_str()).child(what);
         match name {
             Name::Meta => self.root.child("meta"),
+            Name::Kafka => self.root.child("kafka"),
             Name::Leader => self.root.child("leader"),
             Name::Loggers => self.root.child("loggers"),
             Name::Replica(id) => self.root.child("replica").child(id),
             Name::Spec(name) => connector(name, "spec"),
+            Name::Topics(name) => connector(name, "topics"),
             Name::Tasks(name) => connector(name, "tasks"),
             Name::Part(name, digest) => connector(name, "part").child(hex(digest)),
             Name::Own(name, Shard::Connector) => connector(name, "own").child("c"),
@@ -135,10 +143,12 @@ impl Keys {
         let connector = |name: &str| ConnectorName::try_from(name).ok();
         let name = match segments.get(2..)? {
             ["meta"] => Name::Meta,
+            ["kafka"] => Name::Kafka,
             ["leader"] => Name::Leader,
             ["loggers"] => Name::Loggers,
             ["replica", id] => Name::Replica((*id).into()),
             ["c", name, "spec"] => Name::Spec(connector(name)?),
+            ["c", name, "topics"] => Name::Topics(connector(name)?),
             ["c", name, "tasks"] => Name::Tasks(connector(name)?),
             ["c", name, "part", digest] => Name::Part(connector(name)?, unhex(digest)?),
             ["c", name, "own", "c"] => Name::Own(connector(name)?, Shard::Connector),
@@ -185,6 +195,8 @@ mod tests {
             (Name::Loggers, "/dray/c%2F1/loggers"),
             (Name::Replica("r1".into()), "/dray/c%2F1/replica/r1"),
             (Name::Spec(name("a/b")), "/dray/c%2F1/c/a%2Fb/spec"),
+            (Name::Kafka, "/dray/c%2F1/kafka"),
+            (Name::Topics(name("x")), "/dray/c%2F1/c/x/topics"),
             (Name::Tasks(name("\u{e4}")), "/dray/c%2F1/c/%C3%A4/tasks"),
             (Name::Part(name("x"), vec![0, 0xab]), "/dray/c%2F1/c/x/part/00ab"),
             (Name::Own(name("x"), Shard::Connector), "/dray/c%2F1/c/x/own/c"),

@@ -1,7 +1,8 @@
 //! The workloads of `deploy/bench/instructions.sh`, which counts their instructions: `instructions WORKLOAD RECORDS`.
 //!
 //! `string` is the whole way of a source: the file source reads lines, the String converter writes them, the ledger keeps
-//! them, a producer lane takes and acknowledges them. `json` and `json-schema` read values with the JSON converter;
+//! them, a producer lane takes and acknowledges them. `to-file` is the whole way of a sink: a consumer lends fetched records, the
+//! String converter reads them, the file sink writes them. `json` and `json-schema` read values with the JSON converter;
 //! `json-chain` and `json-schema-chain` put them through four transforms as well.
 
 #![expect(clippy::unwrap_used, reason = "a measuring program ends at the first surprise")]
@@ -9,13 +10,13 @@
 use dray_connect::backing::Backing;
 use dray_connect::datum::Field;
 use dray_connect::offset::{OffsetMap, SourcePartition};
-use dray_connect::sink_batch::TopicPartition;
+use dray_connect::sink_batch::{TimestampType, TopicPartition};
 use dray_connect::{ConfigMap, Result, async_trait};
 use dray_converters::{Converter, Input, converter};
 use dray_kafka::fake::FakeKafka;
 use dray_kafka::port::{
-    Ack, Admin, ClientConfig, Consumer, Delivered, GroupMember, GroupOffsets, KafkaPort, ProduceRecord, ProduceRefused,
-    ProducerLane, TopicTail, TransactionalProducer,
+    Ack, Admin, ClientConfig, Consumer, ConsumerEvent, Delivered, FetchBatch, FetchedRecord, GroupMember, GroupOffsets,
+    KafkaPort, ProduceRecord, ProduceRefused, ProducerLane, TopicTail, TransactionalProducer,
 };
 use dray_model::{ConnectorName, Generation, TargetState, TaskId};
 use dray_runtime::config::WorkerConfig;
@@ -38,11 +39,12 @@ const BATCH: usize = 500;
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     let [_, workload, records] = arguments.as_slice() else {
-        panic!("usage: instructions string|json|json-schema|json-chain|json-schema-chain RECORDS");
+        panic!("usage: instructions string|to-file|json|json-schema|json-chain|json-schema-chain RECORDS");
     };
     let records: usize = records.parse().unwrap();
     match workload.as_str() {
         "string" => string(records),
+        "to-file" => to_file(records),
         "json" => json(records, false, &mut Chain::default()),
         "json-schema" => json(records, true, &mut Chain::default()),
         "json-chain" => json(records, false, &mut chain()),
@@ -91,6 +93,45 @@ fn string(records: usize) {
         acknowledged.wait_for(|count| *count == records).await.unwrap();
         assert!(task.stop(Instant::now() + Duration::from_secs(60)).await);
     });
+}
+
+/// Lines of 200 bytes from a consumer, which has them ready, to a file.
+fn to_file(records: usize) {
+    assert_eq!(
+        records % BATCH,
+        0,
+        "the number of records must be a multiple of {BATCH}"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lines");
+    let string = "org.apache.kafka.connect.storage.StringConverter";
+    let worker_config =
+        WorkerConfig::parse(&config(&[("key.converter", string), ("value.converter", string)])).unwrap();
+    let task_config = config(&[
+        ("name", "lines"),
+        ("connector.class", "FileStreamSink"),
+        ("topics", "t"),
+        ("file", path.to_str().unwrap()),
+    ]);
+    let (mut port, mut acknowledged) = Port::new();
+    port.lend = records;
+    let plugins = dray_agent::plugins::all();
+    let (port, offsets) = (Arc::new(port), Arc::new(Offsets));
+    let worker = Worker::new(worker_config, port, offsets, plugins, StatusBoard::default());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let id = TaskId::new(ConnectorName::try_from("lines").unwrap(), 0);
+        let (generation, target) = (Generation::INITIAL, TargetState::Started);
+        let task = worker
+            .start_task(&id, generation, &task_config, &task_config, target)
+            .unwrap();
+        acknowledged.wait_for(|count| *count == records).await.unwrap();
+        assert!(task.stop(Instant::now() + Duration::from_secs(60)).await);
+    });
+    assert_eq!(std::fs::metadata(path).unwrap().len(), 200 * records as u64);
 }
 
 /// Objects of ten fields, as they come from a topic.
@@ -215,19 +256,28 @@ fn config(pairs: &[(&str, &str)]) -> ConfigMap {
 struct Port {
     fake: FakeKafka,
     acknowledged: watch::Sender<usize>,
+    /// Records that its consumer has.
+    lend: usize,
 }
 
 impl Port {
     fn new() -> (Self, watch::Receiver<usize>) {
         let (acknowledged, receiver) = watch::channel(0);
         let fake = FakeKafka::new();
-        (Self { fake, acknowledged }, receiver)
+        (
+            Self {
+                fake,
+                acknowledged,
+                lend: 0,
+            },
+            receiver,
+        )
     }
 }
 
 #[async_trait]
 impl KafkaPort for Port {
-    fn producer_lane(&self, _: &ClientConfig, _: usize) -> dray_kafka::Result<Box<dyn ProducerLane>> {
+    fn producer_lane(&self, _: &ClientConfig, _: usize, _: Option<&str>) -> dray_kafka::Result<Box<dyn ProducerLane>> {
         Ok(Box::new(Lane {
             waiting: Vec::new(),
             next_offset: 0,
@@ -235,13 +285,8 @@ impl KafkaPort for Port {
         }))
     }
 
-    fn consumer(
-        &self,
-        config: &ClientConfig,
-        topics: &[String],
-        bytes: usize,
-    ) -> dray_kafka::Result<Box<dyn Consumer>> {
-        self.fake.consumer(config, topics, bytes)
+    fn consumer(&self, _: &ClientConfig, _: &[String], _: usize) -> dray_kafka::Result<Box<dyn Consumer>> {
+        Ok(Box::new(Lender::new(self.lend, self.acknowledged.clone())))
     }
 
     fn admin(&self, config: &ClientConfig) -> dray_kafka::Result<Arc<dyn Admin>> {
@@ -346,6 +391,106 @@ impl ProducerLane for Lane {
     fn in_flight(&self) -> usize {
         self.waiting.iter().map(|ack| ack.count).sum()
     }
+}
+
+/// A member that has one partition, and the same fetch for it again and again.
+struct Lender {
+    fetch: FetchBatch,
+    assigned: bool,
+    /// Records that are still to be lent.
+    left: usize,
+    next_offset: i64,
+    lent: watch::Sender<usize>,
+}
+
+impl Lender {
+    fn new(records: usize, lent: watch::Sender<usize>) -> Self {
+        let data: String = (0..BATCH).map(|number| format!("{number:0199}")).collect();
+        let record = |place: usize| FetchedRecord {
+            topic: 0,
+            partition: 0,
+            offset: 0,
+            timestamp: Some(1),
+            timestamp_type: TimestampType::CreateTime,
+            key: None,
+            value: Some(199 * place as u32..199 * (place as u32 + 1)),
+            headers: 0..0,
+        };
+        let fetch = FetchBatch {
+            data: data.into(),
+            topics: vec!["t".into()],
+            headers: Vec::new(),
+            records: (0..BATCH).map(record).collect(),
+        };
+        Self {
+            fetch,
+            assigned: false,
+            left: records,
+            next_offset: 0,
+            lent,
+        }
+    }
+}
+
+#[async_trait]
+impl Consumer for Lender {
+    async fn event(&mut self) -> ConsumerEvent {
+        if !self.assigned {
+            self.assigned = true;
+            let partition = TopicPartition {
+                topic: "t".into(),
+                partition: 0,
+            };
+            return ConsumerEvent::Assigned(vec![(partition, None)]);
+        }
+        // What was lent before is written: a sink asks for the next event only then.
+        self.lent.send_modify(|count| *count = self.next_offset as usize);
+        if self.left == 0 {
+            std::future::pending::<()>().await;
+        }
+        self.left -= BATCH;
+        let mut records = self.fetch.records.clone();
+        for record in &mut records {
+            record.offset = self.next_offset;
+            self.next_offset += 1;
+        }
+        ConsumerEvent::Records(FetchBatch {
+            data: self.fetch.data.clone(),
+            topics: self.fetch.topics.clone(),
+            headers: Vec::new(),
+            records,
+        })
+    }
+
+    async fn revoked(&mut self) {}
+
+    async fn commit(&mut self, _: &BTreeMap<TopicPartition, i64>) -> dray_kafka::Result<()> {
+        Ok(())
+    }
+
+    async fn seek(&mut self, _: &TopicPartition, _: i64) -> dray_kafka::Result<()> {
+        Ok(())
+    }
+
+    async fn pause(&mut self, _: &[TopicPartition]) -> dray_kafka::Result<()> {
+        Ok(())
+    }
+
+    async fn resume(&mut self, _: &[TopicPartition]) -> dray_kafka::Result<()> {
+        Ok(())
+    }
+
+    async fn subscribe(&mut self, _: &[String]) -> dray_kafka::Result<()> {
+        Ok(())
+    }
+
+    fn leave_when_lost(&mut self) {}
+
+    async fn rejoin(&mut self) -> dray_kafka::Result<()> {
+        Ok(())
+    }
+
+    async fn close(self: Box<Self>) {}
 }
 
 /// Keeps nothing.

@@ -17,6 +17,7 @@ use dray_kafka::port::KafkaPort;
 use dray_model::message::CommandWhat;
 use dray_model::{AgentSession, ConfigMap, Millis};
 use dray_process::Telemetry;
+use dray_runtime::active_topics::ActiveTopics;
 use dray_runtime::config::WorkerConfig;
 use dray_runtime::crew::Crew;
 use dray_runtime::expel::marker;
@@ -83,6 +84,7 @@ struct Driver {
     crew: Arc<Crew>,
     link: Link,
     answers: Arc<Answers>,
+    active: ActiveTopics,
     events: mpsc::Sender<Event>,
     host: Option<Host>,
     clusters: Option<Arc<Clusters>>,
@@ -105,8 +107,13 @@ impl Agent {
         let (events, mut incoming) = mpsc::channel(EVENTS);
         let cores = std::thread::available_parallelism().map_or(2, NonZero::get);
         let (mut session, first) = Session::new(self.identity.clone(), boottime());
-        let levels = self.telemetry.levels.clone();
-        let answers = Answers::new(self.identity.agent.clone(), self.identity.plugins.clone(), levels);
+        let active = ActiveTopics::default();
+        let answers = Answers::new(
+            self.identity.agent.clone(),
+            self.identity.plugins.clone(),
+            active.clone(),
+            self.telemetry.levels.clone(),
+        );
         let (gate, state) = (Arc::new(FenceGate::default()), Arc::new(SessionState::default()));
         let collector = SessionCollector {
             state: state.clone(),
@@ -127,6 +134,7 @@ impl Agent {
                 answers.clone(),
             ),
             answers,
+            active,
             events,
             host: None,
             clusters: None,
@@ -344,10 +352,11 @@ impl Driver {
             self.agent.plugins.clone(),
             self.agent.board.clone(),
         )
-        .with_crew(self.crew.clone());
+        .with_crew(self.crew.clone())
+        .with_topics(self.active.clone());
         if self.agent.offsets.is_none() {
             worker = worker
-                .with_session(marker(me), self.gate.clone())
+                .with_session(&self.agent.identity.cluster, marker(me), self.gate.clone())
                 .with_rejoin_check(checks.hook());
         }
         let around = Arc::new(Surroundings {
@@ -356,7 +365,7 @@ impl Driver {
             task_configs: self.configs.0.clone(),
         });
         self.answers.set(Some(around.clone()));
-        self.host = Some(Host::new(around, statuses, checks));
+        self.host = Some(Host::new(around, statuses, checks, self.active.clone()));
         self.clusters = Some(clusters);
         self.job(|clusters| async move { clusters.open_own().await });
     }

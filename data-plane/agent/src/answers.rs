@@ -3,9 +3,12 @@
 mod config;
 
 use crate::keeper::Surroundings;
+use crate::topics::News;
 use dray_model::message::{CallsHello, Plugin};
 use dray_model::{AgentId, ConnectorName};
 use dray_process::log::{Change, Level, Levels};
+use dray_runtime::active_topics::ActiveTopics;
+use dray_runtime::client_config;
 use dray_runtime::connector_offsets::{OffsetChange, OffsetJson};
 use dray_runtime::validate::Refused;
 use dray_runtime::worker::Worker;
@@ -14,8 +17,8 @@ use dray_wire::agent::v1::call_answer::Result as Answer;
 use dray_wire::agent::v1::calls_request::Body;
 use dray_wire::agent::v1::calls_response::Call;
 use dray_wire::agent::v1::{
-    AlterOffsetsCall, CallAnswer, CallError, CallErrorKind, CallsRequest, LevelsSetResult, LoggerLevel, OffsetPair,
-    OffsetsAlteredResult, OffsetsResult, PluginConfigResult, ReadOffsetsCall, SetLevelsCall,
+    AlterOffsetsCall, CallAnswer, CallError, CallErrorKind, CallsRequest, KafkaClusterResult, LevelsSetResult, LoggerLevel,
+    OffsetPair, OffsetsAlteredResult, OffsetsResult, PluginConfigResult, ReadOffsetsCall, SetLevelsCall,
 };
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -36,16 +39,18 @@ pub(crate) struct Answers {
     levels: Levels,
     around: Mutex<Option<Arc<Surroundings>>>,
     at_once: Semaphore,
+    news: News,
 }
 
 impl Answers {
-    pub(crate) fn new(agent: AgentId, plugins: Vec<Plugin>, levels: Levels) -> Arc<Self> {
+    pub(crate) fn new(agent: AgentId, plugins: Vec<Plugin>, active: ActiveTopics, levels: Levels) -> Arc<Self> {
         Arc::new(Self {
             agent,
             plugins,
             levels,
             around: Mutex::new(None),
             at_once: Semaphore::new(AT_ONCE),
+            news: News::new(active),
         })
     }
 
@@ -74,6 +79,7 @@ impl Answers {
             // An older control plane does not call.
             Err(status) => return tracing::info!(%status, "no stream of calls"),
         };
+        self.news.unsaid();
         let mut answering = JoinSet::new();
         loop {
             tokio::select! {
@@ -82,7 +88,7 @@ impl Answers {
                     let (answers, here) = (answers.clone(), self.clone());
                     answering.spawn(async move {
                         let within = Duration::from_millis(u64::from(call.timeout_ms));
-                        let result = match tokio::time::timeout(within, here.answer(call.call)).await {
+                        let result = match tokio::time::timeout(within, here.answer(call.call, within)).await {
                             Ok(result) => result,
                             Err(_) => failed(format!("no answer within {} ms", within.as_millis())),
                         };
@@ -101,7 +107,11 @@ impl Answers {
         }
     }
 
-    async fn answer(&self, call: Option<Call>) -> Answer {
+    async fn answer(&self, call: Option<Call>, within: Duration) -> Answer {
+        // It waits for most of its time, and shall keep nobody else from an answer.
+        if let Some(Call::ActiveTopics(call)) = call {
+            return Answer::ActiveTopics(self.news.next(call.stored, within).await);
+        }
         let Ok(_permit) = self.at_once.acquire().await else {
             return elsewhere("it is shutting down");
         };
@@ -127,6 +137,14 @@ impl Answers {
                 }
             }
             Some(Call::ReadOffsets(call)) => read_offsets(&around.worker, call).await,
+            Some(Call::KafkaCluster(_)) => {
+                let settings = client_config::internal(around.worker.config().originals(), "dray-cluster");
+                match around.worker.kafka_cluster(&settings, within).await {
+                    Ok(id) => Answer::KafkaCluster(KafkaClusterResult { id }),
+                    Err(error) => elsewhere(&error.to_string()),
+                }
+            }
+            Some(Call::ActiveTopics(_)) => elsewhere("this call is answered before others"),
             Some(Call::AlterOffsets(call)) => alter_offsets(&around.worker, call).await,
             Some(Call::SetLevels(_)) | None => elsewhere("it does not know this call: is it of an older version?"),
         }
@@ -196,6 +214,11 @@ const REST: &str = "org.apache.kafka.connect.runtime.rest.errors";
 fn refusal(refused: Refused) -> Answer {
     match refused {
         Refused::BadRequest(why) => error(CallErrorKind::BadRequest, why, &format!("{REST}.BadRequestException")),
+        Refused::Config(why) => error(
+            CallErrorKind::BadRequest,
+            why,
+            "org.apache.kafka.common.config.ConfigException",
+        ),
         Refused::NotFound(why) => error(
             CallErrorKind::NotFound,
             why,

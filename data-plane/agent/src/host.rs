@@ -8,6 +8,7 @@ use dray_model::message::{
     AssignedConnector, Assignment, Owned, Recovery, RevokedWhy, RunState, TaskConfigs, TaskReport,
 };
 use dray_model::{ConfigDiff, ConnectorName, ConnectorState, TaskKey, TaskState};
+use dray_runtime::active_topics::ActiveTopics;
 use dray_runtime::status::{StatusBoard, Subject};
 use dray_runtime::worker::Worker;
 use std::collections::{BTreeMap, HashMap};
@@ -29,6 +30,7 @@ pub(crate) struct Host {
     running: JoinSet<Dead>,
     statuses: Option<StatusTopic>,
     checks: Arc<Checks>,
+    active: ActiveTopics,
 }
 
 struct Keeper {
@@ -53,7 +55,12 @@ pub(crate) struct Dead {
 }
 
 impl Host {
-    pub(crate) fn new(around: Arc<Surroundings>, statuses: Option<StatusTopic>, checks: Arc<Checks>) -> Self {
+    pub(crate) fn new(
+        around: Arc<Surroundings>,
+        statuses: Option<StatusTopic>,
+        checks: Arc<Checks>,
+        active: ActiveTopics,
+    ) -> Self {
         Self {
             board: around.worker.board().clone(),
             around,
@@ -63,6 +70,7 @@ impl Host {
             running: JoinSet::new(),
             statuses,
             checks,
+            active,
         }
     }
 
@@ -76,6 +84,7 @@ impl Host {
         let (owned, subject) = (kept.owned(), kept.subject());
         let (around, receiver) = (self.around.clone(), wanted.subscribe());
         self.checks.began(owned);
+        self.active.connector(&kept.connector.name, owned.task.connector);
         self.subjects.insert(subject.clone(), owned);
         if let Subject::Connector(name) = &subject {
             let connector = kept.connector.clone();
@@ -155,6 +164,10 @@ impl Host {
             if let Subject::Connector(name) = &dead.subject {
                 self.instances.remove(name);
             }
+        }
+        let uid = dead.owned.task.connector;
+        if !self.keepers.keys().any(|task| task.connector == uid) {
+            self.active.ended(dead.subject.connector(), uid);
         }
     }
 

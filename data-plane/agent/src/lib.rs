@@ -16,4 +16,5 @@ mod metrics;
 pub mod plugins;
 pub mod settings;
 mod status_topic;
+mod topics;
 pub mod transform_test;

@@ -5,7 +5,7 @@ use dray_agent::folder::DataFolder;
 use dray_agent::link::dial_out;
 use dray_agent::plugins;
 use dray_agent::settings::{self, AgentSettings, PROGRAM, Plan};
-use dray_kafka::RdKafka;
+use dray_kafka::Kafka;
 use dray_process::{Telemetry, exit_code, notify_ready, notify_stopping, stop_signal};
 use dray_runtime::status::StatusBoard;
 use std::error::Error;
@@ -64,7 +64,7 @@ fn run(settings: &AgentSettings, plan: &Plan, telemetry: Telemetry) -> Result<()
             identity,
             endpoints: settings.control.clone(),
             dial: dial_out(),
-            port: Arc::new(RdKafka::new()),
+            port: Arc::new(Kafka::new()),
             plugins: plugins::all(),
             offsets: None,
             board: StatusBoard::default(),

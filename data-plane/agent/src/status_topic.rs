@@ -63,7 +63,7 @@ impl StatusTopic {
         let mut settings = client_config::internal(keys, "dray-status");
         settings.insert("acks".into(), "all".into());
         let client = |error| dray_connect::Error::connect("Kafka client cannot be made").with_source(error);
-        let lane = port.producer_lane(&settings, QUOTA).map_err(client)?;
+        let lane = port.producer_lane(&settings, QUOTA, None).map_err(client)?;
         let shared = Arc::new(Shared::default());
         let mut writer = JoinSet::new();
         let (port, own) = (port.clone(), shared.clone());

@@ -176,6 +176,13 @@ impl Backing {
         &self.topics[id.0 as usize]
     }
 
+    /// How many topics the table has.
+    #[must_use]
+    #[inline]
+    pub fn topics(&self) -> usize {
+        self.topics.len()
+    }
+
     /// A topic's name, copied into the arena.
     #[inline]
     pub(crate) fn copy_topic(&mut self, id: TopicId) -> Span {

@@ -80,12 +80,13 @@ impl Field {
 pub struct Utf8Span(Span);
 
 impl Utf8Span {
-    /// Checks the span's bytes.
-    ///
-    /// # Errors
-    /// When they are not UTF-8.
-    pub fn new(backing: &Backing, span: Span) -> Result<Self, std::str::Utf8Error> {
-        std::str::from_utf8(backing.bytes(span)).map(|_| Self(span))
+    /// The span, if its bytes are UTF-8.
+    #[must_use]
+    #[inline]
+    pub fn new(backing: &Backing, span: Span) -> Option<Self> {
+        simdutf8::basic::from_utf8(backing.bytes(span))
+            .is_ok()
+            .then_some(Self(span))
     }
 
     /// A span that the caller has checked, for instance as part of a larger block. The check is repeated in debug

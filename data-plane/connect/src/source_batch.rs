@@ -113,6 +113,11 @@ impl SourceBatch {
         SourcePartitionId(place as u32)
     }
 
+    /// Makes room for so many records more, in one go.
+    pub fn reserve(&mut self, count: usize) {
+        self.records.reserve(count);
+    }
+
     /// Appends a record. Records of one source partition must come in the order of that partition.
     #[inline]
     pub fn push(&mut self, record: SourceRecord) {

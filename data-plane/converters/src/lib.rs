@@ -71,6 +71,13 @@ pub trait Converter: Send {
     /// may hold parts that nothing points to.
     fn to_connect(&mut self, topic: &str, input: Option<Input<'_>>, batch: &mut Backing) -> Result<Field>;
 
+    /// The schema of all that [`Converter::to_connect`] reads, if it takes whatever is UTF-8 for a text as it is and a tombstone for null,
+    /// and [`Converter::from_connect`] does the same the other way round, whatever the topic and the schema. Who has many records need
+    /// not ask for each of them then.
+    fn keeps_text(&self) -> Option<&SchemaRef> {
+        None
+    }
+
     /// The Java class that this one stands for.
     fn class(&self) -> &'static str;
 }

@@ -65,13 +65,18 @@ impl Converter for StringConverter {
     fn to_connect(&mut self, _topic: &str, input: Option<Input<'_>>, batch: &mut Backing) -> Result<Field> {
         let datum = match (input, self.charset) {
             (None, _) => Datum::Null,
-            (Some(input), Charset::Utf8) if std::str::from_utf8(input.bytes).is_ok() => {
-                Datum::Str(Utf8Span::checked_by_caller(batch, input.span))
-            }
+            (Some(input), Charset::Utf8) => match Utf8Span::new(batch, input.span) {
+                Some(text) => Datum::Str(text),
+                None => batch.text(&Charset::Utf8.decode(input.bytes)),
+            },
             (Some(input), charset) => batch.text(&charset.decode(input.bytes)),
         };
         let schema = Some(batch.schema(&self.schema));
         Ok(Field { schema, datum })
+    }
+
+    fn keeps_text(&self) -> Option<&SchemaRef> {
+        (self.charset == Charset::Utf8).then_some(&self.schema)
     }
 
     fn class(&self) -> &'static str {

@@ -333,7 +333,7 @@ fn unknown_topic(what: &str, topic: &str) -> Error {
 
 #[async_trait]
 impl KafkaPort for FakeKafka {
-    fn producer_lane(&self, _config: &ClientConfig, quota: usize) -> Result<Box<dyn ProducerLane>> {
+    fn producer_lane(&self, _: &ClientConfig, quota: usize, _: Option<&str>) -> Result<Box<dyn ProducerLane>> {
         Ok(Box::new(producer::FakeLane::new(Arc::clone(&self.shared), quota)))
     }
 

@@ -351,7 +351,11 @@ pub type GroupOffsets = BTreeMap<TopicPartition, i64>;
 pub trait KafkaPort: Send + Sync {
     /// A lane on the producer for these settings, shared with all other lanes of equal settings. `quota` bounds the
     /// bytes (keys, values, headers) that the lane may have in flight; one record is always allowed.
-    fn producer_lane(&self, config: &ClientConfig, quota: usize) -> Result<Box<dyn ProducerLane>>;
+    ///
+    /// `owner` is a transactional id that one producer at a time may have. With it, whoever had it before is fenced where that can be
+    /// done: from this lane's first record to a partition on, that one's records are refused there, and come back to it with
+    /// [`Class::Fenced`](crate::Class::Fenced). librdkafka cannot do this without transactions, and does not.
+    fn producer_lane(&self, config: &ClientConfig, quota: usize, owner: Option<&str>) -> Result<Box<dyn ProducerLane>>;
 
     /// A group member, subscribed to `topics`. `prefetch` bounds the bytes that it holds ahead of its reader.
     fn consumer(&self, config: &ClientConfig, topics: &[String], prefetch: usize) -> Result<Box<dyn Consumer>>;

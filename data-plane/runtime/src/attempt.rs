@@ -1,5 +1,6 @@
 //! What one task is made of, made anew for each attempt to run it: its clients, converters, transforms and the connector's own object.
 
+use crate::active_topics::{ActiveTopics, TaskTopics};
 use crate::client_config;
 use crate::config::{ConnectorConfig, DeadLetterConfig, PluginConfig, SinkConfig, SourceConfig, Topics, WorkerConfig};
 use crate::dead_letter::DeadLetters;
@@ -12,12 +13,13 @@ use crate::rejoin::MayRejoin;
 use crate::sink_task::{self, SinkParts};
 use crate::source_task::{self, SourceParts};
 use crate::status::TaskSelf;
+use crate::supervise::is_fenced;
 use crate::topic_pattern::TopicPattern;
 use crate::topics::TopicCreator;
 use dray_connect::connector::{ConnectorPlugin, Make, SinkConnector, SourceConnector};
 use dray_connect::{ConfigMap, Error, Result};
 use dray_kafka::port::KafkaPort;
-use dray_model::TargetState;
+use dray_model::{TargetState, TaskId};
 use dray_transforms::Chain;
 use futures::future::BoxFuture;
 use std::sync::Arc;
@@ -34,6 +36,12 @@ const PREFETCH: usize = 16 << 20;
 /// A run of the task, until it is stopped or fails.
 pub(crate) type Attempt = BoxFuture<'static, Result<()>>;
 
+/// The transactional id of a source task: who takes the task over takes it too, and so shuts its predecessor out of Kafka. Connect's own
+/// form, with the Dray cluster for the group.
+fn transactional_id(cluster: &str, task: &TaskId) -> String {
+    format!("{cluster}-{}-{}", task.connector, task.number)
+}
+
 /// One task under one ownership.
 pub(crate) struct TaskMaker {
     pub(crate) me: TaskSelf,
@@ -44,12 +52,16 @@ pub(crate) struct TaskMaker {
     pub(crate) port: Arc<dyn KafkaPort>,
     pub(crate) offsets: Arc<dyn OffsetStore>,
     pub(crate) gate: TaskGate,
+    /// Where the topics that it uses are noted.
+    pub(crate) active: ActiveTopics,
     /// Asked before a sink joins its group another time.
     pub(crate) may_rejoin: Option<MayRejoin>,
     /// Attempts so far.
     pub(crate) attempts: AtomicU32,
     /// Stands in the ids of its Kafka clients.
     pub(crate) marker: Option<String>,
+    /// The Dray cluster that hands the task on when its owner is gone; none where nobody could.
+    pub(crate) cluster: Option<Arc<str>>,
     pub(crate) target: watch::Receiver<TargetState>,
     pub(crate) stop: CancellationToken,
 }
@@ -67,7 +79,12 @@ impl TaskMaker {
     fn source(&self, make: fn() -> Box<dyn SourceConnector>) -> Result<Attempt> {
         let config = SourceConfig::parse(&self.connector, self.worker.topic_creation)?;
         let producer = client_config::producer(self.worker.originals(), &self.connector);
-        let lane = self.port.producer_lane(&producer, LANE_QUOTA).map_err(client)?;
+        let owner = self
+            .cluster
+            .as_deref()
+            .map(|cluster| transactional_id(cluster, &self.me.id));
+        let lane = self.port.producer_lane(&producer, LANE_QUOTA, owner.as_deref());
+        let lane = lane.map_err(client)?;
         let admin = || {
             let admin = client_config::admin(self.worker.originals(), &self.connector);
             self.port.admin(&admin).map_err(client)
@@ -78,6 +95,9 @@ impl TaskMaker {
         let (me, task_config, offsets) = (self.me.clone(), self.task.clone(), self.offsets.clone());
         let (gate, target, stop) = (self.gate.clone(), self.target.clone(), self.stop.clone());
         let (commit_interval, flush_timeout) = (self.worker.flush_interval, self.worker.flush_timeout);
+        let (id, generation, may_go_on) = (self.me.id.clone(), self.me.generation, self.may_rejoin.clone());
+        let stopped = self.stop.clone();
+        let active = self.active();
         Ok(Box::pin(async move {
             let task = guarded_now("task", || Ok(make().task()))?;
             let parts = SourceParts {
@@ -89,6 +109,7 @@ impl TaskMaker {
                 chain,
                 policy,
                 topics,
+                active,
                 offsets,
                 gate,
                 commit_interval,
@@ -96,7 +117,22 @@ impl TaskMaker {
                 target,
                 stop,
             };
-            source_task::run(parts).await
+            let ended = source_task::run(parts).await;
+            let (Err(error), Some(ask)) = (&ended, may_go_on) else {
+                return ended;
+            };
+            if !is_fenced(error) {
+                return ended;
+            }
+            if stopped.run_until_cancelled(ask.ask(&id, generation)).await != Some(true) {
+                // Another has the task; whoever runs this one will hear it too, and stop it.
+                stopped.cancelled().await;
+                return ended;
+            }
+            // Who had the task before has woken up and taken the transactional id once more. The next attempt takes it back.
+            ended.map_err(|error| {
+                Error::retriable("a former owner of the task took its transactional id").with_source(error)
+            })
         }))
     }
 
@@ -126,6 +162,7 @@ impl TaskMaker {
         let (me, task_config) = (self.me.clone(), self.task.clone());
         let (gate, target, stop) = (self.gate.clone(), self.target.clone(), self.stop.clone());
         let (commit_interval, flush_timeout) = (self.worker.flush_interval, self.worker.flush_timeout);
+        let active = self.active();
         Ok(Box::pin(async move {
             if let Some(ask) = ask
                 && stop.run_until_cancelled(ask.ask(&me.id, me.generation)).await != Some(true)
@@ -149,6 +186,7 @@ impl TaskMaker {
                 policy,
                 dead_letters,
                 pattern,
+                active,
                 gate,
                 may_rejoin,
                 commit_interval,
@@ -160,11 +198,18 @@ impl TaskMaker {
         }))
     }
 
+    fn active(&self) -> TaskTopics {
+        match self.worker.topic_tracking {
+            true => TaskTopics::of(self.active.clone(), self.me.id.connector.clone()),
+            false => TaskTopics::default(),
+        }
+    }
+
     fn dead_letters(&self, config: DeadLetterConfig) -> Result<DeadLetters> {
         let producer = client_config::producer(self.worker.originals(), &self.connector);
         let admin = client_config::admin(self.worker.originals(), &self.connector);
         Ok(DeadLetters {
-            lane: self.port.producer_lane(&producer, LANE_QUOTA).map_err(client)?,
+            lane: self.port.producer_lane(&producer, LANE_QUOTA, None).map_err(client)?,
             config,
             id: self.me.id.clone(),
             admin: self.port.admin(&admin).map_err(client)?,

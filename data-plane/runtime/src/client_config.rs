@@ -2,11 +2,21 @@
 //! connector's overrides; later ones win.
 
 use dray_connect::ConfigMap;
+use dray_kafka::CLIENT;
 use dray_kafka::port::ClientConfig;
 
 fn base(worker: &ConfigMap) -> ClientConfig {
     let servers = worker.get("bootstrap.servers").map_or("localhost:9092", String::as_str);
-    ClientConfig::from([("bootstrap.servers".to_owned(), servers.to_owned())])
+    let mut config = ClientConfig::from([("bootstrap.servers".to_owned(), servers.to_owned())]);
+    choose(&mut config, worker);
+    config
+}
+
+/// Which client serves: not one of Kafka's settings, so it needs no prefix.
+fn choose(config: &mut ClientConfig, from: &ConfigMap) {
+    if let Some(client) = from.get(CLIENT) {
+        config.insert(CLIENT.to_owned(), client.clone());
+    }
 }
 
 fn layer(into: &mut ClientConfig, from: &ConfigMap, prefix: &str) {
@@ -21,10 +31,9 @@ fn layer(into: &mut ClientConfig, from: &ConfigMap, prefix: &str) {
 pub fn producer(worker: &ConfigMap, connector: &ConfigMap) -> ClientConfig {
     let mut config = base(worker);
     config.insert("acks".into(), "all".into());
-    config.insert("enable.idempotence".into(), "false".into());
-    config.insert("max.in.flight.requests.per.connection".into(), "1".into());
     config.insert("delivery.timeout.ms".into(), "2147483647".into());
     config.insert("client.id".into(), "dray-producer".into());
+    choose(&mut config, connector);
     layer(&mut config, worker, "producer.");
     layer(&mut config, connector, "producer.override.");
     config
@@ -45,6 +54,7 @@ pub fn consumer(
     config.insert("client.id".into(), format!("connector-consumer-{name}-{task}"));
     config.insert("enable.auto.commit".into(), "false".into());
     config.insert("auto.offset.reset".into(), "earliest".into());
+    choose(&mut config, connector);
     layer(&mut config, worker, "consumer.");
     layer(&mut config, connector, "consumer.override.");
     if let Some(marker) = marker {
@@ -104,6 +114,11 @@ mod tests {
         assert_eq!(config["bootstrap.servers"], "a:1");
         let plain = consumer(&worker, &connector, "c", 3, None);
         assert_eq!(plain["group.id"], "connect-c");
+        assert!(!plain.contains_key(CLIENT));
+        let chosen = consumer(&map(&[(CLIENT, "librdkafka")]), &connector, "c", 3, None);
+        assert_eq!(chosen[CLIENT], "librdkafka");
+        let own = producer(&map(&[(CLIENT, "librdkafka")]), &map(&[(CLIENT, "wire")]));
+        assert_eq!(own[CLIENT], "wire");
         let marked = consumer(&worker, &connector, "c", 3, Some(".7-9"));
         assert_eq!(marked["client.id"], format!("{}.7-9", plain["client.id"]));
     }

@@ -5,11 +5,12 @@ use crate::encode::Converters;
 use crate::policy::{ErrorPolicy, Failure, Stage, Tries};
 use crate::transform::transform_sink;
 use dray_connect::Result;
-use dray_connect::backing::{Backing, Span, TopicId};
+use dray_connect::backing::{Backing, SchemaId, Span, TopicId};
+use dray_connect::datum::{Datum, Field, Utf8Span};
 use dray_connect::header::Headers;
 use dray_connect::sink_batch::{SinkBatch, SinkRecordData};
 use dray_converters::{Converter, Input};
-use dray_kafka::port::{FetchBatch, Slice};
+use dray_kafka::port::{FetchBatch, FetchedRecord, Slice};
 use dray_transforms::Chain;
 use tokio_util::sync::CancellationToken;
 
@@ -30,8 +31,15 @@ pub async fn decode(
     let backing = batch.backing_mut();
     let block = backing.adopt(fetch.data.clone());
     let topics: Vec<TopicId> = fetch.topics.iter().map(|topic| backing.topic(topic)).collect();
+    let texts = Texts::of(converters, chain, backing);
     batch.reserve(fetch.records.len());
     for (place, record) in fetch.records.iter().enumerate() {
+        if let Some(texts) = &texts
+            && let Some((key, value)) = texts.read(record, block, batch.backing())
+        {
+            batch.push(consumed(record, place, topics[record.topic as usize], key, value, None));
+            continue;
+        }
         let mut tries = Tries::default();
         loop {
             let topic = topics[record.topic as usize];
@@ -87,7 +95,19 @@ fn decode_one(
             .map_err(failure)?;
         headers.get_or_insert_default().add(header, value).map_err(failure)?;
     }
-    Ok(SinkRecordData {
+    Ok(consumed(record, place, topic, key, value, headers))
+}
+
+#[inline(always)]
+fn consumed(
+    record: &FetchedRecord,
+    place: usize,
+    topic: TopicId,
+    key: Field,
+    value: Field,
+    headers: Option<Box<Headers>>,
+) -> SinkRecordData {
+    SinkRecordData {
         topic,
         partition: record.partition,
         offset: record.offset,
@@ -97,5 +117,45 @@ fn decode_one(
         value,
         headers,
         fetched: place as u32,
-    })
+    }
+}
+
+/// The schemas of keys and values where both are texts that stay as they are.
+struct Texts {
+    key: SchemaId,
+    value: SchemaId,
+}
+
+impl Texts {
+    /// None when somebody has to look at each record.
+    fn of(converters: &Converters, chain: &Chain, backing: &mut Backing) -> Option<Self> {
+        let (key, value) = (converters.key.keeps_text()?, converters.value.keeps_text()?);
+        let mut id = |schema| backing.schema(schema);
+        chain.is_empty().then(|| Self {
+            key: id(key),
+            value: id(value),
+        })
+    }
+
+    /// Key and value of a record; none when it has headers, or something that is not UTF-8.
+    #[inline(always)]
+    fn read(&self, record: &FetchedRecord, block: Span, backing: &Backing) -> Option<(Field, Field)> {
+        let field = |schema: SchemaId, slice: &Option<Slice>| {
+            let datum = match slice {
+                None => Datum::Null,
+                Some(slice) => {
+                    let span = block.slice(slice.start as usize, slice.end as usize);
+                    Datum::Str(Utf8Span::new(backing, span)?)
+                }
+            };
+            Some(Field {
+                schema: Some(schema),
+                datum,
+            })
+        };
+        if !record.headers.is_empty() {
+            return None;
+        }
+        Some((field(self.key, &record.key)?, field(self.value, &record.value)?))
+    }
 }

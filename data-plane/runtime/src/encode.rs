@@ -2,6 +2,7 @@
 
 use crate::ledger::{Ledger, PartitionNumber, Sequence};
 use crate::policy::{ErrorPolicy, Failure, Stage, Tries};
+use dray_connect::datum::Datum;
 use dray_connect::offset::SourcePartition;
 use dray_connect::source_batch::{Body, Field, SourceBatch, SourceRecord};
 use dray_connect::{Error, Result};
@@ -102,8 +103,14 @@ pub async fn encode<'a>(
         late: Vec::new(),
         headers: Vec::new(),
     };
+    let keep_text = converters.key.keeps_text().is_some() && converters.value.keeps_text().is_some();
     for record in batch.records() {
         let number = numbers[record.source_partition.index()];
+        if keep_text && let Some((key, value)) = texts(batch, record) {
+            let sequence = ledger.enter(number, record.source_offset.clone());
+            encoded.records.push(produced(batch, record, sequence, key, value));
+            continue;
+        }
         let (headers, written) = (encoded.headers.len(), scratch.len());
         let mut tries = Tries::default();
         let parts = loop {
@@ -219,15 +226,7 @@ impl<'a> EncodedBatch<'a> {
                 headers,
             });
         }
-        self.records.push(ProduceRecord {
-            topic: batch.topic_name(record.topic),
-            partition: record.kafka_partition,
-            timestamp: record.timestamp,
-            key,
-            value,
-            headers: &[],
-            sequence: sequence.to_u64(),
-        });
+        self.records.push(produced(batch, record, sequence, key, value));
     }
 
     /// The headers of all records, one after the other: what [`EncodedBatch::into_records`] borrows from.
@@ -257,6 +256,49 @@ impl<'a> EncodedBatch<'a> {
             record.headers = &headers[late.headers];
         }
         records
+    }
+}
+
+/// The bytes of a key or value; none is null.
+type Nullable<'a> = Option<&'a [u8]>;
+
+/// Key and value of a record that has nothing but texts and nulls.
+#[inline(always)]
+fn texts<'a>(batch: &'a SourceBatch, record: &SourceRecord) -> Option<(Nullable<'a>, Nullable<'a>)> {
+    let text = |field: &Field| {
+        if let Datum::Str(text) = field.datum {
+            Some(Some(batch.backing().bytes(text.span())))
+        } else {
+            (field.datum == Datum::Null).then_some(None)
+        }
+    };
+    match &record.body {
+        Body::Data {
+            key,
+            value,
+            headers: None,
+        } => Some((text(key)?, text(value)?)),
+        Body::Data { .. } | Body::Encoded { .. } | Body::Dropped => None,
+    }
+}
+
+/// A record as the port takes it, without what still moves.
+#[inline(always)]
+fn produced<'a>(
+    batch: &'a SourceBatch,
+    record: &SourceRecord,
+    sequence: Sequence,
+    key: Option<&'a [u8]>,
+    value: Option<&'a [u8]>,
+) -> ProduceRecord<'a> {
+    ProduceRecord {
+        topic: batch.topic_name(record.topic),
+        partition: record.kafka_partition,
+        timestamp: record.timestamp,
+        key,
+        value,
+        headers: &[],
+        sequence: sequence.to_u64(),
     }
 }
 

@@ -8,6 +8,7 @@ use crate::supervise::supervise;
 use dray_connect::connector::{Connector, ConnectorPlugin};
 use dray_connect::context::{ConnectorContext, ConnectorRequest, OffsetReader};
 use dray_connect::{ConfigMap, Error, Result};
+use dray_model::record::MAX_TASKS;
 use dray_model::{ConnectorName, ConnectorState, TargetState};
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,6 +44,8 @@ pub struct TaskConfigs {
     pub configs: Vec<ConfigMap>,
 }
 
+/// The most that the configurations of all tasks may be beyond their connector's: half of what one message may be.
+const DIFFERENCES_BYTES: usize = 16 << 20;
 /// How long `stop` of an instance that failed may take, before it is left to itself: another one may have to be started.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -183,7 +186,29 @@ fn task_configs(parts: &InstanceParts, connector: &Connector) -> Result<Vec<Conf
         config.insert("task.class".to_owned(), parts.plugin.task_class.to_owned());
         config.extend(parts.config.topic_keys());
     }
+    within_limits(parts, &configs)?;
     Ok(configs)
+}
+
+/// What cannot be stored or said fails its connector here. At the leader's door it would cost the agent its stream, again and again.
+fn within_limits(parts: &InstanceParts, configs: &[ConfigMap]) -> Result<()> {
+    let (name, count) = (&parts.name, configs.len());
+    if count > MAX_TASKS as usize {
+        return Err(Error::connect(format!(
+            "The connector {name} has generated {count} tasks, and a connector may have {MAX_TASKS}: lower tasks.max"
+        )));
+    }
+    let own = parts.config.originals();
+    let differs = |(key, value): &(&String, &String)| own.get(*key) != Some(*value);
+    let entries = configs.iter().flat_map(|config| config.iter().filter(differs));
+    let bytes: usize = entries.map(|(key, value)| key.len() + value.len()).sum();
+    if bytes > DIFFERENCES_BYTES {
+        return Err(Error::connect(format!(
+            "The connector {name} has generated {count} tasks whose configurations are {bytes} bytes more than its own, and \
+             {DIFFERENCES_BYTES} are the most: lower tasks.max"
+        )));
+    }
+    Ok(())
 }
 
 fn too_many(name: &ConnectorName, generated: usize, max: usize) -> String {

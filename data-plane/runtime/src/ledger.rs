@@ -119,11 +119,20 @@ impl Ledger {
         // Those that left the prefix long ago were finished before.
         let gone = (partition.base.wrapping_sub(local) & LOCAL_MASK) as usize;
         let (place, unseen) = if gone < here { (0, here - gone) } else { (place, here) };
-        for entry in partition.entries.iter_mut().skip(place).take(unseen) {
-            self.unfinished -= usize::from(!entry.finished);
-            entry.finished = true;
+        let mut ahead = 0;
+        if place == 0 {
+            // The usual case: they leave at once, and are not marked first.
+            ahead = unseen.min(partition.entries.len());
+            let open = partition.entries.range(..ahead).filter(|entry| !entry.finished);
+            self.unfinished -= open.count();
+        } else {
+            for entry in partition.entries.iter_mut().skip(place).take(unseen) {
+                self.unfinished -= usize::from(!entry.finished);
+                entry.finished = true;
+            }
         }
-        let prefix = partition.entries.iter().take_while(|entry| entry.finished).count();
+        let finished = partition.entries.range(ahead..).take_while(|entry| entry.finished);
+        let prefix = ahead + finished.count();
         partition.base = (partition.base + prefix as u64) & LOCAL_MASK;
         if let Some(last) = partition.entries.drain(..prefix).next_back() {
             partition.committable = Some(last.offset);

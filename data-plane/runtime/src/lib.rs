@@ -3,6 +3,7 @@
 //! [`worker`] puts everything together; [`source_task`] and [`sink_task`] are the two loops; [`ledger`] decides what may
 //! be committed.
 
+pub mod active_topics;
 mod attempt;
 pub mod client_config;
 pub mod config;

@@ -1,5 +1,6 @@
 //! Whether a sink task that was thrown out of its consumer group may join it again: perhaps its session was declared dead, and its
-//! partitions are another's. Then the group would share them with it, for nobody but the agent's session knows.
+//! partitions are another's. Then the group would share them with it, for nobody but the agent's session knows. A source task whose
+//! transactional id was taken asks the same.
 
 use dray_model::{Generation, TaskId};
 use futures::future::BoxFuture;

@@ -1,5 +1,6 @@
 //! One sink task: fetch, convert, put, and commit what the sink says is durable.
 
+use crate::active_topics::TaskTopics;
 use crate::dead_letter::{DeadLetters, Letter};
 use crate::decode::decode;
 use crate::encode::Converters;
@@ -44,6 +45,8 @@ pub struct SinkParts {
     pub dead_letters: Option<DeadLetters>,
     /// For `topics.regex`: matched by us and subscribed as a list, because librdkafka's patterns are not Java's.
     pub pattern: Option<TopicPattern>,
+    /// Notes which topics it uses.
+    pub active: TaskTopics,
     /// Stands in front of every effect.
     pub gate: TaskGate,
     /// Asked before it joins its group again, when it was thrown out; without it joins by itself.
@@ -73,6 +76,7 @@ struct Runner {
     chain: Chain,
     dead_letters: Option<DeadLetters>,
     pattern: Option<TopicPattern>,
+    active: TaskTopics,
     policy: ErrorPolicy,
     gate: TaskGate,
     may_rejoin: Option<MayRejoin>,
@@ -122,6 +126,7 @@ pub async fn run(parts: SinkParts) -> Result<()> {
         policy,
         dead_letters,
         pattern,
+        active,
         gate,
         may_rejoin,
         ..
@@ -134,6 +139,7 @@ pub async fn run(parts: SinkParts) -> Result<()> {
         chain,
         dead_letters,
         pattern,
+        active,
         policy,
         gate,
         may_rejoin,
@@ -355,6 +361,7 @@ impl Runner {
 
     /// Converts a fetch and puts it.
     async fn take(&mut self, fetch: FetchBatch) -> Result<()> {
+        self.active.received(&fetch.topics);
         let mut letters: Vec<Letter> = Vec::new();
         let mut refused: Option<Error> = None;
         let (policy, me) = (&self.policy, &self.me);

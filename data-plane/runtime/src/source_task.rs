@@ -1,5 +1,6 @@
 //! One source task: poll, encode, produce, and commit what is durable.
 
+use crate::active_topics::TaskTopics;
 use crate::encode::{Converters, encode};
 use crate::gate::TaskGate;
 use crate::guard::{guarded, guarded_within, is_half_way, trace};
@@ -42,6 +43,8 @@ pub struct SourceParts {
     pub policy: ErrorPolicy,
     /// Creates topics, where the configuration asks for it.
     pub topics: TopicCreator,
+    /// Notes which topics it uses.
+    pub active: TaskTopics,
     /// Where offsets are stored.
     pub offsets: Arc<dyn OffsetStore>,
     /// Stands in front of every effect.
@@ -261,7 +264,11 @@ impl Runner {
                     break;
                 }
                 match self.parts.lane.produce(&records[sent..]) {
-                    Ok(taken) => sent += taken,
+                    Ok(taken) => {
+                        let one = batch.backing().topics() == 1;
+                        self.parts.active.sent(&records[sent..sent + taken], one);
+                        sent += taken;
+                    }
                     Err(refused) => {
                         sent += refused.taken;
                         let sequence = Sequence::from_u64(records[sent].sequence);
@@ -315,6 +322,7 @@ impl Runner {
         if acks.is_empty() {
             return Ok(());
         }
+        self.parts.active.acknowledged(&acks);
         let durable = acks.iter().filter(|ack| ack.outcome.is_ok()).map(|ack| ack.count).sum();
         self.parts.me.metrics.acknowledged(
             durable,
@@ -332,10 +340,15 @@ impl Runner {
     }
 
     fn on_unproducible(&mut self, sequence: Sequence, error: dray_kafka::Error) -> Result<()> {
+        let fenced = error.class == dray_kafka::Class::Fenced;
         let error = Error::connect("Unrecoverable exception from producer send callback").with_source(error);
         self.parts.policy.failures.failed();
         self.parts.policy.failures.gave_up();
         log_failure(&self.parts.me, &self.parts.policy, Stage::KafkaProduce, &error);
+        if fenced {
+            // Nothing is wrong with the record: it is for the task's new owner to send, whatever is tolerated.
+            return Err(error);
+        }
         self.parts.policy.judge(error)?;
         self.ledger.finish(sequence, 1);
         Ok(())

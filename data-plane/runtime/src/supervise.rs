@@ -106,6 +106,11 @@ fn judge(restarts: &mut Restarts, now: Millis, class: Option<FailureClass>) -> R
     }
 }
 
+/// Whether a failure says that somebody else owns the task.
+pub(crate) fn is_fenced(error: &Error) -> bool {
+    classify(error).is_none()
+}
+
 /// The class of a failure, by the first of its causes that tells; `None`: somebody else owns the task.
 fn classify(error: &Error) -> Option<FailureClass> {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);

@@ -18,7 +18,7 @@ use dray_connect::config::{ConfigDef, ConfigInfoValue};
 use dray_connect::connector::{Connector, Make, TransactionBoundaries};
 use dray_transforms::Chain;
 use dray_transforms::config::{TRANSFORMS, enrich};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A configuration as somebody sends it: in its order, and with nulls.
 pub type Submitted = [(String, Option<String>)];
@@ -29,12 +29,31 @@ pub enum Refused {
     /// What was asked cannot be.
     #[error("{0}")]
     BadRequest(String),
+    /// The settings of a client cannot be read.
+    #[error("{0}")]
+    Config(String),
     /// There is no such plugin.
     #[error("{0}")]
     NotFound(String),
     /// A plugin failed.
     #[error("{0}")]
     Failed(String),
+}
+
+/// What Connect's definition of `topics` says of a list, besides that of other keys.
+fn no_topics(topics: Option<&str>) -> Option<&'static str> {
+    let Some(topics) = topics else {
+        return Some("Configuration 'topics' values must not be null.");
+    };
+    if topics.trim().is_empty() {
+        return None;
+    }
+    let mut seen = BTreeSet::new();
+    if !topics.split(',').all(|topic| seen.insert(topic.trim())) {
+        return Some("Configuration 'topics' values must not be duplicated.");
+    }
+    seen.contains("")
+        .then_some("Configuration 'topics' values must not be empty.")
 }
 
 impl Worker {
@@ -64,6 +83,11 @@ impl Worker {
         };
         let framework = enrich(framework.clone(), &config);
         let mut values = framework.validate_all(&with_nulls);
+        if let (Connector::Sink(_), Some(topics)) = (&connector, with_nulls.get("topics"))
+            && let Some(problem) = no_topics(topics.as_deref())
+        {
+            add(&mut values, "topics", None, problem);
+        }
         self.check(&connector, &config, &mut values)?;
         for (key, _) in submitted.iter().filter(|(_, value)| value.is_none()) {
             add(
@@ -80,7 +104,7 @@ impl Worker {
 
         let mut infos = Infos::of(class, Section::main(&[&framework, own], values));
         for section in self.client_sections(matches!(plugin.make, Make::Source(_)), &config) {
-            infos.append(section.map_err(|error| Refused::BadRequest(error.to_string()))?);
+            infos.append(section.map_err(|error| Refused::Config(error.to_string()))?);
         }
         for section in converters.into_iter().flatten() {
             infos.append(section);

@@ -1,5 +1,6 @@
 //! Puts connectors and tasks together from their configuration, and stops them with a deadline.
 
+use crate::active_topics::ActiveTopics;
 use crate::attempt::TaskMaker;
 use crate::config::{ConnectorConfig, SinkConfig, SourceConfig, WorkerConfig, connector_config};
 use crate::crew::{Crew, Job};
@@ -12,7 +13,7 @@ use crate::status::{StatusBoard, Subject, TaskSelf};
 use crate::supervise;
 use dray_connect::connector::{ConnectorPlugin, Make};
 use dray_connect::{ConfigMap, Error, Result};
-use dray_kafka::port::KafkaPort;
+use dray_kafka::port::{ClientConfig, KafkaPort};
 use dray_model::{ConnectorName, ConnectorState, Generation, TargetState, TaskId, TaskState};
 use dray_transforms::Chain;
 use std::future::Future;
@@ -37,7 +38,10 @@ pub struct Worker {
     board: StatusBoard,
     crew: Option<Arc<Crew>>,
     session: Option<(String, Arc<FenceGate>)>,
+    /// Stands in the transactional ids of source tasks.
+    cluster: Option<Arc<str>>,
     may_rejoin: Option<MayRejoin>,
+    active: ActiveTopics,
 }
 
 /// A running connector instance or task. Dropping it aborts the work; [`Running::stop`] ends it properly.
@@ -125,7 +129,9 @@ impl Worker {
             board,
             crew: None,
             session: None,
+            cluster: None,
             may_rejoin: None,
+            active: ActiveTopics::default(),
         }
     }
 
@@ -137,12 +143,21 @@ impl Worker {
         self
     }
 
-    /// Has everything run under a session with the control plane: its gate stands in front of every effect, and the ids of Kafka clients
-    /// carry its marker, by which a successor finds what a dead session has left behind. Without one the gate is open: nobody could
+    /// Has everything run under a session with the control plane of the Dray cluster `cluster`: its gate stands in front of every effect,
+    /// the ids of Kafka clients carry its marker, by which a successor finds what a dead session has left behind, and source tasks
+    /// produce under a transactional id of their own, by which a successor shuts them out. Without one the gate is open: nobody could
     /// take a task over.
     #[must_use]
-    pub fn with_session(mut self, marker: String, gate: Arc<FenceGate>) -> Self {
+    pub fn with_session(mut self, cluster: &str, marker: String, gate: Arc<FenceGate>) -> Self {
         self.session = Some((marker, gate));
+        self.cluster = Some(cluster.into());
+        self
+    }
+
+    /// Has the topics that tasks use noted there.
+    #[must_use]
+    pub fn with_topics(mut self, active: ActiveTopics) -> Self {
+        self.active = active;
         self
     }
 
@@ -187,6 +202,14 @@ impl Worker {
     #[must_use]
     pub fn config(&self) -> &WorkerConfig {
         &self.config
+    }
+
+    /// The id of the Kafka cluster that these settings lead to.
+    ///
+    /// # Errors
+    /// When no broker says it in time.
+    pub async fn kafka_cluster(&self, settings: &ClientConfig, within: Duration) -> dray_kafka::Result<String> {
+        self.port.cluster_id(settings, within).await
     }
 
     pub(crate) fn offsets(&self) -> &dyn OffsetStore {
@@ -313,9 +336,11 @@ impl Worker {
             port: self.port.clone(),
             offsets: self.offsets.clone(),
             gate: self.gate(connector_config),
+            active: self.active.clone(),
             may_rejoin: self.may_rejoin.clone(),
             attempts: AtomicU32::new(0),
             marker: self.session.as_ref().map(|(marker, _)| marker.clone()),
+            cluster: self.cluster.clone(),
             target: sender.subscribe(),
             stop: stop.clone(),
         };

@@ -140,12 +140,14 @@ impl Session {
                         generation: running.generation,
                     },
                     stopping: running.state == RunState::Stopping,
+                    asked_restarts: running.asked_restarts,
                 });
             }
             if let Some(waiting) = &task.waiting {
                 held.push(Held {
                     owned: waiting.assignment.owned,
                     stopping: false,
+                    asked_restarts: waiting.assignment.asked_restarts,
                 });
             }
         }

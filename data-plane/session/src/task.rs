@@ -51,6 +51,8 @@ pub(crate) struct Running {
     pub(crate) killed: bool,
     /// A revocation named this later generation, which never came; it is reported with the task's death.
     pub(crate) revoked: Option<Generation>,
+    /// Restarts that had been asked for when it was assigned.
+    pub(crate) asked_restarts: Option<u32>,
 }
 
 impl Running {
@@ -67,6 +69,7 @@ impl Running {
             kill_at: None,
             killed: false,
             revoked: None,
+            asked_restarts: assignment.asked_restarts,
         }
     }
 

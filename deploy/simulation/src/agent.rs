@@ -12,7 +12,7 @@ use crate::world::{Input, Item, World};
 use crate::{AGENTS, Time};
 use dray_model::message::{CommandWhat, FromAgent, Order, Owned, Plugin, PluginKind};
 use dray_model::{
-    AgentId, AgentNumber, AgentSession, Capacity, Instance, KafkaCluster, LeasePolicy, Millis, SessionId,
+    AgentId, AgentNumber, AgentSession, Capacity, Instance, KafkaCluster, LeasePolicy, Millis, SessionId, TargetState,
 };
 use dray_session::{self as session, Effect, Event, Gate, Identity, Session};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -380,7 +380,19 @@ impl World {
             Effect::Command { id, what } => {
                 let CommandWhat::FenceSessions { connector, dead } = what;
                 self.see(Seen::FenceCommand);
-                self.fence(at, &dead, &connector, Event::CommandDone { id, error: None });
+                let done = Event::CommandDone { id, error: None };
+                let ends = self.store.spec(&connector.name).is_none_or(|spec| {
+                    spec.uid != Some(connector.uid) || spec.deleting || spec.target == TargetState::Stopped
+                });
+                let forgotten = match self.mutation {
+                    Some(Mutation::ForgetF6) => !ends,
+                    Some(Mutation::ForgetF7) => ends,
+                    _ => false,
+                };
+                if forgotten {
+                    return self.tell(at, done);
+                }
+                self.fence(at, &dead, &connector, done);
                 if Kind::of(&connector) == Kind::Sink {
                     let sessions = dead.iter().map(|dead| dead.session.session).collect();
                     self.expel(at, &connector, sessions);
@@ -416,6 +428,13 @@ impl World {
 
     pub(crate) fn agent_says(&mut self, at: usize, connection: session::ConnectionId, mut message: FromAgent) {
         self.count(&message);
+        if self.mutation == Some(Mutation::ForgetRestarts)
+            && let FromAgent::Hello(hello) = &mut message
+        {
+            for held in &mut hello.held {
+                held.asked_restarts = None;
+            }
+        }
         if self.mutation == Some(Mutation::HeldForgotten) {
             if let FromAgent::Hello(hello) = &mut message {
                 hello.held.retain(|held| !held.stopping);

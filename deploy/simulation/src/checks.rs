@@ -32,6 +32,8 @@ pub(crate) struct Checks {
     /// When a task was last started, stopped or killed.
     pub(crate) acted_at: Time,
     pub(crate) good_since: Option<Time>,
+    /// From when to when no agent can be heard by anybody.
+    pub(crate) all_cut: (Time, Time),
 }
 
 impl Checks {
@@ -52,10 +54,19 @@ impl Checks {
         }
     }
 
+    /// The highest generation of all tasks of a connector that was stored or assigned.
+    pub(crate) fn latest_of(&self, connector: ConnectorUid) -> Option<Generation> {
+        let of_it = self.highest.iter().filter(|(task, _)| task.connector == connector);
+        of_it.map(|(_, generation)| *generation).max()
+    }
+
     pub(crate) fn grace_over(&mut self, group: ConnectorUid, dead: &[SessionId]) {
         self.graced.extend(dead.iter().map(|dead| (group, *dead)));
     }
 }
+
+/// Longer than it takes until the last message has arrived, nobody counts as heard, and a write is decided that was begun before.
+const DECIDED_MS: Time = 40_000;
 
 /// The tasks that a record of owners names, before a write.
 pub(crate) type Owners = BTreeMap<Name, (ConnectorUid, BTreeMap<u32, Owner>)>;
@@ -127,6 +138,7 @@ impl World {
 
     pub(crate) fn check_start(&mut self, at: usize, owned: Owned) {
         self.checks.acted_at = self.now;
+        self.check_altering(owned.task.connector);
         let older = self.agents[at]
             .runs
             .values()
@@ -189,6 +201,28 @@ impl World {
             self.fail(format!(
                 "F4: a member of dead session {session} joins the group of {group} after its successor's grace"
             ));
+        }
+    }
+
+    /// A mutation: whatever generation is meant, it is the latest.
+    pub(crate) fn make_current(&self, message: &mut FromAgent) {
+        let latest = |owned: &mut Owned| {
+            if let Some(highest) = self.checks.highest.get(&owned.task) {
+                owned.generation = *highest;
+            }
+        };
+        match message {
+            FromAgent::TasksStopped(stopped) => stopped.iter_mut().for_each(|stopped| latest(&mut stopped.owned)),
+            FromAgent::TaskEvents(reports) => reports.iter_mut().for_each(|report| latest(&mut report.owned)),
+            FromAgent::Heartbeat(beat) => beat.changed.iter_mut().for_each(|report| latest(&mut report.owned)),
+            FromAgent::TaskConfigs(configs) => latest(&mut configs.instance),
+            FromAgent::Hello(_)
+            | FromAgent::AssignmentAck(_)
+            | FromAgent::LeaveIntent(_)
+            | FromAgent::WriterOpened(_)
+            | FromAgent::SessionFenced { .. }
+            | FromAgent::GenerationCheck(_)
+            | FromAgent::CommandResult(_) => {}
         }
     }
 
@@ -318,6 +352,13 @@ impl World {
         for dead in agent.dead_sessions.keys() {
             if self.checks.declared.insert(*dead) {
                 self.coverage.see(Seen::DeclaredDead);
+                // What was decided before all were silent may be written a little later.
+                let (from, until) = self.checks.all_cut;
+                if self.now > from + DECIDED_MS && self.now < until {
+                    self.fail(format!(
+                        "row 23: session {dead} is declared dead while nobody can be heard"
+                    ));
+                }
             }
         }
         let agents = self.store.records.values();

@@ -6,7 +6,7 @@ use crate::runs::{Kind, Phase};
 use crate::world::{Item, World};
 use dray_machine::cluster::Name;
 use dray_model::record::{ConnectorSpec, SHARD_TASKS, Shard};
-use dray_model::{AgentId, AgentPolicy, ConfigMap, ConnectorName, ConnectorState, TargetState, TaskKey, TaskState};
+use dray_model::{AgentId, AgentPolicy, ConnectorName, ConnectorState, TargetState, TaskKey, TaskState};
 use std::collections::BTreeMap;
 
 /// Where a task is in the end.
@@ -174,7 +174,7 @@ impl World {
     ) -> Result<(), String> {
         let connector = spec.uid.ok_or("a connector without uid")?;
         let paused = spec.target == TargetState::Paused;
-        let instance = self.placed(name, TaskKey::instance(connector), paused, &spec.config)?;
+        let instance = self.placed(name, TaskKey::instance(connector), paused, spec)?;
         expected.insert(TaskKey::instance(connector), instance != Placed::Nowhere);
         if instance != Placed::Runs {
             // Nobody says which tasks there shall be: those that were stay.
@@ -191,7 +191,7 @@ impl World {
         let count = u32::try_from(wanted.len()).expect("few");
         for number in 0..count {
             let task = TaskKey { connector, number };
-            if self.placed(name, task, paused, &spec.config)? != Placed::Nowhere {
+            if self.placed(name, task, paused, spec)? != Placed::Nowhere {
                 expected.insert(task, true);
             }
         }
@@ -221,12 +221,12 @@ impl World {
         Ok(())
     }
 
-    /// A draining agent has nothing. Agent 0 is always active at the end, has every plugin and room for all.
+    /// A draining or removed agent has nothing. Agent 0 is always active at the end, has every plugin and room for all.
     fn drained(&self, id: &AgentId) -> Result<(), String> {
         let agent = self
             .store
             .agent(id)
-            .filter(|agent| agent.policy == AgentPolicy::Draining);
+            .filter(|agent| matches!(agent.policy, AgentPolicy::Draining | AgentPolicy::Removed));
         let Some(session) = agent.and_then(|agent| agent.session) else {
             return Ok(());
         };
@@ -240,17 +240,23 @@ impl World {
                 owners.any(|owner| owner.session == session)
             });
         if owns && self.agents[0].process.up {
-            Err(format!("{id} is draining and still has tasks"))
+            Err(format!("{id} is to have no tasks, and still has some"))
         } else {
             Ok(())
         }
     }
 
     /// Whether a task runs where the store says, or nobody can run it.
-    fn placed(&self, name: &ConnectorName, task: TaskKey, paused: bool, config: &ConfigMap) -> Result<Placed, String> {
+    fn placed(
+        &self,
+        name: &ConnectorName,
+        task: TaskKey,
+        paused: bool,
+        spec: &ConnectorSpec,
+    ) -> Result<Placed, String> {
         debug_assert!(task.is_instance() || task.number < SHARD_TASKS);
         let Some(owner) = self.store.owner(name, task.number) else {
-            let class = config.get("connector.class").map_or("", String::as_str);
+            let class = spec.config.get("connector.class").map_or("", String::as_str);
             let could = if class == "sim.Rare" {
                 0..2
             } else {
@@ -276,6 +282,12 @@ impl World {
         let Some(run) = agent.runs.values().find(|run| run.owned.task == task) else {
             return Err(format!("{name}: {task} is owned by {owner:?} and does not run there"));
         };
+        let (known, asked) = (run.asked_restarts, spec.asked_restarts(task.number));
+        if known != Some(asked) {
+            return Err(format!(
+                "{name}: restart {asked} of {task} is lost: it runs as of {known:?}"
+            ));
+        }
         if run.owned.generation >= owner.generation && run.phase == Phase::Failed {
             return Ok(Placed::Failed);
         }

@@ -81,6 +81,8 @@ pub(crate) struct Kafka {
     /// The last commit that was accepted, for I2.
     accepted: BTreeMap<Part, (Generation, u64)>,
     accepted_of: BTreeMap<TaskKey, Generation>,
+    /// Under which no source partition may be committed any more: its offset was set by hand since.
+    set_after: BTreeMap<Part, Generation>,
     groups: BTreeMap<ConnectorUid, Group>,
     members: u64,
     id_expiry: Option<Time>,
@@ -246,6 +248,17 @@ impl Kafka {
             self.breaches.push(text);
         }
         *before = (*before).max(generation);
+        if self
+            .set_after
+            .get(&entry.part)
+            .is_some_and(|latest| generation <= *latest)
+        {
+            let text = format!(
+                "I2: {:?} was committed by task {task} under {generation} after its offset was set by hand",
+                entry.part
+            );
+            self.breaches.push(text);
+        }
         let last = self.accepted.entry(entry.part).or_insert((generation, entry.offset));
         if generation < last.0 {
             let text = format!(
@@ -262,6 +275,14 @@ impl Kafka {
             self.breaches.push(text);
         }
         *last = (generation, entry.offset);
+    }
+
+    /// Somebody sets an offset by hand, when all that had any of these generations is dead or fenced.
+    pub(crate) fn set_offset(&mut self, part: Part, latest: Option<Generation>) {
+        let Some(latest) = latest else { return };
+        self.stable.insert(part, 0);
+        self.accepted.insert(part, (latest, 0));
+        self.set_after.insert(part, latest);
     }
 
     /// The end of the offsets topic as read_uncommitted sees it.

@@ -8,6 +8,7 @@
 //! for what goes wrong, and [`Mutation`] for the broken variants that must be caught.
 
 mod agent;
+mod altering;
 mod checks;
 mod converged;
 mod coverage;

@@ -36,6 +36,16 @@ pub enum Mutation {
     HeldForgotten,
     /// The agent starts the successor of a dead session's task without fencing it.
     SkipFence,
+    /// F6: the tasks of a silent owner are reconfigured as soon as it is declared dead, and nobody fences it.
+    ForgetF6,
+    /// F7: a connector is reported as stopped although nobody has fenced the silent owner of its tasks.
+    ForgetF7,
+    /// What an agent says of a task counts for the present generation of it, whichever it was said of.
+    AnyGenerationIsCurrent,
+    /// Hello does not say how many restarts had been asked for.
+    ForgetRestarts,
+    /// Offsets are set without a mark in what is wanted of the connector.
+    NoMark,
 }
 
 impl Mutation {
@@ -49,16 +59,19 @@ impl Mutation {
             | Self::Drift
             | Self::SessionBeforeDead
             | Self::HeldForgotten => &["I1"],
-            Self::StoppedEarly | Self::ForgetF1 => &["I1", "I2"],
+            Self::StoppedEarly | Self::ForgetF1 | Self::AnyGenerationIsCurrent => &["I1", "I2"],
             Self::IgnoreTerm => &["I3"],
             Self::ReuseGeneration => &["I4"],
             Self::DropFenceFirst | Self::ForgetF2 | Self::ForgetF3 | Self::ForgetF5 | Self::SkipFence => &["I2"],
             Self::ForgetF4 => &["F4", "I2"],
+            Self::ForgetF6 | Self::ForgetF7 => &["I2"],
+            Self::ForgetRestarts => &["I6"],
+            Self::NoMark => &["offsets", "I2"],
         }
     }
 
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 21] = [
         Self::ForgetGrants,
         Self::LeaseFromReceipt,
         Self::ShortReassign,
@@ -75,5 +88,10 @@ impl Mutation {
         Self::ForgetF5,
         Self::HeldForgotten,
         Self::SkipFence,
+        Self::ForgetF6,
+        Self::ForgetF7,
+        Self::AnyGenerationIsCurrent,
+        Self::ForgetRestarts,
+        Self::NoMark,
     ];
 }

@@ -16,6 +16,7 @@ pub(crate) enum Fault {
     AgentLeave,
     AgentCut,
     AgentCutOneWay,
+    AllCut,
     KafkaCut,
     StreamReset,
     AllStreamsReset,
@@ -34,7 +35,7 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    const ALL: [Self; 22] = [
+    const ALL: [Self; 23] = [
         Self::AgentCrash,
         Self::AgentWiped,
         Self::AgentPause,
@@ -42,6 +43,7 @@ impl Fault {
         Self::AgentLeave,
         Self::AgentCut,
         Self::AgentCutOneWay,
+        Self::AllCut,
         Self::KafkaCut,
         Self::StreamReset,
         Self::AllStreamsReset,
@@ -95,6 +97,9 @@ impl Profile {
             timing.reassign_ms = 15_000;
             timing.graceful_ms = 3_000;
         }
+        if mutation == Some(Mutation::ForgetF6) {
+            timing.reassign_ms = 0;
+        }
         if mutation == Some(Mutation::ShortReassign) {
             timing.reassign_ms = u64::from(timing.lease.lease_ms) * 8 / 10;
         }
@@ -125,12 +130,19 @@ impl Profile {
             faults_ms: random.range(40, if quick { 110 } else { 180 }) * 1_000,
             faults,
             fault_gap_ms: random.pick(&[1_500, 4_000, 8_000, 15_000]),
-            user_gap_ms: random.pick(&[3_000, 8_000, 20_000]),
-            connectors: random.range(2, 5),
+            user_gap_ms: match mutation {
+                Some(Mutation::ForgetF7) => 2_000,
+                _ => random.pick(&[3_000, 8_000, 20_000]),
+            },
+            // With others beside it, the successors of their tasks fence the session as well.
+            connectors: match mutation {
+                Some(Mutation::ForgetF7) => 1,
+                _ => random.range(2, 5),
+            },
             clocks,
             id_expiry: random.permille(200).then_some(20_000),
             forbidden: (0..AGENT_SLOTS)
-                .map(|_| some_forbidden && random.permille(300))
+                .map(|_| some_forbidden && mutation != Some(Mutation::ForgetF6) && random.permille(300))
                 .collect(),
             silence_ms: if random.permille(250) { 80_000 } else { 15_000 },
             converged_ms: if quick { 200_000 } else { 400_000 },
@@ -141,7 +153,7 @@ impl Profile {
 /// The faults in which a mutation shows, where it needs particular ones.
 fn ground(mutation: Mutation) -> &'static [Fault] {
     match mutation {
-        Mutation::LeaseFromReceipt => &[Fault::AgentCutOneWay, Fault::AgentCutOneWay, Fault::AgentCutOneWay],
+        Mutation::LeaseFromReceipt => &[Fault::AgentCutOneWay; 6],
         Mutation::Drift | Mutation::SessionBeforeDead => &[Fault::AgentCut],
         Mutation::HeldForgotten => &[Fault::AllStreamsReset, Fault::StreamReset],
         Mutation::ForgetF1 => &[Fault::AgentPause, Fault::LeaderCrash, Fault::LeaderResign],
@@ -161,6 +173,10 @@ fn ground(mutation: Mutation) -> &'static [Fault] {
         | Mutation::ReuseGeneration
         | Mutation::DropFenceFirst
         | Mutation::ForgetF3
-        | Mutation::SkipFence => &[],
+        | Mutation::SkipFence
+        | Mutation::NoMark => &[],
+        Mutation::ForgetF6 | Mutation::ForgetF7 => &[Fault::AgentCut, Fault::AgentCut, Fault::AgentPause],
+        Mutation::AnyGenerationIsCurrent => &[Fault::SlowNetwork, Fault::SlowNetwork, Fault::AgentLeave],
+        Mutation::ForgetRestarts => &[Fault::LeaderCrash, Fault::LeaderResign, Fault::AllStreamsReset],
     }
 }

@@ -413,12 +413,28 @@ impl World {
         }
     }
 
-    pub(crate) fn replica_hears(&mut self, at: usize, connection: usize, message: FromAgent) {
+    pub(crate) fn replica_hears(&mut self, at: usize, connection: usize, mut message: FromAgent) {
+        if self.mutation == Some(Mutation::AnyGenerationIsCurrent) {
+            self.make_current(&mut message);
+        }
         if let FromAgent::Hello(hello) = &message
             && hello.previous_instance.is_some()
             && hello.session.is_none()
         {
             self.see(Seen::HelloProof);
+        }
+        if let FromAgent::Hello(hello) = &message {
+            let owed = hello.held.iter().any(|held| {
+                let task = held.owned.task;
+                let spec = self.store.specs().find(|(_, spec)| spec.uid == Some(task.connector));
+                spec.is_some_and(|(_, spec)| {
+                    let known = held.asked_restarts;
+                    known.is_some_and(|known| known != spec.asked_restarts(task.number))
+                })
+            });
+            if owed {
+                self.see(Seen::RestartOwed);
+            }
         }
         if let Some(leader) = self.replicas[at].leader() {
             if self.replica_now(at) >= leader.valid_until {

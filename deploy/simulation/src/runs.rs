@@ -89,6 +89,7 @@ pub(crate) struct Run {
     pub(crate) beat_at: Millis,
     pub(crate) commit_at: Millis,
     pub(crate) asked: bool,
+    pub(crate) asked_restarts: Option<u32>,
 }
 
 pub(crate) struct Position {
@@ -168,6 +169,7 @@ impl World {
             beat_at: Millis(0),
             commit_at: Millis(0),
             asked: false,
+            asked_restarts: assignment.asked_restarts,
             connector,
         };
         let cluster = run.cluster;

@@ -4,6 +4,7 @@
 use crate::AGENTS;
 use crate::agent::agent_id;
 use crate::coverage::Seen;
+use crate::mutation::Mutation;
 use crate::runs::{Kind, Timer};
 use crate::world::{Input, Item, World};
 use dray_machine::cluster::{Name, Record};
@@ -61,7 +62,7 @@ impl World {
         }
     }
 
-    fn write_spec(&mut self, name: ConnectorName, mut spec: ConnectorSpec) {
+    pub(crate) fn write_spec(&mut self, name: ConnectorName, mut spec: ConnectorSpec) {
         self.users.operations += 1;
         spec.operation = self.users.operations.to_string();
         self.store.put(self.now, Name::Spec(name), Record::Spec(spec));
@@ -96,7 +97,8 @@ impl World {
         set("tasks.max", self.random.range(1, 4).to_string());
         set("split", self.random.pick(&["mod", "tail"]).into());
         set("sim.kafka", self.random.pick(&["0", "0", "1"]).into());
-        if self.random.permille(300) {
+        // Without the wait, strict tasks would break something else first.
+        if self.mutation != Some(Mutation::ForgetF6) && self.random.permille(300) {
             set("dray.recovery", "strict".into());
         }
         let spec = ConnectorSpec {
@@ -107,6 +109,7 @@ impl World {
             restarts: 0,
             task_restarts: BTreeMap::new(),
             deleting: false,
+            altering: None,
             writer: "user".into(),
             operation: String::new(),
         };
@@ -133,14 +136,15 @@ impl World {
                 _ => None,
             })
             .collect();
-        if specs.len() < 2 || (specs.len() < 7 && self.random.permille(100)) {
+        let several = self.profile.connectors > 1;
+        if specs.len() < 1 + usize::from(several) || (several && specs.len() < 7 && self.random.permille(100)) {
             return self.create();
         }
         if self.random.permille(150) {
             return self.change_policy();
         }
         let (name, mut spec) = specs[self.random.index(specs.len())].clone();
-        let act = self.random.below(12);
+        let act = self.random.below(15);
         match act {
             0 | 1 => {
                 spec.config.insert("salt".into(), self.now.to_string());
@@ -164,6 +168,13 @@ impl World {
                 let task = u32::try_from(self.random.below(3)).expect("small");
                 *spec.task_restarts.entry(task).or_default() += 1;
             }
+            14 => {
+                // Refused by whoever reads it: what was in force goes on.
+                self.see(Seen::WrongConfig);
+                spec.config.insert("dray.recovery".into(), "soft".into());
+                spec.config_version += 1;
+            }
+            11 | 12 if spec.target == TargetState::Stopped => return self.alter(name, spec),
             _ => return self.change_outside(&name, &spec),
         }
         self.note(|| {
@@ -173,6 +184,22 @@ impl World {
             )
         });
         self.write_spec(name, spec);
+    }
+
+    /// Wrong configurations are put right.
+    pub(crate) fn mend(&mut self) {
+        let is_wrong = |spec: &ConnectorSpec| spec.config.get("dray.recovery").is_some_and(|class| class == "soft");
+        let wrong: Vec<_> = self
+            .store
+            .specs()
+            .filter(|(_, spec)| is_wrong(spec) && !spec.deleting)
+            .map(|(name, spec)| (name.clone(), spec.clone()))
+            .collect();
+        for (name, mut spec) in wrong {
+            spec.config.remove("dray.recovery");
+            spec.config_version += 1;
+            self.write_spec(name, spec);
+        }
     }
 
     /// The outside of a connector changes; its instance notices and wants other tasks.
@@ -198,6 +225,8 @@ impl World {
             AgentPolicy::Active,
             AgentPolicy::Cordoned,
             AgentPolicy::Draining,
+            AgentPolicy::Removed,
+            AgentPolicy::Restarting,
         ];
         let policy = self.random.pick(&policies);
         self.set_policy(&id, policy);

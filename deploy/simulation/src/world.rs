@@ -1,6 +1,7 @@
 //! The world of one run: what there is, what is due when, and who is told. Time passes from event to event.
 
 use crate::agent::Agent;
+use crate::altering::Altering;
 use crate::checks::Checks;
 use crate::coverage::{Coverage, Seen};
 use crate::kafka::Kafka;
@@ -16,10 +17,11 @@ use crate::store::Store;
 use crate::trace::Trace;
 use crate::users::Users;
 use crate::{AGENT_SLOTS, REPLICAS, Time};
+use dray_model::ConnectorUid;
 use dray_model::message::{FromAgent, Owned, ToAgent};
 use dray_session as session;
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 
 /// What is due.
 pub(crate) enum Item {
@@ -79,6 +81,7 @@ pub(crate) enum Item {
         long: Time,
     },
     User,
+    Alter(ConnectorUid),
     Lease,
     Second,
     Heal,
@@ -151,6 +154,8 @@ pub(crate) struct World {
     pub(crate) replicas: Vec<Replica>,
     pub(crate) agents: Vec<Agent>,
     pub(crate) users: Users,
+    /// Connectors whose offsets somebody sets.
+    pub(crate) altering: BTreeMap<ConnectorUid, Altering>,
     pub(crate) checks: Checks,
     pub(crate) coverage: Coverage,
     pub(crate) trace: Trace,
@@ -187,6 +192,7 @@ impl World {
             replicas,
             agents,
             users: Users::default(),
+            altering: BTreeMap::new(),
             checks: Checks::default(),
             coverage: Coverage::default(),
             trace,
@@ -265,6 +271,7 @@ impl World {
             Item::Fault => self.fault(),
             Item::CutUp { agent, long } => self.cut_up(agent, long),
             Item::User => self.user(),
+            Item::Alter(connector) => self.alter_step(connector),
             Item::Lease => self.lease(),
             Item::Second => self.second(),
             Item::Heal => self.heal(),

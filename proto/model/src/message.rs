@@ -173,6 +173,8 @@ pub struct Held {
     pub owned: Owned,
     /// It is on its way out, whatever the answer.
     pub stopping: bool,
+    /// As its assignment said it.
+    pub asked_restarts: Option<u32>,
 }
 
 /// The session, new or gone on with.
@@ -311,6 +313,9 @@ pub struct Assignment {
     /// Sessions that were declared dead and may still act: fenced before the task starts, on the cluster of its connector. For sinks,
     /// their members leave the group on their behalf too.
     pub fence_first: Vec<DeadSession>,
+    /// How many restarts people had asked for of it. Said again in Hello, so that whoever leads then knows whether the latest was carried
+    /// out. `None`: by a leader of an older version, which did not count them.
+    pub asked_restarts: Option<u32>,
 }
 
 /// A session that was declared dead, and where it is not fenced yet.

@@ -34,10 +34,24 @@ pub struct ConnectorSpec {
     pub task_restarts: BTreeMap<u32, u32>,
     /// It is being deleted: it vanishes when nobody owns anything of it any more.
     pub deleting: bool,
+    /// Its offsets are being set, by this operation: nothing of it starts before that is over.
+    pub altering: Option<String>,
     /// Who wrote it last, as it calls itself.
     pub writer: String,
     /// Tells attempts of one writer apart.
     pub operation: String,
+}
+
+impl ConnectorSpec {
+    /// How many restarts were asked for of a task; of the instance, if the number is [`TaskKey::INSTANCE`].
+    #[must_use]
+    pub fn asked_restarts(&self, number: u32) -> u32 {
+        if number == TaskKey::INSTANCE {
+            self.restarts
+        } else {
+            self.task_restarts.get(&number).copied().unwrap_or_default()
+        }
+    }
 }
 
 /// The tasks of a connector. Written by the leader.
@@ -62,6 +76,20 @@ pub struct TaskSpec {
     pub digest: ConfigDigest,
     /// What it costs.
     pub cost: Cost,
+}
+
+/// The topics that the tasks of a connector have used (KIP-558). Written by the leader, and by any replica that resets it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ActiveTopics {
+    /// Their names.
+    pub topics: BTreeSet<String>,
+}
+
+/// The Kafka cluster that the workers are at. Written by the leader.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KafkaRecord {
+    /// Its id.
+    pub cluster: KafkaCluster,
 }
 
 /// Who wrote a value, so that a leader can learn the fate of a write whose answer it never got.

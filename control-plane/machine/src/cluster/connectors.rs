@@ -1,16 +1,17 @@
 //! Connectors: from what is wanted of one to its instance, its task set and its end.
 
-use super::event::{Effect, Name, Record, Revision, Shown, ShownStatus};
+use super::event::{Effect, Name, Revision, Shown, ShownStatus};
 use super::fencing::Fence;
 use super::settings::Settings;
+use super::task_sets::NextSet;
 use super::tasks::{Stage, Task};
 use super::writes::Purpose;
 use super::{Machine, Timer};
 use crate::scheduler::{self, Needs, TaskInput};
-use dray_model::message::{AssignedConnector, Order, Owned, Recovery, RevokedWhy, TaskConfigs};
-use dray_model::record::{ConnectorSpec, MAX_TASKS, Shard, TaskSet, TaskSpec};
+use dray_model::message::{AssignedConnector, Recovery, RevokedWhy};
+use dray_model::record::{ConnectorSpec, Shard, TaskSet};
 use dray_model::{
-    AgentNumber, AgentSession, ConfigDigest, ConnectorName, ConnectorState, ConnectorUid, Cost, TargetState, TaskKey,
+    AgentSession, ConfigDigest, ConnectorName, ConnectorState, ConnectorUid, Cost, Millis, TargetState, TaskKey,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU64;
@@ -41,14 +42,16 @@ pub(super) struct Connector {
     /// What is wrong with its configuration or its task set.
     pub(super) problem: Option<String>,
     pub(super) refused_by_store: Option<&'static str>,
+    /// Its offsets are being set: nothing of it starts before this moment, unless they are set earlier.
+    pub(super) held_until: Option<Millis>,
     /// What is assigned of it.
     pub(super) assigned: Arc<AssignedConnector>,
     /// What its stored tasks were made from, while its configuration is a later one. A new leader does not know it.
-    former: Option<Arc<AssignedConnector>>,
+    pub(super) former: Option<Arc<AssignedConnector>>,
     /// Its tasks, as stored. Whatever task has an owner runs with the configuration that stands here.
     pub(super) set: Option<TaskSet>,
     /// Its next tasks: stored as soon as nobody owns those of the old set that change or go.
-    next: Option<NextSet>,
+    pub(super) next: Option<NextSet>,
     /// By number; the instance is always there.
     pub(super) tasks: BTreeMap<u32, Task>,
     /// Shards that were seen in the store.
@@ -60,15 +63,6 @@ pub(super) struct Connector {
     /// Why an agent refused a task last.
     pub(super) refusals: BTreeMap<u32, String>,
     pub(super) shown: Option<ShownStatus<ConnectorState>>,
-}
-
-/// A task set that is not stored yet.
-struct NextSet {
-    instance: Owned,
-    config_version: u64,
-    tasks: Vec<TaskSpec>,
-    /// Those of the old set that change or go.
-    blocked: BTreeSet<u32>,
 }
 
 impl Connector {
@@ -95,6 +89,7 @@ impl Connector {
             readable: false,
             problem: None,
             refused_by_store: None,
+            held_until: None,
             assigned,
             former: None,
             set: None,
@@ -140,7 +135,7 @@ impl Connector {
 
     /// Whether it is to end, for now or for ever.
     pub(super) fn is_ending(&self) -> bool {
-        self.spec.deleting || self.spec.target == TargetState::Stopped
+        self.spec.deleting || self.spec.target == TargetState::Stopped || self.held_until.is_some()
     }
 
     /// Whether another task set is to be stored.
@@ -153,7 +148,7 @@ impl Connector {
         self.is_ending() && self.set.is_none() && self.tasks.values().all(Task::is_free)
     }
 
-    fn size(&self) -> usize {
+    pub(super) fn size(&self) -> usize {
         self.set.as_ref().map_or(0, |set| set.tasks.len())
     }
 
@@ -162,7 +157,7 @@ impl Connector {
         if self.spec.deleting {
             return Wish::Go(RevokedWhy::Deleted);
         }
-        if self.spec.target == TargetState::Stopped {
+        if self.is_ending() {
             return Wish::Go(RevokedWhy::Stopped);
         }
         if number == TaskKey::INSTANCE {
@@ -201,25 +196,6 @@ impl Connector {
             None => ConfigDigest::of_connector(config),
         }
     }
-
-    /// The numbers of the present tasks that a new set changes or takes away.
-    fn changes(&self, tasks: &[TaskSpec]) -> BTreeSet<u32> {
-        let stays = |number: u32, task: &Task| {
-            let at = number as usize;
-            let old = self
-                .set
-                .as_ref()
-                .and_then(|set| set.tasks.get(at))
-                .map(|old| old.digest);
-            let new = tasks.get(at).map(|new| new.digest);
-            new.is_some() && new == old && task.digest.is_none_or(|digest| Some(digest) == new)
-        };
-        let tasks = self.tasks.iter().filter(|(number, _)| **number != TaskKey::INSTANCE);
-        tasks
-            .filter(|(number, task)| !stays(**number, task))
-            .map(|(number, _)| *number)
-            .collect()
-    }
 }
 
 impl Machine {
@@ -233,11 +209,15 @@ impl Machine {
         if !self.names.contains_key(&name) {
             self.names.insert(name.clone(), uid);
             self.connectors.insert(uid, Connector::new(name, uid, spec));
+            if !self.inheriting {
+                self.hold(uid);
+            }
             self.publish(uid);
             self.touch(TaskKey::instance(uid));
             return;
         }
         let connector = self.connectors.get_mut(&uid).expect("a name has its connector");
+        let was_ending = connector.is_ending();
         let before = std::mem::replace(&mut connector.spec, spec);
         let version_before = connector.assigned.config_version;
         if connector.spec.config_version != before.config_version {
@@ -247,20 +227,30 @@ impl Machine {
         let reconfigured = connector.assigned.config_version != version_before;
         let is_old = |next: &mut NextSet| next.config_version != spec.config_version;
         let dropped = connector.next.take_if(is_old);
-        let ended = connector.is_ending() != (before.deleting || before.target == TargetState::Stopped);
+        if connector.spec.altering != before.altering {
+            connector.held_until = None;
+        }
+        let mark = connector.spec.altering.is_some() && connector.spec.altering != before.altering;
+        if mark {
+            self.hold(uid);
+        }
+        let Some(connector) = self.connectors.get(&uid) else {
+            return;
+        };
+        let ended = connector.is_ending() != was_ending;
         self.touch_blocked(uid, dropped);
         if reconfigured || ended {
             self.publish(uid);
         }
-        if reconfigured || spec.restarts > before.restarts {
-            self.restart(uid, TaskKey::INSTANCE, spec.restarts > before.restarts);
+        // Only whether the counts change matters: they may run over.
+        let restarted = |number| spec.asked_restarts(number) != before.asked_restarts(number);
+        if reconfigured || restarted(TaskKey::INSTANCE) {
+            self.restart(uid, TaskKey::INSTANCE, restarted(TaskKey::INSTANCE));
         }
-        for (number, count) in &spec.task_restarts {
-            if *count > before.task_restarts.get(number).copied().unwrap_or_default() {
-                self.restart(uid, *number, true);
-            }
+        for number in spec.task_restarts.keys().filter(|number| restarted(**number)) {
+            self.restart(uid, *number, true);
         }
-        if spec.target != before.target || spec.deleting != before.deleting || reconfigured {
+        if spec.target != before.target || spec.deleting != before.deleting || reconfigured || ended {
             self.touch_tasks(uid);
         }
         self.work.connectors.insert(uid);
@@ -276,7 +266,7 @@ impl Machine {
     }
 
     /// All tasks have to be looked at again, and those that run are told whether they are paused.
-    fn touch_tasks(&mut self, uid: ConnectorUid) {
+    pub(super) fn touch_tasks(&mut self, uid: ConnectorUid) {
         let Some(connector) = self.connectors.get(&uid) else {
             return;
         };
@@ -378,116 +368,9 @@ impl Machine {
         self.work.seen_connectors.insert(uid);
     }
 
-    /// An instance says which tasks it wants.
-    pub(super) fn task_configs(&mut self, number: AgentNumber, configs: TaskConfigs) {
-        let key = configs.instance.task;
-        if !key.is_instance() || !self.is_current(number, configs.instance) {
-            return; // an instance of the past
-        }
-        let Some(connector) = self.connectors.get_mut(&key.connector) else {
-            return;
-        };
-        let uid = key.connector;
-        if connector.wish(TaskKey::INSTANCE) != Wish::Run
-            || configs.config_version != connector.assigned.config_version
-            || configs.config_version != connector.spec.config_version
-        {
-            return; // it is to end, or is told of another configuration
-        }
-        if configs.tasks.len() > MAX_TASKS as usize {
-            connector.problem = Some(format!(
-                "it wants {} tasks, and a connector may have {MAX_TASKS}: lower tasks.max; its former tasks go on",
-                configs.tasks.len()
-            ));
-            self.work.seen_connectors.insert(uid);
-            return;
-        }
-        connector.problem = None;
-        let (base, cost) = (&connector.assigned.config, connector.settings.cost);
-        let tasks = configs.tasks.into_iter();
-        let tasks: Vec<TaskSpec> = tasks
-            .map(|config| TaskSpec {
-                digest: ConfigDigest::of_task(base, &config.apply(base)),
-                config,
-                cost,
-            })
-            .collect();
-        let next = NextSet {
-            instance: configs.instance,
-            config_version: configs.config_version,
-            blocked: connector.changes(&tasks),
-            tasks,
-        };
-        let before = connector.next.replace(next);
-        self.touch_blocked(uid, before);
-        self.work.connectors.insert(uid);
-        self.work.seen_connectors.insert(uid);
-    }
-
-    /// The tasks that the next set changes or takes away have to be looked at, and those that a former one would have.
-    fn touch_blocked(&mut self, uid: ConnectorUid, former: Option<NextSet>) {
-        let Some(connector) = self.connectors.get(&uid) else {
-            return;
-        };
-        let sets = connector.next.iter().chain(&former);
-        let numbers: Vec<u32> = sets.flat_map(|next| &next.blocked).copied().collect();
-        for number in numbers {
-            self.touch(TaskKey { connector: uid, number });
-        }
-    }
-
-    fn say_stored(&mut self, instance: Owned) {
-        let owner = self.task(instance.task).and_then(|task| task.owner);
-        let agent = owner.and_then(|owner| self.agents.get(&owner.agent));
-        if let Some(connection) = agent.and_then(|agent| agent.connection) {
-            self.send(connection, Order::TaskConfigsStored { instance });
-        }
-    }
-
-    /// The stored tasks are these now.
-    pub(super) fn set_changed(&mut self, uid: ConnectorUid, set: Option<TaskSet>) {
-        let Some(connector) = self.connectors.get_mut(&uid) else {
-            return;
-        };
-        connector.set = set;
-        let version = connector.set.as_ref().map(|set| set.config_version);
-        connector.former = connector.former.take().filter(|former| {
-            version == Some(former.config_version) && version != Some(connector.assigned.config_version)
-        });
-        let size = u32::try_from(connector.size()).unwrap_or(u32::MAX);
-        for number in 0..size {
-            connector.tasks.entry(number).or_insert_with(|| Task::new(false));
-        }
-        // Another may be wanted by now, and it was compared with the former one.
-        if let Some(mut next) = connector.next.take() {
-            next.blocked = connector.changes(&next.tasks);
-            connector.next = Some(next);
-        }
-        self.publish(uid);
-        self.touch_numbers(uid);
-        self.work.connectors.insert(uid);
-    }
-
-    fn touch_numbers(&mut self, uid: ConnectorUid) {
-        let numbers: Vec<u32> = connector_tasks(self, uid).collect();
-        for number in numbers {
-            self.touch(TaskKey { connector: uid, number });
-        }
-    }
-
-    /// The write of a task set came to its end.
-    pub(super) fn set_written(&mut self, uid: ConnectorUid, applied: bool) {
-        if let Some(connector) = self.connectors.get_mut(&uid)
-            && applied
-        {
-            connector.refused_by_store = None;
-        }
-        self.touch_numbers(uid); // none was given out meanwhile
-        self.work.connectors.insert(uid);
-    }
-
     /// The next step of a connector as a whole: tasks that are too many go, its next set is stored, its end is written.
     pub(super) fn drive_connector(&mut self, uid: ConnectorUid) {
+        self.let_go(uid);
         let Some(connector) = self.connectors.get(&uid) else {
             return;
         };
@@ -523,48 +406,6 @@ impl Machine {
         }
     }
 
-    /// Whether a task set is being written: until it is known which one is stored, nobody gets a task.
-    pub(super) fn is_set_in_flight(&self, uid: ConnectorUid) -> bool {
-        let connector = self.connectors.get(&uid);
-        connector.is_some_and(|connector| self.writes.free_at(&Name::Tasks(connector.name.clone())).is_none())
-    }
-
-    /// Stores the next task set, if the configuration that it was made from is still the one.
-    fn write_set(&mut self, uid: ConnectorUid) {
-        let Some(connector) = self.connectors.get_mut(&uid) else {
-            return;
-        };
-        let name = Name::Tasks(connector.name.clone());
-        let Some(free_at) = self.writes.free_at(&name) else {
-            return;
-        };
-        let Connector { set, next, .. } = connector;
-        let is_stored = |next: &mut NextSet| {
-            let stored = set.as_ref();
-            stored.is_some_and(|set| set.config_version == next.config_version && set.tasks == next.tasks)
-        };
-        if let Some(stored) = next.take_if(is_stored) {
-            self.say_stored(stored.instance);
-            self.touch_blocked(uid, Some(stored));
-            return;
-        }
-        if free_at > self.now {
-            self.timers.insert((free_at, Timer::Connector(uid)));
-            return;
-        }
-        let Some(next) = &connector.next else { return };
-        let set = TaskSet {
-            uid,
-            config_version: next.config_version,
-            tasks: next.tasks.clone(),
-            written: self.writes.written(),
-        };
-        let spec = Name::Spec(connector.name.clone());
-        let puts = vec![(name, Record::Tasks(set))];
-        let write = self.writes.begin(Purpose::Tasks(uid), &[spec], puts, Vec::new());
-        self.effects.push(Effect::Write(write));
-    }
-
     /// Nobody owns anything of it any more: its tasks go from the store, and if it is deleted, it goes too.
     fn write_end(&mut self, uid: ConnectorUid) {
         let Some(connector) = self.connectors.get(&uid) else {
@@ -576,7 +417,7 @@ impl Machine {
         names.extend(shards.map(|shard| Name::Own(connector.name.clone(), *shard)));
         names.retain(|name| self.writes.revision(name) != Revision(0) || self.writes.free_at(name).is_none());
         let mut compared = Vec::new();
-        if connector.spec.deleting {
+        if connector.spec.deleting && connector.held_until.is_none() {
             names.push(spec);
         } else {
             compared.push(spec);
@@ -610,7 +451,7 @@ fn no_tasks(uid: ConnectorUid) -> scheduler::TaskSet {
     }
 }
 
-fn connector_tasks(machine: &Machine, uid: ConnectorUid) -> impl Iterator<Item = u32> {
+pub(super) fn connector_tasks(machine: &Machine, uid: ConnectorUid) -> impl Iterator<Item = u32> {
     machine
         .connectors
         .get(&uid)

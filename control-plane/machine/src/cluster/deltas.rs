@@ -119,6 +119,7 @@ impl Machine {
             |task| (task.config.clone(), task.cost),
         );
         let paused = connector.is_paused();
+        let asked_restarts = Some(connector.spec.asked_restarts(key.number));
         let recovery = connector.assigned_to(key.number).recovery;
         let fence_first = self.fence_first(&task.fences);
         let generation = task.generation?;
@@ -136,6 +137,7 @@ impl Machine {
             paused,
             cost,
             fence_first,
+            asked_restarts,
         })
     }
 }

@@ -307,9 +307,14 @@ impl Machine {
         let minted = self.term.generation(self.generations);
         let wants = self.connectors.get(&key.connector)?.wish(key.number);
         let stale_config = key.is_instance() && self.instance_may_be_old(key);
+        let latest = held.iter().max_by_key(|held| held.owned.generation);
+        let asked_restarts = self.connectors.get(&key.connector)?.spec.asked_restarts(key.number);
+        // Asked for, and the leader that was to carry it out is gone.
+        let lost_restart = latest
+            .and_then(|held| held.asked_restarts)
+            .is_some_and(|known| known != asked_restarts);
         let task = self.task_mut(key)?;
         let owner = task.owner?;
-        let latest = held.iter().max_by_key(|held| held.owned.generation);
         let Some(latest) = latest else {
             // What its session owns and does not hold is dead.
             if matches!(task.stage(), Stage::Assigned | Stage::Revoking) {
@@ -346,7 +351,8 @@ impl Machine {
             task.generation = Some(generation); // an earlier leader restarted it
         }
         let anew = std::mem::take(&mut task.anew);
-        if task.generation != Some(generation) || stale_config || anew {
+        task.restarting |= lost_restart;
+        if task.generation != Some(generation) || stale_config || anew || lost_restart {
             self.renew(key); // what it was told since is lost
         }
         Some(generation)

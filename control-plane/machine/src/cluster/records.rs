@@ -56,6 +56,7 @@ impl Machine {
                 self.unproved += 1;
             }
         }
+        self.hold_inherited();
         // Only now: told one record after the other, the scheduler would find tasks without owners and give them away, and what an
         // agent holds would have to be started there again, in its turn.
         self.inheriting = false;

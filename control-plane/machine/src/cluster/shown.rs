@@ -1,11 +1,12 @@
 //! What people see: of each connector, task and agent the latest word, and beside UNASSIGNED always the reason.
 
 use super::Machine;
+use super::altering::altering;
 use super::connectors::{Connector, Wish};
 use super::event::{Effect, LinkState, Shown, ShownAgent, ShownStatus};
 use super::tasks::{Stage, Task};
 use dray_model::message::RunState;
-use dray_model::{AgentNumber, AgentPolicy, ConnectorState, ConnectorUid, TaskKey, TaskState};
+use dray_model::{AgentNumber, AgentPolicy, ConnectorState, ConnectorUid, TargetState, TaskKey, TaskState};
 
 impl Machine {
     /// Shows what changed.
@@ -67,9 +68,13 @@ impl Machine {
             trace: of_instance.trace,
             restarts: of_instance.restarts,
         };
-        if connector.is_stopped() && !connector.spec.deleting {
+        let stopped = connector.is_stopped() && connector.spec.target == TargetState::Stopped;
+        if stopped && !connector.spec.deleting {
             status.state = ConnectorState::Stopped;
-            status.trace = None;
+            status.trace = connector.altering().map(altering);
+        } else if let Some(operation) = connector.altering().filter(|_| connector.is_stopped()) {
+            status.state = ConnectorState::Unassigned;
+            status.trace = Some(altering(operation));
         } else if connector.is_ending() {
             let ends = if connector.spec.deleting {
                 "being deleted"

@@ -1,5 +1,6 @@
 //! Scenarios: the main path, then one for each rule of the protocol and of fencing.
 
+mod asked;
 mod check;
 mod fencing;
 mod main_path;

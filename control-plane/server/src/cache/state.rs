@@ -5,7 +5,8 @@ use crate::codec::{self, Decoded};
 use bytes::Bytes;
 use dray_machine::cluster::{Change, Name, Record, Revision as Modified, Snapshot, Stored};
 use dray_model::record::{
-    AgentRecord, ClusterMeta, ConnectorSpec, LeaderRecord, LoggerLevels, Ownership, ReplicaRecord, Shard, TaskSet,
+    ActiveTopics, AgentRecord, ClusterMeta, ConnectorSpec, KafkaRecord, LeaderRecord, LoggerLevels, Ownership, ReplicaRecord,
+    Shard, TaskSet,
 };
 use dray_model::{AgentId, ConnectorName, ConnectorUid, Term};
 use dray_store::keys::{self, Keys};
@@ -52,7 +53,14 @@ pub struct State {
     pub loggers: Arc<LoggerLevels>,
     /// Keys whose values cannot be read. A replica that has any does not lead: it would take for free what somebody owns.
     pub unreadable: Arc<BTreeSet<Key>>,
+    /// The store has come back at this revision, and more of it was seen before: it was restored from a backup. Nothing is followed
+    /// until it is the one that it was.
+    pub behind: Option<Revision>,
     records: Table,
+    /// The Kafka cluster that the workers are at, and the mod_revision of that.
+    pub kafka: Option<Arc<(Modified, KafkaRecord)>>,
+    /// The topics that connectors have used, and the mod_revisions of that.
+    topics: Arc<BTreeMap<ConnectorName, Arc<(Modified, ActiveTopics)>>>,
     /// Parts of large task sets.
     parts: Arc<BTreeMap<(ConnectorName, Vec<u8>), Bytes>>,
 }
@@ -66,7 +74,10 @@ impl State {
             replicas: Arc::default(),
             loggers: Arc::default(),
             unreadable: Arc::default(),
+            behind: None,
             records: Table::new(),
+            kafka: None,
+            topics: Arc::default(),
             parts: Arc::default(),
         };
         // Parts first: their manifest names them.
@@ -146,6 +157,13 @@ impl State {
             Decoded::Replica(id, record) => {
                 Arc::make_mut(&mut self.replicas).insert(id, record);
             }
+            Decoded::Kafka(cluster) => {
+                self.kafka = Some(Arc::new((Modified(entry.mod_revision.get()), cluster)));
+            }
+            Decoded::Topics(connector, topics) => {
+                let topics = Arc::new((Modified(entry.mod_revision.get()), topics));
+                Arc::make_mut(&mut self.topics).insert(connector, topics);
+            }
             Decoded::Loggers(levels) => self.loggers = Arc::new(levels),
             Decoded::Part(connector, digest, bytes) => {
                 Arc::make_mut(&mut self.parts).insert((connector, digest), bytes);
@@ -160,6 +178,10 @@ impl State {
         }
         match keys.parse(key) {
             Some(keys::Name::Leader) => self.leader = None,
+            Some(keys::Name::Kafka) => self.kafka = None,
+            Some(keys::Name::Topics(connector)) => {
+                Arc::make_mut(&mut self.topics).remove(&connector);
+            }
             Some(keys::Name::Loggers) => self.loggers = Arc::default(),
             Some(keys::Name::Replica(id)) => {
                 Arc::make_mut(&mut self.replicas).remove(&id);
@@ -227,6 +249,12 @@ impl State {
             Record::Tasks(tasks) => Some(stored(kept, tasks)),
             Record::Meta(_) | Record::Spec(_) | Record::Own(_) | Record::Agent(_) => None,
         }
+    }
+
+    /// The topics that a connector has used, and the mod_revision of that.
+    #[must_use]
+    pub fn topics(&self, connector: &ConnectorName) -> Option<&(Modified, ActiveTopics)> {
+        self.topics.get(connector).map(Arc::as_ref)
     }
 
     /// The digests of the parts that are kept of a connector's task sets.

@@ -141,6 +141,9 @@ impl Running {
     /// Tells the machine what has changed in the store.
     fn stored(&mut self) -> Option<Ended> {
         let state = self.states.borrow_and_update().clone();
+        if let Some(current) = state.behind {
+            return Some(Ended::Unfit(format!("the store has gone back to revision {current}")));
+        }
         if state.leader.as_ref().is_none_or(|leader| leader.term != self.term) {
             return Some(Ended::Lost);
         }

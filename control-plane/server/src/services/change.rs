@@ -32,6 +32,13 @@ pub(super) struct Writer {
     operations: AtomicU64,
 }
 
+impl Writer {
+    /// Where it writes.
+    pub(super) fn store(&self) -> &dyn MetadataStore {
+        self.store.as_ref()
+    }
+}
+
 /// A record as it was found.
 #[derive(Clone)]
 struct Found<R> {
@@ -115,14 +122,19 @@ impl Writer {
         }
     }
 
+    /// A name that no other operation has.
+    pub(super) fn operation(&self) -> String {
+        let number = self.operations.fetch_add(1, Ordering::Relaxed);
+        format!("{:016x}-{number}", self.process)
+    }
+
     /// Changes what is wanted of a connector. `change` is given what is there and its revision, and may be called several times.
     pub(super) async fn spec(
         &self,
         name: &ConnectorName,
         mut change: impl FnMut(Option<(&ConnectorSpec, u64)>) -> Result<Next<ConnectorSpec>, Status>,
     ) -> Result<Changed<ConnectorSpec>, Status> {
-        let number = self.operations.fetch_add(1, Ordering::Relaxed);
-        let operation = format!("{:016x}-{number}", self.process);
+        let operation = self.operation();
         let stamped = |found: Option<(&ConnectorSpec, u64)>| {
             Ok(match change(found)? {
                 Next::Keep => Next::Keep,

@@ -34,6 +34,11 @@ impl ClusterService for Services {
             software_version: env!("CARGO_PKG_VERSION").into(),
             leader,
             replicas: replicas.collect(),
+            kafka_cluster_id: state
+                .kafka
+                .as_ref()
+                .map(|kafka| kafka.1.cluster.as_str().into())
+                .unwrap_or_default(),
         }))
     }
 }

@@ -57,6 +57,9 @@ impl ConnectorService for Services {
             Err(_) => return Err(status::invalid("target", "is not a state that this version knows")),
         };
         let config = checked(&name, request.config)?;
+        if !request.skip_validation {
+            self.valid(&config).await?;
+        }
         let created = self
             .writer
             .spec(&name, |found| match found {
@@ -69,6 +72,7 @@ impl ConnectorService for Services {
                     restarts: 0,
                     task_restarts: BTreeMap::new(),
                     deleting: false,
+                    altering: None,
                     writer: String::new(),
                     operation: String::new(),
                 })),
@@ -92,6 +96,9 @@ impl ConnectorService for Services {
         let request = request.into_inner();
         let name = connector_name("name", &request.name)?;
         let config = checked(&name, request.config)?;
+        if !request.skip_validation {
+            self.valid(&config).await?;
+        }
         let changed = self
             .writer
             .spec(&name, |found| {
@@ -173,6 +180,20 @@ impl ConnectorService for Services {
             instance,
             tasks: tasks.into_iter().collect(),
         }))
+    }
+
+    async fn get_active_topics(
+        &self,
+        request: Request<v1::GetActiveTopicsRequest>,
+    ) -> Answer<v1::GetActiveTopicsResponse> {
+        self.active_topics(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn reset_active_topics(
+        &self,
+        request: Request<v1::ResetActiveTopicsRequest>,
+    ) -> Answer<v1::ResetActiveTopicsResponse> {
+        self.forget_topics(&request.into_inner().name).await.map(Response::new)
     }
 
     async fn list_tasks(&self, request: Request<v1::ListTasksRequest>) -> Answer<v1::ListTasksResponse> {
@@ -308,7 +329,7 @@ fn with_restarts(spec: &ConnectorSpec, instance: bool, tasks: &BTreeSet<u32>) ->
     spec
 }
 
-/// A configuration that can be stored. Its connector checks the rest of it.
+/// A configuration that can be stored, whatever its connector says of it.
 fn checked(name: &ConnectorName, mut config: ConfigMap) -> Result<ConfigMap, Status> {
     match config.get("name") {
         Some(other) if other != name.as_str() => {

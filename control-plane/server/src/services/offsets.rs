@@ -1,11 +1,14 @@
 //! `OffsetService`: how far connectors are, read and set by an agent.
 
 use super::Services;
+use super::change::Next;
 use super::plugins::refused;
 use super::read::connector_name;
 use crate::board::Freshness;
 use crate::cache::State;
 use crate::status;
+use crate::switchboard::NoAnswer;
+use dray_machine::cluster::{ShownStatus, altering};
 use dray_model::record::ConnectorSpec;
 use dray_model::{ConnectorName, ConnectorState, TargetState};
 use dray_wire::admin::v1;
@@ -14,38 +17,17 @@ use dray_wire::admin::v1::offset_service_server::OffsetService;
 use dray_wire::agent::v1::call_answer::Result as Answered;
 use dray_wire::agent::v1::calls_response::Call;
 use dray_wire::agent::v1::{AlterOffsetsCall, OffsetPair, ReadOffsetsCall};
-use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+use tokio::time::{Instant, sleep};
 use tonic::{Request, Response, Status};
 
 /// How long all of it may take, as in Connect.
 const WITHIN: Duration = Duration::from_secs(90);
 
-/// Connectors whose offsets are being set: one change at a time.
-#[derive(Default)]
-pub(super) struct Altering(Mutex<BTreeSet<ConnectorName>>);
-
-/// While it lives, nobody else sets the offsets of this connector here.
-struct Alone<'a>(&'a Altering, ConnectorName);
-
-impl Altering {
-    fn begin(&self, name: &ConnectorName) -> Result<Alone<'_>, Status> {
-        let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if names.insert(name.clone()) {
-            Ok(Alone(self, name.clone()))
-        } else {
-            let text = format_args!("the offsets of connector `{name}` are being set already: try again");
-            Err(status::precondition("ALTERING", text))
-        }
-    }
-}
-
-impl Drop for Alone<'_> {
-    fn drop(&mut self) {
-        self.0.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.1);
-    }
-}
+/// How long the leader, which is here, may take to see that a change of offsets begins: its cache is some milliseconds behind.
+const SEEN: Duration = Duration::from_secs(10);
+/// Between two looks whether it has.
+const LOOK: Duration = Duration::from_millis(5);
 
 #[tonic::async_trait]
 impl OffsetService for Services {
@@ -113,50 +95,110 @@ impl OffsetService for Services {
 }
 
 impl Services {
-    /// Has an agent set offsets of a connector that is stopped. Returns whether the connector itself has seen to them as well.
+    /// Has an agent set offsets of a connector that is stopped, and stays so until that is done: a mark in what is wanted of it says
+    /// so. Returns whether the connector itself has seen to them as well.
+    ///
+    /// Who is dropped in between leaves the mark behind, and so does one whose agent says nothing: it may still be at it. The leader
+    /// lets such a mark run out.
     async fn alter(&self, name: &str, offsets: Vec<OffsetPair>, reset: bool) -> Result<bool, Status> {
         let name = connector_name("connector", name)?;
-        let _alone = self.altering.begin(&name)?;
-        // What others have just asked for counts.
-        let newest = v1::Consistency {
-            min_revision: 0,
-            linearizable: true,
-        };
-        let state = self.state(Some(newest)).await?;
-        let spec = spec(&state, &name)?;
-        let tasks = state.tasks(&name).map_or(0, |set| set.record.tasks.len());
-        if spec.target != TargetState::Stopped || spec.deleting || tasks > 0 || !self.is_stopped(&name) {
-            let text = format_args!(
-                "Connectors must be in the STOPPED state before their offsets can be modified. This can be done for the specified \
-                 connector by issuing a 'PUT' request to the '/connectors/{name}/stop' endpoint"
-            );
-            return Err(status::precondition("NOT_STOPPED", text));
-        }
+        let operation = self.writer.operation();
+        let spec = self.begin_altering(&name, &operation).await?;
         let class = class(&spec.config).to_owned();
         let call = Call::AlterOffsets(AlterOffsetsCall {
             connector: name.as_str().into(),
-            config: spec.config.clone(),
+            config: spec.config,
             offsets,
             reset,
         });
         self.agents_are_there().await;
-        match self.switchboard.order(&class, &call, WITHIN).await {
+        let answered = self.switchboard.order(&class, &call, WITHIN).await;
+        if !matches!(answered, Err(NoAnswer::Unknown(_))) {
+            self.end_altering(&name, &operation).await;
+        }
+        match answered {
             Ok(Answered::Altered(altered)) => Ok(altered.external),
             other => Err(refused(other)),
         }
     }
 
-    /// Whether the leader, which is here, has seen the end of all of it.
-    fn is_stopped(&self, name: &ConnectorName) -> bool {
+    /// From here on nothing of the connector starts.
+    async fn begin_altering(&self, name: &ConnectorName, operation: &str) -> Result<ConnectorSpec, Status> {
+        let marked = self
+            .writer
+            .spec(name, |found| {
+                let (spec, _) = found.ok_or_else(|| status::not_found("connector", name))?;
+                if spec.target != TargetState::Stopped || spec.deleting {
+                    return Err(not_stopped(name));
+                }
+                let Some(shown) = self
+                    .without_tasks(name)
+                    .filter(|shown| shown.state == ConnectorState::Stopped)
+                else {
+                    return Err(not_stopped(name));
+                };
+                if spec
+                    .altering
+                    .as_deref()
+                    .map(altering)
+                    .is_some_and(|other| shown.trace == Some(other))
+                {
+                    let text = format_args!("the offsets of connector `{name}` are being set already: try again");
+                    return Err(status::precondition("ALTERING", text));
+                }
+                Ok(Next::Put(ConnectorSpec {
+                    altering: Some(operation.into()),
+                    ..spec.clone()
+                }))
+            })
+            .await?;
+        let end = Instant::now() + SEEN;
+        let begun = Some(altering(operation));
+        while self.without_tasks(name).is_none_or(|shown| shown.trace != begun) {
+            if Instant::now() >= end {
+                self.end_altering(name, operation).await;
+                return Err(not_stopped(name));
+            }
+            sleep(LOOK).await;
+        }
+        Ok(marked.record)
+    }
+
+    /// It may start again. Where that cannot be written, the mark runs out.
+    async fn end_altering(&self, name: &ConnectorName, operation: &str) {
+        let ended = self.writer.spec(name, |found| match found {
+            Some((spec, _)) if spec.altering.as_deref() == Some(operation) => Ok(Next::Put(ConnectorSpec {
+                altering: None,
+                ..spec.clone()
+            })),
+            Some(_) => Ok(Next::Keep),
+            None => Err(status::not_found("connector", name)),
+        });
+        if let Err(status) = ended.await {
+            tracing::warn!(
+                connector.id = %name,
+                error = %status.message(),
+                "could not write that offsets are set; the connector may start in two minutes"
+            );
+        }
+    }
+
+    /// What the leader, which is here, shows of a connector, if it has seen the end of all its tasks.
+    fn without_tasks(&self, name: &ConnectorName) -> Option<ShownStatus<ConnectorState>> {
         self.board.read(|seen| {
-            let shown = seen.connectors.get(name);
-            matches!(seen.freshness, Freshness::Fresh(_))
-                && shown.is_some_and(|shown| {
-                    let connector = shown.connector.as_ref();
-                    shown.tasks.is_empty() && connector.is_some_and(|seen| seen.state == ConnectorState::Stopped)
-                })
+            let shown = seen.connectors.get(name)?;
+            let is_fresh = matches!(seen.freshness, Freshness::Fresh(_));
+            shown.connector.clone().filter(|_| is_fresh && shown.tasks.is_empty())
         })
     }
+}
+
+fn not_stopped(name: &ConnectorName) -> Status {
+    let text = format_args!(
+        "Connectors must be in the STOPPED state before their offsets can be modified. This can be done for the specified \
+         connector by issuing a 'PUT' request to the '/connectors/{name}/stop' endpoint"
+    );
+    status::precondition("NOT_STOPPED", text)
 }
 
 fn spec<'a>(state: &'a State, name: &ConnectorName) -> Result<&'a ConnectorSpec, Status> {

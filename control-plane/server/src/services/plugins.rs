@@ -3,6 +3,7 @@
 use super::Services;
 use crate::status;
 use crate::switchboard::NoAnswer;
+use dray_model::ConfigMap;
 use dray_model::message::{Plugin, PluginKind};
 use dray_wire::admin::v1;
 use dray_wire::admin::v1::plugin_service_client::PluginServiceClient;
@@ -10,10 +11,11 @@ use dray_wire::admin::v1::plugin_service_server::PluginService;
 use dray_wire::agent::v1::call_answer::Result as Answered;
 use dray_wire::agent::v1::calls_response::Call;
 use dray_wire::agent::v1::{PluginConfigCall, ValidateCall};
+use dray_wire::plugin::v1::ConfigEntry;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 
 /// How long an agent may take to say which keys a plugin has.
 const DESCRIBE: Duration = Duration::from_secs(10);
@@ -95,6 +97,40 @@ impl PluginService for Services {
         match self.switchboard.ask(class.trim(), &call, VALIDATE).await {
             Ok(Answered::Validated(infos)) => Ok(Response::new(v1::ValidateConfigResponse { infos: Some(infos) })),
             other => Err(refused(other)),
+        }
+    }
+}
+
+impl Services {
+    /// Refuses what the connector would not take. When no agent answers it is not refused: configurations can be changed while there is no
+    /// leader, and the agent that is to run the connector checks all the same.
+    pub(super) async fn valid(&self, config: &ConfigMap) -> Result<(), Status> {
+        let config = config.iter().map(|(name, value)| ConfigEntry {
+            name: name.clone(),
+            value: Some(value.clone()),
+        });
+        let request = v1::ValidateConfigRequest {
+            config: config.collect(),
+        };
+        match self.validate_config(Request::new(request)).await {
+            Ok(found) => {
+                let infos = found.into_inner().infos.unwrap_or_default();
+                if infos.error_count == 0 {
+                    return Ok(());
+                }
+                let values = infos.configs.into_iter().filter_map(|info| info.value);
+                let errors = values.flat_map(|value| {
+                    let name = value.name;
+                    value.errors.into_iter().map(move |error| (name.clone(), error))
+                });
+                Err(status::invalid_config(infos.error_count, errors.collect()))
+            }
+            Err(status) if matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded) => {
+                let error = status.message();
+                tracing::warn!(error, "nobody could validate a configuration; it is stored unchecked");
+                Ok(())
+            }
+            Err(status) => Err(status),
         }
     }
 }

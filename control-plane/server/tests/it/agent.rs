@@ -95,6 +95,7 @@ impl Agent {
         let held = |owned: &Owned| Held {
             owned: *owned,
             stopping: false,
+            asked_restarts: None,
         };
         FromAgent::Hello(Box::new(Hello {
             cluster: self.cluster.clone(),

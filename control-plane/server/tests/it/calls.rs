@@ -7,22 +7,41 @@ use dray_model::message::{CallsHello, Plugin, PluginKind};
 use dray_store::MetadataStore;
 use dray_store::mem::MemStore;
 use dray_wire::admin::v1;
+use dray_wire::admin::v1::cluster_service_client::ClusterServiceClient;
+use dray_wire::admin::v1::connector_service_client::ConnectorServiceClient;
 use dray_wire::admin::v1::offset_service_client::OffsetServiceClient;
 use dray_wire::admin::v1::plugin_service_client::PluginServiceClient;
 use dray_wire::agent::v1::agent_call_service_client::AgentCallServiceClient;
 use dray_wire::agent::v1::call_answer::Result as Answer;
 use dray_wire::agent::v1::calls_request::Body;
 use dray_wire::agent::v1::calls_response::Call;
-use dray_wire::agent::v1::{CallAnswer, CallError, CallErrorKind, CallsRequest, PluginConfigResult};
-use dray_wire::plugin::v1::{ConfigEntry, ConfigInfos, ConfigKey};
+use dray_wire::agent::v1::{
+    ActiveTopicsResult, CallAnswer, CallError, CallErrorKind, CallsRequest, CallsResponse, ConnectorTopics,
+    KafkaClusterResult, PluginConfigResult,
+};
+use dray_wire::plugin::v1::{ConfigEntry, ConfigInfo, ConfigInfos, ConfigKey, ConfigValue};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tonic::Code;
+use tonic::transport::Channel;
+use tonic::{Code, Streaming};
+use tonic_types::StatusExt as _;
 
-/// An agent that knows one plugin, and refuses one configuration.
-async fn answers(control: &Control, described: Arc<AtomicUsize>) -> JoinSet<()> {
+fn wrong(key: &str, errors: &[&str]) -> ConfigInfo {
+    ConfigInfo {
+        definition: None,
+        value: Some(ConfigValue {
+            name: key.into(),
+            errors: errors.iter().map(ToString::to_string).collect(),
+            ..ConfigValue::default()
+        }),
+    }
+}
+
+/// The stream of an agent that is asked, and what it answers on.
+pub(crate) async fn calls(control: &Control) -> (mpsc::Sender<CallsRequest>, Streaming<CallsResponse>) {
     let (requests, mut queue) = mpsc::channel::<CallsRequest>(16);
     let hello = CallsHello {
         agent: "a1".try_into().unwrap(),
@@ -36,9 +55,22 @@ async fn answers(control: &Control, described: Arc<AtomicUsize>) -> JoinSet<()> 
     requests.send(CallsRequest { body }).await.unwrap();
     let mut client = AgentCallServiceClient::new(channel(control.addresses[0]));
     let stream = futures::stream::poll_fn(move |context| queue.poll_recv(context));
-    let mut calls = client.calls(stream).await.unwrap().into_inner();
+    (requests, client.calls(stream).await.unwrap().into_inner())
+}
+
+/// An agent that knows one plugin, and refuses one configuration.
+async fn answers(control: &Control, described: Arc<AtomicUsize>) -> JoinSet<()> {
+    answers_with(control, described, Arc::default()).await
+}
+
+/// What such an agent has to say of topics, once.
+type News = Arc<tokio::sync::Mutex<Option<Vec<ConnectorTopics>>>>;
+
+async fn answers_with(control: &Control, described: Arc<AtomicUsize>, news: News) -> JoinSet<()> {
+    let (requests, mut calls) = calls(control).await;
     let mut tasks = JoinSet::new();
     tasks.spawn(async move {
+        let mut waiting = JoinSet::new();
         while let Ok(Some(call)) = calls.message().await {
             let result = match call.call.unwrap() {
                 Call::PluginConfig(asked) => {
@@ -56,11 +88,34 @@ async fn answers(control: &Control, described: Arc<AtomicUsize>) -> JoinSet<()> 
                 }),
                 Call::Validate(_) => Answer::Validated(ConfigInfos {
                     error_count: 3,
+                    configs: vec![wrong("a", &["one", "two"]), wrong("c", &[]), wrong("b", &["three"])],
                     ..ConfigInfos::default()
                 }),
-                Call::ReadOffsets(_) | Call::AlterOffsets(_) | Call::SetLevels(_) => {
-                    unreachable!("there is no connector, and no level")
-                }
+                Call::ReadOffsets(_) | Call::AlterOffsets(_) => unreachable!("there is no connector"),
+                Call::KafkaCluster(_) => Answer::KafkaCluster(KafkaClusterResult { id: "kafka-1".into() }),
+                Call::ActiveTopics(asked) => match news.lock().await.take() {
+                    Some(connectors) => Answer::ActiveTopics(ActiveTopicsResult {
+                        number: asked.stored + 1,
+                        connectors,
+                    }),
+                    // It waits for news, and nobody for it.
+                    None => {
+                        let (requests, news, id) = (requests.clone(), news.clone(), call.id);
+                        waiting.spawn(async move {
+                            let connectors = loop {
+                                if let Some(connectors) = news.lock().await.take() {
+                                    break connectors;
+                                }
+                                tokio::time::sleep(Duration::from_millis(20)).await;
+                            };
+                            let number = asked.stored + 1;
+                            let result = Some(Answer::ActiveTopics(ActiveTopicsResult { number, connectors }));
+                            let body = Some(Body::Answer(CallAnswer { id, result }));
+                            drop(requests.send(CallsRequest { body }).await);
+                        });
+                        continue;
+                    }
+                },
             };
             let body = Some(Body::Answer(CallAnswer {
                 id: call.id,
@@ -113,6 +168,38 @@ async fn any_replica_answers_through_the_leader() {
         "what a plugin says of itself is remembered"
     );
 
+    // What an agent finds wrong is not stored, unless nobody is to be asked.
+    let mut connectors = ConnectorServiceClient::new(channel(two.addresses[0]));
+    let mut new = v1::CreateConnectorRequest {
+        name: "checked".into(),
+        config: [("connector.class".into(), CLASS.into())].into(),
+        ..Default::default()
+    };
+    let refused = connectors.create_connector(new.clone()).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    assert_eq!(
+        refused.message(),
+        "Connector configuration is invalid and contains the following 3 error(s):\none\ntwo\nthree"
+    );
+    let fields = refused.get_details_bad_request().unwrap().field_violations;
+    let fields: Vec<&str> = fields.iter().map(|violation| violation.field.as_str()).collect();
+    assert_eq!(fields, ["config[a]", "config[a]", "config[b]"]);
+    new.skip_validation = true;
+    connectors.create_connector(new.clone()).await.unwrap();
+    let mut change = v1::UpdateConnectorConfigRequest {
+        name: new.name,
+        config: [
+            ("connector.class".into(), CLASS.into()),
+            ("tasks.max".into(), "2".into()),
+        ]
+        .into(),
+        ..Default::default()
+    };
+    let refused = connectors.update_connector_config(change.clone()).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    change.skip_validation = true;
+    connectors.update_connector_config(change).await.unwrap();
+
     let mut offsets = OffsetServiceClient::new(channel(two.addresses[0]));
     let nobody = v1::GetOffsetsRequest { connector: "c".into() };
     assert_eq!(offsets.get_offsets(nobody).await.unwrap_err().code(), Code::NotFound);
@@ -142,4 +229,93 @@ async fn any_replica_answers_through_the_leader() {
     );
     one.stop().await;
     two.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn topics_and_the_kafka_cluster_reach_every_replica() {
+    let store: Arc<dyn MetadataStore> = Arc::new(MemStore::default());
+    let one = start(&store, "test", "one").await;
+    until("one leads", || leads(&one, "one")).await;
+    let two = start(&store, "test", "two").await;
+    let news = News::default();
+    let _agent = answers_with(&one, Arc::default(), news.clone()).await;
+    let mut clients = [&one, &two].map(|replica| ConnectorServiceClient::new(channel(replica.addresses[0])));
+    let created = v1::CreateConnectorRequest {
+        name: "c".into(),
+        config: [("connector.class".to_owned(), CLASS.to_owned())].into(),
+        target: v1::TargetState::Stopped.into(),
+        skip_validation: true,
+    };
+    let created = clients[1].create_connector(created).await.unwrap().into_inner();
+    let used = ConnectorTopics {
+        connector: "c".into(),
+        uid: created.connector.unwrap().uid,
+        topics: vec!["b".into(), "a".into()],
+    };
+    *news.lock().await = Some(vec![used.clone()]);
+    let get = || v1::GetActiveTopicsRequest {
+        consistency: None,
+        name: "c".into(),
+    };
+    for client in &mut clients {
+        until_topics(client, &["a", "b"]).await;
+    }
+    let mut cluster = ClusterServiceClient::new(channel(two.addresses[0]));
+    let found = cluster.get_cluster(v1::GetClusterRequest::default()).await.unwrap();
+    assert_eq!(found.into_inner().kafka_cluster_id, "kafka-1");
+
+    // Forgotten everywhere; there again when they are used again; gone with the connector.
+    let reset = v1::ResetActiveTopicsRequest { name: "c".into() };
+    let revision = clients[1]
+        .reset_active_topics(reset)
+        .await
+        .unwrap()
+        .into_inner()
+        .revision;
+    let mut after = get();
+    after.consistency = Some(v1::Consistency {
+        min_revision: revision,
+        linearizable: false,
+    });
+    let found = clients[0].get_active_topics(after).await.unwrap().into_inner();
+    assert_eq!(found.topics, [""; 0]);
+    *news.lock().await = Some(vec![used.clone()]);
+    until_topics(&mut clients[0], &["a", "b"]).await;
+    let deleted = v1::DeleteConnectorRequest {
+        name: "c".into(),
+        expected_revision: 0,
+    };
+    clients[0].delete_connector(deleted).await.unwrap();
+    until("it is gone", || {
+        one.cache().now().spec(&"c".try_into().unwrap()).is_none()
+    })
+    .await;
+    assert!(one.cache().now().topics(&"c".try_into().unwrap()).is_none());
+    let unknown = clients[0].get_active_topics(get()).await.unwrap_err();
+    assert_eq!(unknown.code(), Code::NotFound);
+    // What was on its way comes too late.
+    *news.lock().await = Some(vec![used]);
+    until("it was heard", || news.try_lock().is_ok_and(|news| news.is_none())).await;
+    assert!(one.cache().now().topics(&"c".try_into().unwrap()).is_none());
+    two.stop().await;
+    one.stop().await;
+}
+
+async fn until_topics(client: &mut ConnectorServiceClient<Channel>, topics: &[&str]) {
+    let end = tokio::time::Instant::now() + Duration::from_secs(60);
+    loop {
+        let request = v1::GetActiveTopicsRequest {
+            consistency: None,
+            name: "c".into(),
+        };
+        let found = client
+            .get_active_topics(request)
+            .await
+            .map(|found| found.into_inner().topics);
+        if found.as_ref().is_ok_and(|found| found == topics) {
+            return;
+        }
+        assert!(tokio::time::Instant::now() < end, "{found:?} is not {topics:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }

@@ -5,9 +5,11 @@
 
 mod admin;
 mod agent;
+mod altering;
 mod binary;
 mod calls;
 mod etcd;
+mod listeners;
 mod loggers;
 mod memory;
 mod rest;

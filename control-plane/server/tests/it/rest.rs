@@ -196,3 +196,34 @@ async fn limits_are_told_in_json() {
     }
     control.stop().await;
 }
+
+#[tokio::test]
+async fn agents_are_shown_and_told_what_to_take() {
+    let (_store, control) = replica().await;
+    let address = control.addresses[0];
+    let _agent = FakeAgent::start("test", "a", vec![channel(address)], 2);
+    let config = format!(r#"{{"name":"c","config":{{"connector.class":"{CLASS}","tasks.max":2}}}}"#);
+    let created = ask(address, "POST", "/connectors?wait=60", JSON, &config).await;
+    assert_eq!(created.status, 201, "{}", created.body);
+    assert!(is_running(&control, "c", 2), "the answer came before it ran");
+    let agents = ask(address, "GET", "/dray/v1/agents", "", "").await.body;
+    assert!(
+        agents.starts_with(r#"[{"id":"a","#) && agents.contains(r#""policy":"ACTIVE""#),
+        "{agents}"
+    );
+    for (verb, policy) in [("cordon", "CORDONED"), ("uncordon", "ACTIVE"), ("drain", "DRAINING")] {
+        let told = ask(address, "PUT", &format!("/dray/v1/agents/a/{verb}"), "", "").await;
+        assert_eq!(told.status, 202, "{}", told.body);
+        assert!(told.body.contains(&format!(r#""policy":"{policy}""#)), "{}", told.body);
+    }
+    let unknown = ask(address, "PUT", "/dray/v1/agents/b/cordon", "", "").await;
+    assert_eq!(
+        (unknown.status, unknown.body.as_str()),
+        (404, r#"{"error_code":404,"message":"Agent b not found"}"#)
+    );
+    let wrong = ask(address, "PUT", "/connectors/c/pause?wait=soon", "", "").await;
+    assert_eq!(wrong.status, 400, "{}", wrong.body);
+    let late = ask(address, "PUT", "/connectors/c/resume?wait=0", "", "").await;
+    assert!(late.status == 202 || late.status == 504, "{}", late.body);
+    control.stop().await;
+}

@@ -22,6 +22,7 @@ pub(crate) fn config(cluster: &str, replica: &str) -> Config {
         cluster: cluster.into(),
         replica: Some(replica.into()),
         listen: vec!["127.0.0.1:0".parse().unwrap()],
+        listeners: Default::default(),
         advertise: vec![],
         worker: None,
         data_dir: None,
@@ -68,6 +69,7 @@ pub(crate) async fn create(store: &dyn MetadataStore, cluster: &str, connector: 
         restarts: 0,
         task_restarts: Default::default(),
         deleting: false,
+        altering: None,
         writer: "test".into(),
         operation: connector.into(),
     };

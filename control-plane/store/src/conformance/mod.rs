@@ -18,9 +18,10 @@ pub use watches::*;
 use crate::{Change, Entry, Key, KeyRange, MetadataStore, Read, Revision, Txn, TxnOutcome, Value, Watch, WatchEvent};
 use async_trait::async_trait;
 use std::future::Future;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 /// A store under test.
 #[async_trait]
@@ -134,12 +135,10 @@ impl HeldUp {
 /// A key that no other case uses, in no run.
 fn fresh() -> Key {
     static NEXT: AtomicU64 = AtomicU64::new(0);
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_nanos();
+    // Another one in each process: pids come again.
+    let run = RandomState::new().build_hasher().finish();
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    Key::root("conformance").child(format!("{}-{now}-{number}", std::process::id()))
+    Key::root("conformance").child(format!("{run:016x}-{number}"))
 }
 
 /// The future's output, or a panic that says what was waited for.

@@ -416,14 +416,15 @@ impl Validator for UniqueList {
     }
 }
 
-/// A regular expression in Java's syntax. Null passes.
+/// A regular expression in Java's syntax. Null is none, with the text that Java's own exception has.
 #[derive(Clone, Copy, Debug)]
 pub struct Regex;
 
 impl Validator for Regex {
     fn ensure_valid(&self, name: &str, value: &ConfigValue) -> Result<()> {
         let Some(pattern) = text(name, value)? else {
-            return Ok(());
+            let problem = "Invalid regex: Cannot invoke \"String.isEmpty()\" because \"this.pattern\" is null";
+            return refuse(name, value, problem);
         };
         match Pattern::compile(pattern) {
             Ok(_) => Ok(()),

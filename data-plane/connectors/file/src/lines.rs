@@ -7,6 +7,8 @@ use dray_connect::schema::{Schema, SchemaRef};
 use dray_connect::source_batch::{Body, Field, SourceBatch, SourceRecord};
 use dray_connect::{Error, Result};
 use memchr::{memchr, memchr_iter, memchr2_iter};
+use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -53,15 +55,6 @@ impl Stamp {
     }
 }
 
-/// One line within the block.
-#[derive(Clone, Copy)]
-struct Line {
-    start: usize,
-    end: usize,
-    /// After the terminator.
-    next: usize,
-}
-
 /// The block that is being cut. A line ends at `\n`, `\r\n` or a lone `\r`. Held back until more comes: a last line
 /// without terminator, and a `\r` at the end of the block, because a `\n` that follows would belong to it.
 #[derive(Debug, Default)]
@@ -69,10 +62,10 @@ pub(crate) struct Lines {
     block: Bytes,
     /// Where the next line starts.
     at: usize,
-    /// No terminator lies between `at` and here.
+    /// No terminator lies between `at` and here in what is held back.
     scanned: usize,
-    /// Where terminators lie from there on, and which of them is the next: found in one go, because a search costs more to
-    /// begin than a line's length of it takes.
+    /// Where the lines of the block end that are complete, before their terminators, and which of them is the next: found in one
+    /// go, because a search costs more to begin than a line's length of it takes.
     ends: Vec<u32>,
     next_end: usize,
     /// The block is UTF-8 up to here; lines that end later are checked one by one.
@@ -97,7 +90,9 @@ impl Lines {
 
     /// Takes over a block that begins with what [`Lines::held`] gave.
     pub(crate) fn feed(&mut self, block: Bytes) {
-        self.scanned -= self.at;
+        // Lines that nobody has taken are found again.
+        let untaken = self.next_end < self.ends.len();
+        let from = if untaken { 0 } else { self.scanned - self.at };
         self.at = 0;
         // `valid` may end inside a character that the block cuts off; it comes again at the start of the next block.
         self.valid = match simdutf8::compat::from_utf8(&block) {
@@ -106,37 +101,44 @@ impl Lines {
         };
         self.ends.clear();
         self.next_end = 0;
-        let (start, unseen) = (self.scanned, &block[self.scanned..]);
-        let place = |place: usize| (start + place) as u32; // blocks are shorter than 4 GiB
+        let unseen = &block[from..];
+        let place = |place: usize| (from + place) as u32; // blocks are shorter than 4 GiB
+        self.scanned = block.len();
         // Files without `\r` are searched for one byte instead of two.
-        if memchr(b'\r', unseen).is_some() {
-            self.ends.extend(memchr2_iter(b'\n', b'\r', unseen).map(place));
-        } else {
+        if memchr(b'\r', unseen).is_none() {
             self.ends.extend(memchr_iter(b'\n', unseen).map(place));
+        } else {
+            let first = |place: &usize| unseen[*place] == b'\r' || *place == 0 || unseen[*place - 1] != b'\r';
+            self.ends
+                .extend(memchr2_iter(b'\n', b'\r', unseen).filter(first).map(place));
+            if unseen.ends_with(b"\r") {
+                self.ends.pop();
+                self.scanned -= 1;
+            }
         }
         self.block = block;
     }
 
     /// Appends up to `limit` lines to the batch; how many.
     pub(crate) fn fill(&mut self, batch: &mut SourceBatch, stamp: &Stamp, limit: usize) -> Result<usize> {
-        let Some(mut line) = self.next_line(stamp)? else {
+        let count = limit.min(self.ends.len() - self.next_end);
+        if count == 0 {
+            self.check_length(stamp, self.block.len())?;
             return Ok(0);
-        };
-        let mut sender = Sender::new(batch, stamp, self.block.clone());
-        let mut sent = 0;
-        loop {
-            self.position += (line.next - line.start) as u64;
-            self.at = line.next;
-            sender.send(batch, line, line.end <= self.valid, self.position);
-            sent += 1;
-            if sent == limit {
-                return Ok(sent);
-            }
-            match self.next_line(stamp)? {
-                Some(next) => line = next,
-                None => return Ok(sent),
-            }
         }
+        let sender = Sender::new(batch, stamp, self.block.clone());
+        batch.reserve(count);
+        for place in self.next_end..self.next_end + count {
+            let end = self.ends[place] as usize;
+            self.check_length(stamp, end)?;
+            let width = if self.block[end..].starts_with(b"\r\n") { 2 } else { 1 };
+            let (start, next) = (self.at, end + width);
+            self.position += (next - start) as u64;
+            self.at = next;
+            sender.send(batch, start..end, end <= self.valid, self.position);
+        }
+        self.next_end += count;
+        Ok(count)
     }
 
     /// Nothing will complete what is held back: sends it as a line and goes on at position 0 of something else. Its
@@ -147,49 +149,23 @@ impl Lines {
             if self.block[end - 1] == b'\r' {
                 end -= 1;
             }
-            let line = Line {
-                start: self.at,
-                end,
-                next: self.block.len(),
-            };
-            Sender::new(batch, stamp, self.block.clone()).send(batch, line, end <= self.valid, 0);
+            Sender::new(batch, stamp, self.block.clone()).send(batch, self.at..end, end <= self.valid, 0);
         }
         *self = Self::new(0);
     }
 
-    fn next_line(&mut self, stamp: &Stamp) -> Result<Option<Line>> {
-        // The `\n` of a `\r\n` was found as well.
-        while self
-            .ends
-            .get(self.next_end)
-            .is_some_and(|end| (*end as usize) < self.scanned)
-        {
-            self.next_end += 1;
+    /// A line from `at` to `end` is not too long.
+    #[inline]
+    fn check_length(&self, stamp: &Stamp, end: usize) -> Result<()> {
+        if end - self.at <= MAX_LINE {
+            return Ok(());
         }
-        let end = self
-            .ends
-            .get(self.next_end)
-            .map_or(self.block.len(), |end| *end as usize);
-        if end - self.at > MAX_LINE {
-            return Err(Error::connect(format!(
-                "a line of {} at position {} has {} bytes or more; lines may have up to {MAX_LINE} bytes",
-                stamp.name,
-                self.position,
-                end - self.at
-            )));
-        }
-        self.scanned = end;
-        let width = match &self.block[end..] {
-            [b'\r', b'\n', ..] => 2,
-            [] | [b'\r'] => return Ok(None),
-            [_, ..] => 1,
-        };
-        self.scanned += width;
-        Ok(Some(Line {
-            start: self.at,
-            end,
-            next: end + width,
-        }))
+        Err(Error::connect(format!(
+            "a line of {} at position {} has {} bytes or more; lines may have up to {MAX_LINE} bytes",
+            stamp.name,
+            self.position,
+            end - self.at
+        )))
     }
 }
 
@@ -234,14 +210,12 @@ impl Sender {
         }
     }
 
-    fn send(&mut self, batch: &mut SourceBatch, line: Line, valid: bool, position: u64) {
-        let bytes = &self.block[line.start..line.end];
-        let text = if valid || std::str::from_utf8(bytes).is_ok() {
+    #[inline(always)]
+    fn send(&self, batch: &mut SourceBatch, line: Range<usize>, valid: bool, position: u64) {
+        let text = if valid {
             Utf8Span::checked_by_caller(batch.backing(), self.span.slice(line.start, line.end))
         } else {
-            // Connect's decoder replaces malformed bytes with U+FFFD.
-            let repaired = batch.backing_mut().copy(String::from_utf8_lossy(bytes).as_bytes());
-            Utf8Span::checked_by_caller(batch.backing(), repaired)
+            self.repaired(batch, line)
         };
         let source_offset = if self.tracked {
             // Files end below 2^63.
@@ -277,6 +251,18 @@ impl Sender {
             body,
         });
     }
+
+    /// A line of a block that is not UTF-8 throughout. Connect's decoder replaces malformed bytes with U+FFFD.
+    #[cold]
+    fn repaired(&self, batch: &mut SourceBatch, line: Range<usize>) -> Utf8Span {
+        match String::from_utf8_lossy(&self.block[line.clone()]) {
+            Cow::Borrowed(_) => Utf8Span::checked_by_caller(batch.backing(), self.span.slice(line.start, line.end)),
+            Cow::Owned(repaired) => {
+                let span = batch.backing_mut().copy(repaired.as_bytes());
+                Utf8Span::checked_by_caller(batch.backing(), span)
+            }
+        }
+    }
 }
 
 /// Milliseconds since the epoch; a clock before 1970 counts as 1970.
@@ -285,3 +271,6 @@ fn wall_clock_ms() -> i64 {
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_millis() as i64)
 }
+
+#[cfg(test)]
+mod tests;

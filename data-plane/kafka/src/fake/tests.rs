@@ -39,7 +39,7 @@ async fn offsets(consumer: &mut dyn Consumer) -> Vec<i64> {
 #[tokio::test(start_paused = true)]
 async fn acks_are_held_released_and_failed() {
     let kafka = FakeKafka::new();
-    let mut lane = kafka.producer_lane(&config(), 8).expect("lane");
+    let mut lane = kafka.producer_lane(&config(), 8, None).expect("lane");
     kafka.hold_acks();
     kafka.fail_next(Class::Retriable, 1);
     let records = [record(b"aa", 1), record(b"bb", 2), record(b"cc", 3)];
@@ -64,7 +64,7 @@ async fn acks_are_held_released_and_failed() {
 async fn keys_go_where_murmur2_says() {
     let kafka = FakeKafka::new();
     kafka.create_topic("t", 7);
-    let mut lane = kafka.producer_lane(&config(), 1 << 20).expect("lane");
+    let mut lane = kafka.producer_lane(&config(), 1 << 20, None).expect("lane");
     for key in [&b"21"[..], b"foobar", b"abc"] {
         lane.produce(&[record(key, 0)]).expect("taken");
         assert!(

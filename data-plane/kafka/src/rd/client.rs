@@ -2,19 +2,15 @@
 
 use super::config::{Role, Translated, translate};
 use crate::error::Result;
+pub(super) use crate::lock::lock;
 use crate::port::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use std::thread::JoinHandle;
 
-/// Takes a lock whose holders never panic half-way through a change.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// Translates and logs what the user should know, once per client.
-pub(super) fn translated(config: &ClientConfig, role: Role) -> Result<Translated> {
+pub(crate) fn translated(config: &ClientConfig, role: Role) -> Result<Translated> {
     let out = translate(config, role)?;
     let client = out.settings.get("client.id").map_or("-", String::as_str);
     for warning in &out.warnings {

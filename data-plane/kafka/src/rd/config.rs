@@ -159,6 +159,8 @@ fn special(key: &str, value: &str, role: Role, out: &mut Translated) -> Result<b
         "connections.max.idle.ms" => out.set(key, number(key, value)?.clamp(0, 2_147_483_647).to_string()),
         "sasl.jaas.config" => jaas(value, out)?,
         "ssl.endpoint.identification.algorithm" => out.set(key, if value.is_empty() { "none" } else { value }),
+        // Ours: they say which client speaks, and how.
+        key if key.starts_with("dray.") => {}
         key if key.starts_with("ssl.truststore.") || key.starts_with("ssl.keystore.") || key == "ssl.key.password" => {}
         _ => return Ok(false),
     }

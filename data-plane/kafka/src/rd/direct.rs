@@ -5,23 +5,18 @@ use super::client::translated;
 use super::config::Role;
 use super::errors::local;
 use super::idle::{Idle, Way};
-use super::security::{Security, Stream};
 use crate::error::{Class, Error, Result};
 use crate::port::ClientConfig;
+pub(super) use crate::wire::dial::Line as Connection;
+use crate::wire::dial::Line;
+use crate::wire::security::Security;
 use async_trait::async_trait;
-use bytes::{Buf as _, Bytes, BytesMut};
 use kafka_protocol::error::ResponseError;
-use kafka_protocol::messages::{ApiVersionsRequest, FindCoordinatorRequest, RequestHeader, ResponseHeader};
-use kafka_protocol::protocol::{Decodable as _, Encodable as _, HeaderVersion as _, Request, StrBytes};
-use std::collections::HashMap;
-use std::ops::RangeInclusive;
+use kafka_protocol::messages::FindCoordinatorRequest;
+use kafka_protocol::protocol::StrBytes;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 
-/// A description of a group of some thousand members is far below; more is no answer to what is asked here.
-const MAX_FRAME: usize = 64 << 20;
 /// One server that does not answer must not take the time of the others.
 const CONNECT: Duration = Duration::from_secs(5);
 /// Between two tries of a request that may succeed later.
@@ -51,16 +46,6 @@ pub(super) struct Direct {
     security: Security,
     way: Way,
     idle: Arc<Idle>,
-}
-
-/// A connection to one broker.
-pub(super) struct Connection {
-    stream: Box<dyn Stream>,
-    address: String,
-    client: StrBytes,
-    sent: i32,
-    /// What the broker serves, by API.
-    versions: HashMap<i16, RangeInclusive<i16>>,
 }
 
 impl Direct {
@@ -105,7 +90,7 @@ impl Direct {
             found.error_message.as_deref(),
         )?;
         let address = format!("{}:{}", found.host.as_str(), found.port);
-        if address == first.address {
+        if first.leads_to(&address) {
             return Ok(first);
         }
         self.idle.keep(&self.way, first);
@@ -136,39 +121,7 @@ impl Direct {
     }
 
     async fn connect(&self, address: &str) -> Result<Connection> {
-        let connecting = async {
-            let stream = TcpStream::connect(address)
-                .await
-                .map_err(|error| broken(address, &error))?;
-            stream.set_nodelay(true).map_err(|error| broken(address, &error))?;
-            let mut connection = Connection {
-                stream: self
-                    .security
-                    .protect(stream, address)
-                    .await
-                    .map_err(|error| broken(address, &error))?,
-                address: address.to_owned(),
-                client: self.client.clone(),
-                sent: 0,
-                versions: HashMap::new(),
-            };
-            connection.learn_versions().await?;
-            if let Some(login) = &self.security.login {
-                login.prove(&mut connection).await?;
-            }
-            Ok(connection)
-        };
-        let late = || {
-            local(
-                format!("connecting to {address}"),
-                "TIMED_OUT",
-                "no answer",
-                Class::Retriable,
-            )
-        };
-        tokio::time::timeout(CONNECT, connecting)
-            .await
-            .unwrap_or_else(|_| Err(late()))
+        Line::open(address, &self.client, &self.security, CONNECT).await
     }
 
     /// Asks the coordinator until it has answered: connections that break and coordinators that move are looked for again.
@@ -217,104 +170,6 @@ impl Direct {
             Err(_) => Err(late(last)),
         }
     }
-}
-
-impl Connection {
-    pub(super) fn leads_to(&self, address: &str) -> bool {
-        self.address == address
-    }
-
-    /// The same, under another client's name.
-    fn used_by(self, client: &StrBytes) -> Self {
-        let client = client.clone();
-        Self { client, ..self }
-    }
-
-    /// Whether the broker serves an API in one of these versions.
-    pub(super) fn serves<R: Request>(&self, wanted: &RangeInclusive<i16>) -> bool {
-        self.version::<R>(wanted).is_some()
-    }
-
-    fn version<R: Request>(&self, wanted: &RangeInclusive<i16>) -> Option<i16> {
-        let served = self.versions.get(&R::KEY)?;
-        let newest = (*wanted.end()).min(*served.end());
-        (newest >= *wanted.start() && newest >= *served.start()).then_some(newest)
-    }
-
-    /// Sends a request in the newest of the `wanted` versions that the broker serves, and waits for the answer.
-    pub(super) async fn ask<R: Request>(&mut self, request: &R, wanted: RangeInclusive<i16>) -> Result<R::Response> {
-        let missing = || {
-            let what = format!("asking {}", self.address);
-            let message = format!("the broker does not serve API {} in versions {wanted:?}", R::KEY);
-            local(what, "UNSUPPORTED_VERSION", message, Class::Fatal)
-        };
-        let version = self.version::<R>(&wanted).ok_or_else(missing)?;
-        self.exchange(request, version).await
-    }
-
-    async fn learn_versions(&mut self) -> Result<()> {
-        let answer = self.exchange(&ApiVersionsRequest::default(), 0).await?;
-        check("asking for API versions", answer.error_code, None)?;
-        let keys = answer.api_keys.into_iter();
-        self.versions = keys
-            .map(|key| (key.api_key, key.min_version..=key.max_version))
-            .collect();
-        Ok(())
-    }
-
-    async fn exchange<R: Request>(&mut self, request: &R, version: i16) -> Result<R::Response> {
-        self.sent += 1;
-        let unfit = |error: &dyn std::fmt::Display| {
-            let message = format!("API {} version {version}: {error}", R::KEY);
-            local("speaking with the broker", "PROTOCOL", message, Class::Fatal)
-        };
-        let header = RequestHeader::default()
-            .with_request_api_key(R::KEY)
-            .with_request_api_version(version)
-            .with_correlation_id(self.sent)
-            .with_client_id(Some(self.client.clone()));
-        let mut frame = BytesMut::from(&[0; 4][..]);
-        header
-            .encode(&mut frame, R::header_version(version))
-            .map_err(|error| unfit(&error))?;
-        request.encode(&mut frame, version).map_err(|error| unfit(&error))?;
-        let length = u32::try_from(frame.len() - 4).map_err(|error| unfit(&error))?;
-        frame[..4].copy_from_slice(&length.to_be_bytes());
-
-        let mut answer = self
-            .round_trip(&frame)
-            .await
-            .map_err(|error| broken(&self.address, &error))?;
-        let header_version = R::Response::header_version(version);
-        let header = ResponseHeader::decode(&mut answer, header_version).map_err(|error| unfit(&error))?;
-        if header.correlation_id != self.sent {
-            return Err(unfit(&"the answer to another request"));
-        }
-        R::Response::decode(&mut answer, version).map_err(|error| unfit(&error))
-    }
-
-    async fn round_trip(&mut self, frame: &[u8]) -> std::io::Result<Bytes> {
-        self.stream.write_all(frame).await?;
-        self.stream.flush().await?;
-        let mut length = [0; 4];
-        self.stream.read_exact(&mut length).await?;
-        let length = length.as_slice().get_u32() as usize;
-        if length > MAX_FRAME {
-            return Err(std::io::Error::other(format!("an answer of {length} bytes")));
-        }
-        let mut answer = BytesMut::zeroed(length);
-        self.stream.read_exact(&mut answer).await?;
-        Ok(answer.freeze())
-    }
-}
-
-fn broken(address: &str, error: &std::io::Error) -> Error {
-    local(
-        format!("speaking with {address}"),
-        "CONNECTION",
-        error.to_string(),
-        Class::Retriable,
-    )
 }
 
 /// What an error code of an answer means.

@@ -1,22 +1,14 @@
-//! What each of librdkafka's error codes means: one table for all operations.
+//! What librdkafka's error codes mean: those of brokers as everywhere, and its own.
 
+use crate::codes;
+pub(super) use crate::codes::local;
 use crate::error::{Class, Error};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
-/// A newer owner exists, so the one who met this must stop without a further write.
-const FENCED: &[Code] = &[
-    Code::Fenced,
-    Code::ProducerFenced,
-    Code::InvalidProducerEpoch,
-    Code::TransactionCoordinatorFenced,
-    Code::FencedInstanceId,
-    Code::FencedMemberEpoch,
-    Code::IllegalGeneration,
-    Code::UnknownMemberId,
-    Code::AssignmentLost,
-];
+/// Of librdkafka's own codes, those that mean a newer owner. What brokers say stands in `codes`.
+const FENCED: &[Code] = &[Code::Fenced, Code::AssignmentLost];
 
-/// The cluster is on its way from one state to another, or away; the same request can succeed later.
+/// Of librdkafka's own codes, those after which a later try can succeed.
 const RETRIABLE: &[Code] = &[
     Code::BrokerDestroy,
     Code::BrokerTransportFailure,
@@ -25,8 +17,6 @@ const RETRIABLE: &[Code] = &[
     // Metadata lags behind the creation of a topic and of partitions; Java retries these too.
     Code::UnknownPartition,
     Code::UnknownTopic,
-    Code::UnknownTopicOrPartition,
-    Code::UnknownTopicId,
     Code::UnknownBroker,
     Code::AllBrokersDown,
     Code::OperationTimedOut,
@@ -51,47 +41,14 @@ const RETRIABLE: &[Code] = &[
     Code::DestroyBroker,
     Code::NoOffset,
     Code::Partial,
-    // Written only when a fetch is corrupt on the way.
-    Code::InvalidMessage,
     Code::BadMessage,
-    Code::LeaderNotAvailable,
-    Code::NotLeaderForPartition,
-    Code::RequestTimedOut,
-    Code::BrokerNotAvailable,
-    Code::ReplicaNotAvailable,
-    Code::StaleControllerEpoch,
-    Code::NetworkException,
-    Code::CoordinatorLoadInProgress,
-    Code::CoordinatorNotAvailable,
-    Code::NotCoordinator,
-    Code::NotEnoughReplicas,
-    Code::NotEnoughReplicasAfterAppend,
-    Code::RebalanceInProgress,
-    Code::NotController,
-    Code::ConcurrentTransactions,
-    Code::KafkaStorageError,
-    Code::ReassignmentInProgress,
-    Code::FetchSessionIdNotFound,
-    Code::InvalidFetchSessionEpoch,
-    Code::ListenerNotFound,
-    Code::FencedLeaderEpoch,
-    Code::UnknownLeaderEpoch,
-    Code::StaleBrokerEpoch,
-    Code::OffsetNotAvailable,
-    Code::MemberIdRequired,
-    Code::PreferredLeaderNotAvailable,
-    Code::EligibleLeadersNotAvailable,
-    Code::UnstableOffsetCommit,
-    // The same member with a newer epoch, which the next heartbeat brings.
-    Code::StaleMemberEpoch,
-    Code::ThrottlingQuotaExceeded,
-    Code::UnreleasedInstanceId,
-    Code::RebootstrapRequired,
 ];
 
-/// What a code means. A code that no list names is fatal: it is better to stop than to try for ever.
+/// What a code means. A code that nobody names is fatal: it is better to stop than to try for ever.
 pub(super) fn class(code: Code) -> Class {
-    if FENCED.contains(&code) {
+    if let Some((_, class)) = i16::try_from(code as i32).ok().and_then(codes::meaning) {
+        class
+    } else if FENCED.contains(&code) {
         Class::Fenced
     } else if RETRIABLE.contains(&code) {
         Class::Retriable
@@ -123,16 +80,6 @@ pub(super) fn from_kafka(what: impl Into<String>, error: &KafkaError) -> Error {
     }
 }
 
-/// An error of this crate's own.
-pub(super) fn local(what: impl Into<String>, code: &str, message: impl Into<String>, class: Class) -> Error {
-    Error {
-        what: what.into(),
-        code: code.to_owned(),
-        message: message.into(),
-        class,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,6 +88,28 @@ mod tests {
     fn no_code_is_in_two_lists() {
         for code in FENCED {
             assert!(!RETRIABLE.contains(code), "{code:?}");
+        }
+    }
+
+    /// The table of brokers' codes has the names that this binding prints.
+    #[test]
+    fn names_are_those_of_the_table() {
+        for code in [
+            Code::Unknown,
+            Code::InvalidMessage,
+            Code::NotLeaderForPartition,
+            Code::MessageSizeTooLarge,
+            Code::InvalidTopic,
+            Code::InvalidTransactionalState,
+            Code::GroupMaxSizeReached,
+            Code::ProducerFenced,
+            Code::UnknownTopicId,
+            Code::StaleMemberEpoch,
+            Code::RebootstrapRequired,
+        ] {
+            let number = i16::try_from(code as i32).expect("a broker's code");
+            let (name, class) = codes::meaning(number).expect("it is in the table");
+            assert_eq!((name, class), (format!("{code:?}").as_str(), super::class(code)));
         }
     }
 

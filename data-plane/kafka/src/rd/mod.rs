@@ -2,8 +2,8 @@
 
 mod admin;
 mod batch;
-mod client;
-mod config;
+pub(crate) mod client;
+pub(crate) mod config;
 mod consumer;
 mod direct;
 mod errors;
@@ -16,8 +16,6 @@ mod member;
 mod membership;
 mod polling;
 mod producer;
-mod sasl;
-mod security;
 mod tail;
 mod topic;
 mod transactional;
@@ -60,7 +58,7 @@ impl std::fmt::Debug for RdKafka {
 
 #[async_trait]
 impl KafkaPort for RdKafka {
-    fn producer_lane(&self, config: &ClientConfig, quota: usize) -> Result<Box<dyn ProducerLane>> {
+    fn producer_lane(&self, config: &ClientConfig, quota: usize, _: Option<&str>) -> Result<Box<dyn ProducerLane>> {
         Ok(Box::new(self.producers.lane(config, quota, &self.threads)?))
     }
 

@@ -1,4 +1,5 @@
-//! Consuming as a group member: commits, hand-over, slow readers, seeking. Every test runs under both group protocols.
+//! Consuming as a group member: commits, hand-over, slow readers, seeking. Every test runs under both group protocols, and under the
+//! new one over our own connections too.
 
 use super::*;
 use dray_connect::sink_batch::TopicPartition;
@@ -11,9 +12,18 @@ enum Protocol {
     Classic,
     /// Nothing written: the new one, because this broker has it.
     Unset,
+    /// The same, spoken without librdkafka.
+    Wire,
 }
 
 impl Protocol {
+    pub(crate) fn port(self) -> Box<dyn KafkaPort> {
+        match self {
+            Self::Classic | Self::Unset => Box::new(RdKafka::new()),
+            Self::Wire => Box::new(Kafka::new()),
+        }
+    }
+
     fn config(self, pairs: &[(&str, &str)]) -> ClientConfig {
         let mut config = super::config(pairs);
         if self == Self::Classic {
@@ -23,7 +33,7 @@ impl Protocol {
     }
 }
 
-macro_rules! under_both_protocols {
+macro_rules! under_all {
     ($($case:ident),* $(,)?) => {
         mod classic {
             $(#[tokio::test(flavor = "multi_thread")]
@@ -37,10 +47,16 @@ macro_rules! under_both_protocols {
                 super::$case(super::Protocol::Unset).await;
             })*
         }
+        mod wire {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $case() {
+                super::$case(super::Protocol::Wire).await;
+            })*
+        }
     };
 }
 
-under_both_protocols!(
+under_all!(
     the_group_is_of_its_type,
     a_member_goes_on_where_the_last_one_committed,
     after_a_seek_nothing_earlier_is_delivered,
@@ -49,9 +65,9 @@ under_both_protocols!(
     a_slow_reader_stays_a_member,
 );
 
-async fn filled(port: &RdKafka, name: &str, partitions: i32, count: u32) -> String {
+async fn filled(port: &dyn KafkaPort, name: &str, partitions: i32, count: u32) -> String {
     let topic = topic(port, name, partitions, &[]).await;
-    let mut lane = port.producer_lane(&config(&[]), 4 << 20).expect("lane");
+    let mut lane = port.producer_lane(&config(&[]), 4 << 20, None).expect("lane");
     produce(&mut *lane, &topic, &numbered(0..count)).await;
     topic
 }
@@ -64,8 +80,8 @@ fn place(topic: &str, partition: i32) -> TopicPartition {
 }
 
 async fn a_member_goes_on_where_the_last_one_committed(protocol: Protocol) {
-    let port = RdKafka::new();
-    let topic = filled(&port, "resume", 1, 100).await;
+    let port = protocol.port();
+    let topic = filled(&*port, "resume", 1, 100).await;
     let config = protocol.config(&[("group.id", &unique("resume"))]);
     let mut first = port
         .consumer(&config, std::slice::from_ref(&topic), 1 << 20)
@@ -91,8 +107,8 @@ async fn a_member_goes_on_where_the_last_one_committed(protocol: Protocol) {
 }
 
 async fn after_a_seek_nothing_earlier_is_delivered(protocol: Protocol) {
-    let port = RdKafka::new();
-    let topic = filled(&port, "seek", 1, 20_000).await;
+    let port = protocol.port();
+    let topic = filled(&*port, "seek", 1, 20_000).await;
     let config = protocol.config(&[("group.id", &unique("seek")), ("max.poll.records", "100")]);
     let mut consumer = port
         .consumer(&config, std::slice::from_ref(&topic), 1 << 20)
@@ -110,8 +126,8 @@ async fn after_a_seek_nothing_earlier_is_delivered(protocol: Protocol) {
 }
 
 async fn pause_and_resume_lose_nothing(protocol: Protocol) {
-    let port = RdKafka::new();
-    let topic = filled(&port, "pause", 1, 10_000).await;
+    let port = protocol.port();
+    let topic = filled(&*port, "pause", 1, 10_000).await;
     let config = protocol.config(&[("group.id", &unique("pause")), ("max.poll.records", "100")]);
     let mut consumer = port
         .consumer(&config, std::slice::from_ref(&topic), 1 << 20)
@@ -140,8 +156,8 @@ async fn pause_and_resume_lose_nothing(protocol: Protocol) {
 /// A reader that commits what it has seen, when asked to give partitions away, hands over without a duplicate.
 async fn a_hand_over_repeats_nothing(protocol: Protocol) {
     const COUNT: u32 = 20_000;
-    let port = RdKafka::new();
-    let topic = filled(&port, "handover", 4, COUNT).await;
+    let port = protocol.port();
+    let topic = filled(&*port, "handover", 4, COUNT).await;
     let config = protocol.config(&[("group.id", &unique("handover")), ("max.poll.records", "50")]);
     let mut seen: BTreeSet<(i32, i64)> = BTreeSet::new();
     let mut next: [BTreeMap<TopicPartition, i64>; 2] = Default::default();
@@ -194,8 +210,8 @@ async fn a_hand_over_repeats_nothing(protocol: Protocol) {
 /// Nobody asks for events for longer than the session; the partitions are still this member's afterwards.
 async fn a_slow_reader_stays_a_member(protocol: Protocol) {
     const COUNT: u32 = 20_000;
-    let port = RdKafka::new();
-    let topic = filled(&port, "slow", 1, COUNT).await;
+    let port = protocol.port();
+    let topic = filled(&*port, "slow", 1, COUNT).await;
     let mut config = protocol.config(&[
         ("group.id", &unique("slow")),
         ("max.poll.interval.ms", "6000"),
@@ -232,11 +248,11 @@ async fn a_slow_reader_stays_a_member(protocol: Protocol) {
 
 /// What the broker says of the group, and what each of librdkafka's own settings of the classic protocol makes of it.
 async fn the_group_is_of_its_type(protocol: Protocol) {
-    let port = RdKafka::new();
-    let topic = filled(&port, "type", 1, 10).await;
+    let port = protocol.port();
+    let topic = filled(&*port, "type", 1, 10).await;
     let expected = match protocol {
         Protocol::Classic => "classic",
-        Protocol::Unset => "consumer",
+        Protocol::Unset | Protocol::Wire => "consumer",
     };
     let written: &[(&str, &str)] = &[
         ("session.timeout.ms", "10000"),

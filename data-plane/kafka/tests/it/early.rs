@@ -49,9 +49,17 @@ fn run(command: &mut Command) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_that_comes_too_early_asks_for_its_partitions() {
+    tokio::join!(early("consumer"), early("wire"));
+}
+
+async fn early(protocol: &str) {
     let broker = tokio::task::spawn_blocking(Broker::start).await.expect("a broker");
-    let port = RdKafka::new();
-    let client = config(&[("bootstrap.servers", &broker.address), ("group.id", "early")]);
+    let (port, protocol) = speaks(protocol);
+    let client = config(&[
+        ("bootstrap.servers", &broker.address),
+        ("group.id", "early"),
+        ("group.protocol", protocol),
+    ]);
     let new = NewTopic {
         name: "t".to_owned(),
         partitions: 1,
@@ -60,7 +68,7 @@ async fn a_member_that_comes_too_early_asks_for_its_partitions() {
     };
     let admin = port.admin(&client).expect("admin");
     admin.create_topic(&new, PATIENCE).await.expect("create");
-    let mut lane = port.producer_lane(&client, 1 << 20).expect("lane");
+    let mut lane = port.producer_lane(&client, 1 << 20, None).expect("lane");
     produce(&mut *lane, "t", &numbered(0..10)).await;
     // Whoever comes after the first one is too early for an assignment of his own.
     for _ in 0..2 {

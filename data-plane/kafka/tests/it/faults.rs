@@ -11,11 +11,11 @@ mod group;
 mod member;
 mod produce;
 
-use super::{PATIENCE, counted, each, record, unique, within};
+use super::{PATIENCE, counted, each, offer, record, unique, within};
 use dray_connect::sink_batch::TopicPartition;
 use dray_devbroker::{ApiKey, Config, DevBroker, Fault, ResponseError};
 use dray_kafka::port::{ClientConfig, Consumer, ConsumerEvent, KafkaPort, NewTopic, ProduceRecord, ProducerLane};
-use dray_kafka::{Class, Error, RdKafka};
+use dray_kafka::{Class, Error, Kafka, RdKafka};
 use futures::StreamExt as _;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -26,16 +26,22 @@ const TOPIC: &str = "t";
 /// A dev broker with one topic of one partition, and a port to it.
 struct Rig {
     broker: DevBroker,
-    port: RdKafka,
+    port: Box<dyn KafkaPort>,
+}
+
+/// Both clients.
+fn ports() -> [Box<dyn KafkaPort>; 2] {
+    [Box::new(Kafka::new()), Box::new(RdKafka::new())]
 }
 
 impl Rig {
     async fn start() -> Self {
+        Self::with(Box::new(RdKafka::new())).await
+    }
+
+    async fn with(port: Box<dyn KafkaPort>) -> Self {
         let broker = DevBroker::start(Config::default()).await.expect("a dev broker");
-        let rig = Self {
-            broker,
-            port: RdKafka::new(),
-        };
+        let rig = Self { broker, port };
         let new = NewTopic {
             name: TOPIC.to_owned(),
             partitions: 1,
@@ -83,7 +89,7 @@ impl Rig {
     }
 
     async fn lane(&self) -> Box<dyn ProducerLane> {
-        self.port.producer_lane(&self.config(&[]), 1 << 20).expect("lane")
+        self.port.producer_lane(&self.config(&[]), 1 << 20, None).expect("lane")
     }
 
     fn consumer(&self, group: &str, pairs: &[(&str, &str)]) -> Box<dyn Consumer> {
@@ -138,7 +144,7 @@ async fn send(lane: &mut dyn ProducerLane, numbers: std::ops::Range<u32>) -> BTr
     let mut outcomes = BTreeMap::new();
     let (mut sent, mut acks) = (0, Vec::new());
     while sent < records.len() {
-        match lane.produce(&records[sent..]) {
+        match offer(lane, &records[sent..]).await {
             Ok(taken) => sent += taken,
             // The next record may be taken all the same.
             Err(refused) => {

@@ -5,21 +5,43 @@ mod consume;
 mod early;
 mod faults;
 mod group_offsets;
+mod idempotence;
 mod produce;
 mod secure;
 mod session;
 mod topics;
+mod wire;
 
-use dray_kafka::RdKafka;
 use dray_kafka::port::{
-    Ack, ClientConfig, Consumer, ConsumerEvent, Delivered, KafkaPort, NewTopic, ProduceRecord, ProducerLane,
+    Ack, ClientConfig, Consumer, ConsumerEvent, Delivered, KafkaPort, NewTopic, ProduceRecord, ProduceRefused,
+    ProducerLane,
 };
+use dray_kafka::{Kafka, RdKafka};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Long enough for a loaded machine; nothing waits for it to pass.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Has tests run on both implementations of the port: functions that take one.
+macro_rules! on_both_ports {
+    ($($name:ident),* $(,)?) => {
+        mod wire {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $name() {
+                super::$name(&super::Kafka::new()).await;
+            })*
+        }
+        mod librdkafka {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $name() {
+                super::$name(&super::RdKafka::new()).await;
+            })*
+        }
+    };
+}
+use on_both_ports;
 
 fn bootstrap() -> String {
     std::env::var("DRAY_TEST_BOOTSTRAP").expect("set DRAY_TEST_BOOTSTRAP: run `make test`")
@@ -35,6 +57,14 @@ fn config(pairs: &[(&str, &str)]) -> ClientConfig {
     config
 }
 
+/// The port that a test's word for a group protocol means, and the setting: `wire` is the new one, spoken without librdkafka.
+fn speaks(protocol: &str) -> (Box<dyn KafkaPort>, &str) {
+    match protocol {
+        "wire" => (Box::new(Kafka::new()), "consumer"),
+        protocol => (Box::new(RdKafka::new()), protocol),
+    }
+}
+
 /// A name that no earlier run of the tests has used on the same broker.
 fn unique(name: &str) -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -45,7 +75,7 @@ fn unique(name: &str) -> String {
     format!("{name}-{at}-{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-async fn topic(port: &RdKafka, name: &str, partitions: i32, configs: &[(&str, &str)]) -> String {
+async fn topic(port: &dyn KafkaPort, name: &str, partitions: i32, configs: &[(&str, &str)]) -> String {
     let name = unique(name);
     let configs = configs
         .iter()
@@ -62,7 +92,7 @@ async fn topic(port: &RdKafka, name: &str, partitions: i32, configs: &[(&str, &s
 }
 
 /// Creates a topic, and waits until the broker has heard of it from its controller.
-async fn create(port: &RdKafka, client: &ClientConfig, new: &NewTopic) {
+async fn create(port: &dyn KafkaPort, client: &ClientConfig, new: &NewTopic) {
     let admin = port.admin(client).expect("admin");
     admin.create_topic(new, PATIENCE).await.expect("create");
     let shown = async {
@@ -85,6 +115,16 @@ fn record<'a>(topic: &'a str, key: &'a [u8], value: &'a [u8], sequence: u64) -> 
     }
 }
 
+/// Offers records until at least one is taken, or refused: a lane may first have to learn of the topic.
+async fn offer(lane: &mut dyn ProducerLane, records: &[ProduceRecord<'_>]) -> Result<usize, ProduceRefused> {
+    loop {
+        match lane.produce(records) {
+            Ok(0) => within(lane.ready()).await,
+            other => return other,
+        }
+    }
+}
+
 /// Produces `(key, value)` in order and waits for every acknowledgement.
 async fn produce(lane: &mut dyn ProducerLane, topic: &str, records: &[(Vec<u8>, Vec<u8>)]) -> Vec<Ack> {
     let records: Vec<_> = records
@@ -92,13 +132,18 @@ async fn produce(lane: &mut dyn ProducerLane, topic: &str, records: &[(Vec<u8>, 
         .enumerate()
         .map(|(index, (key, value))| record(topic, key, value, index as u64))
         .collect();
+    send_all(lane, &records).await
+}
+
+/// Sends records and waits for every acknowledgement.
+async fn send_all(lane: &mut dyn ProducerLane, records: &[ProduceRecord<'_>]) -> Vec<Ack> {
     let (mut sent, mut acks) = (0, Vec::new());
     while sent < records.len() {
         let taken = lane.produce(&records[sent..]).expect("taken");
         sent += taken;
         lane.try_acks(&mut acks);
         if sent < records.len() {
-            lane.ready().await;
+            within(lane.ready()).await;
         }
     }
     while counted(&acks) < records.len() {

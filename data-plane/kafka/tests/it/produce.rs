@@ -3,17 +3,23 @@
 use super::*;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use dray_kafka::port::{HeaderRef, ProduceRefused};
+use dray_kafka::port::HeaderRef;
 use dray_kafka::{Class, murmur2};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, Stdio};
 
-#[tokio::test(flavor = "multi_thread")]
-async fn many_records_come_back_in_order_where_java_puts_them() {
+on_both_ports!(
+    many_records_come_back_in_order_where_java_puts_them,
+    a_record_that_is_too_large_is_refused_and_the_setting_named,
+    the_quota_bounds_a_lane_but_not_one_record,
+    records_of_several_topics_may_come_by_turns,
+    keys_land_where_the_running_java_producer_puts_them,
+);
+
+async fn many_records_come_back_in_order_where_java_puts_them(port: &dyn KafkaPort) {
     const COUNT: u32 = 100_000;
-    let port = RdKafka::new();
-    let topic = topic(&port, "many", 3, &[]).await;
-    let mut lane = port.producer_lane(&config(&[]), 4 << 20).expect("lane");
+    let topic = topic(port, "many", 3, &[]).await;
+    let mut lane = port.producer_lane(&config(&[]), 4 << 20, None).expect("lane");
     let records = numbered(0..COUNT);
     let begin = std::time::Instant::now();
     let acks = produce(&mut *lane, &topic, &records).await;
@@ -52,16 +58,14 @@ async fn many_records_come_back_in_order_where_java_puts_them() {
     consumer.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_record_that_is_too_large_is_refused_and_the_setting_named() {
-    let port = RdKafka::new();
-    let topic = topic(&port, "large", 1, &[]).await;
+async fn a_record_that_is_too_large_is_refused_and_the_setting_named(port: &dyn KafkaPort) {
+    let topic = topic(port, "large", 1, &[]).await;
     let mut lane = port
-        .producer_lane(&config(&[("max.request.size", "10000")]), 1 << 20)
+        .producer_lane(&config(&[("max.request.size", "10000")]), 1 << 20, None)
         .expect("lane");
     let large = vec![0_u8; 20_000];
     let records = [record(&topic, b"k", b"small", 1), record(&topic, b"k", &large, 2)];
-    let ProduceRefused { taken, error } = lane.produce(&records).expect_err("refused");
+    let ProduceRefused { taken, error } = offer(&mut *lane, &records).await.expect_err("refused");
     assert_eq!(taken, 1);
     assert_eq!(error.class, Class::Fatal);
     let text = error.to_string();
@@ -73,14 +77,12 @@ async fn a_record_that_is_too_large_is_refused_and_the_setting_named() {
     assert_eq!(acks.iter().map(|ack| ack.sequence).collect::<Vec<_>>(), [1]);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_quota_bounds_a_lane_but_not_one_record() {
-    let port = RdKafka::new();
-    let topic = topic(&port, "quota", 1, &[]).await;
-    let mut lane = port.producer_lane(&config(&[]), 100).expect("lane");
+async fn the_quota_bounds_a_lane_but_not_one_record(port: &dyn KafkaPort) {
+    let topic = topic(port, "quota", 1, &[]).await;
+    let mut lane = port.producer_lane(&config(&[]), 100, None).expect("lane");
     let value = vec![b'x'; 1000];
     let records = [record(&topic, b"k", &value, 1), record(&topic, b"k", &value, 2)];
-    assert_eq!(lane.produce(&records).expect("taken"), 1);
+    assert_eq!(offer(&mut *lane, &records).await.expect("taken"), 1);
     within(lane.ready()).await;
     assert_eq!(lane.produce(&records[1..]).expect("taken"), 1);
     let mut acks = Vec::new();
@@ -91,11 +93,9 @@ async fn the_quota_bounds_a_lane_but_not_one_record() {
     assert_eq!(acks.iter().map(|ack| ack.sequence).collect::<Vec<_>>(), [1, 2]);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn records_of_several_topics_may_come_by_turns() {
-    let port = RdKafka::new();
-    let topics = [topic(&port, "turns", 1, &[]).await, topic(&port, "turns", 2, &[]).await];
-    let mut lane = port.producer_lane(&config(&[]), 1 << 20).expect("lane");
+async fn records_of_several_topics_may_come_by_turns(port: &dyn KafkaPort) {
+    let topics = [topic(port, "turns", 1, &[]).await, topic(port, "turns", 2, &[]).await];
+    let mut lane = port.producer_lane(&config(&[]), 1 << 20, None).expect("lane");
     let values: Vec<Vec<u8>> = (0..60_u64).map(|number| number.to_string().into_bytes()).collect();
     let header = [HeaderRef {
         key: "h",
@@ -110,12 +110,7 @@ async fn records_of_several_topics_may_come_by_turns() {
             ..record(&topics[number as usize % 2], b"k", value, number)
         })
         .collect();
-    assert_eq!(lane.produce(&records).expect("taken"), records.len());
-    let mut acks = Vec::new();
-    while counted(&acks) < records.len() {
-        within(lane.acks(&mut acks)).await;
-    }
-    for ack in each(acks) {
+    for ack in send_all(&mut *lane, &records).await {
         let delivered = ack.outcome.expect("delivered");
         assert_eq!(delivered.partition, (ack.sequence % 2) as i32, "{}", ack.sequence);
     }
@@ -178,21 +173,19 @@ fn java_partitions(topic: &str, keys: &[Vec<u8>]) -> Vec<i64> {
         .collect()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn keys_land_where_the_running_java_producer_puts_them() {
+async fn keys_land_where_the_running_java_producer_puts_them(port: &dyn KafkaPort) {
     const PARTITIONS: i32 = 7;
-    let port = RdKafka::new();
     let keys = keys();
     let java = {
-        let (topic, keys) = (topic(&port, "keys-java", PARTITIONS, &[]).await, keys.clone());
+        let (topic, keys) = (topic(port, "keys-java", PARTITIONS, &[]).await, keys.clone());
         tokio::task::spawn_blocking(move || java_partitions(&topic, &keys))
             .await
             .expect("asked")
     };
     assert_eq!(java.len(), keys.len());
 
-    let topic = topic(&port, "keys-dray", PARTITIONS, &[]).await;
-    let mut lane = port.producer_lane(&config(&[]), 4 << 20).expect("lane");
+    let topic = topic(port, "keys-dray", PARTITIONS, &[]).await;
+    let mut lane = port.producer_lane(&config(&[]), 4 << 20, None).expect("lane");
     let records: Vec<_> = keys.iter().map(|key| (key.clone(), b"v".to_vec())).collect();
     for ack in produce(&mut *lane, &topic, &records).await {
         let place = ack.sequence as usize;

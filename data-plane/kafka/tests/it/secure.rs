@@ -131,8 +131,7 @@ fn text(command: &mut Command) -> String {
 }
 
 /// Sends ten records and reads them back as a group member.
-async fn round_trip(client: &ClientConfig) {
-    let port = RdKafka::new();
+async fn round_trip(port: &dyn KafkaPort, client: &ClientConfig) {
     let name = unique("secure");
     let new = NewTopic {
         name: name.clone(),
@@ -140,8 +139,8 @@ async fn round_trip(client: &ClientConfig) {
         replication_factor: 1,
         configs: BTreeMap::new(),
     };
-    create(&port, client, &new).await;
-    let mut lane = port.producer_lane(client, 1 << 20).expect("lane");
+    create(port, client, &new).await;
+    let mut lane = port.producer_lane(client, 1 << 20, None).expect("lane");
     let acks = produce(&mut *lane, &name, &numbered(0..10)).await;
     assert!(acks.iter().all(|ack| ack.outcome.is_ok()), "{acks:?}");
     let mut member = client.clone();
@@ -199,8 +198,15 @@ async fn session(client: &ClientConfig) {
 #[tokio::test(flavor = "multi_thread")]
 async fn tls_with_plain_and_scram_and_their_refusals() {
     let broker = tokio::task::spawn_blocking(Broker::start).await.expect("a broker");
-    round_trip(&broker.client("PLAIN", "plain.Plain", "alice", "alice-secret")).await;
-    round_trip(&broker.client("SCRAM-SHA-512", "scram.Scram", "bob", "bob-secret")).await;
+    let ports: [Box<dyn KafkaPort>; 2] = [Box::new(Kafka::new()), Box::new(RdKafka::new())];
+    for port in ports {
+        round_trip(&*port, &broker.client("PLAIN", "plain.Plain", "alice", "alice-secret")).await;
+        round_trip(
+            &*port,
+            &broker.client("SCRAM-SHA-512", "scram.Scram", "bob", "bob-secret"),
+        )
+        .await;
+    }
     session(&broker.client("PLAIN", "plain.Plain", "alice", "alice-secret")).await;
     session(&broker.client("SCRAM-SHA-256", "scram.Scram", "bob", "bob-secret")).await;
     session(&broker.client("SCRAM-SHA-512", "scram.Scram", "bob", "bob-secret")).await;

@@ -233,7 +233,8 @@ async fn a_stopped_session_has_no_effect_after_it_was_fenced() {
 }
 
 /// A member of the group that waits until it has all partitions.
-async fn successor(port: &RdKafka, group: &str, topic: &str, protocol: &str, partitions: usize) -> Box<dyn Consumer> {
+async fn successor(group: &str, topic: &str, protocol: &str, partitions: usize) -> Box<dyn Consumer> {
+    let (port, protocol) = speaks(protocol);
     let config = config(&[
         ("group.id", group),
         ("client.id", "c.2-9"),
@@ -262,7 +263,7 @@ async fn left_on_behalf(protocol: &str, signal: &str) {
     const PARTITIONS: usize = 6;
     let port = RdKafka::new();
     let topic = topic(&port, "sink", 6, &[]).await;
-    let mut lane = port.producer_lane(&config(&[]), 1 << 20).expect("lane");
+    let mut lane = port.producer_lane(&config(&[]), 1 << 20, None).expect("lane");
     produce(&mut *lane, &topic, &numbered(0..1000)).await;
     let group = unique("connect-sink");
     let mut zombie = Zombie::start(&["member", &group, &topic, "c.1-7", protocol]);
@@ -290,7 +291,7 @@ async fn left_on_behalf(protocol: &str, signal: &str) {
         .await
         .expect("left");
     let left = at.elapsed();
-    let mut consumer = successor(&port, &group, &topic, protocol, PARTITIONS).await;
+    let mut consumer = successor(&group, &topic, protocol, PARTITIONS).await;
     let taken = at.elapsed();
     eprintln!("{protocol}, {signal}: left in {left:?}, all partitions with the successor in {taken:?}");
     assert!(taken < Duration::from_secs(40), "without a leave it is 45 s: {taken:?}");
@@ -354,12 +355,20 @@ async fn left_on_behalf(protocol: &str, signal: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_member_leaves_on_its_behalf() {
-    tokio::join!(left_on_behalf("consumer", "-KILL"), left_on_behalf("classic", "-KILL"));
+    tokio::join!(
+        left_on_behalf("consumer", "-KILL"),
+        left_on_behalf("classic", "-KILL"),
+        left_on_behalf("wire", "-KILL")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stopped_member_leaves_on_its_behalf() {
-    tokio::join!(left_on_behalf("consumer", "-STOP"), left_on_behalf("classic", "-STOP"));
+    tokio::join!(
+        left_on_behalf("consumer", "-STOP"),
+        left_on_behalf("classic", "-STOP"),
+        left_on_behalf("wire", "-STOP")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -60,7 +60,7 @@ async fn a_tail_reads_to_the_end_and_goes_on_from_there() {
         .expect("an empty topic ends");
     assert_eq!(count, 0);
 
-    let mut lane = port.producer_lane(&config(&[]), 4 << 20).expect("lane");
+    let mut lane = port.producer_lane(&config(&[]), 4 << 20, None).expect("lane");
     produce(&mut *lane, &topic, &numbered(0..10_000)).await;
     let mut last = BTreeMap::new();
     let mut visit = |record: dray_kafka::port::TailRecord<'_>| {

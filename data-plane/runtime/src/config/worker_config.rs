@@ -40,6 +40,8 @@ pub struct WorkerConfig {
     pub flush_timeout: Duration,
     /// `topic.creation.enable`: whether sources may create topics.
     pub topic_creation: bool,
+    /// `topic.tracking.enable`: whether the topics that tasks use are told.
+    pub topic_tracking: bool,
     /// `offset.storage.file.filename`: where source offsets are kept, when in a file.
     pub offsets_file: Option<PathBuf>,
     /// `offset.storage.topic` and what belongs to it: where source offsets are kept, when in a topic.
@@ -64,6 +66,7 @@ impl WorkerConfig {
             flush_interval: millis(&parsed, "offset.flush.interval.ms")?,
             flush_timeout: millis(&parsed, "offset.flush.timeout.ms")?,
             topic_creation: parsed.boolean("topic.creation.enable")?,
+            topic_tracking: parsed.boolean("topic.tracking.enable")?,
             offsets_file: parsed.string("offset.storage.file.filename").map(PathBuf::from),
             offsets_topic: OffsetTopic::read(&parsed)?,
             originals: config.clone(),

@@ -54,7 +54,7 @@ impl TopicOffsets {
     pub fn open(topic: OffsetTopic, worker: &WorkerConfig, port: &dyn KafkaPort) -> Result<Self> {
         let topic = topic.into_new_topic();
         let lane = port
-            .producer_lane(&settings::producer(worker), writer::QUOTA)
+            .producer_lane(&settings::producer(worker), writer::QUOTA, None)
             .map_err(client)?;
         let writer = WrittenBy::Lane(Writer::start(lane, &topic.name));
         let config = settings::consumer(worker);

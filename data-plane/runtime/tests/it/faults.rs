@@ -179,27 +179,37 @@ async fn a_connector_instance_harms_only_itself() {
 
 #[tokio::test(start_paused = true)]
 async fn too_many_task_configurations_fail_the_connector() {
-    let stage = Stage::new();
-    let name = ConnectorName::try_from("many").unwrap();
-    let (sender, _receiver) = mpsc::channel(1);
-    let config = map(&[
-        ("name", "many"),
-        ("connector.class", "Counter"),
-        ("count", "1"),
-        ("tasks", "3"),
-        ("tasks.max", "2"),
-    ]);
-    let running = stage
-        .worker
-        .start_connector(&name, &config, sender, TargetState::Started)
-        .unwrap();
-    let trace = stage.wait_for_connector(&name, ConnectorState::Failed).await;
-    assert!(
-        trace
-            .unwrap()
-            .starts_with("The connector many has generated 3 tasks, which is greater than 2")
-    );
-    assert!(running.stop(soon()).await);
+    let large = "x".repeat(2_000);
+    for (tasks, max, own, problem) in [
+        ("3", "2", "", "3 tasks, which is greater than 2"),
+        ("16385", "20000", "", "16385 tasks, and a connector may have 16384"),
+        (
+            "16000",
+            "16000",
+            large.as_str(),
+            "16000 tasks whose configurations are 3",
+        ),
+    ] {
+        let stage = Stage::new();
+        let name = ConnectorName::try_from("many").unwrap();
+        let (sender, _receiver) = mpsc::channel(1);
+        let config = map(&[
+            ("name", "many"),
+            ("connector.class", "Counter"),
+            ("count", "1"),
+            ("tasks", tasks),
+            ("tasks.max", max),
+            ("extra", own),
+        ]);
+        let running = stage
+            .worker
+            .start_connector(&name, &config, sender, TargetState::Started)
+            .unwrap();
+        let trace = stage.wait_for_connector(&name, ConnectorState::Failed).await.unwrap();
+        let expected = format!("The connector many has generated {problem}");
+        assert!(trace.starts_with(&expected), "{trace}");
+        assert!(running.stop(soon()).await);
+    }
 }
 
 /// What Connect's herder adds to each task configuration, whatever the connector put there.

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 fn gated() -> (Stage, Arc<FenceGate>) {
     let (mut stage, gate) = (Stage::new(), Arc::new(FenceGate::default()));
-    stage.worker = stage.worker.with_session(".7-9".to_owned(), gate.clone());
+    stage.worker = stage.worker.with_session("dray", ".7-9".to_owned(), gate.clone());
     (stage, gate)
 }
 

@@ -358,7 +358,10 @@ impl SourceConnector for Counter {
     }
     fn task_configs(&self, _max: usize) -> Result<Vec<ConfigMap>> {
         misbehave_now(&self.config, "taskConfigs")?;
-        let config = map(&[("count", &self.config["count"])]);
+        let mut config = map(&[("count", &self.config["count"])]);
+        // What only its tasks have.
+        let extra = self.config.get("extra").cloned();
+        config.extend(extra.map(|extra| ("own".to_owned(), extra)));
         Ok(vec![config; self.config["tasks"].parse().unwrap()])
     }
     fn task(&self) -> Box<dyn SourceTask> {

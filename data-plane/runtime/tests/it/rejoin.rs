@@ -1,6 +1,7 @@
 //! A sink that was thrown out of its group asks before it joins again.
 
 use crate::harness::{SHELVES, Stage, until};
+use crate::source::SOURCE;
 use dray_kafka::Class;
 use dray_runtime::rejoin::MayRejoin;
 use dray_runtime::worker::Running;
@@ -18,6 +19,11 @@ struct Asked {
 }
 
 fn start(shelf: &str, more: &[(&str, &str)]) -> Asked {
+    let config = [("connector.class", "Keeper"), ("topics", "t"), ("shelf", shelf)];
+    run("sink", &[&config, more].concat())
+}
+
+fn run(name: &str, config: &[(&str, &str)]) -> Asked {
     let mut stage = Stage::new();
     stage.kafka.create_topic("t", 1);
     let questions = Arc::new(Mutex::new(Vec::new()));
@@ -31,8 +37,7 @@ fn start(shelf: &str, more: &[(&str, &str)]) -> Asked {
             answered.unwrap()
         })
     }));
-    let config = [("connector.class", "Keeper"), ("topics", "t"), ("shelf", shelf)];
-    let running = stage.task("sink", &[&config, more].concat());
+    let running = stage.task(name, config);
     Asked {
         stage,
         running,
@@ -110,4 +115,36 @@ async fn a_sink_that_is_started_again_asks_before_it_joins() {
     sink.answer.send_replace(Some(true));
     sink.puts("restarted", "c").await;
     sink.stop().await;
+}
+
+/// Its transactional id was taken, by whoever had the task before and woke up late, or by a new owner: only the agent's session knows.
+/// No record is given up for that, whatever is tolerated.
+#[tokio::test(start_paused = true)]
+async fn a_source_that_was_shut_out_asks_whether_the_task_is_still_its() {
+    let config = [
+        SOURCE.as_slice(),
+        &[("errors.tolerance", "all"), ("dray.restart.policy", "transient")],
+    ]
+    .concat();
+    for answer in [true, false] {
+        let asked = run("c", &config);
+        asked.stage.kafka.fail_next(Class::Fenced, 1);
+        until(|| asked.questions() == ["c-0 1"]).await;
+        assert_eq!(
+            asked.stage.offsets.position("c"),
+            None,
+            "the first record is not stored"
+        );
+        asked.answer.send_replace(Some(answer));
+        if answer {
+            until(|| asked.stage.offsets.position("c") == Some(25)).await;
+            let numbers: std::collections::BTreeSet<String> = asked.stage.values("t").into_iter().collect();
+            assert_eq!(numbers.len(), 25);
+        } else {
+            // It waits to be stopped. On paused time this takes no time.
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            assert_eq!(asked.stage.offsets.position("c"), None);
+        }
+        asked.stop().await;
+    }
 }

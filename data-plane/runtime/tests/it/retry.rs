@@ -148,6 +148,7 @@ fn sink(stage: &Stage, away: &Away, shelf: &str, errors: &[(&str, &str)]) -> Tas
     let (target, seen) = watch::channel(TargetState::Started);
     let stop = CancellationToken::new();
     let parts = SinkParts {
+        active: dray_runtime::active_topics::TaskTopics::default(),
         gate: dray_runtime::gate::TaskGate::open(),
         may_rejoin: None,
         me: me(stage, false),
@@ -174,11 +175,12 @@ fn source(stage: &Stage, away: &Away, errors: &[(&str, &str)]) -> Task {
     let (target, seen) = watch::channel(TargetState::Started);
     let stop = CancellationToken::new();
     let parts = SourceParts {
+        active: dray_runtime::active_topics::TaskTopics::default(),
         gate: dray_runtime::gate::TaskGate::open(),
         me: me(stage, true),
         task: crate::harness::counter(),
         config: map(&[("topic", "out"), ("count", "10")]),
-        lane: stage.kafka.producer_lane(&ClientConfig::new(), 1 << 20).unwrap(),
+        lane: stage.kafka.producer_lane(&ClientConfig::new(), 1 << 20, None).unwrap(),
         converters: away.converters(),
         chain: Chain::default(),
         policy,

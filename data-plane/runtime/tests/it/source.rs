@@ -6,7 +6,7 @@ use dray_model::{TargetState, TaskState};
 use std::time::Duration;
 use tokio::time::Instant;
 
-const SOURCE: [(&str, &str); 3] = [("connector.class", "Counter"), ("topic", "t"), ("count", "25")];
+pub(crate) const SOURCE: [(&str, &str); 3] = [("connector.class", "Counter"), ("topic", "t"), ("count", "25")];
 
 fn soon() -> Instant {
     Instant::now() + Duration::from_secs(10)

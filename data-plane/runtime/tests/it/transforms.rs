@@ -220,6 +220,7 @@ async fn run_moody(stage: &Stage, moody: Moody, errors: &[(&str, &str)], done: i
     let (_target, seen) = watch::channel(TargetState::Started);
     let stop = CancellationToken::new();
     let parts = SourceParts {
+        active: dray_runtime::active_topics::TaskTopics::default(),
         gate: dray_runtime::gate::TaskGate::open(),
         me: TaskSelf {
             id: id("c"),
@@ -229,7 +230,7 @@ async fn run_moody(stage: &Stage, moody: Moody, errors: &[(&str, &str)], done: i
         },
         task: counter(),
         config: map(&[("topic", "out"), ("count", "10")]),
-        lane: stage.kafka.producer_lane(&ClientConfig::new(), 1 << 20).unwrap(),
+        lane: stage.kafka.producer_lane(&ClientConfig::new(), 1 << 20, None).unwrap(),
         converters: Converters {
             key: string(),
             value: string(),

@@ -77,6 +77,7 @@ pub(super) fn assignment(owned: Owned) -> Assignment {
         paused: false,
         cost: Cost::DEFAULT,
         fence_first: Vec::new(),
+        asked_restarts: Some(0),
     }
 }
 

@@ -295,10 +295,13 @@ impl Eye {
     }
 
     async fn create(&self, name: String, config: BTreeMap<String, String>) -> Result<()> {
-        let target = 0;
-        self.connectors()
-            .create_connector(CreateConnectorRequest { name, config, target })
-            .await?;
+        let request = CreateConnectorRequest {
+            name,
+            config,
+            target: 0,
+            skip_validation: true,
+        };
+        self.connectors().create_connector(request).await?;
         Ok(())
     }
 
@@ -307,6 +310,7 @@ impl Eye {
             name,
             config,
             expected_revision: 0,
+            skip_validation: true,
         };
         self.connectors().update_connector_config(request).await?;
         Ok(())

@@ -83,6 +83,8 @@ impl Admin {
                 .map(|(key, value)| ((*key).to_owned(), value.clone()))
                 .collect(),
             target: 0,
+            // Also what is wrong has to get into the store.
+            skip_validation: true,
         };
         let call = |channel| {
             let request = request.clone();
@@ -93,6 +95,21 @@ impl Admin {
             Err(status) if status.code() == Code::AlreadyExists => {}
             Err(status) => panic!("create {name}: {status}"),
         }
+    }
+
+    /// One attempt to create a connector, at one replica.
+    pub(crate) async fn try_create(&self, name: &str, config: &Pairs<'_>) -> Result<(), Status> {
+        let config = config.iter().map(|(key, value)| ((*key).to_owned(), value.clone()));
+        let request = CreateConnectorRequest {
+            name: name.to_owned(),
+            config: config.collect(),
+            target: 0,
+        };
+        let call = |channel| {
+            let request = request.clone();
+            async move { ConnectorServiceClient::new(channel).create_connector(request).await }
+        };
+        self.attempt(&call).await.map(drop)
     }
 
     pub(crate) async fn pause(&self, name: &str) {

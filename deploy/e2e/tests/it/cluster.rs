@@ -21,6 +21,7 @@ pub(crate) struct Cluster {
     pub(crate) id: String,
     pub(crate) bootstrap: String,
     etcd: String,
+    control_settings: String,
     pub(crate) addresses: Vec<String>,
     pub(crate) controls: Vec<Process>,
     pub(crate) agents: Vec<Process>,
@@ -41,6 +42,18 @@ impl Cluster {
     pub(crate) async fn start_in(
         folder: tempfile::TempDir,
         etcd: &str,
+        bootstrap: &str,
+        controls: usize,
+        agents: usize,
+    ) -> Self {
+        Self::start_as(folder, etcd, "", bootstrap, controls, agents).await
+    }
+
+    /// With these settings of replicas besides: who they are for etcd.
+    pub(crate) async fn start_as(
+        folder: tempfile::TempDir,
+        etcd: &str,
+        control_settings: &str,
         bootstrap: &str,
         controls: usize,
         agents: usize,
@@ -70,6 +83,7 @@ impl Cluster {
             id,
             bootstrap: bootstrap.to_owned(),
             etcd: etcd.to_owned(),
+            control_settings: control_settings.to_owned(),
             admin: Admin::new(&addresses),
             audit: Audit::start(&addresses),
             addresses,
@@ -93,12 +107,13 @@ impl Cluster {
     fn add_control(&mut self, number: usize) {
         let name = format!("control-{number}");
         let settings = format!(
-            "cluster: {}\nreplica: {name}\nlisten: [\"{}\"]\netcd: [{}]\nworker-config: {}\ndata-dir: {}\n",
+            "cluster: {}\nreplica: {name}\nlisten: [\"{}\"]\netcd: [{}]\nworker-config: {}\ndata-dir: {}\n{}",
             self.id,
             self.addresses[number - 1],
             quoted(self.etcd.split(',')),
             self.path("worker.properties").display(),
             self.path(&name).join("data").display(),
+            self.control_settings,
         );
         let control = Process::start("dray-control", &name, &self.path(&name), &settings);
         self.controls.push(control);

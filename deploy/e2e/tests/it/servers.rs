@@ -1,5 +1,6 @@
 //! An etcd and a broker of a test's own, which it may kill; and those that all tests share, which nobody touches.
 
+use serde_json::{Value, json};
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -45,12 +46,35 @@ pub(crate) struct Etcd {
 
 impl Etcd {
     pub(crate) fn start(folder: &Path, members: usize) -> Self {
+        Self::start_with(folder, members, "")
+    }
+
+    /// With these flags besides.
+    pub(crate) fn start_with(folder: &Path, members: usize, flags: &str) -> Self {
         let folder = folder.join("etcd");
         run(Command::new(script("etcd.sh"))
             .arg("start")
             .arg(&folder)
-            .arg(members.to_string()));
+            .arg(members.to_string())
+            .env("DRAY_ETCD_EXTRA", flags));
         Self { folder }
+    }
+
+    /// Asks the first member something by its HTTP gateway: what it answers, errors too.
+    pub(crate) fn ask(&self, path: &str, body: &Value, token: Option<&str>) -> Value {
+        let endpoints = self.endpoints();
+        let first = endpoints.split(',').next().unwrap_or_default();
+        ask(first.trim_start_matches("http://"), path, body, token).unwrap()
+    }
+
+    /// The data of the only member, which must not run.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.join("1/data")
+    }
+
+    /// Ends all members in good order.
+    pub(crate) fn stop_all(&self) {
+        run(Command::new(script("etcd.sh")).arg("stop").arg(&self.folder));
     }
 
     /// All members again, where they were.
@@ -95,12 +119,23 @@ impl Etcd {
     }
 }
 
-/// What a member of etcd says of itself, by its HTTP gateway.
-fn status(address: &str) -> std::io::Result<serde_json::Value> {
+/// What a member of etcd says of itself.
+fn status(address: &str) -> std::io::Result<Value> {
+    ask(address, "maintenance/status", &json!({}), None)
+}
+
+/// One request to the HTTP gateway of a member of etcd.
+fn ask(address: &str, path: &str, body: &Value, token: Option<&str>) -> std::io::Result<Value> {
     let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(Duration::from_secs(2)))?;
-    let ask = "POST /v3/maintenance/status HTTP/1.0\r\nContent-Length: 2\r\n\r\n{}";
-    stream.write_all(ask.as_bytes())?;
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    let body = body.to_string();
+    let token = token.map_or_else(String::new, |token| format!("Authorization: {token}\r\n"));
+    let head = format!(
+        "POST /v3/{path} HTTP/1.0\r\n{token}Content-Length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes())?;
+    stream.write_all(body.as_bytes())?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     let (_, body) = answer.split_once("\r\n\r\n").unwrap_or_default();

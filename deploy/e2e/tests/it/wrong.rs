@@ -54,6 +54,25 @@ async fn what_cannot_run_says_why() {
         println!("{}", cluster.audit.tasks()[&(name.clone(), None)].trace);
     }
 
+    // More tasks than a connector may have: none of them is stored.
+    let many = format!("many-{}", cluster.id);
+    let config = [
+        ("connector.class", "DatagenSource"),
+        ("tasks.max", "16385"),
+        ("tasks", "16385"),
+        ("topic", "nothing-comes-here"),
+    ];
+    let config = config.map(|(key, value)| (key, value.to_owned()));
+    cluster.admin.create(&many, &config).await;
+    cluster.wait("too many tasks are refused", PATIENCE, |audit| {
+        let seen = audit.tasks().remove(&(many.clone(), None));
+        seen.is_some_and(|seen| {
+            seen.state == "FAILED" && seen.trace.contains("16385 tasks, and a connector may have 16384")
+        })
+    });
+    println!("{}", cluster.audit.tasks()[&(many.clone(), None)].trace);
+    assert!(!cluster.audit.tasks().contains_key(&(many, Some(0))));
+
     // The same id from another folder: there is no proof that the first is dead, and it is not.
     let twin = cluster.agent("twin", "agent-1", &cluster.id, "");
     println!("{}", said(&twin, "agent-1"));
@@ -65,6 +84,8 @@ async fn what_cannot_run_says_why() {
 
     let stranger = cluster.agent("stranger", "stranger", "another-cluster", "");
     println!("{}", said(&stranger, &cluster.id));
+    // The control plane has no record of it, and says so in its log.
+    println!("{}", said(&cluster.controls[0], "another-cluster"));
     assert!(
         !cluster.audit.agents().contains_key("stranger"),
         "it does not belong here"

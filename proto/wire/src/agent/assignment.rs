@@ -75,6 +75,7 @@ impl From<Assignment> for v1::Assignment {
             paused: assignment.paused,
             cost: assignment.cost.units(),
             fence_first: assignment.fence_first.into_iter().map(Into::into).collect(),
+            asked_restarts: assignment.asked_restarts,
         }
     }
 }
@@ -90,6 +91,7 @@ impl TryFrom<v1::Assignment> for Assignment {
             paused: assignment.paused,
             cost: read::cost("cost", assignment.cost)?,
             fence_first: each("fence_first", assignment.fence_first)?,
+            asked_restarts: assignment.asked_restarts,
         })
     }
 }

@@ -177,6 +177,7 @@ impl From<Held> for v1::Held {
         Self {
             owned: Some(held.owned.into()),
             stopping: held.stopping,
+            asked_restarts: held.asked_restarts,
         }
     }
 }
@@ -188,6 +189,7 @@ impl TryFrom<v1::Held> for Held {
         Ok(Self {
             owned: required("owned", held.owned)?,
             stopping: held.stopping,
+            asked_restarts: held.asked_restarts,
         })
     }
 }

@@ -2,8 +2,8 @@
 
 use super::{Form, v1};
 use crate::Invalid;
-use crate::read::{agent_number, number};
-use dray_model::record::{ClusterMeta, LeaderRecord, LoggerLevel, LoggerLevels, ReplicaRecord, Written};
+use crate::read::{agent_number, name, number};
+use dray_model::record::{ClusterMeta, KafkaRecord, LeaderRecord, LoggerLevel, LoggerLevels, ReplicaRecord, Written};
 use std::sync::Arc;
 
 pub(super) fn written(written: Written) -> v1::Written {
@@ -114,6 +114,23 @@ impl Form for ReplicaRecord {
         Ok(v1::Replica {
             endpoints: self.endpoints.clone(),
             software_version: self.software_version.clone(),
+        })
+    }
+}
+
+impl Form for KafkaRecord {
+    const WHAT: &'static str = "kafka_cluster";
+    type Wire = v1::KafkaCluster;
+
+    fn read(wire: v1::KafkaCluster) -> Result<Self, Invalid> {
+        Ok(Self {
+            cluster: name("id", wire.id)?,
+        })
+    }
+
+    fn wire(&self) -> Result<v1::KafkaCluster, Invalid> {
+        Ok(v1::KafkaCluster {
+            id: self.cluster.as_str().into(),
         })
     }
 }

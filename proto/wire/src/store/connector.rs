@@ -1,10 +1,10 @@
-//! What is wanted of a connector.
+//! What is wanted of a connector, and which topics it has used.
 
 use super::{Form, v1};
 use crate::Invalid;
 use crate::read::{choice, optional, same_words};
 use dray_model::TargetState;
-use dray_model::record::ConnectorSpec;
+use dray_model::record::{ActiveTopics, ConnectorSpec};
 
 same_words!(v1::TargetState, TargetState: Started Paused Stopped);
 
@@ -21,6 +21,7 @@ impl Form for ConnectorSpec {
             restarts: wire.restarts,
             task_restarts: wire.task_restarts,
             deleting: wire.deleting,
+            altering: wire.altering,
             writer: wire.writer,
             operation: wire.operation,
         })
@@ -35,8 +36,26 @@ impl Form for ConnectorSpec {
             restarts: self.restarts,
             task_restarts: self.task_restarts.clone(),
             deleting: self.deleting,
+            altering: self.altering.clone(),
             writer: self.writer.clone(),
             operation: self.operation.clone(),
+        })
+    }
+}
+
+impl Form for ActiveTopics {
+    const WHAT: &'static str = "active_topics";
+    type Wire = v1::ActiveTopics;
+
+    fn read(wire: v1::ActiveTopics) -> Result<Self, Invalid> {
+        Ok(Self {
+            topics: wire.topics.into_iter().collect(),
+        })
+    }
+
+    fn wire(&self) -> Result<v1::ActiveTopics, Invalid> {
+        Ok(v1::ActiveTopics {
+            topics: self.topics.iter().cloned().collect(),
         })
     }
 }

@@ -58,6 +58,7 @@ fn hello() -> v1::Hello {
         held: vec![v1::Held {
             owned: Some(owned()),
             stopping: false,
+            asked_restarts: Some(1),
         }],
         ..Default::default()
     }

@@ -108,7 +108,11 @@ fn plugin() -> impl Strategy<Value = Plugin> {
 }
 
 fn hello() -> impl Strategy<Value = Hello> {
-    let held = (owned(), any::<bool>()).prop_map(|(owned, stopping)| Held { owned, stopping });
+    let held = (owned(), any::<bool>(), any::<Option<u32>>()).prop_map(|(owned, stopping, asked_restarts)| Held {
+        owned,
+        stopping,
+        asked_restarts,
+    });
     let who = (
         text(),
         word(),
@@ -255,15 +259,19 @@ fn delta() -> impl Strategy<Value = AssignmentDelta> {
         any::<bool>(),
         cost(),
         vec(dead_session(), 0..2),
+        any::<Option<u32>>(),
     )
-        .prop_map(|(owned, config, digest, paused, cost, fence_first)| Assignment {
-            owned,
-            config,
-            digest,
-            paused,
-            cost,
-            fence_first,
-        });
+        .prop_map(
+            |(owned, config, digest, paused, cost, fence_first, asked_restarts)| Assignment {
+                owned,
+                config,
+                digest,
+                paused,
+                cost,
+                fence_first,
+                asked_restarts,
+            },
+        );
     (
         any::<u64>(),
         vec(revocation, 0..3),
@@ -324,8 +332,16 @@ pub(crate) fn connector_spec() -> impl Strategy<Value = ConnectorSpec> {
     let targets = vec![TargetState::Started, TargetState::Paused, TargetState::Stopped];
     let restarts = (any::<u32>(), btree_map(any::<u32>(), any::<u32>(), 0..4));
     let wanted = (config(), prop::sample::select(targets), any::<u64>());
-    (option::of(uid()), wanted, restarts, any::<bool>(), text(), text()).prop_map(
-        |(uid, (config, target, config_version), (restarts, task_restarts), deleting, writer, operation)| {
+    let ends = (any::<bool>(), option::of(text()));
+    (option::of(uid()), wanted, restarts, ends, text(), text()).prop_map(
+        |(
+            uid,
+            (config, target, config_version),
+            (restarts, task_restarts),
+            (deleting, altering),
+            writer,
+            operation,
+        )| {
             ConnectorSpec {
                 uid,
                 config,
@@ -334,6 +350,7 @@ pub(crate) fn connector_spec() -> impl Strategy<Value = ConnectorSpec> {
                 restarts,
                 task_restarts,
                 deleting,
+                altering,
                 writer,
                 operation,
             }

@@ -427,6 +427,7 @@ fn say_nonsense(world: &mut World, nonsense: &Nonsense) {
             let held = Held {
                 owned,
                 stopping: nonsense.state == 0,
+                asked_restarts: Some(nonsense.counter),
             };
             let mut hello = agent.hello.clone();
             hello.session = agent.session;

@@ -338,6 +338,7 @@ impl World {
             restarts: 0,
             task_restarts: BTreeMap::new(),
             deleting: false,
+            altering: None,
             writer: "test".into(),
             operation: "1".into(),
         };
@@ -805,6 +806,7 @@ impl Agent {
                 generation: *generation,
             },
             stopping: false,
+            asked_restarts: self.assigned.get(task).and_then(|assigned| assigned.asked_restarts),
         });
         held.collect()
     }

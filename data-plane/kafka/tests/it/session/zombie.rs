@@ -142,7 +142,7 @@ async fn session(id: &str, offsets: &str, data: &str) {
     writer.keep_alive(Some(offsets.into()));
     say("ready");
 
-    let mut lane = port.producer_lane(&config, 1 << 20).expect("a lane");
+    let mut lane = port.producer_lane(&config, 1 << 20, None).expect("a lane");
     let value = [b'x'; 200];
     let record = |sequence| ProduceRecord {
         topic: data,
@@ -222,8 +222,9 @@ fn open(id: &str, offsets: &str) {
 
 /// A member of a group that commits what it has read. When it has lost its partitions it stays out until stdin has a line.
 async fn member(group: &str, topic: &str, client: &str, protocol: &str) {
+    let (port, protocol) = crate::speaks(protocol);
     let config = config(&[("group.id", group), ("client.id", client), ("group.protocol", protocol)]);
-    let mut consumer = RdKafka::new()
+    let mut consumer = port
         .consumer(&config, &[topic.to_owned()], 1 << 20)
         .expect("a consumer");
     consumer.leave_when_lost();

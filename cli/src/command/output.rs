@@ -1,0 +1,222 @@
+//! Data on stdout: tables for people, JSON, YAML and names for programs. Everything else goes to stderr.
+
+use crate::Failure;
+use crate::cluster::{Cluster, Error};
+use anyhow::Context as _;
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::fmt::Display;
+use std::io::{self, IsTerminal as _, Write as _};
+
+/// For whom the output is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Output {
+    /// For people
+    #[value(alias = "text")]
+    Table,
+    /// For people, with more columns
+    Wide,
+    /// One JSON object
+    Json,
+    /// One YAML document
+    Yaml,
+    /// Names only, one a line
+    Name,
+}
+
+impl Output {
+    /// Prints a value, if that is what programs want; says whether it was.
+    pub(super) fn value(self, value: &impl Serialize) -> Result<bool, Failure> {
+        match self {
+            Self::Json => {
+                let text = serde_json::to_string_pretty(value).context("a value as JSON")?;
+                line(&text)?;
+            }
+            Self::Yaml => {
+                // By way of JSON, so that both have the same numbers and keys.
+                let value = serde_json::to_value(value).context("a value as JSON")?;
+                line(yaml(&value)?.trim_end())?;
+            }
+            Self::Table | Self::Wide | Self::Name => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+/// A value as YAML.
+pub(super) fn yaml(value: &Value) -> Result<String, Failure> {
+    Ok(serde_saphyr::to_string(value).context("a value as YAML")?)
+}
+
+/// Prints one line.
+pub(super) fn line(text: &str) -> Result<(), Failure> {
+    match writeln!(io::stdout(), "{text}").and_then(|()| io::stdout().flush()) {
+        // Who reads has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => Ok(written.context("stdout")?),
+    }
+}
+
+/// Rows in columns; the last columns are for `-o wide` only.
+pub(super) struct Table {
+    head: Vec<&'static str>,
+    narrow: usize,
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    /// The columns, and those that come with `-o wide`.
+    pub(super) fn new(narrow: &[&'static str], wide: &[&'static str]) -> Self {
+        Self {
+            head: [narrow, wide].concat(),
+            narrow: narrow.len(),
+            rows: Vec::new(),
+        }
+    }
+
+    /// Adds a row with a cell for every column.
+    pub(super) fn row(&mut self, cells: Vec<String>) {
+        debug_assert_eq!(cells.len(), self.head.len(), "a cell for every column");
+        self.rows.push(cells);
+    }
+
+    /// Prints it, or with `-o name` the first column alone.
+    pub(super) fn print(&self, output: Output) -> Result<(), Failure> {
+        if output == Output::Name {
+            return self.rows.iter().try_for_each(|row| line(&row[0]));
+        }
+        let columns = if output == Output::Wide {
+            self.head.len()
+        } else {
+            self.narrow
+        };
+        let width = |column: usize| {
+            let cells = self.rows.iter().map(|row| row[column].chars().count());
+            cells.chain([self.head[column].len()]).max().unwrap_or_default()
+        };
+        let widths: Vec<usize> = (0..columns).map(width).collect();
+        let print = |cells: &mut dyn Iterator<Item = &str>| {
+            let mut text = String::new();
+            for (cell, width) in cells.zip(&widths) {
+                text += &format!("{cell:<width$}  ");
+            }
+            line(text.trim_end())
+        };
+        print(&mut self.head.iter().copied())?;
+        for row in &self.rows {
+            print(&mut row.iter().map(String::as_str))?;
+        }
+        Ok(())
+    }
+}
+
+/// What is empty is shown as a dash, so that columns stay columns.
+pub(super) fn or_dash(text: impl ToString) -> String {
+    let text = text.to_string();
+    if text.is_empty() || text == "0" {
+        "-".into()
+    } else {
+        text
+    }
+}
+
+/// Says on stderr when what is seen is old: what is on stdout stays data.
+pub(super) fn warn_if_stale(stale_s: Option<i64>) {
+    if let Some(age) = stale_s {
+        eprintln!("dray: no leader is heard of: statuses are as of {age} s ago");
+    }
+}
+
+/// What came of a change of several things: each is said as soon as it is done, and one that fails keeps none of the others.
+pub(super) struct Report<'a> {
+    cluster: &'a dyn Cluster,
+    output: Output,
+    what: &'static str,
+    results: Vec<Value>,
+    failures: usize,
+    total: usize,
+}
+
+impl<'a> Report<'a> {
+    /// Of `total` things, each a `what`.
+    pub(super) fn new(cluster: &'a dyn Cluster, output: Output, what: &'static str, total: usize) -> Self {
+        Self {
+            cluster,
+            output,
+            what,
+            results: Vec::new(),
+            failures: 0,
+            total,
+        }
+    }
+
+    /// Shows on a terminal which one it is about now.
+    pub(super) fn begin(&self, name: &str) {
+        if self.total > 1 && io::stderr().is_terminal() && !io::stdout().is_terminal() {
+            let done = self.results.len() + self.failures;
+            // Over the line before; cleared at the end.
+            eprint!("\r\x1b[K{done}/{} {} {name}", self.total, self.what);
+        }
+    }
+
+    /// One is done: `word` for programs, `sentence` for people.
+    pub(super) fn done(&mut self, name: &str, word: &str, sentence: &str, more: Value) -> Result<(), Failure> {
+        match self.output {
+            Output::Table | Output::Wide => line(&format!("{} {name} {sentence}", self.what))?,
+            Output::Name => line(name)?,
+            Output::Json | Output::Yaml => {}
+        }
+        let mut result = json!({ "name": name, "result": word });
+        if let (Some(result), Value::Object(more)) = (result.as_object_mut(), more) {
+            result.extend(more);
+        }
+        self.results.push(result);
+        Ok(())
+    }
+
+    /// One failed; `from` is the file that it was for, if it was.
+    pub(super) fn failed(&mut self, name: &str, verb: &str, from: Option<&str>, error: &Error) {
+        self.failures += 1;
+        let from = from.map(|from| format!(" from {from}")).unwrap_or_default();
+        let doing = format!("{verb} {} `{name}`{from}", self.what);
+        eprintln!("dray: {}", text(&doing, Some(self.cluster), error));
+        let result = json!({ "name": name, "result": "failed", "error": error.said });
+        self.results.push(result);
+    }
+
+    /// Prints what programs want; fails when one has.
+    pub(super) fn finish(self) -> Result<(), Failure> {
+        if self.total > 1 && io::stderr().is_terminal() && !io::stdout().is_terminal() {
+            eprint!("\r\x1b[K");
+        }
+        self.output.value(&json!({ "results": self.results }))?;
+        if self.failures > 0 { Err(Failure::Shown) } else { Ok(()) }
+    }
+}
+
+/// What could not be done, where, why, and what to do next.
+pub(super) fn text(doing: &str, cluster: Option<&dyn Cluster>, error: &Error) -> String {
+    let at = cluster
+        .map(|cluster| format!(" at {}", cluster.at()))
+        .unwrap_or_default();
+    let hint = error.hint().map(|hint| format!("\n  {hint}")).unwrap_or_default();
+    format!("cannot {doing}{at}: {}{hint}", error.said)
+}
+
+impl Failure {
+    /// A cluster did not do it.
+    pub(crate) fn of(doing: &str, cluster: Option<&dyn Cluster>, error: &Error) -> Self {
+        Self::Failed(anyhow::anyhow!("{}", text(doing, cluster, error)))
+    }
+}
+
+/// What a command was doing when a cluster did not do it.
+pub(super) trait Doing<T> {
+    fn doing(self, cluster: &dyn Cluster, doing: impl Display) -> Result<T, Failure>;
+}
+
+impl<T> Doing<T> for Result<T, Error> {
+    fn doing(self, cluster: &dyn Cluster, doing: impl Display) -> Result<T, Failure> {
+        self.map_err(|error| Failure::of(&doing.to_string(), Some(cluster), &error))
+    }
+}

@@ -1,0 +1,489 @@
+//! Record batches (v2, KIP-98) as a broker sends them, for a reader. Pure. Records are places in the received buffer; only a
+//! compressed batch gets a buffer of its own. Nothing here trusts a length: what does not add up is an error.
+
+use super::compression::{self, Codec};
+use crate::port::{FetchBatch, FetchedRecord, Slice};
+use bytes::Bytes;
+use dray_connect::sink_batch::TimestampType;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+/// Bytes before the first record, and what of them stands before the batch's length ends.
+const HEADER: usize = 61;
+const LENGTH_ENDS: usize = 12;
+const MAGIC: usize = 16;
+const CRC: usize = 17;
+const ATTRIBUTES: usize = 21;
+const LAST_OFFSET_DELTA: usize = 23;
+const BASE_TIMESTAMP: usize = 27;
+const MAX_TIMESTAMP: usize = 35;
+const PRODUCER_ID: usize = 43;
+const COUNT: usize = 57;
+
+const LOG_APPEND_TIME: i16 = 1 << 3;
+const TRANSACTIONAL: i16 = 1 << 4;
+const CONTROL: i16 = 1 << 5;
+/// A control record's type when it ends an aborted transaction.
+const ABORT: i16 = 0;
+/// A record takes seven bytes at least.
+const SMALLEST: usize = 7;
+
+/// Why bytes are not the record batches they should be.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Malformed {
+    #[error("the batch at offset {offset} is of format {magic}: topics of a broker before 0.11 are not read")]
+    Magic { offset: i64, magic: i8 },
+    #[error("the batch at offset {offset} is compressed by codec {codec}, which is not known")]
+    Codec { offset: i64, codec: i16 },
+    #[error("the batch at offset {offset} is corrupt: {what}")]
+    Corrupt { offset: i64, what: &'static str },
+    #[error("the batch at offset {offset} does not decompress")]
+    Compression {
+        offset: i64,
+        #[source]
+        source: compression::Error,
+    },
+}
+
+/// A transaction that was aborted, as a fetch answer names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Aborted {
+    pub(crate) producer_id: i64,
+    pub(crate) first_offset: i64,
+}
+
+/// How much is taken at once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Most {
+    /// Records, at least one.
+    pub(crate) records: usize,
+    /// Bytes of keys, values and headers; the record that reaches it is the last.
+    pub(crate) bytes: usize,
+}
+
+/// Hands out the records of one partition's share of a fetch answer.
+#[derive(Debug)]
+pub(crate) struct Records {
+    bytes: Bytes,
+    at: usize,
+    /// The next offset that is wanted; what lies before is left out.
+    position: i64,
+    /// By first offset, the next one last; none when what is not committed is read too.
+    aborted: Option<Vec<Aborted>>,
+    /// Producers in the middle of a transaction that was aborted.
+    aborting: HashSet<i64>,
+    open: Option<Open>,
+}
+
+/// The batch whose records are being handed out.
+#[derive(Debug)]
+struct Open {
+    header: Header,
+    /// Its records: all of the answer, or what one compressed batch held.
+    data: Bytes,
+    at: usize,
+    end: usize,
+    left: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Header {
+    base: i64,
+    next: i64,
+    attributes: i16,
+    base_timestamp: i64,
+    max_timestamp: i64,
+    producer_id: i64,
+    count: usize,
+}
+
+/// The offset behind the last whole batch of an answer; `position` when there is none. No record is looked at.
+pub(crate) fn next_position(bytes: &[u8], position: i64) -> i64 {
+    let (mut at, mut next) = (0, position);
+    while let Some((end, base)) = whole(bytes, at) {
+        next = next.max(
+            base.saturating_add(i64::from(be_i32(bytes, at + LAST_OFFSET_DELTA)))
+                .saturating_add(1),
+        );
+        at = end;
+    }
+    next
+}
+
+/// Whether there are bytes and not one whole batch: an answer that was cut off within the first.
+pub(crate) fn cut_off(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && whole(bytes, 0).is_none()
+}
+
+/// The end and the first offset of the batch at `at`, when all of it is there.
+fn whole(bytes: &[u8], at: usize) -> Option<(usize, i64)> {
+    if bytes.len() - at < HEADER {
+        return None;
+    }
+    let length = usize::try_from(be_i32(bytes, at + 8)).ok()?;
+    let end = at.checked_add(LENGTH_ENDS)?.checked_add(length)?;
+    (end <= bytes.len() && end - at >= HEADER).then(|| (end, be_i64(bytes, at)))
+}
+
+impl Records {
+    /// Reads `bytes` from `position` on. `aborted` are the aborted transactions that the answer names, for a reader of committed
+    /// records only.
+    pub(crate) fn new(bytes: Bytes, position: i64, aborted: Option<Vec<Aborted>>) -> Self {
+        let aborted = aborted.map(|mut aborted| {
+            aborted.sort_by_key(|transaction| std::cmp::Reverse(transaction.first_offset));
+            aborted
+        });
+        Self {
+            bytes,
+            at: 0,
+            position,
+            aborted,
+            aborting: HashSet::new(),
+            open: None,
+        }
+    }
+
+    /// The offset behind the last record that was handed out, or left out for good.
+    pub(crate) fn position(&self) -> i64 {
+        self.position
+    }
+
+    /// The next records, none at the end. A batch that is cut off at the end of the answer comes whole with the next one.
+    ///
+    /// # Errors
+    /// When a batch is malformed; the records before it have been handed out, and `position` is its first offset or within it.
+    pub(crate) fn take(
+        &mut self,
+        topic: &Arc<str>,
+        partition: i32,
+        most: Most,
+    ) -> Result<Option<FetchBatch>, Malformed> {
+        let mut batch = FetchBatch::default();
+        let mut bytes = 0;
+        while batch.records.len() < most.records.max(1) && bytes < most.bytes.max(1) {
+            let Some(open) = self.open.as_mut() else {
+                match self.open_next() {
+                    Ok(true) => continue,
+                    Ok(false) => break,
+                    // What is there is handed out first; the next call fails at the same place.
+                    Err(_) if !batch.records.is_empty() => break,
+                    Err(malformed) => return Err(malformed),
+                }
+            };
+            if batch.records.is_empty() {
+                batch.data = open.data.clone();
+                batch.records.reserve(open.left.min(most.records));
+            } else if batch.data.as_ptr() != open.data.as_ptr() {
+                break; // The next one has its own buffer.
+            }
+            let read = open.read(self.position, most, &mut bytes, &mut batch);
+            if let Err(what) = read {
+                let offset = open.header.base;
+                if batch.records.is_empty() {
+                    return Err(Malformed::Corrupt { offset, what });
+                }
+                // The position stays at the last good record, so the next call finds it again.
+                self.position = last_offset(&batch) + 1;
+                break;
+            }
+            if open.left == 0 {
+                self.position = self.position.max(open.header.next);
+                self.open = None;
+            } else if let Some(last) = batch.records.last() {
+                self.position = self.position.max(last.offset + 1);
+            }
+        }
+        if batch.records.is_empty() {
+            return Ok(None);
+        }
+        batch.topics.push(Arc::clone(topic));
+        batch.records.iter_mut().for_each(|record| record.partition = partition);
+        Ok(Some(batch))
+    }
+
+    /// Opens the next batch that has something to give. False at the end.
+    fn open_next(&mut self) -> Result<bool, Malformed> {
+        loop {
+            let bytes = &self.bytes;
+            // The older formats have a shorter header, and this in the same place.
+            if bytes.len() - self.at > MAGIC && (bytes[self.at + MAGIC] as i8) < 2 {
+                let magic = bytes[self.at + MAGIC] as i8;
+                return Err(Malformed::Magic {
+                    offset: be_i64(bytes, self.at),
+                    magic,
+                });
+            }
+            if bytes.len() - self.at >= LENGTH_ENDS && be_i32(bytes, self.at + 8) < (HEADER - LENGTH_ENDS) as i32 {
+                let (offset, what) = (be_i64(bytes, self.at), "it is shorter than its header");
+                return Err(Malformed::Corrupt { offset, what });
+            }
+            let Some((end, offset)) = whole(bytes, self.at) else {
+                return Ok(false);
+            };
+            let at = self.at;
+            let header = Header::read(&bytes[at..end])?;
+            if header.next <= self.position {
+                self.at = end; // Compaction can leave a batch that ends before what is wanted.
+                continue;
+            }
+            if crc32c::crc32c(&bytes[at + ATTRIBUTES..end]) != be_i32(bytes, at + CRC) as u32 {
+                let what = "its checksum is not that of its bytes";
+                return Err(Malformed::Corrupt { offset, what });
+            }
+            if self.left_out(&header, at, end)? {
+                self.position = header.next;
+                self.at = end;
+                continue;
+            }
+            let codec = Codec::of(header.attributes).map_err(|codec| Malformed::Codec { offset, codec })?;
+            let (data, start, stop) = if codec == Codec::None {
+                (self.bytes.clone(), at + HEADER, end)
+            } else {
+                let data = codec.decompress(&self.bytes.slice(at + HEADER..end));
+                let data = data.map_err(|source| Malformed::Compression { offset, source })?;
+                let stop = data.len();
+                (data, 0, stop)
+            };
+            if header.count > (stop - start) / SMALLEST {
+                let what = "it counts more records than it has room for";
+                return Err(Malformed::Corrupt { offset, what });
+            }
+            self.at = end;
+            if header.count == 0 {
+                self.position = header.next; // Compaction keeps an empty batch for its producer's sake.
+                continue;
+            }
+            self.open = Some(Open {
+                header,
+                data,
+                at: start,
+                end: stop,
+                left: header.count,
+            });
+            return Ok(true);
+        }
+    }
+
+    /// Whether a batch holds nothing for the reader: a control batch, or part of an aborted transaction.
+    fn left_out(&mut self, header: &Header, at: usize, end: usize) -> Result<bool, Malformed> {
+        let control = header.attributes & CONTROL != 0;
+        let Some(aborted) = &mut self.aborted else {
+            return Ok(control);
+        };
+        while let Some(next) = aborted.pop_if(|next| next.first_offset < header.next) {
+            self.aborting.insert(next.producer_id);
+        }
+        if control {
+            if abort_marker(&self.bytes[at + HEADER..end]).ok_or(Malformed::Corrupt {
+                offset: header.base,
+                what: "its control record does not parse",
+            })? {
+                self.aborting.remove(&header.producer_id);
+            }
+            return Ok(true);
+        }
+        Ok(header.attributes & TRANSACTIONAL != 0 && self.aborting.contains(&header.producer_id))
+    }
+}
+
+fn last_offset(batch: &FetchBatch) -> i64 {
+    batch.records.last().map_or(-1, |record| record.offset)
+}
+
+/// Whether a control record ends an aborted transaction; none when it does not parse. An empty batch ends none: its marker was
+/// compacted away.
+fn abort_marker(records: &[u8]) -> Option<bool> {
+    if records.is_empty() {
+        return Some(false);
+    }
+    let mut cursor = Cursor {
+        bytes: records,
+        at: 0,
+        end: records.len(),
+    };
+    cursor.varint()?;
+    cursor.skip(1)?;
+    cursor.varint()?;
+    cursor.varint()?;
+    let key = cursor.slice()??;
+    let kind = records
+        .get(key.start as usize + 2..key.end as usize)?
+        .first_chunk::<2>()?;
+    Some(i16::from_be_bytes(*kind) == ABORT)
+}
+
+impl Header {
+    fn read(batch: &[u8]) -> Result<Self, Malformed> {
+        let base = be_i64(batch, 0);
+        let corrupt = |what| Malformed::Corrupt { offset: base, what };
+        let last = be_i32(batch, LAST_OFFSET_DELTA);
+        let count = be_i32(batch, COUNT);
+        let next = base.checked_add(i64::from(last)).and_then(|last| last.checked_add(1));
+        Ok(Self {
+            base,
+            next: next
+                .filter(|_| last >= 0 && base >= 0)
+                .ok_or_else(|| corrupt("its offsets are no offsets"))?,
+            attributes: i16::from_be_bytes([batch[ATTRIBUTES], batch[ATTRIBUTES + 1]]),
+            base_timestamp: be_i64(batch, BASE_TIMESTAMP),
+            max_timestamp: be_i64(batch, MAX_TIMESTAMP),
+            producer_id: be_i64(batch, PRODUCER_ID),
+            count: usize::try_from(count).map_err(|_| corrupt("it counts less than no records"))?,
+        })
+    }
+}
+
+impl Open {
+    /// Appends records until there are as many as wanted.
+    fn read(&mut self, position: i64, most: Most, bytes: &mut usize, out: &mut FetchBatch) -> Result<(), &'static str> {
+        let data = self.data.clone();
+        let mut cursor = Cursor {
+            bytes: &data,
+            at: self.at,
+            end: self.end,
+        };
+        let header = self.header;
+        let (append_time, kind) = if header.attributes & LOG_APPEND_TIME != 0 {
+            (Some(header.max_timestamp), TimestampType::LogAppendTime)
+        } else {
+            (None, TimestampType::CreateTime)
+        };
+        while self.left > 0 && out.records.len() < most.records.max(1) && *bytes < most.bytes.max(1) {
+            let record = cursor.record(&mut out.headers).ok_or("a record does not parse")?;
+            self.at = cursor.at;
+            self.left -= 1;
+            if self.left == 0 && cursor.at != cursor.end {
+                return Err("it has bytes behind its last record");
+            }
+            let offset = header
+                .base
+                .checked_add(record.offset_delta)
+                .ok_or("a record's offset is no offset")?;
+            if offset >= header.next || record.offset_delta < 0 {
+                return Err("a record's offset is beyond the batch's");
+            }
+            if offset < position {
+                out.headers.truncate(record.headers.start as usize);
+                continue;
+            }
+            let at = append_time.unwrap_or_else(|| header.base_timestamp.wrapping_add(record.timestamp_delta));
+            let (timestamp, timestamp_type) = if at == -1 {
+                (None, TimestampType::None)
+            } else {
+                (Some(at), kind)
+            };
+            *bytes += record.bytes;
+            out.records.push(FetchedRecord {
+                topic: 0,
+                partition: 0,
+                offset,
+                timestamp,
+                timestamp_type,
+                key: record.key,
+                value: record.value,
+                headers: record.headers,
+            });
+        }
+        Ok(())
+    }
+}
+
+struct Record {
+    timestamp_delta: i64,
+    offset_delta: i64,
+    key: Option<Slice>,
+    value: Option<Slice>,
+    headers: Slice,
+    bytes: usize,
+}
+
+/// Reads varints and places behind each other.
+struct Cursor<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    end: usize,
+}
+
+impl Cursor<'_> {
+    #[inline]
+    fn record(&mut self, headers: &mut Vec<(Slice, Option<Slice>)>) -> Option<Record> {
+        let length = usize::try_from(self.varint()?).ok()?;
+        let start = self.at;
+        let end = start.checked_add(length).filter(|end| *end <= self.end)?;
+        self.skip(1)?;
+        let timestamp_delta = self.varint()?;
+        let offset_delta = self.varint()?;
+        let key = self.slice()?;
+        let value = self.slice()?;
+        let first = headers.len() as u32;
+        let count = self.varint()?;
+        // A header takes two bytes at least.
+        if count < 0 || count as u64 > (self.end - self.at) as u64 / 2 {
+            return None;
+        }
+        for _ in 0..count {
+            let name = self.slice()??;
+            headers.push((name, self.slice()?));
+        }
+        (self.at == end).then_some(Record {
+            timestamp_delta,
+            offset_delta,
+            key,
+            value,
+            headers: first..headers.len() as u32,
+            bytes: length,
+        })
+    }
+
+    fn skip(&mut self, bytes: usize) -> Option<()> {
+        self.at = self.at.checked_add(bytes).filter(|at| *at <= self.end)?;
+        Some(())
+    }
+
+    /// A length and so many bytes; a length of -1 is null.
+    #[inline]
+    fn slice(&mut self) -> Option<Option<Slice>> {
+        let length = self.varint()?;
+        if length == -1 {
+            return Some(None);
+        }
+        let start = self.at;
+        self.skip(usize::try_from(length).ok()?)?;
+        Some(Some(start as u32..self.at as u32))
+    }
+
+    #[inline]
+    fn varint(&mut self) -> Option<i64> {
+        let first = *self.bytes[..self.end].get(self.at)?;
+        self.at += 1;
+        let mut value = u64::from(first & 0x7f);
+        if first >= 0x80 {
+            let mut shift = 7;
+            loop {
+                let byte = *self.bytes[..self.end].get(self.at)?;
+                self.at += 1;
+                value |= u64::from(byte & 0x7f) << shift;
+                if byte < 0x80 {
+                    break;
+                }
+                shift += 7;
+                if shift > 63 {
+                    return None;
+                }
+            }
+        }
+        Some((value >> 1) as i64 ^ -((value & 1) as i64))
+    }
+}
+
+/// The callers have seen that the bytes are there.
+fn be_i32(bytes: &[u8], at: usize) -> i32 {
+    i32::from_be_bytes(bytes[at..at + 4].try_into().expect("four bytes"))
+}
+
+fn be_i64(bytes: &[u8], at: usize) -> i64 {
+    i64::from_be_bytes(bytes[at..at + 8].try_into().expect("eight bytes"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,403 @@
+//! One fetch session over one connection: the partitions that consumers of this process read from one broker with the same settings.
+//! Partitions come and go with each request; one is asked for only while its reader has room.
+
+use super::answer::{self, Answer, Partition};
+use super::feed::{Feed, FetchSettings, Want};
+use super::hub::Hub;
+use super::inbox::Word;
+use super::session::{Asked, Change, Key, Session};
+use crate::codes;
+use crate::error::{Class, Error, Result};
+use crate::lock::lock;
+use crate::wire::batch::decode::{cut_off, next_position};
+use crate::wire::cluster::Purpose;
+use crate::wire::connection::answer_header;
+use crate::wire::frame::Frame;
+use crate::wire::metadata::{Partition as Leader, address};
+use bytes::Bytes;
+use kafka_protocol::error::ResponseError as Code;
+use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic, ForgottenTopic};
+use kafka_protocol::messages::{FetchRequest, TopicName};
+use kafka_protocol::protocol::StrBytes;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+/// Partitions of a lane. Each request costs both sides a look at all of them, and a partition that is busy makes many requests.
+const MOST: usize = 500;
+/// How long the broker waits for records when nobody says how long: a partition that is assigned meanwhile waits for it. A millisecond for
+/// each partition, so that a fleet of idle ones costs next to nothing.
+const WAIT_MS: std::ops::RangeInclusive<i32> = 100..=500;
+/// While a reader without room may have some again any moment, the others' long poll must not keep it waiting …
+const BLOCKED_WAIT_MS: i32 = 5;
+/// … but one that has had none for so long is slow.
+const BLOCKED_FOR: Duration = Duration::from_secs(1);
+/// A lane without partitions is closed after so long.
+const IDLE: Duration = Duration::from_secs(10);
+/// An answer may take this much longer than the broker was told to wait.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a replica is read that the leader named; Java's `metadata.max.age.ms`.
+const PREFERRED: Duration = Duration::from_secs(300);
+/// The reader hears of an error that is over with the next request only when it comes again and again.
+const QUIET: u32 = 10;
+
+/// The partition is read from another broker now, or from none for a while.
+const ELSEWHERE: [Code; 11] = [
+    Code::NotLeaderOrFollower,
+    Code::FencedLeaderEpoch,
+    Code::UnknownLeaderEpoch,
+    Code::UnknownTopicOrPartition,
+    Code::UnknownTopicId,
+    Code::InconsistentTopicId,
+    Code::LeaderNotAvailable,
+    Code::ReplicaNotAvailable,
+    Code::KafkaStorageError,
+    Code::OffsetNotAvailable,
+    Code::BrokerNotAvailable,
+];
+
+#[derive(Debug)]
+pub(crate) struct Lane {
+    pub(super) broker: i32,
+    /// Which of the broker's connections for fetches.
+    pub(super) number: u32,
+    pub(super) settings: Arc<FetchSettings>,
+    feeds: Mutex<Feeds>,
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Feeds {
+    all: HashMap<Key, (Arc<Feed>, i32)>,
+    /// Nothing joins any more.
+    closed: bool,
+}
+
+/// What to ask for now.
+#[derive(Debug, Default)]
+struct Wanted {
+    asked: HashMap<Key, Asked>,
+    blocked: bool,
+    later: Option<Instant>,
+    homeless: Vec<Arc<Feed>>,
+    empty: bool,
+}
+
+fn key(feed: &Feed) -> Key {
+    (feed.topic_id, feed.partition.partition)
+}
+
+impl Lane {
+    pub(super) fn new(broker: i32, number: u32, settings: Arc<FetchSettings>) -> Self {
+        Self {
+            broker,
+            number,
+            settings,
+            feeds: Mutex::default(),
+            changed: Notify::new(),
+        }
+    }
+
+    /// Takes a feed in, unless the lane is closed or full, or has this partition already, for another consumer.
+    pub(super) fn admit(self: &Arc<Self>, feed: &Arc<Feed>, leader_epoch: i32) -> bool {
+        let mut feeds = lock(&self.feeds);
+        let room = match feeds.all.get(&key(feed)) {
+            Some((known, _)) => Arc::ptr_eq(known, feed),
+            None => feeds.all.len() < MOST,
+        };
+        if feeds.closed || !room {
+            return false;
+        }
+        feeds.all.insert(key(feed), (Arc::clone(feed), leader_epoch));
+        drop(feeds);
+        feed.placed(self);
+        // It may have been stopped before it was placed, and knew no lane to leave then.
+        if feed.is_stopped() {
+            self.remove(feed);
+        }
+        self.wake();
+        true
+    }
+
+    pub(super) fn remove(&self, feed: &Arc<Feed>) {
+        let mut feeds = lock(&self.feeds);
+        if feeds
+            .all
+            .get(&key(feed))
+            .is_some_and(|(known, _)| Arc::ptr_eq(known, feed))
+        {
+            feeds.all.remove(&key(feed));
+        }
+    }
+
+    pub(super) fn wake(&self) {
+        self.changed.notify_one();
+    }
+
+    fn feed(&self, key: &Key) -> Option<Arc<Feed>> {
+        lock(&self.feeds).all.get(key).map(|(feed, _)| Arc::clone(feed))
+    }
+
+    /// Fetches until nobody has wanted anything for a while.
+    pub(super) async fn run(self: Arc<Self>, hub: Arc<Hub>) {
+        let mut session = Session::default();
+        let mut blocked_since: Option<Instant> = None;
+        loop {
+            let now = Instant::now();
+            let wanted = self.wanted(now);
+            for feed in wanted.homeless {
+                self.remove(&feed);
+                hub.place(feed, None);
+            }
+            blocked_since = if wanted.blocked {
+                blocked_since.or(Some(now))
+            } else {
+                None
+            };
+            if wanted.asked.is_empty() {
+                let mut until = wanted.later.unwrap_or(now + IDLE);
+                if let Some(since) = blocked_since {
+                    // Its reader wakes it, but another's may make room as well.
+                    let soon = if now.duration_since(since) < BLOCKED_FOR {
+                        BLOCKED_WAIT_MS
+                    } else {
+                        *WAIT_MS.start()
+                    };
+                    until = until.min(now + Duration::from_millis(soon.unsigned_abs().into()));
+                }
+                tokio::select! {
+                    () = self.changed.notified() => {}
+                    () = tokio::time::sleep_until(until) => {
+                        if wanted.empty && self.close() {
+                            hub.closed(&self);
+                            return;
+                        }
+                    }
+                }
+                continue;
+            }
+            let urgent = blocked_since.is_some_and(|since| now.duration_since(since) < BLOCKED_FOR);
+            let mut wait_ms = self.wait_ms(wanted.asked.len());
+            if urgent {
+                wait_ms = wait_ms.min(BLOCKED_WAIT_MS);
+            } else if wanted.later.is_some() {
+                wait_ms = wait_ms.min(*WAIT_MS.start());
+            }
+            let change = session.next(&wanted.asked);
+            match self.fetch(&hub, change, wait_ms).await {
+                Ok(answer) => {
+                    let throttle = Duration::from_millis(u64::try_from(answer.throttle_ms).unwrap_or(0));
+                    self.answered(&hub, &mut session, answer);
+                    if !throttle.is_zero() {
+                        tokio::time::sleep(throttle).await;
+                    }
+                }
+                Err(error) => {
+                    session.forget();
+                    self.broken(&hub, &error);
+                }
+            }
+        }
+    }
+
+    fn wait_ms(&self, partitions: usize) -> i32 {
+        let by_size = i32::try_from(partitions).unwrap_or(i32::MAX);
+        let by_size = by_size.clamp(*WAIT_MS.start(), *WAIT_MS.end());
+        self.settings.max_wait_ms.unwrap_or(by_size)
+    }
+
+    fn wanted(&self, now: Instant) -> Wanted {
+        let mut feeds = lock(&self.feeds);
+        let mut wanted = Wanted::default();
+        let mut gone = Vec::new();
+        for (key, (feed, leader_epoch)) in &feeds.all {
+            match feed.want(now) {
+                Want::Nothing => {}
+                Want::Gone => gone.push(*key),
+                Want::Blocked => wanted.blocked = true,
+                Want::Later(at) => wanted.later = Some(wanted.later.map_or(at, |other| other.min(at))),
+                Want::Homeless => wanted.homeless.push(Arc::clone(feed)),
+                Want::From { position, epoch } => {
+                    let asked = Asked {
+                        position,
+                        epoch,
+                        leader_epoch: *leader_epoch,
+                        max_bytes: feed.settings.partition_bytes,
+                    };
+                    wanted.asked.insert(*key, asked);
+                }
+            }
+        }
+        for key in gone {
+            feeds.all.remove(&key);
+        }
+        wanted.empty = feeds.all.is_empty();
+        wanted
+    }
+
+    fn close(&self) -> bool {
+        let mut feeds = lock(&self.feeds);
+        feeds.closed = feeds.all.is_empty();
+        feeds.closed
+    }
+
+    async fn fetch(&self, hub: &Hub, change: Change, wait_ms: i32) -> Result<Answer> {
+        let connection = hub
+            .cluster()
+            .connection(self.broker, Purpose::Fetch(self.number))
+            .await?;
+        let what = || format!("fetching from broker {}", self.broker);
+        let version = connection.version::<FetchRequest>(&(13..=17)).ok_or_else(|| {
+            let message = "the broker does not serve Fetch in a version with topic ids (3.1 and later)";
+            codes::local(what(), "UnsupportedVersion", message, Class::Fatal)
+        })?;
+        let request = self.request(change, wait_ms);
+        let frame = Frame::of(&request, version, &StrBytes::from_static_str("dray-fetch"))?;
+        let patience = PATIENCE + Duration::from_millis(u64::try_from(wait_ms).unwrap_or(0));
+        let mut answer = connection.send(frame, patience)?.await?;
+        answer_header::<FetchRequest>(&mut answer, version)?;
+        answer::read(&answer).map_err(|error| codes::local(what(), "PROTOCOL", error.to_string(), Class::Retriable))
+    }
+
+    fn request(&self, change: Change, wait_ms: i32) -> FetchRequest {
+        let mut topics: BTreeMap<Uuid, Vec<FetchPartition>> = BTreeMap::new();
+        for ((topic, partition), asked) in change.asked {
+            let partition = FetchPartition::default()
+                .with_partition(partition)
+                .with_current_leader_epoch(asked.leader_epoch)
+                .with_fetch_offset(asked.position)
+                .with_partition_max_bytes(asked.max_bytes);
+            topics.entry(topic).or_default().push(partition);
+        }
+        let mut forgotten: BTreeMap<Uuid, Vec<i32>> = BTreeMap::new();
+        for (topic, partition) in change.forgotten {
+            forgotten.entry(topic).or_default().push(partition);
+        }
+        let topic = |(id, partitions)| {
+            FetchTopic::default()
+                .with_topic(TopicName::default())
+                .with_topic_id(id)
+                .with_partitions(partitions)
+        };
+        let forget = |(id, partitions)| ForgottenTopic::default().with_topic_id(id).with_partitions(partitions);
+        FetchRequest::default()
+            .with_max_wait_ms(wait_ms)
+            .with_min_bytes(self.settings.min_bytes)
+            .with_max_bytes(self.settings.max_bytes)
+            .with_isolation_level(i8::from(self.settings.read_committed))
+            .with_session_id(change.id)
+            .with_session_epoch(change.epoch)
+            .with_topics(topics.into_iter().map(topic).collect())
+            .with_forgotten_topics_data(forgotten.into_iter().map(forget).collect())
+            .with_rack_id(StrBytes::from_string(self.settings.rack.clone()))
+    }
+
+    /// No answer: every partition is looked for anew, as the broker may be gone.
+    fn broken(&self, hub: &Hub, error: &Error) {
+        tracing::debug!(%error, broker = self.broker, "a fetch came to nothing");
+        let feeds: Vec<Arc<Feed>> = lock(&self.feeds).all.drain().map(|(_, (feed, _))| feed).collect();
+        for feed in feeds {
+            feed.prefer(None);
+            self.again(hub, feed, error.clone(), true);
+        }
+    }
+
+    fn answered(&self, hub: &Hub, session: &mut Session, answer: Answer) {
+        match Code::try_from_code(answer.error) {
+            None => session.answered(answer.session),
+            // The broker has restarted, or has given the session's place to another; nothing is said of partitions then.
+            Some(Code::FetchSessionIdNotFound | Code::InvalidFetchSessionEpoch | Code::FetchSessionTopicIdError) => {
+                session.reset();
+                return;
+            }
+            Some(_) => {
+                session.reset();
+                return self.broken(
+                    hub,
+                    &codes::error(format!("fetching from broker {}", self.broker), answer.error, None),
+                );
+            }
+        }
+        for partition in &answer.partitions {
+            if let (Some((id, epoch)), Some(feed)) =
+                (partition.leader, self.feed(&(partition.topic, partition.partition)))
+            {
+                let at = answer.brokers.iter().find(|broker| broker.id == id);
+                let endpoint = at.map(|broker| (id, address(&broker.host, broker.port)));
+                let leader = Leader { leader: id, epoch };
+                hub.cluster()
+                    .learn_leader(&feed.partition.topic, partition.partition, leader, endpoint);
+            }
+        }
+        let frame: usize = answer.partitions.iter().map(|partition| partition.records.len()).sum();
+        for partition in answer.partitions {
+            let key = (partition.topic, partition.partition);
+            // One that has left, or was sought away, wants nothing of this.
+            if let (Some(asked), Some(feed)) = (session.asked(&key), self.feed(&key)) {
+                self.share(hub, &feed, asked, partition, frame);
+            }
+        }
+    }
+
+    /// What the answer says of one partition.
+    fn share(&self, hub: &Hub, feed: &Arc<Feed>, asked: Asked, share: Partition, frame: usize) {
+        let now = Instant::now();
+        let what = || format!("fetching {}", feed.partition);
+        let Some(code) = Code::try_from_code(share.error) else {
+            if share.preferred >= 0 && share.preferred != self.broker {
+                feed.prefer(Some((share.preferred, now + PREFERRED)));
+                self.remove(feed);
+                hub.place(Arc::clone(feed), None);
+                return;
+            }
+            let next = next_position(&share.records, asked.position);
+            if next > asked.position {
+                let aborted = self.settings.read_committed.then_some(share.aborted);
+                // A small slice must not keep a large frame in memory.
+                let records = if share.records.len() < frame / 4 {
+                    Bytes::copy_from_slice(&share.records)
+                } else {
+                    share.records
+                };
+                feed.deliver((asked.epoch, asked.position), next, records, aborted);
+            } else if share.records.len() > 16 || cut_off(&share.records) {
+                // Not even one whole batch, or one of an old format: the reader finds out what is wrong.
+                let aborted = self.settings.read_committed.then_some(share.aborted);
+                feed.deliver((asked.epoch, asked.position), asked.position, share.records, aborted);
+                feed.failed(now);
+            } else {
+                feed.succeeded();
+            }
+            return;
+        };
+        let error = codes::error(what(), share.error, None);
+        if code == Code::OffsetOutOfRange {
+            if feed.out_of_range(asked.epoch) {
+                tracing::warn!(partition = %feed.partition, offset = asked.position, "the offset is out of range");
+            }
+            self.remove(feed);
+            hub.place(Arc::clone(feed), None);
+        } else if ELSEWHERE.contains(&code) {
+            feed.prefer(None);
+            self.remove(feed);
+            // Of a leader that the answer names nothing more has to be asked.
+            let told = share.leader.is_some_and(|(broker, _)| broker != self.broker);
+            self.again(hub, Arc::clone(feed), error, !told);
+        } else {
+            feed.failed(now);
+            feed.inbox().tell(Word::Error(error));
+        }
+    }
+
+    /// Looks for the partition's leader again, after a while. An error that does not pass is told.
+    fn again(&self, hub: &Hub, feed: Arc<Feed>, error: Error, refresh: bool) {
+        let (failures, at) = feed.failed(Instant::now());
+        if failures.is_multiple_of(QUIET) || error.class == Class::Fatal {
+            feed.inbox().tell(Word::Error(error));
+        }
+        hub.place(feed, refresh.then_some(at));
+    }
+}

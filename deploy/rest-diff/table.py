@@ -283,7 +283,8 @@ def configurations(source: dict, sink: dict) -> list[dict]:
 
 MORE_PATHS = ["/connectors/no/offsets", "/connector-plugins", "/connector-plugins/no/config", "/connector-plugins/no/config/validate", "/connector-plugins/no",
               "/admin/loggers", "/admin/loggers/no.such.logger", "/admin/loggers/a/b", "/admin"]
-MORE_READS = ["/offsets", "/offsets/"]
+# Not the offsets of what runs: how far each server has come is a matter of the moment.
+MORE_READS: list[str] = []
 
 
 def more(steps: list[Ask | Until | UntilSome], source: dict, sink: dict) -> None:

@@ -159,6 +159,8 @@ impl Walk {
         let text = text.replace(env!("CARGO_PKG_VERSION"), "VERSION");
         let wide = regex::Regex::new("PARTITION +OFFSET").unwrap();
         let text = wide.replace_all(&text, "PARTITION  OFFSET");
+        let wide = regex::Regex::new("TOPIC +CONNECTOR").unwrap();
+        let text = wide.replace_all(&text, "TOPIC  CONNECTOR");
         let generations = regex::Regex::new(r"\b\d{8,}\b").unwrap();
         let text = generations.replace_all(&text, "N");
         let more = regex::Regex::new(r"(?m)^\s+\.\.\. \d+ more\n").unwrap();

@@ -2,7 +2,7 @@
 SHELL := /usr/bin/env bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build lint proto-accept test rest-diff rest-clients e2e soak bench fuzz quickstart cluster cluster-stop agent-add agent-stop agent-kill clean
+.PHONY: help setup build lint proto-accept test rest-diff rest-clients metrics e2e soak bench fuzz quickstart cluster cluster-stop agent-add agent-stop agent-kill clean
 
 # One after the other, also under `make -j`: cargo uses all cores by itself.
 .NOTPARALLEL:
@@ -38,12 +38,13 @@ test: setup ## all tests, against a real Kafka broker and a real etcd started fo
 	deploy/rig/kafka.sh fetch
 	deploy/oracle/build.sh
 	deploy/rest-clients/fetch.sh
+	python3 deploy/metrics/check.py fetch
 	cargo test --workspace --locked --no-run
 	cargo test -p dray-e2e --test it --locked --no-run
 	python3 -m unittest discover -s deploy/bench
 	exec deploy/rig/with-etcd.sh deploy/rig/with-broker.sh bash -c \
 	  'cargo test --workspace --locked && cargo test -p dray-e2e --test it --locked -- $(E2E) && python3 deploy/rest-diff/diff.py && \
-	  python3 deploy/rest-diff/diff.py --cluster && python3 deploy/rest-clients/clients.py'
+	  python3 deploy/rest-diff/diff.py --cluster && python3 deploy/rest-clients/clients.py && python3 deploy/metrics/check.py'
 
 rest-diff: setup ## the REST API beside the real Kafka Connect's, request by request: what differs, and is no exception that is named
 	deploy/rig/kafka.sh fetch
@@ -55,6 +56,11 @@ rest-clients: setup ## clients of Kafka Connect that others have written, and Sc
 	deploy/rest-clients/fetch.sh
 	cargo build -p dray --locked
 	DRAY_TEST_EXAMPLES="$(or $(EXAMPLES),25)" deploy/rig/with-broker.sh python3 deploy/rest-clients/clients.py "$(or $(SEED),1)"
+metrics: setup ## /metrics and logs of real processes: names as documented, records counted, levels that change
+	deploy/rig/kafka.sh fetch
+	python3 deploy/metrics/check.py fetch
+	cargo build -p dray -p dray-control -p dray-agent --locked
+	deploy/rig/with-etcd.sh deploy/rig/with-broker.sh python3 deploy/metrics/check.py
 
 e2e: setup ## the tests of the binaries again, longer: 50 kills of one process instead of 10, 100 in a cluster instead of 5
 	deploy/rig/kafka.sh fetch

@@ -21,10 +21,11 @@ command_ javac default-jdk-headless
 command_ mvn maven
 command_ etcd etcd-server
 command_ openssl openssl
-# The benchmarks.
+# The benchmarks; what reads the metrics in the tests comes with pip.
 command_ python3 python3
 # Clients of Kafka Connect from PyPI stand in a folder of their own.
 python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
+python3 -m pip --version >/dev/null 2>&1 || missing+=(python3-pip)
 # `make lint` counts instructions, and gets buf with npm.
 command_ valgrind valgrind
 command_ npm npm

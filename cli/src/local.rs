@@ -16,6 +16,7 @@ use dray_kafka::Kafka;
 use dray_machine::cluster::Timing;
 use dray_model::record::ConnectorSpec;
 use dray_model::{AgentId, Capacity, ConnectorName, Region, WorkerId, Zone};
+use dray_process::Telemetry;
 use dray_runtime::config::WorkerConfig;
 use dray_runtime::offsets::OffsetStore;
 use dray_runtime::offsets::file::FileOffsets;
@@ -55,6 +56,7 @@ pub(crate) async fn start(
     data: &Path,
     board: StatusBoard,
     listeners: &Listeners,
+    telemetry: Telemetry,
 ) -> Result<Local, Failure> {
     let port = Arc::new(Kafka::new());
     let what = "offsets of source connectors";
@@ -100,6 +102,7 @@ pub(crate) async fn start(
             graceful_ms: u32::try_from(worker.graceful_timeout.as_millis()).unwrap_or(u32::MAX),
             ..Timing::default()
         },
+        telemetry: telemetry.clone(),
     };
     let control = Control::start(store, config).await.context("the control plane")?;
     let control = Arc::new(control);
@@ -112,6 +115,7 @@ pub(crate) async fn start(
         plugins: plugins::all(),
         offsets: Some(offsets),
         board,
+        telemetry,
     };
     let (leave, left) = oneshot::channel();
     let mut running = JoinSet::new();

@@ -4,13 +4,14 @@ mod cluster;
 mod command;
 mod completion;
 mod local;
-mod log;
 mod quickstart;
 mod standalone;
 mod transform;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::CompleteEnv;
+use dray_process::Telemetry;
+use dray_process::log::Format;
 use std::process::ExitCode;
 
 /// Kafka Connect, done again in Rust.
@@ -101,7 +102,8 @@ fn main() -> ExitCode {
         Err(error) => return report(Failure::Usage(error.to_string())),
     }
     let args = Args::parse();
-    log::start(args.log_json);
+    let format = if args.log_json { Format::Json } else { Format::Text };
+    let telemetry = Telemetry::start(format);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS)
@@ -111,8 +113,8 @@ fn main() -> ExitCode {
         Err(error) => return report(Failure::Failed(error.into())),
     };
     let result = match args.command {
-        Command::Standalone(args) => standalone::run(&args, &runtime),
-        Command::Quickstart(args) => quickstart::run(&args, &runtime),
+        Command::Standalone(args) => standalone::run(&args, &runtime, telemetry),
+        Command::Quickstart(args) => quickstart::run(&args, &runtime, telemetry),
         Command::DevBroker(args) => dev_broker(&args, &runtime),
         Command::Transform(transform::Command::Test(args)) => transform::test(&args),
         Command::Connector(command) => runtime.block_on(command::connector::run(*command)),

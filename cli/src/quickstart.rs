@@ -9,6 +9,7 @@ use dray_devbroker::{Config, DevBroker};
 use dray_kafka::Kafka;
 use dray_kafka::port::{ClientConfig, KafkaPort as _, NewTopic};
 use dray_model::{ConnectorName, TargetState};
+use dray_process::Telemetry;
 use dray_runtime::config::WorkerConfig;
 use dray_runtime::status::{StatusBoard, Statuses};
 use std::collections::BTreeMap;
@@ -100,7 +101,7 @@ fn config(pairs: &[(&str, &str)]) -> ConfigMap {
 }
 
 /// Runs the show.
-pub(crate) fn run(args: &Args, runtime: &Runtime) -> Result<(), Failure> {
+pub(crate) fn run(args: &Args, runtime: &Runtime, telemetry: Telemetry) -> Result<(), Failure> {
     let started = Instant::now();
     runtime.block_on(async {
         let broker = match &args.bootstrap_servers {
@@ -125,7 +126,7 @@ pub(crate) fn run(args: &Args, runtime: &Runtime) -> Result<(), Failure> {
         let connectors = scene.connectors()?;
         let listeners = Listeners::on(free_address(args.once));
         let data = scene.folder.path().join("dray");
-        let local = local::start(config, &connectors, &data, board.clone(), &listeners).await?;
+        let local = local::start(config, &connectors, &data, board.clone(), &listeners, telemetry).await?;
 
         say(&format!(
             "Kafka       {}{}",

@@ -3,6 +3,7 @@
 use crate::{Failure, local};
 use dray_agent::files;
 use dray_control::listeners::Listeners;
+use dray_process::Telemetry;
 use dray_runtime::config::WorkerConfig;
 use dray_runtime::status::StatusBoard;
 use std::path::{Path, PathBuf};
@@ -22,7 +23,7 @@ pub(crate) struct Args {
 }
 
 /// Runs until SIGINT or SIGTERM, then drains.
-pub(crate) fn run(args: &Args, runtime: &Runtime) -> Result<(), Failure> {
+pub(crate) fn run(args: &Args, runtime: &Runtime, telemetry: Telemetry) -> Result<(), Failure> {
     let usage = |error: files::Error| Failure::Usage(error.to_string());
     let config = files::worker(&args.worker).map_err(usage)?;
     let connectors: Vec<_> = args
@@ -38,7 +39,7 @@ pub(crate) fn run(args: &Args, runtime: &Runtime) -> Result<(), Failure> {
         let stop = signal();
         tokio::pin!(stop);
         let mut local = tokio::select! {
-            local = local::start(config, &connectors, &data, StatusBoard::default(), &listeners) => local?,
+            local = local::start(config, &connectors, &data, StatusBoard::default(), &listeners, telemetry) => local?,
             () = &mut stop => return Ok(()),
         };
         tokio::select! {

@@ -38,6 +38,8 @@ def canonical(value: object, parent: str, is_map: bool) -> object:
         return ("object", sorted(pairs) if is_map else pairs)
     if isinstance(value, list):
         return ("list", [canonical(item, parent, False) for item in value])
+    if parent == "last_modified" and value is not None:
+        return "a time"
     if isinstance(value, str):
         if parent in ("trace", "documentation", "version"):
             return f"a {parent}"

@@ -47,8 +47,11 @@ class Server:
         self.log = folder / "log"
         command = self.command(file, settings)
         file.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
+        # As Connect's below: levels of loggers are compared.
+        environment = os.environ | {"DRAY_LOG": "warn"}
         with open(self.log, "wb") as log:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True)
 
     def command(self, file: Path, settings: dict[str, str]) -> list[str]:
         raise NotImplementedError

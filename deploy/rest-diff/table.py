@@ -231,6 +231,7 @@ def table(folder: str) -> list[Ask | Until | UntilSome]:
         add(Ask("POST", f"/connectors/{name}/restart{flag}"))
         add(Until(name, name.upper()))
     more(steps, source, sink)
+    loggers(steps)
 
     # Their end.
     for name in ("stopped", "paused", "running", "with space", "sink"):
@@ -280,8 +281,10 @@ def configurations(source: dict, sink: dict) -> list[dict]:
             {"connector.class": None}, {"connector.class": ""}, {"connector.class": " FileStreamSource "}]
 
 
-MORE_PATHS = ["/connectors/no/offsets", "/connector-plugins", "/connector-plugins/no/config", "/connector-plugins/no/config/validate", "/connector-plugins/no"]
-MORE_READS = ["/offsets", "/offsets/"]
+MORE_PATHS = ["/connectors/no/offsets", "/connector-plugins", "/connector-plugins/no/config", "/connector-plugins/no/config/validate", "/connector-plugins/no",
+              "/admin/loggers", "/admin/loggers/no.such.logger", "/admin/loggers/a/b", "/admin"]
+# Not the offsets of what runs: how far each server has come is a matter of the moment.
+MORE_READS: list[str] = []
 
 
 def more(steps: list[Ask | Until | UntilSome], source: dict, sink: dict) -> None:
@@ -334,3 +337,30 @@ def more(steps: list[Ask | Until | UntilSome], source: dict, sink: dict) -> None
     add(Ask("PATCH", "/connectors/src/config", {"topic": None}))
     add(Ask("PATCH", "/connectors/src/config", {"name": None}))
     add(Ask("PATCH", "/connectors/src/config", {"tasks.max": "x"}))
+
+
+def loggers(steps: list[Ask | Until]) -> None:
+    """Levels of loggers, of the worker and of the cluster."""
+    add = steps.append
+    connect = "org.apache.kafka.connect"
+    for path in ("", "/", "/root", "/ROOT", "/Root", f"/{connect}", f"/{connect}.runtime.Worker", "/no.such.logger", "/rest.diff", "/a%20b", "/%2F"):
+        add(Ask("GET", f"/admin/loggers{path}"))
+    for body in ("", "null", "[]", "{", "x", {}, {"x": "INFO"}, {"level": None}, {"level": 1}, {"level": True}, {"level": []}, {"level": {}}, {"level": ""},
+                 {"level": "x"}, {"level": " INFO"}, {"level": "Loud"}, {"level": "WARNING"}):
+        add(Ask("PUT", "/admin/loggers/rest.diff", body))
+        add(Ask("PUT", "/admin/loggers/rest.diff?scope=cluster", body))
+    for level in ("OFF", "fatal", "Error", "WARN", "INFO", "DEBUG", "trace", "ALL"):
+        add(Ask("PUT", "/admin/loggers/rest.diff", {"level": level}))
+        add(Ask("GET", "/admin/loggers/rest.diff"))
+    for query in ("scope=worker", "scope=WORKER", "scope=x", "scope=", "scope", "Scope=cluster"):
+        add(Ask("PUT", f"/admin/loggers/rest.diff?{query}", {"level": "DEBUG", "more": "x"}))
+    for query in ("scope=cluster", "scope=Cluster", "scope=cluster&scope=worker"):
+        add(Ask("PUT", f"/admin/loggers/rest.diff.all?{query}", {"level": "WARN"}))
+    add(Ask("PUT", f"/admin/loggers/{connect}.runtime.WorkerSinkTask", {"level": "WARN"}))
+    add(Ask("GET", f"/admin/loggers/{connect}.runtime.WorkerSinkTask"))
+    add(Ask("GET", "/admin/loggers"))
+    add(Ask("PUT", "/admin/loggers/root", {"level": "WARN"}))
+    add(Ask("GET", "/admin/loggers/root"))
+    add(Ask("GET", "/admin/loggers/rest.diff"))
+    add(Ask("GET", "/admin/loggers/rest.diff", None, {"Accept": "text/plain"}))
+    add(Ask("PUT", "/admin/loggers/rest.diff", {"level": "INFO"}, {"Content-Type": "text/plain"}))

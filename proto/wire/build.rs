@@ -4,10 +4,11 @@ use prost_types::{DescriptorProto, FileDescriptorSet};
 use std::path::{Path, PathBuf};
 use std::{env, error::Error, fmt::Write as _, fs};
 
-const FILES: [&str; 13] = [
+const FILES: [&str; 14] = [
     "dray/admin/v1/agent.proto",
     "dray/admin/v1/cluster.proto",
     "dray/admin/v1/connector.proto",
+    "dray/admin/v1/logger.proto",
     "dray/admin/v1/offset.proto",
     "dray/admin/v1/operation.proto",
     "dray/admin/v1/plugin.proto",

@@ -33,6 +33,7 @@ impl Rig {
             worker: None,
             data_dir: None,
             timing: Default::default(),
+            telemetry: Default::default(),
         };
         let control = runtime.block_on(Control::start(store, config)).unwrap();
         Self {

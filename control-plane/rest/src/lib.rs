@@ -7,6 +7,7 @@ mod body;
 mod connectors;
 mod error;
 mod gateway;
+mod loggers;
 mod media;
 mod offsets;
 mod openapi;
@@ -25,6 +26,7 @@ use dray_wire::admin::v1;
 use dray_wire::admin::v1::agent_service_server::AgentService;
 use dray_wire::admin::v1::cluster_service_server::ClusterService;
 use dray_wire::admin::v1::connector_service_server::ConnectorService;
+use dray_wire::admin::v1::logger_service_server::LoggerService;
 use dray_wire::admin::v1::offset_service_server::OffsetService;
 use dray_wire::admin::v1::plugin_service_server::PluginService;
 use dray_wire::admin::v1::status_service_server::StatusService;
@@ -54,6 +56,8 @@ pub struct Services {
     pub plugins: Arc<dyn PluginService>,
     /// Agents.
     pub agents: Arc<dyn AgentService>,
+    /// What processes write to their logs.
+    pub loggers: Arc<dyn LoggerService>,
     /// How far connectors are.
     pub offsets: Arc<dyn OffsetService>,
 }

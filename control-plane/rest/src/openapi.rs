@@ -1,5 +1,6 @@
 //! What is served, as an OpenAPI 3.1 document, and a page to read it with. The table below is held against the resources by a test.
 
+use crate::loggers::{LEVELS, LoggerLevel};
 use crate::shape;
 use axum::body::Body;
 use axum::http::{HeaderValue, Response, header};
@@ -55,6 +56,9 @@ const ROWS: &[Row] = &[
     (Get, "/connector-plugins", "The plugins that there are", &[("connectorsOnly", "Boolean")], "-", &[("200", "[PluginInfo]")]),
     (Get, "/connector-plugins/{plugin}/config", "The keys of a plugin", &[], "-", &[("200", "[KeyInfo]")]),
     (Put, "/connector-plugins/{plugin}/config/validate", "What is wrong with a configuration", &[], "{Nullable}", &[("200", "ConfigInfos")]),
+    (Get, "/admin/loggers", "The loggers that this replica has used or set, and their levels", &[], "-", &[("200", "{LoggerLevel}")]),
+    (Get, "/admin/loggers/{logger}", "The level of a logger", &[], "-", &[("200", "LoggerLevel")]),
+    (Put, "/admin/loggers/{logger}", "Sets the level of a logger and of those below it; with `scope=cluster` of every replica and agent", &[("scope", "Scope")], "SetLevel", &[("200", "[String]"), ("204", "-")]),
     (Get, "/dray/v1/agents", "All agents", &[], "-", &[("200", "[Agent]")]),
     (Get, "/dray/v1/agents/{agent}", "An agent", &[], "-", &[("200", "Agent")]),
     (Delete, "/dray/v1/agents/{agent}", "Removes an agent: it does not come back, and its tasks go elsewhere at once", &[], "-", &[("204", "-")]),
@@ -164,6 +168,7 @@ fn schema(name: &str) -> RefOr<Schema> {
             .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
             .into(),
         "Any" => ObjectBuilder::new().schema_type(SchemaType::AnyValue).into(),
+        "Scope" => of(Type::String).enum_values(Some(["worker", "cluster"])).into(),
         "expand" => ArrayBuilder::new()
             .items(of(Type::String).enum_values(Some(["info", "status"])))
             .into(),
@@ -176,6 +181,7 @@ fn components() -> Components {
         components.schema(T::name(), T::schema())
     }
     let all = [
+        add::<LoggerLevel>,
         add::<shape::Agent>,
         add::<shape::Error<'_>>,
         add::<shape::ServerInfo>,
@@ -200,6 +206,7 @@ fn components() -> Components {
     let own = ComponentsBuilder::new()
         .schema("CreateConnector", create())
         .schema("AlterOffsets", alter())
+        .schema("SetLevel", set_level())
         .schema("Connectors", connectors());
     all.into_iter().fold(own, |components, add| add(components)).build()
 }
@@ -227,6 +234,17 @@ fn create() -> Schema {
             "name": "lines",
             "config": {"connector.class": "FileStreamSource", "file": "/var/log/app.log", "topic": "app-log"},
         })])
+        .into()
+}
+
+fn set_level() -> Schema {
+    let level = ObjectBuilder::new()
+        .schema_type(SchemaType::new(Type::String))
+        .enum_values(Some(LEVELS));
+    ObjectBuilder::new()
+        .property("level", level)
+        .required("level")
+        .additional_properties(Some(AdditionalProperties::FreeForm(false)))
         .into()
 }
 
@@ -281,7 +299,9 @@ mod tests {
                 Resource::Offsets(_) => Resource::Plugins,
                 Resource::Plugins => Resource::PluginConfig(name()),
                 Resource::PluginConfig(_) => Resource::Validate(name()),
-                Resource::Validate(_) => Resource::Agents,
+                Resource::Validate(_) => Resource::Loggers,
+                Resource::Loggers => Resource::Logger(name()),
+                Resource::Logger(_) => Resource::Agents,
                 Resource::Agents => Resource::Agent(name()),
                 Resource::Agent(_) => Resource::AgentPolicy(name(), Policy::Cordon),
                 Resource::AgentPolicy(_, Policy::Cordon) => Resource::AgentPolicy(name(), Policy::Uncordon),
@@ -300,6 +320,7 @@ mod tests {
                 .replace("{connector}", "c")
                 .replace("{plugin}", "c")
                 .replace("{agent}", "c")
+                .replace("{logger}", "c")
                 .replace("{task}", "0");
             let resource = Resource::of(&path).unwrap();
             let method: Value = serde_json::to_value(method).unwrap();

@@ -38,7 +38,9 @@ struct Known {
 
 impl Rest {
     pub(crate) async fn list_plugins(&self, query: Option<&str>) -> Answer {
-        let all = !query::flag(query, "connectorsOnly", true);
+        // One without a value is as none.
+        let given = query::values(query, "connectorsOnly").find(|value| !value.is_empty());
+        let all = given.is_some_and(|only| !only.eq_ignore_ascii_case("true"));
         let request = Request::new(v1::ListPluginsRequest {});
         let found = self.services.plugins.list_plugins(request).await?.into_inner();
         let shown = found.plugins.into_iter().filter_map(|plugin| {

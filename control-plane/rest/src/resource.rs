@@ -24,6 +24,8 @@ pub(crate) enum Resource {
     TaskStatus(String, i32),
     TaskRestart(String, i32),
     Offsets(String),
+    Loggers,
+    Logger(String),
     Plugins,
     PluginConfig(String),
     Validate(String),
@@ -84,6 +86,8 @@ impl Resource {
             ["connectors", _, "tasks", task, "status"] => Self::TaskStatus(name, number(task)?),
             ["connectors", _, "tasks", task, "restart"] => Self::TaskRestart(name, number(task)?),
             ["connectors", _, "offsets"] => Self::Offsets(name),
+            ["admin", "loggers"] => Self::Loggers,
+            ["admin", "loggers", logger] => Self::Logger(decode(logger)?),
             ["connector-plugins"] => Self::Plugins,
             ["connector-plugins", _, "config"] => Self::PluginConfig(name),
             ["connector-plugins", _, "config", "validate"] => Self::Validate(name),
@@ -101,10 +105,11 @@ impl Resource {
     pub(crate) fn methods(&self) -> &'static [Method] {
         match self {
             Self::Root | Self::Health | Self::Status(_) | Self::Tasks(_) | Self::TaskStatus(..) => &[Method::GET],
-            Self::Plugins | Self::PluginConfig(_) | Self::Topics(_) => &[Method::GET],
+            Self::Plugins | Self::PluginConfig(_) | Self::Topics(_) | Self::Loggers => &[Method::GET],
             Self::OpenApi | Self::OpenApiPage | Self::Agents => &[Method::GET],
             Self::Agent(_) => &[Method::GET, Method::DELETE],
             Self::AgentPolicy(..) => &[Method::PUT],
+            Self::Logger(_) => &[Method::GET, Method::PUT],
             Self::Offsets(_) => &[Method::GET, Method::PATCH, Method::DELETE],
             Self::Connectors => &[Method::GET, Method::POST],
             Self::Connector(_) => &[Method::GET, Method::DELETE],
@@ -120,6 +125,7 @@ impl Resource {
     pub(crate) fn reads_body(&self, method: &Method) -> bool {
         match self {
             Self::Connectors => method == Method::POST,
+            Self::Logger(_) => method == Method::PUT,
             Self::Config(_) => method == Method::PUT || method == Method::PATCH,
             Self::Offsets(_) => method == Method::PATCH,
             Self::Validate(_) => true,
@@ -138,6 +144,7 @@ impl Resource {
             | Self::Tasks(_)
             | Self::TaskStatus(..)
             | Self::TaskRestart(..)
+            | Self::Loggers
             | Self::Plugins
             | Self::PluginConfig(_)
             | Self::Agents

@@ -1,13 +1,15 @@
 //! Streams of calls: each agent has one to the replica that welcomed it, beside that of its session.
 
+use crate::cache::Cache;
 use crate::desk::Desk;
 use crate::gathered::Gathering;
+use crate::logging;
 use crate::status;
 use crate::switchboard::{Asked, Switchboard};
 use dray_model::message::CallsHello;
 use dray_wire::agent::v1::agent_call_service_server::AgentCallService;
 use dray_wire::agent::v1::call_answer::Result as Answered;
-use dray_wire::agent::v1::{CallsRequest, CallsResponse, calls_request};
+use dray_wire::agent::v1::{CallsRequest, CallsResponse, LoggerLevel, SetLevelsCall, calls_request, calls_response};
 use futures::stream::{BoxStream, StreamExt as _, poll_fn};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -31,6 +33,7 @@ pub(crate) struct Calls {
     switchboard: Arc<Switchboard>,
     gathering: Arc<Gathering>,
     desk: Desk,
+    cache: Arc<Cache>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -41,6 +44,7 @@ impl Calls {
         switchboard: Arc<Switchboard>,
         gathering: Arc<Gathering>,
         desk: Desk,
+        cache: Arc<Cache>,
         tasks: TaskTracker,
         stop: CancellationToken,
     ) -> Self {
@@ -48,6 +52,7 @@ impl Calls {
             switchboard,
             gathering,
             desk,
+            cache,
             tasks,
             stop,
         }
@@ -58,7 +63,7 @@ impl Calls {
         tracing::debug!(agent = %hello.agent, "answers calls");
         let (number, asked) = self.switchboard.join(hello.agent.clone(), hello.plugins);
         let ended = tokio::select! {
-            ended = talk(&mut inbound, asked, outbound) => ended,
+            ended = talk(&mut inbound, asked, outbound, &self.cache) => ended,
             never = self.gathering.from(&hello.agent, number) => match never {},
             () = outbound.closed() => Ok(()),
             () = self.stop.cancelled() => Err(status::stopping()),
@@ -86,11 +91,36 @@ async fn talk(
     inbound: &mut Streaming<CallsRequest>,
     mut asked: mpsc::Receiver<Asked>,
     outbound: &mpsc::Sender<Answer>,
+    cache: &Cache,
 ) -> Result<(), Status> {
     let mut waiting: HashMap<u64, oneshot::Sender<Answered>> = HashMap::new();
     let mut id = 0;
+    // A new agent is told what holds in the whole cluster; others, what has changed of it.
+    let mut states = cache.subscribe();
+    states.mark_changed();
+    let mut told = 0;
     loop {
         tokio::select! {
+            Ok(()) = states.changed() => {
+                let loggers = states.borrow_and_update().loggers.clone();
+                let news = logging::news(&loggers, &mut told).into_iter();
+                let levels: Vec<_> = news.map(|(name, level)| LoggerLevel { name: name.into(), level: level.into() }).collect();
+                if levels.is_empty() {
+                    continue;
+                }
+                id += 1;
+                // An agent that does not know the call says so, and nobody waits for it.
+                let call = CallsResponse {
+                    id,
+                    timeout_ms: u32::try_from(STUCK.as_millis()).unwrap_or(u32::MAX),
+                    call: Some(calls_response::Call::SetLevels(SetLevelsCall { levels })),
+                };
+                match timeout(STUCK, outbound.send(Ok(call))).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(_)) => return Ok(()),
+                    Err(_) => return Err(Status::resource_exhausted("the agent took no call for 10 s")),
+                }
+            }
             asked = asked.recv() => {
                 // A newer stream of the agent has the calls now.
                 let Some(asked) = asked else { return Ok(()) };

@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use dray_machine::cluster::{Name, Record, WriteId};
 use dray_model::record::{
-    ActiveTopics, AgentRecord, ClusterMeta, ConnectorSpec, KafkaRecord, LeaderRecord, Ownership, ReplicaRecord, Written,
+    ActiveTopics, AgentRecord, ClusterMeta, ConnectorSpec, KafkaRecord, LeaderRecord, LoggerLevels, Ownership,
+    ReplicaRecord, Written,
 };
 use dray_model::{AgentId, ConnectorName, ConnectorUid};
 use dray_store::keys::{self, Keys};
@@ -22,6 +23,7 @@ pub(crate) enum Decoded {
     Kafka(KafkaRecord),
     Topics(ConnectorName, ActiveTopics),
     Part(ConnectorName, Vec<u8>, Bytes),
+    Loggers(LoggerLevels),
     /// Something that is not kept in the cache.
     Other,
 }
@@ -44,6 +46,7 @@ pub(crate) fn record_name(name: &keys::Name) -> Option<Name> {
         keys::Name::Leader
         | keys::Name::Kafka
         | keys::Name::Topics(_)
+        | keys::Name::Loggers
         | keys::Name::Replica(_)
         | keys::Name::Part(..)
         | keys::Name::Operation(_)
@@ -85,6 +88,7 @@ pub(crate) fn decode<'a>(
         keys::Name::Leader => return Ok(Decoded::Leader(read(value)?.0)),
         keys::Name::Kafka => return Ok(Decoded::Kafka(read(value)?.0)),
         keys::Name::Topics(connector) => return Ok(Decoded::Topics(connector.clone(), read(value)?.0)),
+        keys::Name::Loggers => return Ok(Decoded::Loggers(read(value)?.0)),
         keys::Name::Replica(id) => return Ok(Decoded::Replica(id.clone(), read(value)?.0)),
         keys::Name::Part(connector, digest) => {
             return Ok(Decoded::Part(connector.clone(), digest.clone(), value.clone()));
@@ -140,6 +144,7 @@ pub(crate) fn written_by(keys: &Keys, entry: &Entry) -> Option<(Revision, WriteI
         keys::Name::Leader
         | keys::Name::Kafka
         | keys::Name::Topics(_)
+        | keys::Name::Loggers
         | keys::Name::Replica(_)
         | keys::Name::Part(..)
         | keys::Name::Operation(_)

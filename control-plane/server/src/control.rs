@@ -10,7 +10,9 @@ use crate::feed;
 use crate::gathered::Gathering;
 use crate::leader::Candidate;
 use crate::listeners::Listeners;
+use crate::logging;
 use crate::meta::{self, MetaError};
+use crate::metrics::ControlCollector;
 use crate::presence;
 use crate::services::Services;
 use crate::state_file::StateFile;
@@ -19,7 +21,7 @@ use crate::tls::Tls;
 use dray_machine::cluster::Timing;
 use dray_model::ConfigMap;
 use dray_model::record::{LeaderRecord, ReplicaRecord};
-use dray_process::chain;
+use dray_process::{Telemetry, chain};
 use dray_rest::Part;
 use dray_store::MetadataStore;
 use dray_store::keys::Keys;
@@ -72,6 +74,8 @@ pub struct Config {
     pub data_dir: Option<PathBuf>,
     /// How long a leader waits for what.
     pub timing: Timing,
+    /// Where what it measures is added, and the levels of its logs.
+    pub telemetry: Telemetry,
 }
 
 /// Why a replica does not start.
@@ -181,6 +185,7 @@ impl Control {
             switchboard.clone(),
             gathering,
             desk.clone(),
+            cache.clone(),
             streams.clone(),
             close.clone(),
         );
@@ -189,16 +194,24 @@ impl Control {
             store.clone(),
             cache.clone(),
             board.clone(),
-            (desk.clone(), switchboard),
+            (desk.clone(), switchboard.clone()),
             &replica,
+            config.telemetry.levels.clone(),
             close.clone(),
         );
+        config.telemetry.metrics.add(Box::new(ControlCollector {
+            cache: cache.clone(),
+            board: board.clone(),
+            desk: desk.clone(),
+            switchboard,
+        }));
         let rest = services.rest();
         let grpc = services
             .add_to(Routes::new(agents).add_service(calls))
             .add_service(health_service)
             .add_service(reflection)
-            .into_axum_router();
+            .into_axum_router()
+            .merge(config.telemetry.metrics.router());
         let routes = |secure: bool, part: Part| {
             let rest = dray_rest::router(rest.clone(), config.listeners.options.on(secure, part));
             match part {
@@ -218,6 +231,9 @@ impl Control {
         };
         let (present, id) = (store.clone(), replica.clone());
         background.spawn(async move { presence::keep(present.as_ref(), &keys, &id, &record).await });
+
+        let (seen, levels) = (cache.clone(), config.telemetry.levels.clone());
+        background.spawn(async move { logging::follow(&seen, &levels).await });
 
         let (known, wall, id) = (cache.clone(), board.clone(), replica.clone());
         background.spawn(async move { feed::follow(&known, &wall, &id).await });

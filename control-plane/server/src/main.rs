@@ -3,7 +3,7 @@
 mod settings;
 
 use dray_control::{Control, StartError};
-use dray_process::{chain, log};
+use dray_process::{Telemetry, chain};
 use dray_store_etcd::EtcdStore;
 use settings::{PROGRAM, Plan, SETTINGS, Settings};
 use std::error::Error;
@@ -22,7 +22,7 @@ fn main() -> ExitCode {
         Err(stop) => return stop.report(&PROGRAM),
     };
     let log = loaded.config.log;
-    let plan = match loaded.config.validate() {
+    let mut plan = match loaded.config.validate() {
         Ok(plan) => plan,
         Err(error) => {
             eprintln!("{}: {}", PROGRAM.name, chain(error.as_ref()));
@@ -33,7 +33,7 @@ fn main() -> ExitCode {
         eprintln!("{}: the settings are good", PROGRAM.name);
         return ExitCode::SUCCESS;
     }
-    log::start(log);
+    plan.control.telemetry = Telemetry::start(log);
     dray_process::exit_code(PROGRAM.name, run(plan))
 }
 

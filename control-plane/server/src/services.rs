@@ -6,6 +6,7 @@ mod change;
 mod cluster;
 mod connectors;
 mod leader;
+mod loggers;
 mod offsets;
 mod operations;
 mod plugins;
@@ -21,10 +22,12 @@ use crate::cache::Cache;
 use crate::desk::Desk;
 use crate::switchboard::Switchboard;
 use change::Writer;
+use dray_process::log::Levels;
 use dray_store::MetadataStore;
 use dray_wire::admin::v1::agent_service_server::AgentServiceServer;
 use dray_wire::admin::v1::cluster_service_server::ClusterServiceServer;
 use dray_wire::admin::v1::connector_service_server::ConnectorServiceServer;
+use dray_wire::admin::v1::logger_service_server::LoggerServiceServer;
 use dray_wire::admin::v1::offset_service_server::OffsetServiceServer;
 use dray_wire::admin::v1::operation_service_server::OperationServiceServer;
 use dray_wire::admin::v1::plugin_service_server::PluginServiceServer;
@@ -49,6 +52,7 @@ pub(crate) struct Services {
     leader: Arc<Leader>,
     switchboard: Arc<Switchboard>,
     definitions: Arc<Definitions>,
+    levels: Levels,
     /// Ends watches, so that the server can end.
     stop: CancellationToken,
 }
@@ -61,6 +65,7 @@ impl Services {
         board: Arc<Board>,
         (desk, switchboard): (Desk, Arc<Switchboard>),
         replica: &str,
+        levels: Levels,
         stop: CancellationToken,
     ) -> Self {
         let writer = Arc::new(Writer::new(store, cache.clone(), replica));
@@ -76,6 +81,7 @@ impl Services {
             leader,
             switchboard,
             definitions: Arc::default(),
+            levels,
             stop,
         }
     }
@@ -89,6 +95,7 @@ impl Services {
             statuses: services.clone(),
             plugins: services.clone(),
             agents: services.clone(),
+            loggers: services.clone(),
             offsets: services,
         }
     }
@@ -107,6 +114,7 @@ impl Services {
             .add_service(StatusServiceServer::new(self.clone()))
             .add_service(PluginServiceServer::new(self.clone()))
             .add_service(OffsetServiceServer::new(self.clone()))
+            .add_service(LoggerServiceServer::new(self.clone()))
             .add_service(OperationServiceServer::new(self))
     }
 }

@@ -3,8 +3,8 @@
 use dray_control::listeners::Listeners;
 use dray_control::{Config, WorkerFile};
 use dray_machine::cluster::Timing;
-use dray_process::log;
 use dray_process::settings::{Given, Kind, Program, Setting};
+use dray_process::{Telemetry, log};
 use dray_store_etcd::{EtcdConfig, Tls, User};
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -196,6 +196,7 @@ impl Settings {
                 worker: worker.map(|worker| worker.config),
                 data_dir: self.data_dir,
                 timing: Timing::default(),
+                telemetry: Telemetry::default(),
             },
         })
     }

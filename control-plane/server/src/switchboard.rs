@@ -78,6 +78,11 @@ impl Switchboard {
         }
     }
 
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.lines().len()
+    }
+
     /// All plugins, each once.
     pub(crate) fn plugins(&self) -> Vec<Plugin> {
         let mut plugins: Vec<Plugin> = self.lines().values().flat_map(|line| line.plugins.clone()).collect();

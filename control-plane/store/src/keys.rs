@@ -4,6 +4,7 @@
 //! |---|---|---|---|---|
 //! | `/dray/{cluster}/meta` | `ClusterMeta` | any replica, rarely | | mod_revision |
 //! | `/dray/{cluster}/leader` | `Leader` | candidates | 5 s | create_revision, the **term** |
+//! | `/dray/{cluster}/loggers` | `LoggerLevels` | any replica | | mod_revision |
 //! | `/dray/{cluster}/replica/{id}` | endpoints, version | that replica | 15 s | |
 //! | `/dray/{cluster}/c/{name}/spec` | `Connector` | any replica | | mod_revision |
 //! | `/dray/{cluster}/c/{name}/topics` | `ActiveTopics` | leader, and any replica that resets them | | mod_revision, and create_revision of the spec |
@@ -34,6 +35,8 @@ pub enum Name {
     Kafka,
     /// The leader.
     Leader,
+    /// The levels of loggers.
+    Loggers,
     /// A replica of the control plane, by its id.
     Replica(String),
     /// What is wanted of a connector.
@@ -113,6 +116,7 @@ impl Keys {
             Name::Meta => self.root.child("meta"),
             Name::Kafka => self.root.child("kafka"),
             Name::Leader => self.root.child("leader"),
+            Name::Loggers => self.root.child("loggers"),
             Name::Replica(id) => self.root.child("replica").child(id),
             Name::Spec(name) => connector(name, "spec"),
             Name::Topics(name) => connector(name, "topics"),
@@ -141,6 +145,7 @@ impl Keys {
             ["meta"] => Name::Meta,
             ["kafka"] => Name::Kafka,
             ["leader"] => Name::Leader,
+            ["loggers"] => Name::Loggers,
             ["replica", id] => Name::Replica((*id).into()),
             ["c", name, "spec"] => Name::Spec(connector(name)?),
             ["c", name, "topics"] => Name::Topics(connector(name)?),
@@ -187,6 +192,7 @@ mod tests {
         let cases = [
             (Name::Meta, "/dray/c%2F1/meta"),
             (Name::Leader, "/dray/c%2F1/leader"),
+            (Name::Loggers, "/dray/c%2F1/loggers"),
             (Name::Replica("r1".into()), "/dray/c%2F1/replica/r1"),
             (Name::Spec(name("a/b")), "/dray/c%2F1/c/a%2Fb/spec"),
             (Name::Kafka, "/dray/c%2F1/kafka"),

@@ -10,17 +10,20 @@ use crate::host::{Dead, Host};
 use crate::kafka::Clusters;
 use crate::keeper::Surroundings;
 use crate::link::{Dial, Link};
+use crate::metrics::{SessionCollector, SessionState};
 use crate::status_topic::StatusTopic;
 use dray_connect::connector::ConnectorPlugin;
 use dray_kafka::port::KafkaPort;
 use dray_model::message::CommandWhat;
 use dray_model::{AgentSession, ConfigMap, Millis};
+use dray_process::Telemetry;
 use dray_runtime::active_topics::ActiveTopics;
 use dray_runtime::config::WorkerConfig;
 use dray_runtime::crew::Crew;
 use dray_runtime::expel::marker;
 use dray_runtime::gate::{Allowed, FenceGate, boottime};
 use dray_runtime::instance::TaskConfigs;
+use dray_runtime::metrics::RuntimeCollector;
 use dray_runtime::offsets::OffsetStore;
 use dray_runtime::status::{StatusBoard, Statuses};
 use dray_runtime::worker::Worker;
@@ -58,6 +61,8 @@ pub struct Agent {
     pub offsets: Option<Arc<dyn OffsetStore>>,
     /// Where states are shown, besides being reported.
     pub board: StatusBoard,
+    /// Where what it measures is added, and the levels of its logs.
+    pub telemetry: Telemetry,
 }
 
 /// Why an agent ended before it was told to.
@@ -88,6 +93,7 @@ struct Driver {
     configs: (mpsc::Sender<TaskConfigs>, mpsc::Receiver<TaskConfigs>),
     statuses: watch::Receiver<Statuses>,
     last_ack: Millis,
+    state: Arc<SessionState>,
     load: crate::load::Load,
     leaving: bool,
 }
@@ -106,10 +112,20 @@ impl Agent {
             self.identity.agent.clone(),
             self.identity.plugins.clone(),
             active.clone(),
+            self.telemetry.levels.clone(),
         );
+        let (gate, state) = (Arc::new(FenceGate::default()), Arc::new(SessionState::default()));
+        let collector = SessionCollector {
+            state: state.clone(),
+            gate: gate.clone(),
+        };
+        self.telemetry
+            .metrics
+            .add(Box::new(RuntimeCollector(self.board.clone())));
+        self.telemetry.metrics.add(Box::new(collector));
         let mut driver = Driver {
             watchdog: Watchdog::start().map_err(|error| Error::Thread("the watchdog", error))?,
-            gate: Arc::new(FenceGate::default()),
+            gate,
             crew: Arc::new(Crew::start(cores).map_err(|error| Error::Thread("connectors", error))?),
             link: Link::new(
                 self.dial.clone(),
@@ -126,6 +142,7 @@ impl Agent {
             configs: mpsc::channel(16),
             statuses: self.board.watch(),
             last_ack: boottime(),
+            state,
             load: crate::load::Load::default(),
             leaving: false,
             agent: self,
@@ -192,6 +209,7 @@ impl Driver {
             && matches!(message.body, dray_model::message::Order::HeartbeatAck(_))
         {
             self.last_ack = boottime();
+            self.state.acknowledged(self.last_ack);
         }
     }
 
@@ -299,6 +317,8 @@ impl Driver {
         self.jobs.abort_all();
         self.answers.set(None);
         self.host = None;
+        self.agent.board.clear();
+        self.state.began(me.session.get());
         let config = match WorkerConfig::parse(worker) {
             Ok(config) => config,
             Err(error) => {

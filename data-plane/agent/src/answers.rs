@@ -6,6 +6,7 @@ use crate::keeper::Surroundings;
 use crate::topics::News;
 use dray_model::message::{CallsHello, Plugin};
 use dray_model::{AgentId, ConnectorName};
+use dray_process::log::{Change, Level, Levels};
 use dray_runtime::active_topics::ActiveTopics;
 use dray_runtime::client_config;
 use dray_runtime::connector_offsets::{OffsetChange, OffsetJson};
@@ -16,8 +17,8 @@ use dray_wire::agent::v1::call_answer::Result as Answer;
 use dray_wire::agent::v1::calls_request::Body;
 use dray_wire::agent::v1::calls_response::Call;
 use dray_wire::agent::v1::{
-    AlterOffsetsCall, CallAnswer, CallError, CallErrorKind, CallsRequest, KafkaClusterResult, OffsetPair,
-    OffsetsAlteredResult, OffsetsResult, PluginConfigResult, ReadOffsetsCall,
+    AlterOffsetsCall, CallAnswer, CallError, CallErrorKind, CallsRequest, KafkaClusterResult, LevelsSetResult,
+    LoggerLevel, OffsetPair, OffsetsAlteredResult, OffsetsResult, PluginConfigResult, ReadOffsetsCall, SetLevelsCall,
 };
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -35,16 +36,18 @@ const OUTBOUND: usize = 16;
 pub(crate) struct Answers {
     agent: AgentId,
     plugins: Vec<Plugin>,
+    levels: Levels,
     around: Mutex<Option<Arc<Surroundings>>>,
     at_once: Semaphore,
     news: News,
 }
 
 impl Answers {
-    pub(crate) fn new(agent: AgentId, plugins: Vec<Plugin>, active: ActiveTopics) -> Arc<Self> {
+    pub(crate) fn new(agent: AgentId, plugins: Vec<Plugin>, active: ActiveTopics, levels: Levels) -> Arc<Self> {
         Arc::new(Self {
             agent,
             plugins,
+            levels,
             around: Mutex::new(None),
             at_once: Semaphore::new(AT_ONCE),
             news: News::new(active),
@@ -112,6 +115,9 @@ impl Answers {
         let Ok(_permit) = self.at_once.acquire().await else {
             return elsewhere("it is shutting down");
         };
+        if let Some(Call::SetLevels(call)) = call {
+            return self.set_levels(call);
+        }
         let Some(around) = self.around.lock().unwrap_or_else(PoisonError::into_inner).clone() else {
             return elsewhere("it has no session, or its worker configuration cannot be used");
         };
@@ -140,8 +146,22 @@ impl Answers {
             }
             Some(Call::ActiveTopics(_)) => elsewhere("this call is answered before others"),
             Some(Call::AlterOffsets(call)) => alter_offsets(&around.worker, call).await,
-            None => elsewhere("it does not know this call: is it of an older version?"),
+            Some(Call::SetLevels(_)) | None => elsewhere("it does not know this call: is it of an older version?"),
         }
+    }
+}
+
+impl Answers {
+    /// Those that hold in the whole cluster.
+    fn set_levels(&self, call: SetLevelsCall) -> Answer {
+        for LoggerLevel { name, level } in call.levels {
+            // A newer version's level is not ours to guess.
+            let Some(level) = Level::of(&level) else { continue };
+            if let Err(error) = self.levels.set(&Change { name, level }) {
+                tracing::warn!(%error, "a level that was set for the cluster is not used");
+            }
+        }
+        Answer::LevelsSet(LevelsSetResult {})
     }
 }
 

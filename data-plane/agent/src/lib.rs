@@ -12,6 +12,7 @@ mod kafka;
 mod keeper;
 pub mod link;
 mod load;
+mod metrics;
 pub mod plugins;
 pub mod settings;
 mod status_topic;

@@ -6,11 +6,13 @@ use dray_agent::link::dial_out;
 use dray_agent::plugins;
 use dray_agent::settings::{self, AgentSettings, PROGRAM, Plan};
 use dray_kafka::Kafka;
-use dray_process::{exit_code, log, notify_ready, notify_stopping, stop_signal};
+use dray_process::{Telemetry, exit_code, notify_ready, notify_stopping, stop_signal};
 use dray_runtime::status::StatusBoard;
 use std::error::Error;
 use std::process::ExitCode;
 use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 
 /// Threads for calls that block (files, librdkafka's admin requests), however many tasks make them.
 const BLOCKING_THREADS: usize = 24;
@@ -31,11 +33,11 @@ fn main() -> ExitCode {
         eprintln!("{}: the settings are good", PROGRAM.name);
         return ExitCode::SUCCESS;
     }
-    log::start(loaded.config.log);
-    exit_code(PROGRAM.name, run(&loaded.config, &plan))
+    let telemetry = Telemetry::start(loaded.config.log);
+    exit_code(PROGRAM.name, run(&loaded.config, &plan, telemetry))
 }
 
-fn run(settings: &AgentSettings, plan: &Plan) -> Result<(), Box<dyn Error + Send + Sync>> {
+fn run(settings: &AgentSettings, plan: &Plan, telemetry: Telemetry) -> Result<(), Box<dyn Error + Send + Sync>> {
     let folder = DataFolder::open(&settings.data_dir, settings::new_instance())?;
     let identity = settings.identity(plan, &folder)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -45,6 +47,19 @@ fn run(settings: &AgentSettings, plan: &Plan) -> Result<(), Box<dyn Error + Send
     let back_in_ms = plan.back_in_ms;
     let result = runtime.block_on(async {
         let stop = stop_signal()?;
+        // Dropping it ends the server.
+        let mut serving = JoinSet::new();
+        if let Some(address) = plan.metrics_listen {
+            let listen = |error| format!("metrics-listen: could not listen on {address}: {error}");
+            let listener = TcpListener::bind(address).await.map_err(listen)?;
+            tracing::info!(address = %listener.local_addr()?, "serving /metrics");
+            let metrics = telemetry.metrics.clone();
+            serving.spawn(async move {
+                if let Err(error) = metrics.serve(listener).await {
+                    tracing::error!(%error, "/metrics is no longer served");
+                }
+            });
+        }
         let agent = Agent {
             identity,
             endpoints: settings.control.clone(),
@@ -53,6 +68,7 @@ fn run(settings: &AgentSettings, plan: &Plan) -> Result<(), Box<dyn Error + Send
             plugins: plugins::all(),
             offsets: None,
             board: StatusBoard::default(),
+            telemetry: telemetry.clone(),
         };
         tracing::info!(agent = %agent.identity.agent, cluster = settings.cluster, version = PROGRAM.version, "agent started");
         notify_ready();
@@ -64,6 +80,7 @@ fn run(settings: &AgentSettings, plan: &Plan) -> Result<(), Box<dyn Error + Send
                 back_in_ms
             })
             .await?;
+        serving.shutdown().await;
         tracing::info!("agent has stopped");
         Ok(())
     });

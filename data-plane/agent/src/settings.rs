@@ -9,6 +9,7 @@ use dray_process::settings::{Given, Kind, Program, Setting};
 use dray_session::Identity;
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// The program.
@@ -89,6 +90,12 @@ pub const SETTINGS: &[Setting] = &[
         default: Given::Optional,
     },
     Setting {
+        name: "metrics-listen",
+        help: "Where to serve /metrics, host:port, such as 127.0.0.1:9404; port 0 takes a free one. Without it: nowhere.",
+        kind: Kind::Text,
+        default: Given::Optional,
+    },
+    Setting {
         name: "log",
         help: "`text` or `json`. DRAY_LOG sets the level, as in DRAY_LOG=debug.",
         kind: Kind::Choice(&["text", "json"]),
@@ -115,6 +122,7 @@ pub struct AgentSettings {
     /// Its folder.
     pub data_dir: PathBuf,
     back_in: Option<u64>,
+    metrics_listen: Option<String>,
     /// How log lines look.
     pub log: dray_process::log::Format,
 }
@@ -131,6 +139,9 @@ pub enum Invalid {
     /// There is nowhere to dial.
     #[error("control: give the address of at least one replica")]
     NoControl,
+    /// Nothing can be served there.
+    #[error("metrics-listen: {0} is not an address such as 127.0.0.1:9404 or [::1]:9404")]
+    Listen(String),
 }
 
 /// Settings that can be used.
@@ -143,6 +154,8 @@ pub struct Plan {
     capacity: Capacity,
     /// In how many milliseconds it means to be back.
     pub back_in_ms: Option<u32>,
+    /// Where it serves its metrics.
+    pub metrics_listen: Option<SocketAddr>,
 }
 
 impl AgentSettings {
@@ -156,7 +169,9 @@ impl AgentSettings {
         }
         let host = host();
         let worker_id = self.worker_id.clone().unwrap_or_else(|| format!("{host}:8083"));
+        let address = |text: &String| text.parse().map_err(|_| Invalid::Listen(text.clone()));
         Ok(Plan {
+            metrics_listen: self.metrics_listen.as_ref().map(address).transpose()?,
             agent: AgentId::try_from(self.agent_id.clone().unwrap_or(host))?,
             worker_id: WorkerId::from(worker_id),
             region: Region::try_from(self.region.as_str())?,

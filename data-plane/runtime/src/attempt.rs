@@ -8,6 +8,7 @@ use crate::encode::Converters;
 use crate::gate::TaskGate;
 use crate::guard::guarded_now;
 use crate::offsets::OffsetStore;
+use crate::policy::ErrorPolicy;
 use crate::rejoin::MayRejoin;
 use crate::sink_task::{self, SinkParts};
 use crate::source_task::{self, SourceParts};
@@ -15,7 +16,7 @@ use crate::status::TaskSelf;
 use crate::supervise::is_fenced;
 use crate::topic_pattern::TopicPattern;
 use crate::topics::TopicCreator;
-use dray_connect::connector::{Make, SinkConnector, SourceConnector};
+use dray_connect::connector::{ConnectorPlugin, Make, SinkConnector, SourceConnector};
 use dray_connect::{ConfigMap, Error, Result};
 use dray_kafka::port::KafkaPort;
 use dray_model::{TargetState, TaskId};
@@ -44,7 +45,7 @@ fn transactional_id(cluster: &str, task: &TaskId) -> String {
 /// One task under one ownership.
 pub(crate) struct TaskMaker {
     pub(crate) me: TaskSelf,
-    pub(crate) make: Make,
+    pub(crate) plugin: &'static ConnectorPlugin,
     pub(crate) worker: Arc<WorkerConfig>,
     pub(crate) connector: ConfigMap,
     pub(crate) task: ConfigMap,
@@ -69,7 +70,7 @@ impl TaskMaker {
     /// The next attempt. Connector code first runs in it, never here.
     pub(crate) fn attempt(&self) -> Result<Attempt> {
         let again = self.attempts.fetch_add(1, Ordering::Relaxed) > 0;
-        match self.make {
+        match self.plugin.make {
             Make::Source(make) => self.source(make),
             Make::Sink(make) => self.sink(make, again),
         }
@@ -90,6 +91,7 @@ impl TaskMaker {
         };
         let topics = TopicCreator::new(config.topic_groups, admin)?;
         let (converters, chain) = self.conversion(&config.connector)?;
+        let policy = self.counted(config.connector.errors);
         let (me, task_config, offsets) = (self.me.clone(), self.task.clone(), self.offsets.clone());
         let (gate, target, stop) = (self.gate.clone(), self.target.clone(), self.stop.clone());
         let (commit_interval, flush_timeout) = (self.worker.flush_interval, self.worker.flush_timeout);
@@ -105,7 +107,7 @@ impl TaskMaker {
                 lane,
                 converters,
                 chain,
-                policy: config.connector.errors,
+                policy,
                 topics,
                 active,
                 offsets,
@@ -137,6 +139,7 @@ impl TaskMaker {
     fn sink(&self, make: fn() -> Box<dyn SinkConnector>, again: bool) -> Result<Attempt> {
         let config = SinkConfig::parse(&self.connector)?;
         let (converters, chain) = self.conversion(&config.connector)?;
+        let policy = self.counted(config.connector.errors);
         let worker = self.worker.originals();
         let (list, pattern) = match config.topics {
             Topics::List(list) => (list, None),
@@ -180,7 +183,7 @@ impl TaskMaker {
                 consumer,
                 converters,
                 chain,
-                policy: config.connector.errors,
+                policy,
                 dead_letters,
                 pattern,
                 active,
@@ -210,7 +213,52 @@ impl TaskMaker {
             config,
             id: self.me.id.clone(),
             admin: self.port.admin(&admin).map_err(client)?,
+            failures: self.me.metrics.failures().clone(),
         })
+    }
+
+    /// A policy that counts for this task.
+    fn counted(&self, policy: ErrorPolicy) -> ErrorPolicy {
+        let failures = self.me.metrics.failures().clone();
+        ErrorPolicy { failures, ..policy }
+    }
+
+    /// What metrics say of its parts (KIP-891), and of its transforms and predicates: alias, class, whether it is a predicate.
+    fn told(&self, classes: [&str; 3], connector: &ConfigMap) {
+        let ours = || env!("CARGO_PKG_VERSION").to_owned();
+        let text = |text: &str| text.to_owned();
+        let kind = if matches!(self.plugin.make, Make::Source(_)) {
+            "source"
+        } else {
+            "sink"
+        };
+        let [key, value, header] = classes;
+        let parts = vec![
+            ("connector_class", text(self.plugin.class)),
+            ("connector_type", text(kind)),
+            ("connector_version", text(self.plugin.version)),
+            ("task_class", text(self.plugin.task_class)),
+            ("task_version", text(self.plugin.version)),
+            ("key_converter_class", text(key)),
+            ("key_converter_version", ours()),
+            ("value_converter_class", text(value)),
+            ("value_converter_version", ours()),
+            ("header_converter_class", text(header)),
+            ("header_converter_version", ours()),
+        ];
+        let mut stages = Vec::new();
+        for (list, predicate) in [("transforms", false), ("predicates", true)] {
+            let aliases = connector.get(list).map_or("", String::as_str).split(',').map(str::trim);
+            for alias in aliases.filter(|alias| !alias.is_empty()) {
+                let class = connector.get(&format!("{list}.{alias}.type"));
+                stages.push((
+                    text(alias),
+                    class.map_or_else(String::new, |class| class.trim().to_owned()),
+                    predicate,
+                ));
+            }
+        }
+        self.me.metrics.begins(parts, stages);
     }
 
     /// The connector's converters, and the worker's where it names none; its transforms.
@@ -226,6 +274,7 @@ impl TaskMaker {
             value: dray_converters::converter(&value.class, &value.settings, false)?,
             header: dray_converters::header_converter(&header.class, &header.settings)?,
         };
+        self.told([&key.class, &value.class, &header.class], connector.originals());
         Ok((converters, Chain::read(connector.originals())?))
     }
 }

@@ -3,6 +3,7 @@
 
 use crate::config::DeadLetterConfig;
 use crate::guard::trace;
+use crate::metrics::Failures;
 use crate::policy::Failure;
 use crate::topics::create;
 use dray_connect::{Error, Result};
@@ -22,6 +23,8 @@ pub struct DeadLetters {
     pub id: TaskId,
     /// Looks for the topic and creates it.
     pub admin: Arc<dyn Admin>,
+    /// Counts them.
+    pub failures: Arc<Failures>,
 }
 
 /// A failed record with its place in the fetch.
@@ -52,7 +55,7 @@ impl DeadLetters {
                 );
                 return Err(Error::connect(text).with_source(error));
             }
-            tracing::warn!(connector = %self.id.connector, task = self.id.number, topic = self.config.topic, error = %error,
+            tracing::warn!(topic = self.config.topic, error = %error,
                 "dead letter queue could not be created; tried again");
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
@@ -66,6 +69,7 @@ impl DeadLetters {
     /// When a letter cannot be written: the records are then not finished, and the task must not commit them.
     pub async fn send(&mut self, fetch: &FetchBatch, letters: &[Letter]) -> Result<()> {
         for letter in letters {
+            self.failures.letter();
             let context = self.context(fetch, letter);
             let record = &fetch.records[letter.place];
             let mut headers: Vec<(String, Option<&[u8]>)> = Vec::new();
@@ -109,6 +113,7 @@ impl DeadLetters {
     }
 
     fn unwritable(&self, error: dray_kafka::Error) -> Error {
+        self.failures.letter_failed();
         Error::connect(format!("dead letter queue {} cannot be written", self.config.topic)).with_source(error)
     }
 

@@ -49,6 +49,12 @@ impl Default for FenceGate {
 }
 
 impl FenceGate {
+    /// What holds now.
+    #[must_use]
+    pub fn allowed(&self) -> Allowed {
+        *self.0.borrow()
+    }
+
     /// What holds from now on.
     pub fn set(&self, allowed: Allowed) {
         self.0.send_replace(allowed);

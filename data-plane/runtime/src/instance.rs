@@ -112,7 +112,7 @@ async fn started(parts: &InstanceParts) -> Result<()> {
         tokio::time::timeout(STOP_TIMEOUT, stop).await.unwrap_or_else(late)
     };
     if let Err(error) = stopped {
-        tracing::warn!(connector = %parts.name, error = %trace(&error), "stop() of the connector failed");
+        tracing::warn!(error = %trace(&error), "stop() of the connector failed");
     }
     result
 }
@@ -180,7 +180,7 @@ fn task_configs(parts: &InstanceParts, connector: &Connector) -> Result<Vec<Conf
         if parts.config.enforce_tasks_max {
             return Err(Error::connect(text));
         }
-        tracing::warn!(connector = %parts.name, "{text}");
+        tracing::warn!("{text}");
     }
     for config in &mut configs {
         config.insert("task.class".to_owned(), parts.plugin.task_class.to_owned());

@@ -17,6 +17,7 @@ pub mod gate;
 pub mod guard;
 pub mod instance;
 pub mod ledger;
+pub mod metrics;
 pub mod offsets;
 pub mod policy;
 pub mod rejoin;

@@ -1,9 +1,11 @@
 //! What happens to a record that fails: `errors.tolerance`, retries and their back-off (KIP-298), as one table.
 
+use crate::metrics::Failures;
 use dray_connect::config::ParsedConfig;
 use dray_connect::{Error, Result};
 use std::borrow::Cow;
 use std::hash::{BuildHasher as _, RandomState};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -73,6 +75,8 @@ pub struct ErrorPolicy {
     pub log: bool,
     /// Whether the log shows where the record is.
     pub log_messages: bool,
+    /// Counts them.
+    pub failures: Arc<Failures>,
 }
 
 /// The wait after the first failure.
@@ -93,13 +97,17 @@ impl ErrorPolicy {
             retry_delay_max: Duration::from_millis(millis("errors.retry.delay.max.ms")?.unwrap_or(0)),
             log: config.boolean("errors.log.enable")?,
             log_messages: config.boolean("errors.log.include.messages")?,
+            failures: Arc::default(),
         })
     }
 
     /// The error of a task that meets a bad record it may not skip; none when it may.
     pub fn judge(&self, error: Error) -> Result<()> {
         match self.tolerance {
-            Tolerance::All => Ok(()),
+            Tolerance::All => {
+                self.failures.skipped();
+                Ok(())
+            }
             Tolerance::None => Err(Error::connect("Tolerance exceeded in error handler").with_source(error)),
         }
     }
@@ -137,6 +145,22 @@ impl Tries {
     /// # Errors
     /// [`Error::Cancelled`] when the task is stopped meanwhile: the record is then neither done nor bad.
     pub async fn again(
+        &mut self,
+        stage: Stage,
+        error: &Error,
+        policy: &ErrorPolicy,
+        stop: &CancellationToken,
+    ) -> Result<bool> {
+        policy.failures.failed();
+        let again = self.wait(stage, error, policy, stop).await?;
+        match again {
+            true => policy.failures.retried(),
+            false => policy.failures.gave_up(),
+        }
+        Ok(again)
+    }
+
+    async fn wait(
         &mut self,
         stage: Stage,
         error: &Error,

@@ -166,10 +166,10 @@ pub async fn run(parts: SinkParts) -> Result<()> {
         .await
         .is_err()
     {
-        tracing::warn!(connector = %me.id.connector, task = me.id.number, "the last flush took too long; records since the last commit come again");
+        tracing::warn!("the last flush took too long; records since the last commit come again");
     }
     if let Err(error) = guarded("stop", runner.task.stop()).await {
-        tracing::warn!(connector = %me.id.connector, task = me.id.number, error = %trace(&error), "stop() failed");
+        tracing::warn!(error = %trace(&error), "stop() failed");
     }
     runner.consumer.close().await;
     match result {
@@ -204,7 +204,7 @@ impl Runner {
             () = stop.cancelled() => return Ok(()),
         }
         self.me.report(TaskState::Running, None);
-        tracing::info!(connector = %self.me.id.connector, task = self.me.id.number, "task is running");
+        tracing::info!("task is running");
         let mut commit_time = tokio::time::interval_at(Instant::now() + commit_interval, commit_interval);
         commit_time.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut match_topics = tokio::time::interval(PATTERN_INTERVAL);
@@ -247,12 +247,12 @@ impl Runner {
         match pattern.matching().await {
             Ok(None) => {}
             Ok(Some(topics)) => {
-                tracing::info!(connector = %self.me.id.connector, task = self.me.id.number, topics = topics.len(), "subscribed to matching topics");
+                tracing::info!(topics = topics.len(), "subscribed to matching topics");
                 self.consumer.subscribe(&topics).await.map_err(kafka)?;
                 pattern.subscribed(topics);
             }
             Err(error) => {
-                tracing::warn!(connector = %self.me.id.connector, task = self.me.id.number, error = %error, "topics could not be listed");
+                tracing::warn!(error = %error, "topics could not be listed");
             }
         }
         Ok(())
@@ -261,6 +261,7 @@ impl Runner {
     async fn on_consumer(&mut self, event: ConsumerEvent) -> Result<()> {
         match event {
             ConsumerEvent::Records(fetch) => {
+                self.me.metrics.read(fetch.records.len());
                 self.backlog.push_back(fetch);
                 Ok(())
             }
@@ -277,7 +278,7 @@ impl Runner {
                 self.give_up(&partitions, false).await
             }
             ConsumerEvent::Error(error) if error.is_retriable() => {
-                tracing::warn!(connector = %self.me.id.connector, task = self.me.id.number, error = %error, "consumer goes on after an error");
+                tracing::warn!(error = %error, "consumer goes on after an error");
                 Ok(())
             }
             ConsumerEvent::Error(error) => {
@@ -291,14 +292,15 @@ impl Runner {
             return self.consumer.rejoin().await.map_err(kafka);
         }
         // Whoever runs this task will hear it too, and stop it.
-        tracing::warn!(connector = %self.me.id.connector, task = self.me.id.number, "lost its partitions, and another has the task now: stays out of the group");
+        tracing::warn!("lost its partitions, and another has the task now: stays out of the group");
         Ok(())
     }
 
     async fn on_assigned(&mut self, partitions: Vec<(TopicPartition, Option<i64>)>) -> Result<()> {
         let names: Vec<TopicPartition> = partitions.iter().map(|(partition, _)| partition.clone()).collect();
-        tracing::info!(connector = %self.me.id.connector, task = self.me.id.number, partitions = names.len(), "partitions assigned");
+        tracing::info!(partitions = names.len(), "partitions assigned");
         self.committed.extend(partitions);
+        self.me.metrics.partitions(self.committed.len());
         self.context.set_assignment(self.committed.keys().cloned().collect());
         if self.paused || self.pending.is_some() {
             self.consumer.pause(&names).await.map_err(kafka)?;
@@ -313,7 +315,7 @@ impl Runner {
 
     /// Ends the ownership of partitions: commits what is safe of them unless they are lost already.
     async fn give_up(&mut self, partitions: &[TopicPartition], ours: bool) -> Result<()> {
-        tracing::info!(connector = %self.me.id.connector, task = self.me.id.number, partitions = partitions.len(), lost = !ours, "partitions revoked");
+        tracing::info!(partitions = partitions.len(), lost = !ours, "partitions revoked");
         let committed = if ours {
             self.commit(Some(partitions)).await
         } else {
@@ -324,6 +326,8 @@ impl Runner {
             self.committed.remove(partition);
             self.taken.remove(partition);
         }
+        self.me.metrics.partitions(self.committed.len());
+        self.count_uncommitted();
         let still = &self.committed;
         let owned = |topic: &Arc<str>, partition: i32| {
             still.contains_key(&TopicPartition {
@@ -366,7 +370,10 @@ impl Runner {
             log_failure(me, policy, &letter, &fetch);
             letters.push(letter);
             match policy.tolerance {
-                crate::policy::Tolerance::All => Ok(()),
+                crate::policy::Tolerance::All => {
+                    policy.failures.skipped();
+                    Ok(())
+                }
                 crate::policy::Tolerance::None => Err(Error::connect("Tolerance exceeded in error handler")),
             }
         };
@@ -414,8 +421,12 @@ impl Runner {
         if self.stop.run_until_cancelled(allowed).await.is_none() {
             return Err(Error::Cancelled); // its records come again
         }
+        let begun = Instant::now();
         match guarded("put", self.task.put(&pending.batch)).await {
             Ok(()) => {
+                let (read, put) = (&pending.fetch.records, pending.batch.len());
+                let first = read.first().and_then(|record| record.timestamp);
+                self.me.metrics.put(read.len(), put, begun.elapsed(), first);
                 let requests = self.context.take_requests();
                 self.report_errant(&pending.fetch, requests.errant).await?;
                 self.rewind(requests.rewind).await?;
@@ -444,7 +455,7 @@ impl Runner {
                 let wait = asked.unwrap_or_else(|| self.policy.delay(pending.attempt));
                 pending.not_before = Instant::now() + wait;
                 let error = Error::Retriable { message, source };
-                tracing::warn!(connector = %self.me.id.connector, task = self.me.id.number, error = %trace(&error), "put failed and is tried again");
+                tracing::warn!(error = %trace(&error), "put failed and is tried again");
                 self.me.report(TaskState::Running, Some(trace(&error)));
                 if pending.attempt == 1 {
                     let all: Vec<TopicPartition> = self.committed.keys().cloned().collect();
@@ -473,6 +484,8 @@ impl Runner {
         };
         let letters: Vec<Letter> = errant.into_iter().map(letter).collect();
         for letter in &letters {
+            self.policy.failures.failed();
+            self.policy.failures.gave_up();
             log_failure(&self.me, &self.policy, letter, fetch);
         }
         if let Some(queue) = &mut self.dead_letters {
@@ -499,11 +512,11 @@ impl Runner {
         let safe = match guarded("preCommit", self.task.pre_commit(&current)).await {
             Ok(safe) => safe,
             Err(error) if only.is_some() => {
-                tracing::warn!(connector = %self.me.id.connector, task = self.me.id.number, error = %trace(&error), "flush failed while partitions were given up; their records come again");
+                tracing::warn!(error = %trace(&error), "flush failed while partitions were given up; their records come again");
                 return Ok(());
             }
             Err(Error::Retriable { message, .. }) => {
-                tracing::warn!(connector = %self.me.id.connector, task = self.me.id.number, error = message, "flush failed; nothing is committed");
+                tracing::warn!(error = message, "flush failed; nothing is committed");
                 return Ok(());
             }
             Err(error) => return Err(error),
@@ -516,17 +529,31 @@ impl Runner {
         if offsets.is_empty() || !self.gate.is_open() {
             return Ok(());
         }
-        match self.consumer.commit(&offsets).await {
+        let begun = Instant::now();
+        let answer = self.consumer.commit(&offsets).await;
+        self.me.metrics.committed(begun.elapsed(), answer.is_ok());
+        match answer {
             Ok(()) => {
+                tracing::debug!(partitions = offsets.len(), "offsets are committed");
                 self.committed
                     .extend(offsets.into_iter().map(|(partition, offset)| (partition, Some(offset))));
+                self.count_uncommitted();
             }
             // As in Connect a failed commit does not fail the task: the next one covers it.
             Err(error) => {
-                tracing::warn!(connector = %self.me.id.connector, task = self.me.id.number, error = %error, "offsets could not be committed");
+                tracing::warn!(error = %error, "offsets could not be committed");
             }
         }
         Ok(())
+    }
+
+    /// For each partition what was taken beyond what is committed; one without a committed offset counts once it has one.
+    fn count_uncommitted(&self) {
+        let beyond = |(partition, taken): (&TopicPartition, &i64)| {
+            let committed = self.committed.get(partition).copied().flatten()?;
+            u64::try_from(taken - committed).ok()
+        };
+        self.me.metrics.uncommitted(self.taken.iter().filter_map(beyond).sum());
     }
 
     async fn serve_requests(&mut self) -> Result<()> {
@@ -588,7 +615,7 @@ impl Runner {
     async fn close_all(&mut self, failed: bool) {
         let all: Vec<TopicPartition> = self.committed.keys().cloned().collect();
         if let Err(error) = self.give_up(&all, !failed).await {
-            tracing::warn!(connector = %self.me.id.connector, task = self.me.id.number, error = %trace(&error), "closing failed");
+            tracing::warn!(error = %trace(&error), "closing failed");
         }
     }
 }
@@ -601,6 +628,7 @@ fn log_failure(me: &TaskSelf, policy: &ErrorPolicy, letter: &Letter, fetch: &Fet
     if !policy.log {
         return;
     }
+    policy.failures.logged();
     let record = &fetch.records[letter.place];
     let time = match (record.timestamp, record.timestamp_type) {
         (Some(time), TimestampType::CreateTime) => format!(", timestamp={time}, timestampType=CreateTime"),
@@ -615,6 +643,6 @@ fn log_failure(me: &TaskSelf, policy: &ErrorPolicy, letter: &Letter, fetch: &Fet
     } else {
         String::new()
     };
-    tracing::error!(connector = %me.id.connector, task = me.id.number, error = %trace(&letter.failure.error),
+    tracing::error!(error = %trace(&letter.failure.error),
         "Error encountered in task {}. Executing stage '{}' with class '{}'{consumed}.", me.id, letter.failure.stage.name(), letter.failure.class);
 }

@@ -106,7 +106,7 @@ pub async fn run(parts: SourceParts) -> Result<()> {
         Err(Error::Cancelled) if stop_requested => me.report(TaskState::Unassigned, None),
         // A stop that was asked for never becomes a failure; its error is kept beside the status.
         Err(error) if stop_requested => {
-            tracing::warn!(connector = %me.id.connector, task = me.id.number, error = %trace(&error), "task failed while stopping");
+            tracing::warn!(error = %trace(&error), "task failed while stopping");
             me.report(TaskState::Unassigned, Some(trace(&error)));
         }
         // Whoever supervises the task shows what becomes of it.
@@ -126,7 +126,7 @@ impl Runner {
             () = stop.cancelled() => return Ok(()),
         }
         me.report(TaskState::Running, None);
-        tracing::info!(connector = %me.id.connector, task = me.id.number, "task is running");
+        tracing::info!("task is running");
         let mut batch = SourceBatch::new();
         while self.fill(&mut batch).await? == Flow::Continue {
             if self.send(&mut batch).await? == Flow::Stop {
@@ -143,6 +143,7 @@ impl Runner {
             Polled(Result<()>),
             Other(Other),
         }
+        let mut took = Duration::ZERO;
         while batch.is_empty() {
             if self.wait_while_paused().await? == Flow::Stop {
                 return Ok(Flow::Stop);
@@ -165,6 +166,7 @@ impl Runner {
                 target,
                 ..
             } = parts;
+            let begun = Instant::now();
             let event = tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(Flow::Stop),
@@ -173,11 +175,13 @@ impl Runner {
                 Ok(()) = target.changed() => continue,
                 polled = guarded("poll", task.poll(batch)) => Event::Polled(polled),
             };
+            // A poll that something else came before goes on in the next round.
+            took += begun.elapsed();
             match event {
-                Event::Polled(Ok(())) => {}
+                Event::Polled(Ok(())) if batch.is_empty() => took = Duration::ZERO,
+                Event::Polled(Ok(())) => self.parts.me.metrics.polled(batch.len(), took),
                 Event::Polled(Err(Error::Retriable { message, .. })) => {
-                    tracing::warn!(connector = %self.parts.me.id.connector, task = self.parts.me.id.number,
-                        error = message, "poll failed and is tried again");
+                    tracing::warn!(error = message, "poll failed and is tried again");
                     let wait = self.parts.policy.delay(1);
                     if self
                         .parts
@@ -233,6 +237,7 @@ impl Runner {
         let mut report = |failure: &Failure| log_failure(&me, &policy, failure.stage, &failure.error);
         let transformed = transform_source(batch, &mut self.parts.chain, &policy, &mut report, &self.parts.stop).await;
         let batch: &SourceBatch = batch;
+        let first = batch.records().first().and_then(|record| record.timestamp);
         self.parts.topics.ensure(batch, &self.parts.stop).await?;
         let mut scratch = std::mem::take(&mut self.scratch);
         let mut encoded = encode(
@@ -249,6 +254,7 @@ impl Runner {
         let flow = {
             let headers = encoded.headers(&scratch);
             let records = encoded.into_records(&scratch, &headers);
+            me.metrics.sent(records.len(), first, batch.len() - records.len());
             let mut sent = 0;
             let mut flow = Flow::Continue;
             while sent < records.len() {
@@ -267,6 +273,7 @@ impl Runner {
                         sent += refused.taken;
                         let sequence = Sequence::from_u64(records[sent].sequence);
                         sent += 1;
+                        me.metrics.acknowledged(0, 1);
                         self.on_unproducible(sequence, refused.error)?;
                     }
                 }
@@ -312,7 +319,15 @@ impl Runner {
 
     fn on_acks(&mut self) -> Result<()> {
         let mut acks = std::mem::take(&mut self.acks);
+        if acks.is_empty() {
+            return Ok(());
+        }
         self.parts.active.acknowledged(&acks);
+        let durable = acks.iter().filter(|ack| ack.outcome.is_ok()).map(|ack| ack.count).sum();
+        self.parts.me.metrics.acknowledged(
+            durable,
+            acks.len() - acks.iter().filter(|ack| ack.outcome.is_ok()).count(),
+        );
         for ack in acks.drain(..) {
             let sequence = Sequence::from_u64(ack.sequence);
             match ack.outcome {
@@ -327,6 +342,8 @@ impl Runner {
     fn on_unproducible(&mut self, sequence: Sequence, error: dray_kafka::Error) -> Result<()> {
         let fenced = error.class == dray_kafka::Class::Fenced;
         let error = Error::connect("Unrecoverable exception from producer send callback").with_source(error);
+        self.parts.policy.failures.failed();
+        self.parts.policy.failures.gave_up();
         log_failure(&self.parts.me, &self.parts.policy, Stage::KafkaProduce, &error);
         if fenced {
             // Nothing is wrong with the record: it is for the task's new owner to send, whatever is tolerated.
@@ -354,24 +371,26 @@ impl Runner {
             offset: Some(offset.to_map()),
         };
         let entries: Vec<OffsetEntry> = offsets.iter().map(entry).collect();
-        let store = self.parts.offsets.clone();
+        let (store, metrics) = (self.parts.offsets.clone(), me.metrics.clone());
         self.commits.spawn(async move {
+            let begun = Instant::now();
             let result = if at_once {
                 store.commit_at_once(entries).await
             } else {
                 store.commit(entries).await
             };
+            metrics.committed(begun.elapsed(), result.is_ok());
             (offsets, result)
         });
     }
 
     async fn on_committed(&mut self, done: Result<Committed, tokio::task::JoinError>) -> Result<()> {
-        let me = &self.parts.me;
         let (offsets, result) =
             done.map_err(|error| Error::connect(format!("the offset commit ended early: {error}")))?;
         match result {
             Ok(()) if self.half_way => {}
             Ok(()) => {
+                tracing::debug!(partitions = offsets.len(), "offsets are committed");
                 let maps: Vec<_> = offsets
                     .into_iter()
                     .map(|(key, offset)| (key, offset.to_map()))
@@ -381,11 +400,11 @@ impl Runner {
                     if is_half_way(&error) {
                         return Err(error);
                     }
-                    tracing::warn!(connector = %me.id.connector, task = me.id.number, error = %trace(&error), "committed() failed");
+                    tracing::warn!(error = %trace(&error), "committed() failed");
                 }
             }
             Err(error) => {
-                tracing::warn!(connector = %me.id.connector, task = me.id.number, error = %trace(&error), "offsets could not be committed; tried again");
+                tracing::warn!(error = %trace(&error), "offsets could not be committed; tried again");
                 self.ledger.give_back(offsets);
             }
         }
@@ -395,22 +414,30 @@ impl Runner {
     /// Waits for what is in flight, commits, closes the connector's task. Bounded by the flush time-out; a hanging
     /// `stop` is ended by whoever stops the task.
     async fn finish(&mut self) {
-        let id = self.parts.me.id.clone();
         if tokio::time::timeout(self.parts.flush_timeout, self.drain())
             .await
             .is_err()
         {
-            tracing::warn!(connector = %id.connector, task = id.number, in_flight = self.parts.lane.in_flight(),
-                "stopping without the acknowledgement of all records; they may be sent again");
+            tracing::warn!(
+                in_flight = self.parts.lane.in_flight(),
+                "stopping without the acknowledgement of all records; they may be sent again"
+            );
         }
         if let Err(error) = guarded("stop", self.parts.task.stop()).await {
-            tracing::warn!(connector = %id.connector, task = id.number, error = %trace(&error), "stop() failed");
+            tracing::warn!(error = %trace(&error), "stop() failed");
         }
     }
 
     async fn drain(&mut self) {
         while self.parts.lane.in_flight() > 0 {
             self.parts.lane.acks(&mut self.acks).await;
+            let durable = self
+                .acks
+                .iter()
+                .filter(|ack| ack.outcome.is_ok())
+                .map(|ack| ack.count)
+                .sum();
+            self.parts.me.metrics.acknowledged(durable, 0);
             for ack in self.acks.drain(..) {
                 // A record that failed stays unfinished, so its offset is not committed.
                 if ack.outcome.is_ok() {
@@ -428,7 +455,7 @@ impl Runner {
                 break;
             };
             if let Err(error) = self.on_committed(done).await {
-                tracing::warn!(connector = %self.parts.me.id.connector, task = self.parts.me.id.number, error = %trace(&error), "last commit failed");
+                tracing::warn!(error = %trace(&error), "last commit failed");
                 break;
             }
         }
@@ -457,7 +484,8 @@ async fn other(
 
 fn log_failure(me: &TaskSelf, policy: &ErrorPolicy, stage: Stage, error: &Error) {
     if policy.log {
-        tracing::error!(connector = %me.id.connector, task = me.id.number, stage = stage.name(), error = %trace(error),
+        policy.failures.logged();
+        tracing::error!(stage = stage.name(), error = %trace(error),
             "Error encountered in task {}", me.id);
     }
 }

@@ -1,5 +1,6 @@
 //! What connectors and tasks are doing: written by them, watched by whoever asks.
 
+use crate::metrics::{Room, TaskMetrics};
 use dray_model::{ConnectorName, ConnectorState, Generation, TaskId, TaskState};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -63,6 +64,7 @@ pub struct StatusBoard(Arc<Board>);
 struct Board {
     statuses: watch::Sender<Statuses>,
     notes: Mutex<Notes>,
+    room: Room,
 }
 
 /// At most one entry of each for each connector and task.
@@ -79,6 +81,7 @@ impl Default for StatusBoard {
         Self(Arc::new(Board {
             statuses: watch::Sender::new(Statuses::default()),
             notes: Mutex::default(),
+            room: Room::default(),
         }))
     }
 }
@@ -102,6 +105,11 @@ impl StatusBoard {
         self.notes().running.remove(subject)
     }
 
+    /// What connectors and tasks measure.
+    pub(crate) fn room(&self) -> &Room {
+        &self.0.room
+    }
+
     fn notes(&self) -> MutexGuard<'_, Notes> {
         // Held for a few lines that cannot panic.
         self.0.notes.lock().unwrap_or_else(PoisonError::into_inner)
@@ -121,6 +129,7 @@ impl StatusBoard {
     /// A task's new state.
     pub fn task(&self, id: &TaskId, state: TaskState, trace: Option<String>) {
         let runs = state == TaskState::Running;
+        self.room().task_state(id, state);
         self.change(Subject::Task(id.clone()), runs, |statuses| {
             let restarts = statuses.tasks.get(id).map_or(0, |entry| entry.restarts);
             statuses.tasks.insert(id.clone(), Entry { state, trace, restarts });
@@ -129,6 +138,9 @@ impl StatusBoard {
 
     /// A connector or task that failed is started again after a while: for the `restarts`th time, for this reason.
     pub fn restarting(&self, subject: &Subject, restarts: u32, reason: String) {
+        if let Subject::Task(id) = subject {
+            self.room().task_state(id, TaskState::Restarting);
+        }
         let trace = Some(reason);
         self.change(subject.clone(), false, |statuses| match subject {
             Subject::Connector(name) => {
@@ -151,9 +163,27 @@ impl StatusBoard {
             Subject::Task(id) => drop(statuses.tasks.remove(id)),
         });
         self.notes().running.remove(subject);
+        self.room().remove(subject);
+    }
+
+    /// Nothing is here any more: another session begins.
+    pub fn clear(&self) {
+        let all = {
+            let statuses = self.0.statuses.borrow();
+            let connectors = statuses.connectors.keys().cloned().map(Subject::Connector);
+            let tasks = statuses.tasks.keys().cloned().map(Subject::Task);
+            connectors.chain(tasks).collect::<Vec<_>>()
+        };
+        for subject in all {
+            self.remove(&subject);
+        }
+        self.notes().changed.clear();
     }
 
     fn change(&self, subject: Subject, runs: bool, change: impl FnOnce(&mut Statuses)) {
+        if runs {
+            self.room().runs(&subject);
+        }
         self.0.statuses.send_modify(|statuses| {
             change(statuses);
             // Under the same lock: whoever finds the note reads the new state, and whoever read the old one is woken.
@@ -175,6 +205,8 @@ pub struct TaskSelf {
     pub generation: Generation,
     /// Where its state is shown.
     pub board: StatusBoard,
+    /// What it measures.
+    pub metrics: TaskMetrics,
 }
 
 impl TaskSelf {

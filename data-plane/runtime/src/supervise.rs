@@ -42,7 +42,9 @@ pub(crate) async fn supervise<F: Future<Output = Result<()>>>(
     // Asked once for each task, so the standard library's random hash keys are enough.
     let mut restarts = Restarts::new(policy, RandomState::new().hash_one(subject));
     loop {
+        board.room().starting(subject);
         let Err(error) = attempt().await else { return false };
+        board.room().failed(subject);
         // Only the time from there on counts as healthy.
         if let Some(running) = board.take_running(subject) {
             restarts.running(since(running));
@@ -52,15 +54,18 @@ pub(crate) async fn supervise<F: Future<Output = Result<()>>>(
             stopped(subject, board, failure);
             return false;
         }
-        let (at, reason) = match judge(&mut restarts, now(), &error) {
+        let class = classify(&error);
+        let (at, reason) = match judge(&mut restarts, now(), class) {
             Restart::At(at, reason) => (at, reason),
             Restart::StayFailed(reason) => {
                 failed(subject, board, failure, &reason);
                 return true;
             }
         };
-        let (connector, task) = (subject.connector(), subject.task());
-        tracing::warn!(%connector, task, error = %failure, restart = reason, "failed, and is started again");
+        tracing::warn!(error = %failure, restart = reason, "failed, and is started again");
+        if let Some(class) = class {
+            board.room().restarting(subject, class);
+        }
         board.restarting(subject, restarts.total(), format!("{reason}: {failure}"));
         let wait = tokio::time::sleep(Duration::from_millis(at.since(now())));
         if stop.run_until_cancelled(wait).await.is_none() {
@@ -71,10 +76,9 @@ pub(crate) async fn supervise<F: Future<Output = Result<()>>>(
 }
 
 fn failed(subject: &Subject, board: &StatusBoard, failure: String, reason: &str) {
-    let (connector, task) = (subject.connector(), subject.task());
-    match task {
-        None => tracing::error!(%connector, error = %failure, reason, "connector failed"),
-        Some(task) => tracing::error!(%connector, task, error = %failure, reason, "task failed"),
+    match subject {
+        Subject::Connector(_) => tracing::error!(error = %failure, reason, "connector failed"),
+        Subject::Task(_) => tracing::error!(error = %failure, reason, "task failed"),
     }
     let trace = if reason.is_empty() {
         failure
@@ -95,8 +99,8 @@ fn stopped(subject: &Subject, board: &StatusBoard, failure: String) {
     }
 }
 
-fn judge(restarts: &mut Restarts, now: Millis, error: &Error) -> Restart {
-    match classify(error) {
+fn judge(restarts: &mut Restarts, now: Millis, class: Option<FailureClass>) -> Restart {
+    match class {
         Some(class) => restarts.failed(now, class),
         None => Restart::StayFailed("a newer owner has this task, so it is not started again here".to_owned()),
     }

@@ -6,9 +6,10 @@ use crate::config::{ConnectorConfig, SinkConfig, SourceConfig, WorkerConfig, con
 use crate::crew::{Crew, Job};
 use crate::gate::{FenceGate, TaskGate};
 use crate::instance::{self, InstanceParts, TaskConfigs};
+use crate::metrics::ConnectorFacts;
 use crate::offsets::OffsetStore;
 use crate::rejoin::MayRejoin;
-use crate::status::{StatusBoard, TaskSelf};
+use crate::status::{StatusBoard, Subject, TaskSelf};
 use crate::supervise;
 use dray_connect::connector::{ConnectorPlugin, Make};
 use dray_connect::{ConfigMap, Error, Result};
@@ -23,6 +24,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, Span};
 
 /// How long aborted work may take to reach its next `await`, where it ends.
 const ABORT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -176,10 +178,13 @@ impl Worker {
     fn run(
         &self,
         name: &str,
+        span: Span,
         work: impl Future<Output = ()> + Send + 'static,
         stop: CancellationToken,
         target: watch::Sender<TargetState>,
     ) -> Running {
+        // On whichever thread it is polled: also what connector code logs says whose it is.
+        let work = work.instrument(span);
         let work = match &self.crew {
             Some(crew) => Work::Crew(crew.spawn(name, work)),
             None => Work::Tokio(JoinSet::from_iter([work])),
@@ -269,7 +274,10 @@ impl Worker {
         tasks: mpsc::Sender<TaskConfigs>,
         target: TargetState,
     ) -> Result<Running> {
-        let (plugin, settings) = self.connector(config)?;
+        let subject = Subject::Connector(name.clone());
+        let (plugin, settings) = self
+            .connector(config)
+            .inspect_err(|_| self.board.room().refused(&subject))?;
         let stop = CancellationToken::new();
         let target = watch::Sender::new(target);
         let parts = InstanceParts {
@@ -282,8 +290,18 @@ impl Worker {
             target: target.subscribe(),
             stop: stop.clone(),
         };
+        self.board.room().connector(
+            name,
+            ConnectorFacts {
+                class: plugin.class,
+                version: plugin.version,
+                is_source: matches!(plugin.make, Make::Source(_)),
+            },
+        );
         self.board.connector(name, ConnectorState::Unassigned, None);
-        Ok(self.run(name.as_str(), instance::run(parts), stop, target))
+        // At the highest level, so that it is there for every line that is written.
+        let span = tracing::error_span!(parent: None, "connector", connector = %name);
+        Ok(self.run(name.as_str(), span, instance::run(parts), stop, target))
     }
 
     /// Starts a task of a connector.
@@ -298,15 +316,20 @@ impl Worker {
         task_config: &ConfigMap,
         target: TargetState,
     ) -> Result<Running> {
+        let subject = Subject::Task(id.clone());
+        let refused = |_: &Error| self.board.room().refused(&subject);
+        let plugin = self.plugin(connector_config).inspect_err(refused)?;
         let stop = CancellationToken::new();
         let sender = watch::Sender::new(target);
+        let is_source = matches!(plugin.make, Make::Source(_));
         let maker = TaskMaker {
             me: TaskSelf {
                 id: id.clone(),
                 generation,
                 board: self.board.clone(),
+                metrics: self.board.room().of_task(id, is_source),
             },
-            make: self.plugin(connector_config)?.make,
+            plugin,
             worker: self.config.clone(),
             connector: connector_config.clone(),
             task: task_config.clone(),
@@ -322,10 +345,12 @@ impl Worker {
             stop: stop.clone(),
         };
         // The first is made here, so that a wrong configuration is said at once.
-        let first = maker.attempt()?;
+        let first = maker.attempt().inspect_err(refused)?;
         maker.me.report(TaskState::Unassigned, None);
         let policy = connector_config::restart_policy(connector_config);
         let work = supervise::task(maker, first, policy);
-        Ok(self.run(&id.to_string(), work, stop, sender))
+        let (connector, task) = (&id.connector, id.number);
+        let span = tracing::error_span!(parent: None, "task", %connector, task, %generation);
+        Ok(self.run(&id.to_string(), span, work, stop, sender))
     }
 }

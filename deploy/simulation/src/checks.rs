@@ -32,6 +32,8 @@ pub(crate) struct Checks {
     /// When a task was last started, stopped or killed.
     pub(crate) acted_at: Time,
     pub(crate) good_since: Option<Time>,
+    /// From when to when no agent can be heard by anybody.
+    pub(crate) all_cut: (Time, Time),
 }
 
 impl Checks {
@@ -62,6 +64,9 @@ impl Checks {
         self.graced.extend(dead.iter().map(|dead| (group, *dead)));
     }
 }
+
+/// Longer than it takes until the last message has arrived, nobody counts as heard, and a write is decided that was begun before.
+const DECIDED_MS: Time = 40_000;
 
 /// The tasks that a record of owners names, before a write.
 pub(crate) type Owners = BTreeMap<Name, (ConnectorUid, BTreeMap<u32, Owner>)>;
@@ -347,6 +352,13 @@ impl World {
         for dead in agent.dead_sessions.keys() {
             if self.checks.declared.insert(*dead) {
                 self.coverage.see(Seen::DeclaredDead);
+                // What was decided before all were silent may be written a little later.
+                let (from, until) = self.checks.all_cut;
+                if self.now > from + DECIDED_MS && self.now < until {
+                    self.fail(format!(
+                        "row 23: session {dead} is declared dead while nobody can be heard"
+                    ));
+                }
             }
         }
         let agents = self.store.records.values();

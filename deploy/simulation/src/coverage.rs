@@ -27,6 +27,7 @@ macro_rules! seen {
 
 seen! {
     // Faults.
+    AllCut = "all agents cut off at once",
     AgentCrash = "agent crashed, same host",
     AgentWiped = "agent crashed, without its data folder",
     AgentPaused = "agent paused",
@@ -89,6 +90,7 @@ seen! {
     Hang = "stops that hung",
     Restart = "restarts by the user",
     RestartOwed = "restarts that a former leader owed",
+    WrongConfig = "configurations that cannot be read",
     OffsetsSet = "offsets set by the user",
     MarkLeft = "marks of such a change left behind",
     TaskFailed = "tasks failed",

@@ -36,6 +36,14 @@ impl World {
                 let one = self.random.permille(400);
                 for at in (0..REPLICAS).filter(|at| !one || *at == replica) {
                     let link = &mut self.network.links[agent][at];
+                    link.up_blocked_until = until.max(link.up_blocked_until);
+                    link.down_blocked_until = until.max(link.down_blocked_until);
+                }
+            }
+            Fault::AllCut => {
+                self.see(Seen::AllCut);
+                self.checks.all_cut = (self.now, until);
+                for link in self.network.links.as_flattened_mut() {
                     link.up_blocked_until = until;
                     link.down_blocked_until = until;
                 }
@@ -48,9 +56,9 @@ impl World {
                 }
                 for link in &mut self.network.links[agent] {
                     if up {
-                        link.up_blocked_until = until;
+                        link.up_blocked_until = until.max(link.up_blocked_until);
                     } else {
-                        link.down_blocked_until = until;
+                        link.down_blocked_until = until.max(link.down_blocked_until);
                     }
                 }
             }
@@ -164,7 +172,7 @@ impl World {
     pub(crate) fn cut_up(&mut self, agent: usize, long: Time) {
         if self.healed_at.is_none() {
             for link in &mut self.network.links[agent] {
-                link.up_blocked_until = self.now + long;
+                link.up_blocked_until = link.up_blocked_until.max(self.now + long);
             }
         }
     }
@@ -245,6 +253,8 @@ impl World {
         self.note(|| "all faults end".into());
         self.healed_at = Some(self.now);
         self.network.links = Default::default();
+        self.checks.all_cut = (0, 0);
+        self.mend();
         self.kafka_blocked_until = [0; AGENT_SLOTS];
         self.store.down_until = 0;
         self.store.full_until = 0;

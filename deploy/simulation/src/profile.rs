@@ -16,6 +16,7 @@ pub(crate) enum Fault {
     AgentLeave,
     AgentCut,
     AgentCutOneWay,
+    AllCut,
     KafkaCut,
     StreamReset,
     AllStreamsReset,
@@ -34,7 +35,7 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    const ALL: [Self; 22] = [
+    const ALL: [Self; 23] = [
         Self::AgentCrash,
         Self::AgentWiped,
         Self::AgentPause,
@@ -42,6 +43,7 @@ impl Fault {
         Self::AgentLeave,
         Self::AgentCut,
         Self::AgentCutOneWay,
+        Self::AllCut,
         Self::KafkaCut,
         Self::StreamReset,
         Self::AllStreamsReset,

@@ -144,7 +144,7 @@ impl World {
             return self.change_policy();
         }
         let (name, mut spec) = specs[self.random.index(specs.len())].clone();
-        let act = self.random.below(14);
+        let act = self.random.below(15);
         match act {
             0 | 1 => {
                 spec.config.insert("salt".into(), self.now.to_string());
@@ -168,6 +168,12 @@ impl World {
                 let task = u32::try_from(self.random.below(3)).expect("small");
                 *spec.task_restarts.entry(task).or_default() += 1;
             }
+            14 => {
+                // Refused by whoever reads it: what was in force goes on.
+                self.see(Seen::WrongConfig);
+                spec.config.insert("dray.recovery".into(), "soft".into());
+                spec.config_version += 1;
+            }
             11 | 12 if spec.target == TargetState::Stopped => return self.alter(name, spec),
             _ => return self.change_outside(&name, &spec),
         }
@@ -178,6 +184,22 @@ impl World {
             )
         });
         self.write_spec(name, spec);
+    }
+
+    /// Wrong configurations are put right.
+    pub(crate) fn mend(&mut self) {
+        let is_wrong = |spec: &ConnectorSpec| spec.config.get("dray.recovery").is_some_and(|class| class == "soft");
+        let wrong: Vec<_> = self
+            .store
+            .specs()
+            .filter(|(_, spec)| is_wrong(spec) && !spec.deleting)
+            .map(|(name, spec)| (name.clone(), spec.clone()))
+            .collect();
+        for (name, mut spec) in wrong {
+            spec.config.remove("dray.recovery");
+            spec.config_version += 1;
+            self.write_spec(name, spec);
+        }
     }
 
     /// The outside of a connector changes; its instance notices and wants other tasks.

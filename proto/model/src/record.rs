@@ -205,6 +205,26 @@ pub struct LeaderRecord {
     pub software_version: String,
 }
 
+/// The levels of loggers that people have set for the whole cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LoggerLevels {
+    /// The number of the last change.
+    pub last: u64,
+    /// In the order in which they were set.
+    pub levels: Vec<LoggerLevel>,
+}
+
+/// The level of a logger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoggerLevel {
+    /// The number of the change that set it.
+    pub number: u64,
+    /// The logger.
+    pub name: String,
+    /// Its level, as it is written.
+    pub level: String,
+}
+
 /// A replica, for discovery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplicaRecord {

@@ -2,11 +2,32 @@
 //! manager is told. It knows nothing of what they do.
 
 pub mod log;
+pub mod metrics;
 pub mod settings;
 
 use std::fmt::{self, Display};
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
+
+/// What people look into a process with. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Telemetry {
+    /// What it measures.
+    pub metrics: metrics::Exposition,
+    /// Which log lines it writes.
+    pub levels: log::Levels,
+}
+
+impl Telemetry {
+    /// Starts logging, once in a process.
+    #[must_use]
+    pub fn start(format: log::Format) -> Self {
+        Self {
+            metrics: metrics::Exposition::default(),
+            levels: log::start(format),
+        }
+    }
+}
 
 /// An error with its causes, in one line.
 pub fn chain(error: &dyn std::error::Error) -> impl Display {

@@ -1,8 +1,21 @@
-//! Logs: to stderr, human on a terminal, JSON on request. `DRAY_LOG` filters, as in `DRAY_LOG=debug`.
+//! Logs: to stderr, human on a terminal, JSON on request. `DRAY_LOG` says the levels to begin with, as in `DRAY_LOG=debug` or
+//! `DRAY_LOG=info,dray_kafka=debug`; [`Levels`] changes them while the process runs.
+//!
+//! What a connector or task logs stands in a span with `connector`, `task` and `generation`, also what connector code itself logs.
+
+mod layer;
+mod level;
+mod levels;
+mod names;
+
+pub use level::Level;
+pub use levels::{Change, Levels, Logger, SetError};
 
 use serde::Deserialize;
 use std::io::IsTerminal as _;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -16,16 +29,19 @@ pub enum Format {
 }
 
 /// Starts logging, once in a process.
-pub fn start(format: Format) {
-    let filter = EnvFilter::try_from_env("DRAY_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
-    match format {
-        Format::Json => builder.json().flatten_event(true).init(),
-        Format::Text => builder
+pub(crate) fn start(format: Format) -> Levels {
+    let levels = Levels::of_text(&std::env::var("DRAY_LOG").unwrap_or_default());
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = match format {
+        Format::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
+        Format::Text => lines
             .with_ansi(std::io::stderr().is_terminal())
             .with_target(false)
-            .init(),
-    }
+            .boxed(),
+    };
+    tracing_subscriber::registry()
+        .with(layer::LevelLayer(levels.clone()))
+        .with(lines)
+        .init();
+    levels
 }

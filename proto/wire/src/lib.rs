@@ -19,6 +19,7 @@ mod read;
 pub mod store;
 
 pub use error::{Error, Invalid, NotGiven};
+pub use prost_types::Timestamp;
 
 /// The largest message that either side of a session may send: 16,384 task configurations of 2 KB. For tonic's limits, which are 4 MiB
 /// unless set.

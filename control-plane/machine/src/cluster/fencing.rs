@@ -144,7 +144,11 @@ impl Machine {
         if fence.done {
             return true;
         }
-        if fence.command.is_some() || fence.rests_until > now {
+        if fence.command.is_some() {
+            return false; // its end brings us back
+        }
+        if fence.rests_until > now {
+            self.again_for(uid, dead); // also for a task that did not wait yet when it began to rest
             return false;
         }
         let can = |(_, agent): &(&AgentNumber, &super::Agent)| {

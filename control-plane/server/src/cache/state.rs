@@ -5,8 +5,8 @@ use crate::codec::{self, Decoded};
 use bytes::Bytes;
 use dray_machine::cluster::{Change, Name, Record, Revision as Modified, Snapshot, Stored};
 use dray_model::record::{
-    ActiveTopics, AgentRecord, ClusterMeta, ConnectorSpec, KafkaRecord, LeaderRecord, Ownership, ReplicaRecord, Shard,
-    TaskSet,
+    ActiveTopics, AgentRecord, ClusterMeta, ConnectorSpec, KafkaRecord, LeaderRecord, LoggerLevels, Ownership,
+    ReplicaRecord, Shard, TaskSet,
 };
 use dray_model::{AgentId, ConnectorName, ConnectorUid, Term};
 use dray_store::keys::{self, Keys};
@@ -49,6 +49,8 @@ pub struct State {
     pub term: Option<Term>,
     /// The replicas that are there, by id.
     pub replicas: Arc<BTreeMap<String, ReplicaRecord>>,
+    /// The levels of loggers that hold in the whole cluster.
+    pub loggers: Arc<LoggerLevels>,
     /// Keys whose values cannot be read. A replica that has any does not lead: it would take for free what somebody owns.
     pub unreadable: Arc<BTreeSet<Key>>,
     /// The store has come back at this revision, and more of it was seen before: it was restored from a backup. Nothing is followed
@@ -70,6 +72,7 @@ impl State {
             leader: None,
             term: known.and_then(|known| known.term),
             replicas: Arc::default(),
+            loggers: Arc::default(),
             unreadable: Arc::default(),
             behind: None,
             records: Table::new(),
@@ -161,6 +164,7 @@ impl State {
                 let topics = Arc::new((Modified(entry.mod_revision.get()), topics));
                 Arc::make_mut(&mut self.topics).insert(connector, topics);
             }
+            Decoded::Loggers(levels) => self.loggers = Arc::new(levels),
             Decoded::Part(connector, digest, bytes) => {
                 Arc::make_mut(&mut self.parts).insert((connector, digest), bytes);
             }
@@ -178,6 +182,7 @@ impl State {
             Some(keys::Name::Topics(connector)) => {
                 Arc::make_mut(&mut self.topics).remove(&connector);
             }
+            Some(keys::Name::Loggers) => self.loggers = Arc::default(),
             Some(keys::Name::Replica(id)) => {
                 Arc::make_mut(&mut self.replicas).remove(&id);
             }

@@ -6,7 +6,7 @@
 use crate::cache::{Cache, Kept};
 use crate::status;
 use dray_machine::cluster::{Name, Record};
-use dray_model::record::{AgentRecord, ConnectorSpec};
+use dray_model::record::{AgentRecord, ConnectorSpec, LoggerLevels};
 use dray_model::{AgentId, ConnectorName, ConnectorUid};
 use dray_store::{Entry, Error, Key, MetadataStore, Read, Revision, Txn, TxnOutcome, keys};
 use dray_wire::store::{Record as Stored, Rest, decode, encode};
@@ -69,8 +69,16 @@ trait Shared: Stored + Clone {
     const WHAT: &'static str;
     /// It belongs to the entry that it came from.
     fn found(&mut self, _entry: &Entry) {}
+}
+
+/// One that the leader's machine knows too.
+trait Known: Shared {
     /// The record of the cache, if it is of this kind.
     fn kept(record: &Record) -> Option<&Self>;
+}
+
+impl Shared for LoggerLevels {
+    const WHAT: &'static str = "loggers";
 }
 
 impl Shared for ConnectorSpec {
@@ -79,7 +87,9 @@ impl Shared for ConnectorSpec {
     fn found(&mut self, entry: &Entry) {
         self.uid = NonZeroU64::new(entry.create_revision.get()).map(ConnectorUid::from);
     }
+}
 
+impl Known for ConnectorSpec {
     fn kept(record: &Record) -> Option<&Self> {
         match record {
             Record::Spec(spec) => Some(spec),
@@ -90,7 +100,9 @@ impl Shared for ConnectorSpec {
 
 impl Shared for AgentRecord {
     const WHAT: &'static str = "agent";
+}
 
+impl Known for AgentRecord {
     fn kept(record: &Record) -> Option<&Self> {
         match record {
             Record::Agent(agent) => Some(agent),
@@ -134,8 +146,9 @@ impl Writer {
             })
         };
         let ours = |spec: &ConnectorSpec| spec.writer == self.replica && spec.operation == operation;
-        let names = (Name::Spec(name.clone()), keys::Name::Spec(name.clone()), name.as_str());
-        self.change(names, stamped, ours).await
+        let cached = self.cached(&Name::Spec(name.clone()));
+        let names = (keys::Name::Spec(name.clone()), name.as_str());
+        self.change(cached, names, stamped, ours).await
     }
 
     /// Changes the record of an agent, of which only the policy is not the leader's.
@@ -144,23 +157,33 @@ impl Writer {
         id: &AgentId,
         change: impl FnMut(Option<(&AgentRecord, u64)>) -> Result<Next<AgentRecord>, Status>,
     ) -> Result<Changed<AgentRecord>, Status> {
-        let names = (
-            Name::Agent(id.clone()),
-            keys::Name::Agent(id.as_str().into()),
-            id.as_str(),
-        );
+        let cached = self.cached(&Name::Agent(id.clone()));
+        let names = (keys::Name::Agent(id.as_str().into()), id.as_str());
         // Nothing in the record is our name; the same policy again changes nothing.
-        self.change(names, change, |_| false).await
+        self.change(cached, names, change, |_| false).await
+    }
+
+    /// Changes the levels of loggers that hold in the whole cluster.
+    pub(super) async fn loggers(
+        &self,
+        mut change: impl FnMut(LoggerLevels) -> Result<LoggerLevels, Status>,
+    ) -> Result<Changed<LoggerLevels>, Status> {
+        let change = |found: Option<(&LoggerLevels, u64)>| {
+            let found = found.map(|(levels, _)| levels.clone()).unwrap_or_default();
+            change(found).map(Next::Put)
+        };
+        // The same level again changes nothing.
+        self.change(None, (keys::Name::Loggers, "all"), change, |_| false).await
     }
 
     async fn change<R: Shared>(
         &self,
-        (name, key, text): (Name, keys::Name, &str),
+        mut found: Option<Found<R>>,
+        (key, text): (keys::Name, &str),
         mut change: impl FnMut(Option<(&R, u64)>) -> Result<Next<R>, Status>,
         ours: impl Fn(&R) -> bool,
     ) -> Result<Changed<R>, Status> {
         let key = self.cache.keys().key(&key);
-        let mut found = self.cached::<R>(&name);
         // The cache may be behind: what it says is no reason to refuse.
         let mut newest = false;
         for _ in 0..ATTEMPTS {
@@ -235,7 +258,7 @@ impl Writer {
         Err(status::unknown(R::WHAT, text))
     }
 
-    fn cached<R: Shared>(&self, name: &Name) -> Option<Found<R>> {
+    fn cached<R: Known>(&self, name: &Name) -> Option<Found<R>> {
         let state = self.cache.now();
         let kept: &Kept = state.get(name)?;
         Some(Found {

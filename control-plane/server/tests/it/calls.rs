@@ -91,7 +91,9 @@ async fn answers_with(control: &Control, described: Arc<AtomicUsize>, news: News
                     configs: vec![wrong("a", &["one", "two"]), wrong("c", &[]), wrong("b", &["three"])],
                     ..ConfigInfos::default()
                 }),
-                Call::ReadOffsets(_) | Call::AlterOffsets(_) => unreachable!("there is no connector"),
+                Call::ReadOffsets(_) | Call::AlterOffsets(_) | Call::SetLevels(_) => {
+                    unreachable!("there is no connector, and no level")
+                }
                 Call::KafkaCluster(_) => Answer::KafkaCluster(KafkaClusterResult { id: "kafka-1".into() }),
                 Call::ActiveTopics(asked) => match news.lock().await.take() {
                     Some(connectors) => Answer::ActiveTopics(ActiveTopicsResult {

@@ -10,6 +10,7 @@ mod binary;
 mod calls;
 mod etcd;
 mod listeners;
+mod loggers;
 mod memory;
 mod rest;
 mod rig;

@@ -13,14 +13,14 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 /// An answer: its status, its headers as they came, its body.
-struct Answer {
-    status: u16,
-    headers: String,
-    body: String,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: String,
+    pub(crate) body: String,
 }
 
 /// Sends one request, by hand: what is on the wire is what is tested.
-async fn ask(address: SocketAddr, method: &str, path: &str, headers: &str, body: &str) -> Answer {
+pub(crate) async fn ask(address: SocketAddr, method: &str, path: &str, headers: &str, body: &str) -> Answer {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let length = match headers.contains("Content-Length") {
         true => String::new(),
@@ -43,7 +43,7 @@ async fn ask(address: SocketAddr, method: &str, path: &str, headers: &str, body:
     }
 }
 
-const JSON: &str = "Content-Type: application/json\r\n";
+pub(crate) const JSON: &str = "Content-Type: application/json\r\n";
 
 async fn replica() -> (Arc<dyn MetadataStore>, Control) {
     let store: Arc<dyn MetadataStore> = Arc::new(MemStore::default());

@@ -6,6 +6,7 @@ use dray_control::{Config, Control};
 use dray_machine::cluster::Timing;
 use dray_model::record::ConnectorSpec;
 use dray_model::{ConnectorName, ConnectorState, TargetState, TaskState};
+use dray_process::Telemetry;
 use dray_store::keys::{Keys, Name};
 use dray_store::{MetadataStore, Revision, Txn, TxnOutcome};
 use dray_wire::store::{Rest, encode};
@@ -31,6 +32,7 @@ pub(crate) fn config(cluster: &str, replica: &str) -> Config {
             many_broken_ms: 20_000,
             ..Timing::default()
         },
+        telemetry: Telemetry::default(),
     }
 }
 

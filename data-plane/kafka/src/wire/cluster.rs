@@ -46,7 +46,6 @@ pub(crate) enum Of {
 /// Which topics are asked for.
 #[derive(Clone, Debug, Default)]
 struct Wanted {
-    all: bool,
     names: BTreeSet<Arc<str>>,
     ids: BTreeSet<TopicId>,
     /// A broker that does so may create what is missing (`auto.create.topics.enable`).
@@ -55,7 +54,6 @@ struct Wanted {
 
 impl Wanted {
     fn join(&mut self, other: &Self) {
-        self.all |= other.all;
         self.names.extend(other.names.iter().cloned());
         self.ids.extend(other.ids.iter().copied());
         self.create |= other.create;
@@ -84,6 +82,9 @@ struct Slot {
     not_before: Option<Instant>,
 }
 
+/// Who dials holds its slot.
+type Slots = HashMap<(Target, Purpose), Arc<tokio::sync::Mutex<Slot>>>;
+
 /// One cluster.
 pub(crate) struct Cluster {
     servers: Vec<Arc<str>>,
@@ -95,7 +96,7 @@ pub(crate) struct Cluster {
     next: Mutex<Next>,
     /// The number of the last question about metadata that was answered.
     answered: tokio::sync::Mutex<u64>,
-    slots: Mutex<HashMap<(Target, Purpose), Arc<tokio::sync::Mutex<Slot>>>>,
+    slots: Mutex<Slots>,
     /// Forgotten when they turn out to be wrong; as many as groups and transactional ids.
     coordinators: Mutex<HashMap<(Of, String), i32>>,
     tasks: Mutex<JoinSet<()>>,
@@ -355,18 +356,6 @@ impl Cluster {
         .await
     }
 
-    /// Asks for all topics.
-    ///
-    /// # Errors
-    /// When no broker answers.
-    pub(crate) async fn refresh_all(&self) -> Result<Arc<Metadata>> {
-        self.learn(Wanted {
-            all: true,
-            ..Wanted::default()
-        })
-        .await
-    }
-
     /// Asks for topics by their ids.
     ///
     /// # Errors
@@ -400,7 +389,7 @@ impl Cluster {
         let number = lock(&self.next).number;
         // Names and ids cannot be asked for at once.
         let ids = std::mem::take(&mut wanted.ids);
-        if wanted.all || !wanted.names.is_empty() || ids.is_empty() {
+        if !wanted.names.is_empty() || ids.is_empty() {
             self.ask_for(&wanted).await?;
         }
         if !ids.is_empty() {
@@ -422,15 +411,15 @@ impl Cluster {
         let by_id = |id: &TopicId| MetadataRequestTopic::default().with_name(None).with_topic_id(*id);
         let topics = wanted.names.iter().map(named).chain(wanted.ids.iter().map(by_id));
         let request = MetadataRequest::default()
-            .with_topics((!wanted.all).then(|| topics.collect()))
-            .with_allow_auto_topic_creation(wanted.create && !wanted.all);
+            .with_topics(Some(topics.collect()))
+            .with_allow_auto_topic_creation(wanted.create);
         let oldest = if wanted.ids.is_empty() { 4 } else { 12 };
         let connection = self.any().await?;
         let answer = connection
             .ask(&self.client, &request, oldest..=12, self.timing.request)
             .await?;
         self.metadata
-            .send_modify(|metadata| *metadata = Arc::new(metadata.after(answer, wanted.all)));
+            .send_modify(|metadata| *metadata = Arc::new(metadata.after(answer)));
         Ok(())
     }
 

@@ -26,7 +26,6 @@ pub(crate) struct Metadata {
     pub(crate) refused: HashMap<Arc<str>, Refusal>,
     /// Counts the answers.
     pub(crate) round: u64,
-    pub(crate) cluster_id: Option<String>,
 }
 
 /// A topic.
@@ -68,8 +67,8 @@ impl Metadata {
         topic.partitions.get(usize::try_from(partition).ok()?).copied()
     }
 
-    /// The state after an answer to a question about all topics, or about some.
-    pub(super) fn after(&self, answer: MetadataResponse, all: bool) -> Self {
+    /// The state after an answer to a question about some topics.
+    pub(super) fn after(&self, answer: MetadataResponse) -> Self {
         let mut next = self.clone();
         next.round += 1;
         let round = next.round;
@@ -78,14 +77,6 @@ impl Metadata {
         next.brokers = brokers
             .map(|broker| (broker.node_id.0, address(&broker.host, broker.port)))
             .collect();
-        if let Some(id) = answer.cluster_id {
-            next.cluster_id = Some(id.to_string());
-        }
-        if all {
-            next.topics.clear();
-            next.names.clear();
-            next.refused.clear();
-        }
         for topic in answer.topics {
             let Some(name) = topic.name else {
                 // Asked for by an id that nobody has any more.
@@ -226,31 +217,29 @@ mod tests {
 
     #[test]
     fn an_older_epoch_of_the_same_topic_is_no_news() {
-        let state = Metadata::default().after(answer(vec![topic("t", 7, &[(1, 5), (2, 5)])]), false);
+        let state = Metadata::default().after(answer(vec![topic("t", 7, &[(1, 5), (2, 5)])]));
         assert_eq!(&*state.brokers[&2], "[::1]:9094");
-        let later = state.after(answer(vec![topic("t", 7, &[(2, 4), (1, 6)])]), false);
+        let later = state.after(answer(vec![topic("t", 7, &[(2, 4), (1, 6)])]));
         assert_eq!((later.leader("t", 0), later.leader("t", 1)), (Some(1), Some(1)));
-        let anew = later.after(answer(vec![topic("t", 8, &[(2, 0)])]), false);
+        let anew = later.after(answer(vec![topic("t", 8, &[(2, 0)])]));
         assert_eq!((anew.leader("t", 0), anew.leader("t", 1)), (Some(2), None));
         assert_eq!(anew.names.len(), 1);
     }
 
     #[test]
     fn a_passing_error_leaves_what_is_known_and_others_do_not() {
-        let state = Metadata::default().after(answer(vec![topic("t", 7, &[(1, 5)])]), false);
+        let state = Metadata::default().after(answer(vec![topic("t", 7, &[(1, 5)])]));
         for (code, stays) in [(3, false), (29, false), (17, false), (7, true)] {
-            let next = state.after(answer(vec![refusal("t", code)]), false);
+            let next = state.after(answer(vec![refusal("t", code)]));
             assert_eq!((next.leader("t", 0).is_some(), next.refused["t"].code), (stays, code));
         }
-        let forming = Metadata::default().after(answer(vec![refusal("t", 5)]), false);
+        let forming = Metadata::default().after(answer(vec![refusal("t", 5)]));
         assert_eq!((forming.topics.len(), forming.refused["t"].code), (0, 5));
-        let all = state.after(answer(vec![topic("u", 9, &[(1, 0)])]), true);
-        assert_eq!((all.leader("t", 0), all.leader("u", 0)), (None, Some(1)));
     }
 
     #[test]
     fn a_hint_counts_when_it_is_newer() {
-        let state = Metadata::default().after(answer(vec![topic("t", 7, &[(1, 5)])]), false);
+        let state = Metadata::default().after(answer(vec![topic("t", 7, &[(1, 5)])]));
         let leader = |leader, epoch| Partition { leader, epoch };
         assert!(state.told("t", 0, leader(2, 5), None).is_none());
         assert!(state.told("t", 1, leader(2, 6), None).is_none());

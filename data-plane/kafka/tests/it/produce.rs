@@ -21,9 +21,7 @@ async fn many_records_come_back_in_order_where_java_puts_them(port: &dyn KafkaPo
     let topic = topic(port, "many", 3, &[]).await;
     let mut lane = port.producer_lane(&config(&[]), 4 << 20, None).expect("lane");
     let records = numbered(0..COUNT);
-    let begin = std::time::Instant::now();
     let acks = produce(&mut *lane, &topic, &records).await;
-    println!("produced {COUNT} in {:?}", begin.elapsed());
 
     let (mut seen, mut offsets) = (vec![false; COUNT as usize], vec![-1; COUNT as usize]);
     for ack in &acks {
@@ -42,9 +40,7 @@ async fn many_records_come_back_in_order_where_java_puts_them(port: &dyn KafkaPo
     let mut consumer = port
         .consumer(&config, std::slice::from_ref(&topic), 8 << 20)
         .expect("consumer");
-    let begin = std::time::Instant::now();
     let found = read(&mut *consumer, COUNT as usize).await;
-    println!("consumed {COUNT} in {:?}, joining the group included", begin.elapsed());
     assert_eq!(found.len(), COUNT as usize);
     assert!(in_order(&found));
     // Within a partition the values rise: production kept the order.

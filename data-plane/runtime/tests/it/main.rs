@@ -6,6 +6,7 @@ mod blocking;
 mod faults;
 mod gate;
 mod harness;
+mod metrics;
 mod rejoin;
 mod restart;
 mod retry;

@@ -11,6 +11,7 @@ use dray_kafka::port::{ClientConfig, KafkaPort as _};
 use dray_model::{Generation, TargetState, TaskState};
 use dray_runtime::config::{SinkConfig, SourceConfig};
 use dray_runtime::encode::Converters;
+use dray_runtime::metrics::TaskMetrics;
 use dray_runtime::policy::ErrorPolicy;
 use dray_runtime::sink_task::{self, SinkParts};
 use dray_runtime::source_task::{self, SourceParts};
@@ -127,11 +128,12 @@ impl Task {
     }
 }
 
-fn me(stage: &Stage) -> TaskSelf {
+fn me(stage: &Stage, is_source: bool) -> TaskSelf {
     TaskSelf {
         id: id("c"),
         generation: Generation::INITIAL,
         board: stage.worker.board().clone(),
+        metrics: TaskMetrics::new(is_source),
     }
 }
 
@@ -149,7 +151,7 @@ fn sink(stage: &Stage, away: &Away, shelf: &str, errors: &[(&str, &str)]) -> Tas
         active: dray_runtime::active_topics::TaskTopics::default(),
         gate: dray_runtime::gate::TaskGate::open(),
         may_rejoin: None,
-        me: me(stage),
+        me: me(stage, false),
         task: crate::harness::keeper(),
         config: map(&[("shelf", shelf)]),
         consumer: stage.kafka.consumer(&consumer, &["t".to_owned()], 1 << 20).unwrap(),
@@ -163,7 +165,7 @@ fn sink(stage: &Stage, away: &Away, shelf: &str, errors: &[(&str, &str)]) -> Tas
         target: seen,
         stop: stop.clone(),
     };
-    Task::start(shown(me(stage), sink_task::run(parts)), stop, target)
+    Task::start(shown(me(stage, false), sink_task::run(parts)), stop, target)
 }
 
 /// A source of the numbers 0 to 9.
@@ -175,7 +177,7 @@ fn source(stage: &Stage, away: &Away, errors: &[(&str, &str)]) -> Task {
     let parts = SourceParts {
         active: dray_runtime::active_topics::TaskTopics::default(),
         gate: dray_runtime::gate::TaskGate::open(),
-        me: me(stage),
+        me: me(stage, true),
         task: crate::harness::counter(),
         config: map(&[("topic", "out"), ("count", "10")]),
         lane: stage.kafka.producer_lane(&ClientConfig::new(), 1 << 20, None).unwrap(),
@@ -189,7 +191,7 @@ fn source(stage: &Stage, away: &Away, errors: &[(&str, &str)]) -> Task {
         target: seen,
         stop: stop.clone(),
     };
-    Task::start(shown(me(stage), source_task::run(parts)), stop, target)
+    Task::start(shown(me(stage, true), source_task::run(parts)), stop, target)
 }
 
 fn shelf(name: &str) -> Vec<String> {

@@ -8,6 +8,7 @@ use dray_kafka::port::{ClientConfig, KafkaPort as _};
 use dray_model::{Generation, TargetState, TaskState};
 use dray_runtime::config::SourceConfig;
 use dray_runtime::encode::Converters;
+use dray_runtime::metrics::TaskMetrics;
 use dray_runtime::source_task::{self, SourceParts};
 use dray_runtime::status::TaskSelf;
 use dray_runtime::topics::TopicCreator;
@@ -225,6 +226,7 @@ async fn run_moody(stage: &Stage, moody: Moody, errors: &[(&str, &str)], done: i
             id: id("c"),
             generation: Generation::INITIAL,
             board: stage.worker.board().clone(),
+            metrics: TaskMetrics::new(true),
         },
         task: counter(),
         config: map(&[("topic", "out"), ("count", "10")]),

@@ -3,7 +3,7 @@
 use super::{Form, v1};
 use crate::Invalid;
 use crate::read::{agent_number, name, number};
-use dray_model::record::{ClusterMeta, KafkaRecord, LeaderRecord, ReplicaRecord, Written};
+use dray_model::record::{ClusterMeta, KafkaRecord, LeaderRecord, LoggerLevel, LoggerLevels, ReplicaRecord, Written};
 use std::sync::Arc;
 
 pub(super) fn written(written: Written) -> v1::Written {
@@ -66,6 +66,35 @@ impl Form for LeaderRecord {
             endpoints: self.endpoints.clone(),
             beats: self.beats,
             software_version: self.software_version.clone(),
+        })
+    }
+}
+
+impl Form for LoggerLevels {
+    const WHAT: &'static str = "loggers";
+    type Wire = v1::LoggerLevels;
+
+    fn read(wire: v1::LoggerLevels) -> Result<Self, Invalid> {
+        let level = |level: v1::LoggerLevel| LoggerLevel {
+            number: level.number,
+            name: level.name,
+            level: level.level,
+        };
+        Ok(Self {
+            last: wire.last,
+            levels: wire.levels.into_iter().map(level).collect(),
+        })
+    }
+
+    fn wire(&self) -> Result<v1::LoggerLevels, Invalid> {
+        let level = |level: &LoggerLevel| v1::LoggerLevel {
+            number: level.number,
+            name: level.name.clone(),
+            level: level.level.clone(),
+        };
+        Ok(v1::LoggerLevels {
+            last: self.last,
+            levels: self.levels.iter().map(level).collect(),
         })
     }
 }

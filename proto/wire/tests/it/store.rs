@@ -27,6 +27,7 @@ fn read_all(bytes: &[u8]) {
     read::<ClusterMeta>(bytes);
     read::<LeaderRecord>(bytes);
     read::<ReplicaRecord>(bytes);
+    read::<LoggerLevels>(bytes);
 }
 
 proptest! {
@@ -44,6 +45,12 @@ proptest! {
 
     #[test]
     fn leaders(record in given::leader_record()) { round(&record)?; }
+
+    #[test]
+    fn loggers(levels in proptest::collection::vec((any::<u64>(), ".{0,9}", "[A-Z]{3,5}"), 0..5), last in any::<u64>()) {
+        let level = |(number, name, level)| LoggerLevel { number, name, level };
+        round(&LoggerLevels { last, levels: levels.into_iter().map(level).collect() })?;
+    }
 
     #[test]
     fn replicas(record in given::replica_record()) { round(&record)?; }

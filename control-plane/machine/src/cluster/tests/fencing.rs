@@ -426,3 +426,32 @@ fn members_of_a_process_that_is_proved_dead_leave_before_its_tasks_start() {
     assert_runs(&world, "one", 3);
     assert!(world.record("a").dead_sessions.is_empty(), "and then it is forgotten");
 }
+
+/// Found by the simulation: somebody else fenced the session while the fence rested, and a task that had only just stopped was not looked
+/// at again.
+#[test]
+fn a_task_that_stops_while_a_fence_rests_is_released_too() {
+    let mut world = world();
+    world.open_writer("a", "kafka", None);
+    let session = world.agents["a"].session.unwrap();
+    let agent = world.record("a").number;
+    world.held = Some(Default::default());
+    world.freeze("a");
+    world.pass(2_000);
+    world.release(); // its death, and nothing of what follows
+    assert!(world.record("a").dead_sessions.contains_key(&session));
+    world.elect_alone();
+    world.change("one", |spec| spec.target = TargetState::Stopped);
+    assert!(world.state("one").starts_with("UNASSIGNED stopping"));
+    world.connect("b");
+    let dead = AgentSession { agent, session };
+    world.say(
+        "b",
+        FromAgent::SessionFenced {
+            dead,
+            cluster: cluster("kafka"),
+        },
+    );
+    world.pass(3_000);
+    assert_eq!(world.state("one"), "STOPPED ");
+}

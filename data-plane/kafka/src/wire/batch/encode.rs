@@ -68,10 +68,6 @@ impl Open {
         HEAD + self.records.len()
     }
 
-    pub(crate) fn count(&self) -> i32 {
-        self.count
-    }
-
     /// What a record adds at most.
     pub(crate) fn bound(record: &ProduceRecord<'_>) -> usize {
         let headers: usize = record

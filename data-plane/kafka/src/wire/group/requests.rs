@@ -60,16 +60,26 @@ impl Coordinated {
         let mut hasher = std::hash::DefaultHasher::new();
         self.group.hash(&mut hasher);
         let share = (hasher.finish() % SHARES) as u32;
-        self.cluster.connection(broker, Purpose::Group(share)).await
+        let connection = self.cluster.connection(broker, Purpose::Group(share)).await;
+        if connection.is_err() {
+            self.cluster.forget_coordinator(Of::Group, &self.group);
+        }
+        connection
     }
 
     async fn ask<R: Request>(&self, request: &R, versions: RangeInclusive<i16>) -> Result<R::Response> {
-        let asking = async {
-            let connection = self.coordinator().await?;
-            let timeout = self.cluster.timing().request;
-            connection.ask(&self.client, request, versions, timeout).await
-        };
-        let answer = asking.await;
+        let connection = self.coordinator().await?;
+        self.ask_there(&connection, request, versions).await
+    }
+
+    async fn ask_there<R: Request>(
+        &self,
+        coordinator: &Connection,
+        request: &R,
+        versions: RangeInclusive<i16>,
+    ) -> Result<R::Response> {
+        let timeout = self.cluster.timing().request;
+        let answer = coordinator.ask(&self.client, request, versions, timeout).await;
         if answer.is_err() {
             // It may be another broker's by now.
             self.cluster.forget_coordinator(Of::Group, &self.group);
@@ -96,13 +106,16 @@ impl Coordinated {
             tracing::debug!(%error, "no KIP-848");
             Refused::Unsupported(codes::local(what, "UnsupportedFeature", message, Class::Fatal))
         };
-        let broker = self.coordinator().await.map_err(|error| self.broken(error))?;
-        if broker.version::<ConsumerGroupHeartbeatRequest>(&HEARTBEAT).is_none() {
+        let coordinator = self.coordinator().await.map_err(|error| self.broken(error))?;
+        if coordinator
+            .version::<ConsumerGroupHeartbeatRequest>(&HEARTBEAT)
+            .is_none()
+        {
             let error = codes::local("joining", "UnsupportedVersion", "not served", Class::Fatal);
             return Err(unsupported(error));
         }
         let answer = self
-            .ask(&self.beat(beat), HEARTBEAT)
+            .ask_there(&coordinator, &self.beat(beat), HEARTBEAT)
             .await
             .map_err(|error| self.broken(error))?;
         if let Err(error) = self.check(

@@ -498,11 +498,6 @@ impl Track {
         done
     }
 
-    /// Whether a batch is on its way.
-    pub(super) fn is_flying(&self) -> bool {
-        !self.flying.is_empty()
-    }
-
     /// Whether nothing is left of it but its place in the sequence.
     pub(super) fn is_empty(&self) -> bool {
         self.flying.is_empty() && self.waiting.is_empty() && self.filling.is_none()

@@ -254,7 +254,7 @@ fn walk(name: &str, transport: [String; 2], server: &Server) {
     });
     walk.show(&["connector", "topics", "lines"], 0);
     walk.show(&["connector", "topics", "lines", "--reset", "--yes"], 0);
-    // Dray does not serve these yet.
+    // Loggers have other names in Dray.
     if name == "walk-connect" {
         let logger = "org.apache.kafka.connect.runtime.Herder";
         walk.show(&["logger", "set", logger, "debug"], 0);

@@ -13,14 +13,14 @@ use dray_connect::connector::{ConnectorPlugin, Make};
 pub const PLUGINS: [ConnectorPlugin; 2] = [
     ConnectorPlugin {
         class: "io.dray.connect.datagen.DatagenSourceConnector",
-        aliases: &["DatagenSourceConnector", "DatagenSource", "Datagen"],
+        aliases: &["DatagenSourceConnector", "DatagenSource"],
         task_class: "io.dray.connect.datagen.DatagenSourceTask",
         version: env!("CARGO_PKG_VERSION"),
         make: Make::Source(|| Box::new(DatagenSourceConnector::new())),
     },
     ConnectorPlugin {
         class: "io.dray.connect.blackhole.BlackholeSinkConnector",
-        aliases: &["BlackholeSinkConnector", "BlackholeSink", "Blackhole"],
+        aliases: &["BlackholeSinkConnector", "BlackholeSink"],
         task_class: "io.dray.connect.blackhole.BlackholeSinkTask",
         version: env!("CARGO_PKG_VERSION"),
         make: Make::Sink(|| Box::new(BlackholeSinkConnector::new())),

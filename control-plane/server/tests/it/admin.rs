@@ -101,26 +101,30 @@ impl Rig {
     }
 
     async fn status(&mut self, name: &str) -> v1::ConnectorWithTasks {
+        self.try_status(name).await.unwrap()
+    }
+
+    async fn try_status(&mut self, name: &str) -> Result<v1::ConnectorWithTasks, Status> {
         let request = v1::GetConnectorStatusRequest {
             consistency: None,
             name: name.into(),
         };
-        let answer = self.statuses.get_connector_status(request).await.unwrap().into_inner();
-        answer.connector.unwrap()
+        let answer = self.statuses.get_connector_status(request).await?.into_inner();
+        Ok(answer.connector.unwrap())
     }
 
     /// Waits until a connector and its tasks have these states.
     async fn until_status(&mut self, name: &str, state: v1::ConnectorState, tasks: &[v1::TaskState]) {
         let end = tokio::time::Instant::now() + std::time::Duration::from_secs(30);
         loop {
-            let seen = self.status(name).await;
-            let states: Vec<_> = seen
-                .tasks
-                .iter()
-                .flat_map(|task| &task.status)
-                .map(|task| task.state())
-                .collect();
-            if seen.status.as_ref().unwrap().state() == state && states == tasks {
+            // A replica hears of a new connector a moment after its leader.
+            let seen = self.try_status(name).await;
+            let is_so = seen.as_ref().is_ok_and(|seen| {
+                let status = seen.status.as_ref().is_some_and(|status| status.state() == state);
+                let tasks_seen = seen.tasks.iter().flat_map(|task| &task.status).map(|task| task.state());
+                status && tasks_seen.eq(tasks.iter().copied())
+            });
+            if is_so {
                 return;
             }
             assert!(tokio::time::Instant::now() < end, "not in time: {seen:?}");

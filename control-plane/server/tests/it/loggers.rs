@@ -66,10 +66,13 @@ async fn agent(control: &Control) -> (mpsc::Sender<CallsRequest>, Streaming<Call
 }
 
 async fn told(calls: &mut Streaming<CallsResponse>) -> Vec<(String, String)> {
-    let call = tokio::time::timeout(crate::rig::DEADLINE, calls.message()).await;
-    match call.expect("it is told in time").unwrap().unwrap().call {
-        Some(Call::SetLevels(call)) => call.levels.into_iter().map(|level| (level.name, level.level)).collect(),
-        other => panic!("another call: {other:?}"),
+    let end = tokio::time::Instant::now() + crate::rig::DEADLINE;
+    loop {
+        // It is asked other things too.
+        let call = tokio::time::timeout_at(end, calls.message()).await;
+        if let Some(Call::SetLevels(call)) = call.expect("it is told in time").unwrap().unwrap().call {
+            return call.levels.into_iter().map(|level| (level.name, level.level)).collect();
+        }
     }
 }
 

@@ -93,6 +93,7 @@ mod tests {
     /// Levels change while lines are written; a connector's are its spans' and those that name it.
     #[test]
     fn lines_are_written_as_levels_say() {
+        let _alone = crate::log::levels::tests::alone();
         let (levels, lines) = (Levels::default(), Lines::default());
         let (writer, told) = (lines.clone(), lines.0.clone());
         let layer = tracing_subscriber::fmt::layer()

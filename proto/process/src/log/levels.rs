@@ -6,7 +6,7 @@
 use super::level::Level;
 use super::names::{self, CONNECTOR, ROOT};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
@@ -175,7 +175,10 @@ impl Levels {
             state.sum_up();
             names
         };
-        // Places in the code remember whether their lines are wanted.
+        // Places in the code remember whether their lines are wanted. One after the other: of two at once, the one that looked first could
+        // have the last word.
+        static REBUILDING: Mutex<()> = Mutex::new(());
+        let _turn = REBUILDING.lock().unwrap_or_else(PoisonError::into_inner);
         tracing::callsite::rebuild_interest_cache();
         Ok(names)
     }
@@ -289,9 +292,16 @@ fn now_ms() -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+    use std::sync::MutexGuard;
     use tracing::Level as L;
+
+    /// Whoever sets a level on a thread without a subscriber makes all places in the code forget that somebody wants their lines.
+    pub(in crate::log) fn alone() -> MutexGuard<'static, ()> {
+        static ALONE: Mutex<()> = Mutex::new(());
+        ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 
     fn set(levels: &Levels, name: &str, level: Level) -> Vec<String> {
         let name = name.to_owned();
@@ -300,6 +310,7 @@ mod tests {
 
     #[test]
     fn a_java_name_sets_what_does_the_same_here() {
+        let _alone = alone();
         let levels = Levels::default();
         let all = [
             "org.apache.kafka.connect.runtime.WorkerS",
@@ -327,6 +338,7 @@ mod tests {
 
     #[test]
     fn without_a_word_it_is_info() {
+        let _alone = alone();
         for text in ["", " ", "dray_kafka=debug", "=,=nonsense"] {
             assert_eq!(
                 Levels::of_text(text).get("root").map(|root| root.level),
@@ -338,6 +350,7 @@ mod tests {
 
     #[test]
     fn each_is_shown_with_what_holds_for_it() {
+        let _alone = alone();
         let levels = Levels::of_text("warn,dray_kafka=debug");
         let all: Vec<String> = levels
             .list()
@@ -372,6 +385,7 @@ mod tests {
 
     #[test]
     fn a_connector_has_its_own_level() {
+        let _alone = alone();
         let levels = Levels::default();
         set(&levels, "dray.connector.a.b", Level::Trace);
         assert!(levels.has_connectors() && levels.may_want("anything", L::TRACE));
@@ -388,6 +402,7 @@ mod tests {
 
     #[test]
     fn there_are_not_too_many() {
+        let _alone = alone();
         let levels = Levels::default();
         let full = (0..=MOST).find_map(|number| {
             let name = format!("x{number}.");

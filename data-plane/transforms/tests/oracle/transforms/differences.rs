@@ -10,7 +10,6 @@ pub(crate) const EXPECTED: &[(&str, usize)] = &[
     ("byte-buffer", 7),
     ("float-digits", 8),
     ("index-out-of-bounds", 46),
-    ("missing-regex", 31),
     ("null-names", 8),
     ("object-in-message", 106),
     ("record-in-message", 126),
@@ -27,9 +26,6 @@ pub(crate) fn name(case: &Case, ours: &Json, theirs: &Json) -> Option<&'static s
     }
     if let Some(name) = unchecked(ours, theirs) {
         return Some(name);
-    }
-    if missing_regex(ours, theirs) {
-        return Some("missing-regex");
     }
     if ours["invalid"] != theirs["invalid"] {
         return None;
@@ -123,21 +119,6 @@ fn unchecked(ours: &Json, theirs: &Json) -> Option<&'static str> {
         }
         _ => None,
     }
-}
-
-/// A regular expression that is missing: Java's validator goes on with null and reports its own exception as well.
-fn missing_regex(ours: &Json, theirs: &Json) -> bool {
-    let mut theirs = theirs.clone();
-    for entry in theirs["invalid"].as_array_mut().into_iter().flatten() {
-        if let Some(errors) = entry[1].as_array_mut() {
-            errors.retain(|error| {
-                !error
-                    .as_str()
-                    .is_some_and(|error| error.contains("\"this.pattern\" is null"))
-            });
-        }
-    }
-    *ours == theirs
 }
 
 fn before<'t>(text: &'t str, end: &str) -> &'t str {

@@ -163,8 +163,8 @@ impl TaskTopics {
             return;
         }
         let same = |a: &ProduceRecord<'_>, b: &ProduceRecord<'_>| std::ptr::eq(a.topic, b.topic) || a.topic == b.topic;
-        let runs = if one { 1 } else { usize::MAX };
-        for first in records.chunk_by(same).take(runs).filter_map(<[_]>::first) {
+        let records = if one { &records[..records.len().min(1)] } else { records };
+        for first in records.chunk_by(same).filter_map(<[_]>::first) {
             let known = self.known.get_key_value(first.topic);
             let topic: Arc<str> = known.map_or_else(|| first.topic.into(), |(topic, _)| topic.clone());
             if let Some(used) = self.topic(&topic)

@@ -66,33 +66,13 @@ fn string(records: usize) {
     for _ in 0..records / LINES {
         file.write_all(lines.as_bytes()).unwrap();
     }
-    let string = "org.apache.kafka.connect.storage.StringConverter";
-    let worker_config =
-        WorkerConfig::parse(&config(&[("key.converter", string), ("value.converter", string)])).unwrap();
     let task_config = config(&[
         ("name", "lines"),
         ("connector.class", "FileStreamSource"),
         ("topic", "t"),
         ("file", file.path().to_str().unwrap()),
     ]);
-    let (port, mut acknowledged) = Port::new();
-    let offsets = Arc::new(Offsets);
-    let plugins = dray_agent::plugins::all();
-    let worker = Worker::new(worker_config, Arc::new(port), offsets, plugins, StatusBoard::default());
-    // One thread, so that the threads' order plays no part.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        let id = TaskId::new(ConnectorName::try_from("lines").unwrap(), 0);
-        let (generation, target) = (Generation::INITIAL, TargetState::Started);
-        let task = worker
-            .start_task(&id, generation, &task_config, &task_config, target)
-            .unwrap();
-        acknowledged.wait_for(|count| *count == records).await.unwrap();
-        assert!(task.stop(Instant::now() + Duration::from_secs(60)).await);
-    });
+    run(0, &task_config, records);
 }
 
 /// Lines of 200 bytes from a consumer, which has them ready, to a file.
@@ -104,20 +84,26 @@ fn to_file(records: usize) {
     );
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("lines");
-    let string = "org.apache.kafka.connect.storage.StringConverter";
-    let worker_config =
-        WorkerConfig::parse(&config(&[("key.converter", string), ("value.converter", string)])).unwrap();
     let task_config = config(&[
         ("name", "lines"),
         ("connector.class", "FileStreamSink"),
         ("topics", "t"),
         ("file", path.to_str().unwrap()),
     ]);
-    let (mut port, mut acknowledged) = Port::new();
-    port.lend = records;
+    run(records, &task_config, records);
+    assert_eq!(std::fs::metadata(path).unwrap().len(), 200 * records as u64);
+}
+
+/// Runs a task with String converters until `records` are through; its consumer, if it has one, lends so many of them.
+fn run(lend: usize, task_config: &ConfigMap, records: usize) {
+    let string = "org.apache.kafka.connect.storage.StringConverter";
+    let worker_config =
+        WorkerConfig::parse(&config(&[("key.converter", string), ("value.converter", string)])).unwrap();
+    let (port, mut acknowledged) = Port::new(lend);
     let plugins = dray_agent::plugins::all();
     let (port, offsets) = (Arc::new(port), Arc::new(Offsets));
     let worker = Worker::new(worker_config, port, offsets, plugins, StatusBoard::default());
+    // One thread, so that the threads' order plays no part.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -126,12 +112,11 @@ fn to_file(records: usize) {
         let id = TaskId::new(ConnectorName::try_from("lines").unwrap(), 0);
         let (generation, target) = (Generation::INITIAL, TargetState::Started);
         let task = worker
-            .start_task(&id, generation, &task_config, &task_config, target)
+            .start_task(&id, generation, task_config, task_config, target)
             .unwrap();
         acknowledged.wait_for(|count| *count == records).await.unwrap();
         assert!(task.stop(Instant::now() + Duration::from_secs(60)).await);
     });
-    assert_eq!(std::fs::metadata(path).unwrap().len(), 200 * records as u64);
 }
 
 /// Objects of ten fields, as they come from a topic.
@@ -261,14 +246,14 @@ struct Port {
 }
 
 impl Port {
-    fn new() -> (Self, watch::Receiver<usize>) {
+    fn new(lend: usize) -> (Self, watch::Receiver<usize>) {
         let (acknowledged, receiver) = watch::channel(0);
         let fake = FakeKafka::new();
         (
             Self {
                 fake,
                 acknowledged,
-                lend: 0,
+                lend,
             },
             receiver,
         )

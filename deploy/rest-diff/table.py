@@ -290,6 +290,9 @@ MORE_READS: list[str] = []
 def more(steps: list[Ask | Until | UntilSome], source: dict, sink: dict) -> None:
     """Offsets; plugins, and what is wrong with configurations."""
     add = steps.append
+    # Each server commits in its own time: what both have committed is compared, not who was first.
+    add(UntilSome("running", "offsets"))
+    add(UntilSome("sink", "offsets"))
     source_offset = {"partition": {"filename": source["file"]}, "offset": {"position": 4}}
     sink_offset = {"partition": {"kafka_topic": "rest-diff", "kafka_partition": 0}, "offset": {"kafka_offset": 1}}
     malformed: list[object] = ["", "null", "[]", "{", {}, {"x": 1}, {"key": []}, {"offsets": None}, {"offsets": []}, {"offsets": {}}, {"offsets": "x"},

@@ -16,7 +16,7 @@ const TTL: Duration = Duration::from_secs(10);
 const COVERED: Duration = Duration::from_secs(5);
 
 /// The number of the member that leads, as `etcd.sh` counts, once the members agree on one.
-async fn leader(server: &Server) -> usize {
+pub(super) async fn leader(server: &Server) -> usize {
     let end = Instant::now() + PATIENCE;
     loop {
         for (index, endpoint) in server.endpoints.iter().enumerate() {

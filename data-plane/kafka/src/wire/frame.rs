@@ -72,6 +72,15 @@ impl Frame {
     }
 }
 
+/// Seven bits a byte, the lowest first.
+pub(crate) fn put_uvarint(out: &mut BytesMut, mut value: usize) {
+    while value >= 0x80 {
+        out.put_u8(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.put_u8(value as u8);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

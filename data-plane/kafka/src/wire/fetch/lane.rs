@@ -373,7 +373,11 @@ impl Lane {
             }
             return;
         };
-        let error = codes::error(what(), share.error, None);
+        let mut error = codes::error(what(), share.error, None);
+        if code == Code::UnknownServerError {
+            // The broker could not say what went wrong, and may serve the next one: Java's client only warns, too.
+            error.class = Class::Retriable;
+        }
         if code == Code::OffsetOutOfRange {
             if feed.out_of_range(asked.epoch) {
                 tracing::warn!(partition = %feed.partition, offset = asked.position, "the offset is out of range");

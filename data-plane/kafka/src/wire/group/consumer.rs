@@ -1,7 +1,7 @@
 //! The reader's side of a group member: what was fetched is decoded here, on the reader's own time, and handed over only while its
 //! partition is this member's.
 
-use super::machine::Identity;
+use super::machine::{Identity, Place};
 use super::member::{Command, Member, Shared};
 use super::requests::Coordinated;
 use super::settings::ConsumerSettings;
@@ -274,9 +274,17 @@ impl Consumer for WireConsumer {
         }
         let deadline = Instant::now() + REQUEST;
         loop {
-            self.all_owned("committing offsets", offsets.keys())?;
+            let feeds = self.all_owned("committing offsets", offsets.keys())?;
+            let places = feeds.iter().map(|feed| Place {
+                topic: feed.topic_id,
+                partition: feed.partition.partition,
+            });
+            let offsets: Vec<_> = places
+                .zip(offsets)
+                .map(|(place, (at, offset))| (place, at, *offset))
+                .collect();
             let epoch = *lock(&self.shared.epoch);
-            let Err(error) = self.shared.coordinated.commit(epoch, offsets).await else {
+            let Err(error) = self.shared.coordinated.commit(epoch, &offsets).await else {
                 return Ok(());
             };
             // The group has changed a moment ago, or has done without the member.

@@ -83,7 +83,7 @@ pub(super) enum Event {
     /// The names of topics, as far as there are such topics.
     Named(BTreeMap<Uuid, Arc<str>>),
     /// What the group has committed of the partitions that were asked for.
-    Offsets(Result<BTreeMap<TopicPartition, i64>, Refused>),
+    Offsets(Result<BTreeMap<Place, i64>, Refused>),
     /// The reader has given up what this number took from it.
     Revoked(u64),
     Subscribe(Vec<String>),
@@ -105,7 +105,7 @@ pub(super) enum Effect {
     Name(BTreeSet<Uuid>),
     ReadOffsets {
         epoch: i32,
-        partitions: Vec<TopicPartition>,
+        partitions: Vec<(Place, TopicPartition)>,
     },
     /// These are the reader's, from the group's offsets on.
     Assign(Vec<(Place, TopicPartition, Option<i64>)>),
@@ -366,12 +366,7 @@ impl Machine {
         self.name_again = unknown.then(|| now + NAME_AGAIN);
     }
 
-    fn offsets(
-        &mut self,
-        now: Instant,
-        offsets: Result<BTreeMap<TopicPartition, i64>, Refused>,
-        out: &mut Vec<Effect>,
-    ) {
+    fn offsets(&mut self, now: Instant, offsets: Result<BTreeMap<Place, i64>, Refused>, out: &mut Vec<Effect>) {
         // The answer to what was asked before everything was lost says nothing.
         let Doing::Reading(places) = &mut self.doing else {
             return;
@@ -391,7 +386,7 @@ impl Machine {
                         topic: Arc::clone(name),
                         partition: place.partition,
                     };
-                    let offset = offsets.get(&partition).copied();
+                    let offset = offsets.get(place).copied();
                     assigned.push((*place, partition, offset));
                 }
                 if !assigned.is_empty() {
@@ -519,10 +514,8 @@ impl Machine {
         } else if !known.is_empty() {
             let named = |place: &Place| {
                 let topic = Arc::clone(self.names.get(&place.topic)?);
-                Some(TopicPartition {
-                    topic,
-                    partition: place.partition,
-                })
+                let partition = place.partition;
+                Some((*place, TopicPartition { topic, partition }))
             };
             let partitions = known.iter().filter_map(named).collect();
             out.push(Effect::ReadOffsets {

@@ -1,11 +1,16 @@
 //! What a member asks its coordinator: heartbeats, what the group has committed, commits. They go over a few connections to that broker
 //! that all members of the process share.
 
+use super::by_id::{self, Asker, Committed};
 use super::machine::{Answer, Heartbeat, Place, Refused};
 use crate::codes;
 use crate::error::{Class, Error, Result};
 use crate::wire::cluster::{Cluster, Of, Purpose};
-use crate::wire::connection::Connection;
+use crate::wire::connection::{Connection, answer_header};
+use crate::wire::dial::unfit;
+use crate::wire::frame::Frame;
+use crate::wire::reader::{Reader, Short};
+use bytes::BytesMut;
 use dray_connect::sink_batch::TopicPartition;
 use kafka_protocol::error::ResponseError as Code;
 use kafka_protocol::messages::consumer_group_heartbeat_request::TopicPartitions;
@@ -24,9 +29,9 @@ use uuid::Uuid;
 
 /// From this version on the client makes the member's id, so that a join that is asked for twice is one member.
 const HEARTBEAT: RangeInclusive<i16> = 1..=1;
-/// With member epochs, and topics by name.
-const COMMIT: RangeInclusive<i16> = 9..=9;
-const FETCH: RangeInclusive<i16> = 9..=9;
+/// Commits and committed offsets, with member epochs: topics by name, and by id.
+const BY_NAME: RangeInclusive<i16> = 9..=9;
+const BY_ID: RangeInclusive<i16> = by_id::VERSION..=by_id::VERSION;
 /// Connections to each coordinator. A broker has one request of a connection in hand at a time, and takes some milliseconds for a join or
 /// a commit: on one connection a thousand sinks that commit every second would queue.
 const SHARES: u64 = 16;
@@ -203,15 +208,60 @@ impl Coordinated {
         }
     }
 
-    /// What the group has committed of these partitions.
+    fn asker(&self, epoch: i32) -> Asker<'_> {
+        let (group, member) = (&*self.group, &*self.member);
+        Asker { group, member, epoch }
+    }
+
+    /// What the group has committed of these partitions, by topic id where the broker can.
     pub(super) async fn committed(
         &self,
         epoch: i32,
-        partitions: &[TopicPartition],
-    ) -> Result<BTreeMap<TopicPartition, i64>, Refused> {
+        partitions: &[(Place, TopicPartition)],
+    ) -> Result<BTreeMap<Place, i64>, Refused> {
         let what = "reading committed offsets";
+        let failed = |error: Error| {
+            let what = self.what(&format!("{what}: {}", error.what));
+            Refused::Failed(Error { what, ..error })
+        };
+        let coordinator = self.coordinator().await.map_err(failed)?;
+        let committed = if let Some(version) = coordinator.version::<OffsetFetchRequest>(&BY_ID) {
+            let write = |out: &mut BytesMut| {
+                by_id::write_fetch(out, self.asker(epoch), partitions.iter().map(|(place, _)| *place));
+            };
+            self.ask_raw::<OffsetFetchRequest, _>(&coordinator, version, write, by_id::read_fetch)
+                .await
+        } else {
+            self.committed_by_name(&coordinator, epoch, partitions).await
+        };
+        let committed = committed.map_err(failed)?;
+        let refused = |code: i16, error: Error| match Code::try_from_code(code) {
+            Some(Code::UnknownMemberId | Code::FencedMemberEpoch | Code::IllegalGeneration) => Refused::Fenced(error),
+            Some(Code::StaleMemberEpoch) => Refused::Stale(error),
+            // A transaction is being ended, the coordinator has just begun, or the topic has just come or gone.
+            Some(Code::UnstableOffsetCommit | Code::CoordinatorLoadInProgress | Code::UnknownTopicId) => {
+                Refused::Quiet(error)
+            }
+            _ => Refused::Failed(error),
+        };
+        self.check(what, committed.code, None)
+            .map_err(|error| refused(committed.code, error))?;
+        let offsets = committed.partitions.into_iter().map(|(place, offset)| match offset {
+            Ok(offset) => Ok((place, offset)),
+            // An answer can be whole and yet hold an error for one of the partitions.
+            Err(code) => Err(refused(code, codes::error(self.what(what), code, None))),
+        });
+        offsets.collect()
+    }
+
+    async fn committed_by_name(
+        &self,
+        coordinator: &Connection,
+        epoch: i32,
+        partitions: &[(Place, TopicPartition)],
+    ) -> Result<Committed> {
         let mut topics: BTreeMap<&str, Vec<i32>> = BTreeMap::new();
-        for partition in partitions {
+        for (_, partition) in partitions {
             topics.entry(&partition.topic).or_default().push(partition.partition);
         }
         let topic = |(name, partitions): (&str, _)| {
@@ -227,45 +277,60 @@ impl Coordinated {
         let request = OffsetFetchRequest::default()
             .with_groups(vec![group])
             .with_require_stable(true);
-        let answer = self.ask(&request, FETCH).await.map_err(|error| {
-            let what = self.what(&format!("{what}: {}", error.what));
-            Refused::Failed(Error { what, ..error })
-        })?;
-        let mut offsets = BTreeMap::new();
-        let refused = |code: i16, error: Error| match Code::try_from_code(code) {
-            Some(Code::UnknownMemberId | Code::FencedMemberEpoch | Code::IllegalGeneration) => Refused::Fenced(error),
-            Some(Code::StaleMemberEpoch) => Refused::Stale(error),
-            // A transaction is being ended, or the coordinator has just begun.
-            Some(Code::UnstableOffsetCommit | Code::CoordinatorLoadInProgress) => Refused::Quiet(error),
-            _ => Refused::Failed(error),
-        };
+        let answer = self.ask_there(coordinator, &request, BY_NAME).await?;
+        let mut committed = Committed::default();
         for group in answer.groups {
-            self.check(what, group.error_code, None)
-                .map_err(|error| refused(group.error_code, error))?;
+            committed.code = group.error_code;
             for topic in group.topics {
-                let name: Arc<str> = Arc::from(topic.name.as_str());
                 for partition in topic.partitions {
-                    // An answer can be whole and yet hold an error for one of the partitions.
-                    self.check(what, partition.error_code, None)
-                        .map_err(|error| refused(partition.error_code, error))?;
-                    if partition.committed_offset >= 0 {
-                        let place = TopicPartition {
-                            topic: Arc::clone(&name),
-                            partition: partition.partition_index,
-                        };
-                        offsets.insert(place, partition.committed_offset);
+                    let of = |(_, at): &&(Place, TopicPartition)| {
+                        *at.topic == *topic.name.as_str() && at.partition == partition.partition_index
+                    };
+                    let Some((place, _)) = partitions.iter().find(of) else {
+                        continue;
+                    };
+                    match (partition.error_code, partition.committed_offset) {
+                        (0, ..=-1) => {} // Nothing was committed.
+                        (0, offset) => committed.partitions.push((*place, Ok(offset))),
+                        (code, _) => committed.partitions.push((*place, Err(code))),
                     }
                 }
             }
         }
-        Ok(offsets)
+        Ok(committed)
     }
 
-    /// Commits in the name of the member in this epoch.
-    pub(super) async fn commit(&self, epoch: i32, offsets: &BTreeMap<TopicPartition, i64>) -> Result<()> {
+    /// Commits in the name of the member in this epoch, by topic id where the broker can.
+    pub(super) async fn commit(&self, epoch: i32, offsets: &[(Place, &TopicPartition, i64)]) -> Result<()> {
         let what = "committing offsets";
+        let failed = |error: Error| {
+            let what = self.what(&format!("{what}: {}", error.what));
+            Error { what, ..error }
+        };
+        let coordinator = self.coordinator().await.map_err(failed)?;
+        let codes = if let Some(version) = coordinator.version::<OffsetCommitRequest>(&BY_ID) {
+            let offsets = offsets.iter().map(|(place, _, offset)| (*place, *offset)).collect();
+            let write = |out: &mut BytesMut| by_id::write_commit(out, self.asker(epoch), &offsets);
+            self.ask_raw::<OffsetCommitRequest, _>(&coordinator, version, write, by_id::read_commit)
+                .await
+                .map(|codes| codes.into_iter().map(|(_, code)| code).collect())
+        } else {
+            self.commit_by_name(&coordinator, epoch, offsets).await
+        };
+        codes
+            .map_err(failed)?
+            .into_iter()
+            .try_for_each(|code| self.check(what, code, None))
+    }
+
+    async fn commit_by_name(
+        &self,
+        coordinator: &Connection,
+        epoch: i32,
+        offsets: &[(Place, &TopicPartition, i64)],
+    ) -> Result<Vec<i16>> {
         let mut topics: BTreeMap<&str, Vec<OffsetCommitRequestPartition>> = BTreeMap::new();
-        for (partition, offset) in offsets {
+        for (_, partition, offset) in offsets {
             let committed = OffsetCommitRequestPartition::default()
                 .with_partition_index(partition.partition)
                 .with_committed_offset(*offset)
@@ -282,13 +347,32 @@ impl Coordinated {
             .with_member_id(text(&self.member))
             .with_generation_id_or_member_epoch(epoch)
             .with_topics(topics.into_iter().map(topic).collect());
-        let answer = self.ask(&request, COMMIT).await.map_err(|error| {
-            let what = self.what(&format!("{what}: {}", error.what));
-            Error { what, ..error }
-        })?;
+        let answer = self.ask_there(coordinator, &request, BY_NAME).await?;
         let partitions = answer.topics.iter().flat_map(|topic| &topic.partitions);
-        partitions
-            .map(|partition| partition.error_code)
-            .try_for_each(|code| self.check(what, code, None))
+        Ok(partitions.map(|partition| partition.error_code).collect())
+    }
+
+    /// Asks in a version that is written and read here.
+    async fn ask_raw<R: Request, T>(
+        &self,
+        coordinator: &Connection,
+        version: i16,
+        write: impl FnOnce(&mut BytesMut),
+        read: impl FnOnce(Reader<'_>) -> std::result::Result<T, Short>,
+    ) -> Result<T> {
+        let mut frame = Frame::new::<R>(version, &self.client)?;
+        write(&mut frame.body);
+        let reply = coordinator.send(frame, self.cluster.timing().request);
+        let answer = async {
+            let mut answer = reply?.await?;
+            answer_header::<R>(&mut answer, version)?;
+            read(Reader::new(&answer)).map_err(|Short| unfit(R::KEY, version, &"an answer that does not parse"))
+        }
+        .await;
+        if answer.is_err() {
+            // It may be another broker's by now.
+            self.cluster.forget_coordinator(Of::Group, &self.group);
+        }
+        answer
     }
 }

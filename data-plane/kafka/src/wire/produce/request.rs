@@ -4,7 +4,7 @@ use super::inbox::TrackRef;
 use super::settings::Settings;
 use super::track::Parcel;
 use crate::error::Result;
-use crate::wire::frame::Frame;
+use crate::wire::frame::{Frame, put_uvarint};
 use bytes::{BufMut as _, BytesMut};
 use kafka_protocol::messages::ProduceRequest;
 use std::ops::RangeInclusive;
@@ -83,14 +83,6 @@ fn put_length(out: &mut BytesMut, length: usize, flexible: bool) {
     } else {
         out.put_i32(length as i32);
     }
-}
-
-fn put_uvarint(out: &mut BytesMut, mut value: usize) {
-    while value >= 0x80 {
-        out.put_u8(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.put_u8(value as u8);
 }
 
 #[cfg(test)]

@@ -152,7 +152,7 @@ async fn run_all<F: Future<Output = ()>>(table: &[(Code, Outcome)], case: impl F
 /// What the fetch response may say. Whatever it is, every record comes, in order; twice only where the offset was out of range, because
 /// the group starts at the beginning then.
 const FETCH: &[(Code, Outcome)] = &[
-    (Code::UnknownServerError, Says(Fatal, "Unknown")),
+    (Code::UnknownServerError, Says(Retriable, "Unknown")),
     (Code::OffsetOutOfRange, GoesOn),
     (Code::CorruptMessage, Says(Retriable, "InvalidMessage")),
     (Code::UnknownTopicOrPartition, GoesOn),

@@ -4,8 +4,8 @@
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
 use kafka_protocol::messages::{
-    ConsumerGroupHeartbeatRequest, FetchRequest, FindCoordinatorRequest, ListOffsetsRequest, MetadataRequest,
-    OffsetCommitRequest, OffsetFetchRequest, RequestHeader, ResponseHeader,
+    ApiVersionsRequest, ConsumerGroupHeartbeatRequest, FetchRequest, FindCoordinatorRequest, ListOffsetsRequest,
+    MetadataRequest, OffsetCommitRequest, OffsetFetchRequest, RequestHeader, ResponseHeader,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
 use std::collections::{HashMap, VecDeque};
@@ -187,6 +187,14 @@ fn readdressed(api: i16, version: i16, frame: Bytes, port: u16) -> Bytes {
             (answer.host, answer.port) = (host.clone(), port);
             for coordinator in &mut answer.coordinators {
                 (coordinator.host, coordinator.port) = (host.clone(), port);
+            }
+        }),
+        // Versions that are none of the codec's, and could not be changed here.
+        ApiVersionsRequest::KEY => changed::<ApiVersionsRequest>(version, frame, |answer| {
+            for served in &mut answer.api_keys {
+                if matches!(served.api_key, OffsetCommitRequest::KEY | OffsetFetchRequest::KEY) {
+                    served.max_version = served.max_version.min(9);
+                }
             }
         }),
         _ => frame,

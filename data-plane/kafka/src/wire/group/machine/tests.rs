@@ -51,10 +51,7 @@ fn names() -> Event {
 }
 
 fn offsets(committed: &[(i32, i64)]) -> Event {
-    Event::Offsets(Ok(committed
-        .iter()
-        .map(|(at, offset)| (partition(*at), *offset))
-        .collect()))
+    Event::Offsets(Ok(committed.iter().map(|(at, offset)| (place(*at), *offset)).collect()))
 }
 
 /// The one effect, or all of them as text.
@@ -113,7 +110,7 @@ fn it_joins_and_is_told_where_to_go_on() {
     let Effect::ReadOffsets { epoch: 3, partitions } = effect else {
         panic!("{effect:?}")
     };
-    assert_eq!(partitions, [partition(0), partition(1)]);
+    assert_eq!(partitions, [(place(0), partition(0)), (place(1), partition(1))]);
     let effects = machine.step(at(30), offsets(&[(1, 40)]));
     let Effect::Assign(assigned) = &effects[0] else {
         panic!("{effects:?}")
@@ -166,7 +163,7 @@ fn revocation_comes_first() {
     assert!(machine.step(at(10_130), answer(2, None)).is_empty());
     let effects = machine.step(at(10_140), Event::Revoked(number));
     let released = matches!(&effects[0], Effect::Release(given_up) if *given_up == [partition(0)]);
-    let asked = matches!(&effects[1], Effect::ReadOffsets { epoch: 2, partitions } if *partitions == [partition(2)]);
+    let asked = matches!(&effects[1], Effect::ReadOffsets { epoch: 2, partitions } if *partitions == [(place(2), partition(2))]);
     assert!(released && asked, "{effects:?}");
     assert_eq!(beat(effects).owned, Some(places(&[1])));
     let effects = machine.step(at(10_150), offsets(&[(2, 9)]));

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from arms import GUARANTEES, IDEMPOTENT, JVM, TUNED_SINK, TUNED_SOURCE, Connect, Dray, Input, Run, engine_run, raw_run
+from arms import GUARANTEES, JVM, LIBRDKAFKA, TUNED_SINK, TUNED_SOURCE, Connect, Dray, Input, Run, engine_run, raw_run
 from report import Result, Value, summary
 from servers import PREFILLED, SERVER_CORE, Process, Rig, say, tail
 from workloads import Flow
@@ -49,9 +49,8 @@ def flow(rig: Rig, w: Flow, rounds: int, warm_up: float) -> Result:
 
         plain = Connect(rig, {}, like=connect)
         once = {"default": turn("Connect default", engine_run(rig, plain, w, data["default"], name("default")))}
-        if kind == "source":
-            same = Dray(rig, IDEMPOTENT)
-            once["dray idempotent"] = turn("Dray idempotent", engine_run(rig, same, w, data["dray"], name("idempotent")))
+        other = Dray(rig, LIBRDKAFKA)
+        once["dray librdkafka"] = turn("Dray on librdkafka", engine_run(rig, other, w, data["dray"], name("librdkafka")))
         shown = profiled(rig, dray, w, data["dray"], name("profile")) if w.profile else None
 
     return {"rounds": measured, "once": once, "profile": shown, "guarantees": GUARANTEES[kind], "jvm": JVM,

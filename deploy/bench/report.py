@@ -104,7 +104,7 @@ def table(results: list[Result], clusters: list[Result]) -> str:
     return "\n".join(lines) + "\n"
 
 
-NAMES = {"dray": "Dray", "connect": "Connect tuned", "default": "Connect default", "raw": "librdkafka raw", "dray idempotent": "Dray idempotent"}
+NAMES = {"dray": "Dray", "connect": "Connect tuned", "default": "Connect default", "raw": "librdkafka raw", "dray idempotent": "Dray idempotent", "dray librdkafka": "Dray on librdkafka"}
 
 
 def row(result: Result) -> str:
@@ -131,8 +131,8 @@ def also(result: Result) -> str:
         if key in labels:
             label, form = labels[key]
             texts.append(f"{label}: " + ", ".join(f"{NAMES[arm]} {form.format(medians[arm])}" for arm in order if arm in medians))
-    if "dray idempotent" in result["once"]:
-        texts.append(f"Dray idempotent \\*: {short(about['medians'][about['metric']]['dray idempotent'])}")
+    if "dray librdkafka" in result["once"]:
+        texts.append(f"Dray on librdkafka \\*: {short(about['medians'][about['metric']]['dray librdkafka'])}")
     return "; ".join(texts)
 
 

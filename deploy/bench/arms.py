@@ -204,8 +204,8 @@ def answers(url: str, process: Process) -> float:
             time.sleep(0.01)
 
 
-def command(rig: Rig, port: str, jvm: list[str], *connectors: Path) -> list[str | Path]:
-    """connect-standalone with its file connectors and our discarding sink on plugin.path, the rest of the distribution on the class path."""
+def installed(rig: Rig) -> tuple[Path, str]:
+    """plugin.path with Connect's file connectors and our discarding sink, and the class path with the rest of the distribution."""
     libs, plugins = RIG / "kafka/libs", rig.folder / "plugins"
     if not plugins.exists():
         (plugins / "discard").mkdir(parents=True)
@@ -217,13 +217,30 @@ def command(rig: Rig, port: str, jvm: list[str], *connectors: Path) -> list[str 
         services = plugins / "discard/META-INF/services"
         services.mkdir(parents=True)
         (services / "org.apache.kafka.connect.sink.SinkConnector").write_text("bench.DiscardSink\n")
+    return plugins, ":".join(str(jar) for jar in sorted(libs.glob("*.jar")) if not jar.name.startswith("connect-file-"))
+
+
+def java(rig: Rig, port: str, jvm: list[str], main: str, settings: dict[str, str], *more: Path) -> list[str | Path]:
+    """A worker of Connect, its REST API on this port."""
+    plugins, path = installed(rig)
     worker = rig.properties(f"connect-{port}.properties", {
-        "bootstrap.servers": rig.bootstrap, **STRING, "offset.flush.interval.ms": COMMIT_MS,
-        "offset.storage.file.filename": str(rig.folder / f"connect-{port}.offsets"), "plugin.path": str(plugins),
-        "listeners": f"http://127.0.0.1:{port}", "connector.client.config.override.policy": "All"})
-    path = ":".join(str(jar) for jar in sorted(libs.glob("*.jar")) if not jar.name.startswith("connect-file-"))
+        "bootstrap.servers": rig.bootstrap, **STRING, "plugin.path": str(plugins), "listeners": f"http://127.0.0.1:{port}",
+        "connector.client.config.override.policy": "All", **settings})
     return ["java", *jvm, f"-Dlog4j2.configurationFile={ROOT / 'deploy/rig/log4j2.properties'}", "-cp", path,
-            "org.apache.kafka.connect.cli.ConnectStandalone", worker, *connectors]
+            f"org.apache.kafka.connect.cli.{main}", worker, *more]
+
+
+def command(rig: Rig, port: str, jvm: list[str], *connectors: Path) -> list[str | Path]:
+    """connect-standalone."""
+    offsets = str(rig.folder / f"connect-{port}.offsets")
+    return java(rig, port, jvm, "ConnectStandalone", {"offset.flush.interval.ms": COMMIT_MS, "offset.storage.file.filename": offsets}, *connectors)
+
+
+def distributed(rig: Rig, port: str, jvm: list[str]) -> list[str | Path]:
+    """connect-distributed, alone in its group."""
+    topics = {f"{what}.storage.topic": f"connect-{what}" for what in ["config", "offset", "status"]}
+    return java(rig, port, jvm, "ConnectDistributed", {
+        "group.id": "connect", **topics, **{key.replace(".topic", ".replication.factor"): "1" for key in topics}})
 
 
 def engine_run(rig: Rig, arm: Dray | Connect, flow: Flow, data: Input, name: str,

@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import rest
 from fleet import CLIENT, SOURCE, Fleet, Talker, config, fleet
 from servers import Failed, cpu_seconds, say
 
@@ -242,7 +243,13 @@ def agents(folder: Path) -> Values:
 
 
 MEASURE: dict[str, Callable[[Path], Values]] = {"cluster-idle": idle, "cluster-move": move, "cluster-leader": leader,
-                                                "cluster-agents": agents}
+                                                "cluster-agents": agents, "cluster-rest": rest.dray}
+
+
+def beside(folder: Path) -> Values:
+    """The real Connect under the same requests, when Dray's processes have gone."""
+    with fleet(folder, 1, 0) as it:
+        return rest.connect(folder, it.kafka)
 
 
 def measure(folder: Path, workload: str, rounds: int) -> list[Values]:
@@ -255,6 +262,8 @@ def measure(folder: Path, workload: str, rounds: int) -> list[Values]:
         return measured
     for number in range(rounds):
         seen = MEASURE[workload](folder / f"{workload}-{number}")
+        if workload == "cluster-rest":
+            seen |= beside(folder / f"connect-{number}")
         say(f"{workload}: " + ", ".join(f"{key} {value:.4g}" for key, value in seen.items()))
         measured.append(seen)
     return measured

@@ -52,15 +52,16 @@ def cpu_seconds(pid: int) -> float:
 
 
 class Process:
-    """A child on one core, its output in a file or in a pipe. Leaving the `with` ends it, by its own pid."""
+    """A child on one core (`None`: on all), its output in a file or in a pipe. Leaving the `with` ends it, by its own pid."""
 
-    def __init__(self, command: list[str | Path], core: int, log: Path, pipe: bool = False, env: dict[str, str] | None = None):
+    def __init__(self, command: list[str | Path], core: int | None, log: Path, pipe: bool = False, env: dict[str, str] | None = None):
         self.log = log
         self.command = " ".join(map(str, command))
         self.started = time.monotonic()
         with open(log, "ab") as out:
             # A session of its own: Ctrl-C reaches this program, which ends the others in order.
-            self.child = subprocess.Popen(["taskset", "-c", str(core), *map(str, command)], stdin=subprocess.DEVNULL,
+            pinned = [] if core is None else ["taskset", "-c", str(core)]
+            self.child = subprocess.Popen([*pinned, *map(str, command)], stdin=subprocess.DEVNULL,
                                           stdout=subprocess.PIPE if pipe else out, stderr=out, bufsize=0,
                                           start_new_session=True, env={**os.environ, **(env or {})})
         self.pid = self.child.pid  # taskset becomes the command, so this is the command's

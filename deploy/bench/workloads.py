@@ -152,6 +152,21 @@ CLUSTER = [
         Figure("gap_ms", "longest gap in any task's own sequence meanwhile", "ms"),
         Figure("undisturbed_ms", "longest gap while nothing happens", "ms"),
     ]),
+    Cluster("cluster-rest", "REST API, 200 requests/s (a tenth of them configuration writes) on 1,000 connectors: 3 control planes, 2 agents; and Connect, one "
+            "distributed worker, in the same round", [
+        Figure("read_p99_ms", "reads, p99", "ms", 5, 2),
+        Figure("read_p50_ms", "reads, p50", "ms"),
+        Figure("write_p99_ms", "configuration writes, p99", "ms", 50, 20),
+        Figure("write_p50_ms", "configuration writes, p50", "ms", None, 5),
+        Figure("statuses_p99_ms", "all 1,000 statuses in one answer, p99", "ms", 30, 10),
+        Figure("killed_read_p99_ms", "reads while an agent is killed, p99", "ms", 5, 2),
+        Figure("killed_write_p99_ms", "configuration writes while an agent is killed, p99", "ms", 50, 20),
+        Figure("connect_read_p50_ms", "Connect: reads, p50", "ms"),
+        Figure("connect_read_p99_ms", "Connect: reads, p99", "ms"),
+        Figure("connect_write_p50_ms", "Connect: configuration writes, p50", "ms"),
+        Figure("connect_write_p99_ms", "Connect: configuration writes, p99", "ms"),
+        Figure("connect_statuses_p99_ms", "Connect: all 1,000 statuses in one answer, p99", "ms"),
+    ]),
     Cluster("cluster-agents", "1,000 simulated agents in a process of their own, one control plane", [
         Figure("rss_mb", "RSS of the control plane", "MB", 250, 150),
         Figure("cores", "CPU of the control plane, heartbeats only", "cores", 0.5, 0.2),

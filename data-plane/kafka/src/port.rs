@@ -224,6 +224,12 @@ pub trait Consumer: Send {
     /// When its thread has ended, or the subscription is refused.
     async fn rejoin(&mut self) -> Result<()>;
 
+    /// Where the partitions that it reads end, as the broker said with what was fetched last: high watermarks, or last stable offsets
+    /// where only what is committed is read. Empty for a client that does not tell (librdkafka).
+    fn ends(&self) -> BTreeMap<TopicPartition, i64> {
+        BTreeMap::new()
+    }
+
     /// Leaves the group and ends; waits for its thread. Revocation is not reported.
     async fn close(self: Box<Self>);
 }

@@ -9,7 +9,7 @@ use dray_connect::{Error, Result};
 use dray_converters::{Converter, HeaderConverter, Written};
 use dray_kafka::port::{HeaderRef, ProduceRecord};
 use std::ops::Range;
-use tokio_util::sync::CancellationToken;
+use tokio::time::Instant;
 
 /// The converters of one task.
 pub struct Converters {
@@ -71,25 +71,44 @@ struct Late {
 
 /// A batch in bytes. Borrows the batch; what the converters wrote lies in the scratch buffer given to [`encode`].
 pub struct EncodedBatch<'a> {
-    /// Why the batch ends early, if it does: a failure that is not tolerated, or [`Error::Cancelled`]. The records before it
-    /// are there.
-    pub failure: Option<Error>,
+    /// How it ends. The records before that are there.
+    pub end: End,
     records: Vec<ProduceRecord<'a>>,
     late: Vec<Late>,
     headers: Vec<(&'a str, Part<'a>)>,
 }
 
-/// Encodes a batch and enters its records into the ledger. A record that fails retriably is tried again; one that fails for
-/// good and is tolerated is entered as finished and reported through `failed`. What comes after a failure that is not
-/// tolerated is not entered, so no offset beyond it is ever committed. Waits only between tries.
-pub async fn encode<'a>(
+/// How the encoding of a batch ends.
+#[derive(Debug)]
+pub enum End {
+    /// All of it is done.
+    Whole,
+    /// A failure that is not tolerated.
+    Failed(Error),
+    /// A record failed retriably: it is to be tried again then, and what comes behind it waits.
+    Again(Instant),
+}
+
+/// How far the encoding of a batch is.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Records that are done, whatever became of them.
+    pub done: usize,
+    /// Those of the next one.
+    tries: Tries,
+}
+
+/// Encodes what is left of a batch, and enters its records into the ledger. It ends before a record that failed retriably, and goes on
+/// there when it is called again. One that fails for good and is tolerated is entered as finished and reported through `failed`. What comes
+/// after a failure that is not tolerated is not entered, so no offset beyond it is ever committed.
+pub fn encode<'a>(
     batch: &'a SourceBatch,
+    progress: &mut Progress,
     converters: &mut Converters,
     ledger: &mut Ledger,
     policy: &ErrorPolicy,
     scratch: &mut Vec<u8>,
     failed: &mut (dyn FnMut(&Failure) + Send),
-    stop: &CancellationToken,
 ) -> EncodedBatch<'a> {
     scratch.clear();
     let numbers: Vec<PartitionNumber> = batch
@@ -98,13 +117,13 @@ pub async fn encode<'a>(
         .map(|key: &SourcePartition| ledger.partition(key))
         .collect();
     let mut encoded = EncodedBatch {
-        failure: None,
-        records: Vec::with_capacity(batch.len()),
+        end: End::Whole,
+        records: Vec::with_capacity(batch.len() - progress.done),
         late: Vec::new(),
         headers: Vec::new(),
     };
     let keep_text = converters.key.keeps_text().is_some() && converters.value.keeps_text().is_some();
-    for record in batch.records() {
+    for (place, record) in batch.records().iter().enumerate().skip(progress.done) {
         let number = numbers[record.source_partition.index()];
         if keep_text && let Some((key, value)) = texts(batch, record) {
             let sequence = ledger.enter(number, record.source_offset.clone());
@@ -112,40 +131,35 @@ pub async fn encode<'a>(
             continue;
         }
         let (headers, written) = (encoded.headers.len(), scratch.len());
-        let mut tries = Tries::default();
-        let parts = loop {
-            match encoded.parts(batch, record, converters, scratch) {
-                Ok(parts) => break Ok(parts),
-                Err(failure) => {
-                    encoded.headers.truncate(headers);
-                    scratch.truncate(written);
-                    match tries.again(failure.stage, &failure.error, policy, stop).await {
-                        Ok(true) => {}
-                        Ok(false) => break Err(failure),
-                        Err(cancelled) => {
-                            encoded.failure = Some(cancelled);
-                            return encoded;
-                        }
-                    }
-                }
-            }
-        };
-        match parts {
+        match encoded.parts(batch, record, converters, scratch) {
             Ok(Some((key, value, headers))) => {
                 let sequence = ledger.enter(number, record.source_offset.clone());
                 encoded.push(batch, record, sequence, key, value, headers);
             }
             Ok(None) => ledger.enter_finished(number, record.source_offset.clone()),
             Err(failure) => {
+                encoded.headers.truncate(headers);
+                scratch.truncate(written);
+                if place > progress.done {
+                    *progress = Progress {
+                        done: place,
+                        tries: Tries::default(),
+                    };
+                }
+                if let Some(when) = progress.tries.next(failure.stage, &failure.error, policy) {
+                    encoded.end = End::Again(when);
+                    return encoded;
+                }
                 failed(&failure);
                 if let Err(error) = policy.judge(failure.error) {
-                    encoded.failure = Some(error);
+                    encoded.end = End::Failed(error);
                     return encoded;
                 }
                 ledger.enter_finished(number, record.source_offset.clone());
             }
         }
     }
+    progress.done = batch.len();
     encoded
 }
 

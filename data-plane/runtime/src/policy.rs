@@ -151,24 +151,29 @@ impl Tries {
         policy: &ErrorPolicy,
         stop: &CancellationToken,
     ) -> Result<bool> {
-        policy.failures.failed();
-        let again = self.wait(stage, error, policy, stop).await?;
-        match again {
-            true => policy.failures.retried(),
-            false => policy.failures.gave_up(),
+        let Some(when) = self.next(stage, error, policy) else {
+            return Ok(false);
+        };
+        match stop.run_until_cancelled(tokio::time::sleep_until(when)).await {
+            Some(()) => Ok(true),
+            None => Err(Error::Cancelled),
         }
-        Ok(again)
     }
 
-    async fn wait(
-        &mut self,
-        stage: Stage,
-        error: &Error,
-        policy: &ErrorPolicy,
-        stop: &CancellationToken,
-    ) -> Result<bool> {
+    /// When to try again after a failure; none when it is given up.
+    pub fn next(&mut self, stage: Stage, error: &Error, policy: &ErrorPolicy) -> Option<Instant> {
+        policy.failures.failed();
+        let when = self.when(stage, error, policy);
+        match when {
+            Some(_) => policy.failures.retried(),
+            None => policy.failures.gave_up(),
+        }
+        when
+    }
+
+    fn when(&mut self, stage: Stage, error: &Error, policy: &ErrorPolicy) -> Option<Instant> {
         if !error.is_retriable() {
-            return Ok(false);
+            return None;
         }
         let now = Instant::now();
         if self.stage != Some(stage) {
@@ -181,14 +186,10 @@ impl Tries {
         self.attempt = self.attempt.saturating_add(1);
         let left = self.deadline.map(|deadline| deadline.saturating_duration_since(now));
         if left.is_some_and(|left| left.is_zero()) {
-            return Ok(false);
+            return None;
         }
         let delay = policy.delay(self.attempt);
-        let wait = tokio::time::sleep(left.map_or(delay, |left| delay.min(left)));
-        match stop.run_until_cancelled(wait).await {
-            Some(()) => Ok(true),
-            None => Err(Error::Cancelled),
-        }
+        Some(now + left.map_or(delay, |left| delay.min(left)))
     }
 }
 

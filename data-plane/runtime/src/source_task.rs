@@ -1,7 +1,7 @@
 //! One source task: poll, encode, produce, and commit what is durable.
 
 use crate::active_topics::TaskTopics;
-use crate::encode::{Converters, encode};
+use crate::encode::{Converters, End, Progress, encode};
 use crate::gate::TaskGate;
 use crate::guard::{guarded, guarded_within, is_half_way, trace};
 use crate::ledger::{Ledger, Sequence};
@@ -15,7 +15,7 @@ use dray_connect::context::SourceTaskContext;
 use dray_connect::offset::{SourceOffset, SourcePartition};
 use dray_connect::source_batch::SourceBatch;
 use dray_connect::{ConfigMap, Error, Result};
-use dray_kafka::port::{Ack, ProducerLane};
+use dray_kafka::port::{Ack, ProduceRecord, ProducerLane};
 use dray_model::{TargetState, TaskState};
 use dray_transforms::Chain;
 use std::sync::Arc;
@@ -239,57 +239,93 @@ impl Runner {
         let batch: &SourceBatch = batch;
         let first = batch.records().first().and_then(|record| record.timestamp);
         self.parts.topics.ensure(batch, &self.parts.stop).await?;
-        let mut scratch = std::mem::take(&mut self.scratch);
-        let mut encoded = encode(
-            batch,
-            &mut self.parts.converters,
-            &mut self.ledger,
-            &self.parts.policy,
-            &mut scratch,
-            &mut report,
-            &self.parts.stop,
-        )
-        .await;
-        let encoding = encoded.failure.take();
-        let flow = {
-            let headers = encoded.headers(&scratch);
-            let records = encoded.into_records(&scratch, &headers);
-            me.metrics.sent(records.len(), first, batch.len() - records.len());
-            let mut sent = 0;
-            let mut flow = Flow::Continue;
-            while sent < records.len() {
-                let allowed = self.parts.gate.to_finish();
-                if self.parts.stop.run_until_cancelled(allowed).await.is_none() {
-                    flow = Flow::Stop;
-                    break;
-                }
-                match self.parts.lane.produce(&records[sent..]) {
-                    Ok(taken) => {
-                        let one = batch.backing().topics() == 1;
-                        self.parts.active.sent(&records[sent..sent + taken], one);
-                        sent += taken;
+        let mut progress = Progress::default();
+        loop {
+            let before = progress.done;
+            let mut scratch = std::mem::take(&mut self.scratch);
+            let SourceParts { converters, policy, .. } = &mut self.parts;
+            let mut encoded = encode(
+                batch,
+                &mut progress,
+                converters,
+                &mut self.ledger,
+                policy,
+                &mut scratch,
+                &mut report,
+            );
+            let end = std::mem::replace(&mut encoded.end, End::Whole);
+            let flow = {
+                let headers = encoded.headers(&scratch);
+                let records = encoded.into_records(&scratch, &headers);
+                me.metrics
+                    .sent(records.len(), first, progress.done - before - records.len());
+                self.produce(batch, &records).await?
+            };
+            self.scratch = scratch;
+            match end {
+                End::Failed(error) => return Err(error),
+                End::Whole => return transformed.map(|()| flow),
+                End::Again(when) => {
+                    if flow == Flow::Stop || self.wait_until(when).await? == Flow::Stop {
+                        return Ok(Flow::Stop);
                     }
-                    Err(refused) => {
-                        sent += refused.taken;
-                        let sequence = Sequence::from_u64(records[sent].sequence);
-                        sent += 1;
-                        me.metrics.acknowledged(0, 1);
-                        self.on_unproducible(sequence, refused.error)?;
-                    }
-                }
-                if sent < records.len() && self.wait_for_room().await? == Flow::Stop {
-                    flow = Flow::Stop;
-                    break;
                 }
             }
-            flow
-        };
-        self.scratch = scratch;
+        }
+    }
+
+    /// Hands records to the producer as it takes them.
+    async fn produce(&mut self, batch: &SourceBatch, records: &[ProduceRecord<'_>]) -> Result<Flow> {
+        let me = self.parts.me.clone();
+        let one = batch.backing().topics() == 1;
+        let (mut sent, mut flow) = (0, Flow::Continue);
+        while sent < records.len() {
+            let allowed = self.parts.gate.to_finish();
+            if self.parts.stop.run_until_cancelled(allowed).await.is_none() {
+                flow = Flow::Stop;
+                break;
+            }
+            match self.parts.lane.produce(&records[sent..]) {
+                Ok(taken) => {
+                    self.parts.active.sent(&records[sent..sent + taken], one);
+                    sent += taken;
+                }
+                Err(refused) => {
+                    sent += refused.taken;
+                    let sequence = Sequence::from_u64(records[sent].sequence);
+                    sent += 1;
+                    me.metrics.acknowledged(0, 1);
+                    self.on_unproducible(sequence, refused.error)?;
+                }
+            }
+            if sent < records.len() && self.wait_for_room().await? == Flow::Stop {
+                flow = Flow::Stop;
+                break;
+            }
+        }
         self.parts.lane.try_acks(&mut self.acks);
         self.on_acks()?;
-        match encoding {
-            Some(error) => Err(error),
-            None => transformed.map(|()| flow),
+        Ok(flow)
+    }
+
+    /// Until a record is tried again: acknowledgements and commits go on meanwhile.
+    async fn wait_until(&mut self, when: Instant) -> Result<Flow> {
+        loop {
+            let Self {
+                parts,
+                acks,
+                commits,
+                next_commit,
+                ..
+            } = self;
+            let SourceParts { lane, stop, .. } = parts;
+            let event = tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(Flow::Stop),
+                () = tokio::time::sleep_until(when) => return Ok(Flow::Continue),
+                other = other(lane.as_mut(), acks, commits, next_commit) => other,
+            };
+            self.on_other(event).await?;
         }
     }
 

@@ -9,6 +9,7 @@ mod altering;
 mod binary;
 mod calls;
 mod etcd;
+mod limits;
 mod listeners;
 mod loggers;
 mod memory;

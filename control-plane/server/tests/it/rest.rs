@@ -45,7 +45,7 @@ pub(crate) async fn ask(address: SocketAddr, method: &str, path: &str, headers: 
 
 pub(crate) const JSON: &str = "Content-Type: application/json\r\n";
 
-async fn replica() -> (Arc<dyn MetadataStore>, Control) {
+pub(crate) async fn replica() -> (Arc<dyn MetadataStore>, Control) {
     let store: Arc<dyn MetadataStore> = Arc::new(MemStore::default());
     let control = start(&store, "test", "one").await;
     until("it leads", || leads(&control, "one")).await;

@@ -378,6 +378,21 @@ impl Consumer for FakeConsumer {
         Ok(())
     }
 
+    fn ends(&self) -> BTreeMap<TopicPartition, i64> {
+        self.shared.change(|cluster| {
+            let member = cluster.groups.get(&self.group).and_then(|group| group.member.as_ref());
+            let positions = member
+                .filter(|member| member.id == self.id)
+                .map(|member| &member.positions);
+            let end = |partition: &TopicPartition| {
+                let topic = cluster.topics.get(&*partition.topic)?;
+                let records = topic.partitions.get(usize::try_from(partition.partition).ok()?)?;
+                Some((partition.clone(), records.len() as i64))
+            };
+            positions.into_iter().flat_map(BTreeMap::keys).filter_map(end).collect()
+        })
+    }
+
     fn leave_when_lost(&mut self) {
         self.shared.change(|cluster| {
             if let Some(member) = cluster.member(&self.group, self.id) {

@@ -215,6 +215,12 @@ const GAUGES: &[Row<f64>] = &[
         "How old the newest batch was when it had arrived, by its first record.",
         |v| v.numbers.last_age,
     ),
+    (
+        Sinks,
+        "dray_sink_task_lag_records",
+        "Records from what the sink has taken to the ends of its partitions, as the broker said with the last fetch; NaN: it has not yet.",
+        |v| v.numbers.lag,
+    ),
 ];
 
 const COUNTERS: &[Row<u64>] = &[

@@ -46,6 +46,8 @@ pub(crate) struct Numbers {
     pub(crate) active: u64,
     pub(crate) actives: Window,
     pub(crate) partitions: u64,
+    /// Records that a sink has before it.
+    pub(crate) lag: f64,
     pub(crate) commit_sequence: u64,
     pub(crate) commits_completed: Total,
     pub(crate) ages: Ages,
@@ -74,6 +76,7 @@ impl TaskMetrics {
                 active: 0,
                 actives: Window::default(),
                 partitions: 0,
+                lag: f64::NAN,
                 commit_sequence: 0,
                 commits_completed: Total::default(),
                 ages: Ages::default(),
@@ -113,7 +116,7 @@ impl TaskMetrics {
         *self.underway() = Underway::default();
         let mut numbers = self.lock();
         (numbers.parts, numbers.stages) = (parts, stages);
-        (numbers.active, numbers.partitions) = (0, 0);
+        (numbers.active, numbers.partitions, numbers.lag) = (0, 0, f64::NAN);
     }
 
     /// It is in this state now.
@@ -189,6 +192,11 @@ impl TaskMetrics {
     /// A sink has taken so many records that are not committed.
     pub(crate) fn uncommitted(&self, count: u64) {
         self.lock().set_active(Instant::now(), count);
+    }
+
+    /// A sink is so many records behind the ends of its partitions.
+    pub(crate) fn lag(&self, records: u64) {
+        self.lock().lag = records as f64;
     }
 
     /// A sink reads so many partitions.

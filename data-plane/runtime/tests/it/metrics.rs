@@ -143,6 +143,16 @@ async fn a_sink_counts_what_it_reads_puts_and_leaves_out() {
         assert_eq!(look.of_task(name, "s"), expected, "{name}");
     }
     assert!(look.of_task("kafka_connect_task_error_last_error_timestamp", "s") > 0.0);
+    let lag = || Look::at(&stage).of_task("dray_sink_task_lag_records", "s");
+    until(|| lag() == 0.0).await;
+    running.set_target(TargetState::Paused);
+    stage.wait_for("s", TaskState::Paused).await;
+    for value in ["4", "5"] {
+        stage.kafka.append("t", 0, None, Some(value.as_bytes()));
+    }
+    until(|| lag() == 2.0).await;
+    running.set_target(TargetState::Started);
+    until(|| lag() == 0.0).await;
     assert!(running.stop(soon()).await);
 }
 

@@ -224,6 +224,18 @@ async fn a_converter_that_comes_back_in_time_loses_nothing() {
     task.stop().await;
 }
 
+/// A registry may be away for hours: what was converted before is sent and committed, though it came in one batch with what was not.
+#[tokio::test(start_paused = true)]
+async fn what_comes_before_a_record_that_is_tried_again_is_committed() {
+    let (stage, away) = (Stage::new(), Away::new(u32::MAX));
+    let task = source(&stage, &away, &[("errors.retry.timeout", "-1")]);
+    until(|| stage.offsets.position("c") == Some(3)).await;
+    assert_eq!(stage.values("out"), ["0", "1", "2"]);
+    until(|| away.times().len() > 5).await;
+    assert_eq!(stage.values("out").len(), 3);
+    task.stop().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn when_the_time_is_over_the_tolerance_decides() {
     let seconds = ("errors.retry.timeout", "1000");

@@ -20,5 +20,6 @@ mod crash;
 mod leader;
 mod leave;
 mod main_path;
+mod operator;
 mod store;
 mod wrong;

@@ -20,7 +20,7 @@ pub(crate) fn wait_until(limit: Duration, mut met: impl FnMut() -> bool, describ
 }
 
 /// The binary of this name, built beside this test: cargo does not build those of other packages for it.
-fn binary(name: &str) -> PathBuf {
+pub(crate) fn binary(name: &str) -> PathBuf {
     let folder = std::env::var_os("DRAY_BINARIES").map_or_else(
         || {
             let test = std::env::current_exe().unwrap();

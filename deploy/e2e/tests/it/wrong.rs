@@ -4,6 +4,10 @@ use crate::cluster::{Cluster, sink};
 use crate::process::{PATIENCE, Process, wait_until};
 use crate::servers::{shared_broker, shared_etcd};
 use crate::turn;
+use dray_wire::agent::v1::agent_control_service_client::AgentControlServiceClient;
+use dray_wire::agent::v1::{Capacity, Fenced, FencedWhy, Hello, SessionRequest, session_request, session_response};
+use tonic::codegen::tokio_stream::{self, StreamExt as _};
+use tonic::transport::Endpoint;
 
 /// Waits for a word in the log of a process, and returns its line.
 fn said(process: &Process, word: &str) -> String {
@@ -20,6 +24,37 @@ fn said(process: &Process, word: &str) -> String {
         || format!("{word:?} is not said\n{}", process.tail()),
     );
     line().unwrap()
+}
+
+/// What the leader answers to an agent that speaks these protocols and no other: one that is newer than any process here.
+async fn answer_to(cluster: &Cluster, protocols: (u32, u32)) -> Fenced {
+    let hello = Hello {
+        cluster: cluster.id.clone(),
+        agent: format!("speaks-{}-to-{}", protocols.0, protocols.1),
+        instance: vec![protocols.1 as u8; 16],
+        software_version: "0".into(),
+        protocol_min: protocols.0,
+        protocol_max: protocols.1,
+        worker_id: "127.0.0.1:1".into(),
+        region: "here".into(),
+        zone: "a".into(),
+        capacity: Some(Capacity { slots: 1, cost: 1 }),
+        ..Hello::default()
+    };
+    let said = SessionRequest {
+        body: Some(session_request::Body::Hello(hello)),
+    };
+    let leader = Endpoint::from_shared(format!("http://{}", cluster.addresses[0])).unwrap();
+    let mut client = AgentControlServiceClient::new(leader.connect_lazy());
+    let stays_open = tokio_stream::once(said).chain(tokio_stream::pending());
+    let mut answers = client.session(stays_open).await.unwrap().into_inner();
+    let answer = tokio::time::timeout(PATIENCE, answers.message())
+        .await
+        .expect("in time");
+    let Some(session_response::Body::Fenced(fenced)) = answer.unwrap().and_then(|answer| answer.body) else {
+        panic!("it was not refused")
+    };
+    fenced
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -90,6 +125,15 @@ async fn what_cannot_run_says_why() {
         !cluster.audit.agents().contains_key("stranger"),
         "it does not belong here"
     );
+
+    // Those of today are numbered 1, and there is none before it.
+    for protocols in [(2, 2), (2, 9)] {
+        let fenced = answer_to(&cluster, protocols).await;
+        assert_eq!(fenced.why, i32::from(FencedWhy::Protocol), "{fenced:?}");
+        let (from, to) = protocols;
+        assert!(fenced.detail.contains(&format!("{from} to {to}")), "{fenced:?}");
+        println!("{}", said(&cluster.controls[0], &format!("speaks-{from}-to-{to}")));
+    }
 
     let after = cluster.owners();
     assert!(

@@ -22,6 +22,8 @@ pub(crate) struct Partition {
     pub(crate) topic: Uuid,
     pub(crate) partition: i32,
     pub(crate) error: i16,
+    pub(crate) high_watermark: i64,
+    pub(crate) last_stable: i64,
     pub(crate) aborted: Vec<Aborted>,
     /// A replica to read from instead; -1 without one.
     pub(crate) preferred: i32,
@@ -85,7 +87,8 @@ impl Cursor<'_> {
     fn partition(&mut self, topic: Uuid) -> Option<Partition> {
         let partition = self.i32()?;
         let error = self.i16()?;
-        self.take(3 * 8)?; // High watermark, last stable offset, start of the log.
+        let (high_watermark, last_stable) = (self.i64()?, self.i64()?);
+        self.i64()?; // The start of the log.
         let mut aborted = Vec::new();
         for _ in 0..self.count()? {
             aborted.push(Aborted {
@@ -111,6 +114,8 @@ impl Cursor<'_> {
             topic,
             partition,
             error,
+            high_watermark,
+            last_stable,
             aborted,
             preferred,
             records,
@@ -200,6 +205,8 @@ mod tests {
         let one = PartitionData::default()
             .with_partition_index(3)
             .with_error_code(6)
+            .with_high_watermark(41)
+            .with_last_stable_offset(40)
             .with_aborted_transactions(Some(vec![aborted]))
             .with_preferred_read_replica(BrokerId(4))
             .with_current_leader(leader)
@@ -241,6 +248,7 @@ mod tests {
                 first_offset: 9,
             };
             assert_eq!((one.topic, one.partition, one.error), (Uuid::from_u128(1), 3, 6));
+            assert_eq!((one.high_watermark, one.last_stable), (41, 40));
             assert_eq!(
                 (&one.aborted[..], one.preferred, one.leader),
                 (&[aborted][..], 4, Some((2, 5)))

@@ -7,6 +7,7 @@ use crate::lock::lock;
 use crate::wire::batch::decode::Aborted;
 use bytes::Bytes;
 use dray_connect::sink_batch::TopicPartition;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -43,6 +44,8 @@ pub(crate) struct Feed {
     pub(crate) settings: Arc<FetchSettings>,
     pub(crate) reset: Reset,
     inbox: Arc<Inbox>,
+    /// Where the partition ends, as far as the broker has said; -1 before it has.
+    end: AtomicI64,
     state: Mutex<State>,
 }
 
@@ -94,6 +97,7 @@ impl Feed {
             settings,
             reset,
             inbox,
+            end: AtomicI64::new(-1),
             state: Mutex::new(State {
                 epoch: 0,
                 position,
@@ -109,6 +113,15 @@ impl Feed {
 
     pub(crate) fn inbox(&self) -> &Arc<Inbox> {
         &self.inbox
+    }
+
+    /// The broker has said where the partition ends.
+    pub(super) fn ends_at(&self, offset: i64) {
+        self.end.store(offset, Ordering::Relaxed);
+    }
+
+    pub(crate) fn end(&self) -> Option<i64> {
+        Some(self.end.load(Ordering::Relaxed)).filter(|offset| *offset >= 0)
     }
 
     pub(crate) fn is_current(&self, epoch: u64) -> bool {

@@ -347,6 +347,10 @@ impl Lane {
         let now = Instant::now();
         let what = || format!("fetching {}", feed.partition);
         let Some(code) = Code::try_from_code(share.error) else {
+            feed.ends_at(match self.settings.read_committed {
+                true => share.last_stable,
+                false => share.high_watermark,
+            });
             if share.preferred >= 0 && share.preferred != self.broker {
                 feed.prefer(Some((share.preferred, now + PREFERRED)));
                 self.remove(feed);

@@ -339,6 +339,14 @@ impl Consumer for WireConsumer {
         self.tell(Command::Rejoin).await
     }
 
+    fn ends(&self) -> BTreeMap<TopicPartition, i64> {
+        let owned = lock(&self.shared.owned);
+        let ends = owned
+            .iter()
+            .filter_map(|(partition, feed)| Some((partition.clone(), feed.end()?)));
+        ends.collect()
+    }
+
     async fn close(mut self: Box<Self>) {
         self.commands = None;
         // It is never sent on; the member drops it at its end.

@@ -169,6 +169,10 @@ impl Consumer for Tentative {
         }
     }
 
+    fn ends(&self) -> BTreeMap<TopicPartition, i64> {
+        self.consumer.ends()
+    }
+
     fn leave_when_lost(&mut self) {
         self.leave_when_lost = true;
         self.consumer.leave_when_lost();

@@ -104,7 +104,7 @@ def table(results: list[Result], clusters: list[Result]) -> str:
     return "\n".join(lines) + "\n"
 
 
-NAMES = {"dray": "Dray", "connect": "Connect tuned", "default": "Connect default", "raw": "librdkafka raw", "dray idempotent": "Dray idempotent", "dray librdkafka": "Dray on librdkafka"}
+NAMES = {"dray": "Dray", "connect": "Connect tuned", "default": "Connect default", "raw": "librdkafka raw", "dray librdkafka": "Dray on librdkafka"}
 
 
 def row(result: Result) -> str:

@@ -34,7 +34,6 @@ class Load:
         self.count = int(RATE * seconds)
         self.next, self.begun = itertools.count(), time.monotonic()
         self.took: dict[str, list[float]] = {"read": [], "write": []}
-        self.late: list[float] = []
         self.refused: list[str] = []
 
     def run(self) -> "Load":

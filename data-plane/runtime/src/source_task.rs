@@ -311,19 +311,17 @@ impl Runner {
     /// Until a record is tried again: acknowledgements and commits go on meanwhile.
     async fn wait_until(&mut self, when: Instant) -> Result<Flow> {
         loop {
-            let Self {
-                parts,
-                acks,
-                commits,
-                next_commit,
-                ..
-            } = self;
-            let SourceParts { lane, stop, .. } = parts;
+            let beside = other(
+                self.parts.lane.as_mut(),
+                &mut self.acks,
+                &mut self.commits,
+                &mut self.next_commit,
+            );
             let event = tokio::select! {
                 biased;
-                () = stop.cancelled() => return Ok(Flow::Stop),
+                () = self.parts.stop.cancelled() => return Ok(Flow::Stop),
                 () = tokio::time::sleep_until(when) => return Ok(Flow::Continue),
-                other = other(lane.as_mut(), acks, commits, next_commit) => other,
+                other = beside => other,
             };
             self.on_other(event).await?;
         }

@@ -56,6 +56,10 @@ impl Converter for ByteArrayConverter {
         })
     }
 
+    fn keeps_bytes(&self) -> Option<&SchemaRef> {
+        Some(&self.schema)
+    }
+
     fn class(&self) -> &'static str {
         CLASS
     }

@@ -78,6 +78,12 @@ pub trait Converter: Send {
         None
     }
 
+    /// The schema of all that [`Converter::to_connect`] reads, if it takes whatever there is for bytes as they are and a tombstone for
+    /// null, whatever the topic.
+    fn keeps_bytes(&self) -> Option<&SchemaRef> {
+        None
+    }
+
     /// The Java class that this one stands for.
     fn class(&self) -> &'static str;
 }

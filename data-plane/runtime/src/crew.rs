@@ -184,6 +184,7 @@ impl Shared {
             let able = state.count(|seat| matches!(seat, Seat::Waiting | Seat::Polling { .. }));
             if state.ended || able > self.size {
                 state.seats[seat] = Seat::Free;
+                self.work.notify_one(); // what it has put back is for another
                 return;
             }
             let Some(unit) = state.queue.pop_front() else {
@@ -195,9 +196,18 @@ impl Shared {
                 name: unit.name.clone(),
             };
             drop(state);
-            unit.poll();
+            let again = unit.poll().then_some(unit);
             state = self.lock();
             state.seats[seat] = Seat::Waiting;
+            if let Some(unit) = again {
+                if state.ended {
+                    drop(state);
+                    drop(unit); // outside of the lock: this may drop connector code
+                    return;
+                }
+                // Nobody is called: this thread takes it, unless another does before.
+                state.queue.push_back(unit);
+            }
         }
     }
 
@@ -265,7 +275,8 @@ impl Wake for Unit {
 }
 
 impl Unit {
-    fn poll(self: Arc<Self>) {
+    /// True when it was woken meanwhile, and so is to be polled again.
+    fn poll(self: &Arc<Self>) -> bool {
         self.state.store(POLLED, Ordering::Release);
         let pending = {
             let waker = Waker::from(self.clone());
@@ -287,15 +298,15 @@ impl Unit {
             self.state.store(DONE, Ordering::Release);
             let future = self.future.lock().unwrap_or_else(PoisonError::into_inner).take();
             drop(std::panic::catch_unwind(AssertUnwindSafe(|| drop(future))));
-            return;
+            return false;
         }
         let idle = self
             .state
             .compare_exchange(POLLED, IDLE, Ordering::AcqRel, Ordering::Acquire);
         if idle.is_err() {
             self.state.store(QUEUED, Ordering::Release);
-            self.crew.clone().push(self);
         }
+        idle.is_err()
     }
 }
 

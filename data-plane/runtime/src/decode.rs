@@ -31,11 +31,11 @@ pub async fn decode(
     let backing = batch.backing_mut();
     let block = backing.adopt(fetch.data.clone());
     let topics: Vec<TopicId> = fetch.topics.iter().map(|topic| backing.topic(topic)).collect();
-    let texts = Texts::of(converters, chain, backing);
+    let plain = Plain::of(converters, chain, backing);
     batch.reserve(fetch.records.len());
     for (place, record) in fetch.records.iter().enumerate() {
-        if let Some(texts) = &texts
-            && let Some((key, value)) = texts.read(record, block, batch.backing())
+        if let Some(plain) = &plain
+            && let Some((key, value)) = plain.read(record, block, batch.backing())
         {
             batch.push(consumed(record, place, topics[record.topic as usize], key, value, None));
             continue;
@@ -120,42 +120,57 @@ fn consumed(
     }
 }
 
-/// The schemas of keys and values where both are texts that stay as they are.
-struct Texts {
-    key: SchemaId,
-    value: SchemaId,
+/// A converter that leaves what it reads as it is.
+#[derive(Clone, Copy)]
+enum Kept {
+    Text(SchemaId),
+    Bytes(SchemaId),
 }
 
-impl Texts {
-    /// None when somebody has to look at each record.
+impl Kept {
+    fn of(converter: &dyn Converter, backing: &mut Backing) -> Option<Self> {
+        let text = converter.keeps_text().map(|schema| Self::Text(backing.schema(schema)));
+        text.or_else(|| converter.keeps_bytes().map(|schema| Self::Bytes(backing.schema(schema))))
+    }
+
+    /// None for a text that is not UTF-8.
+    #[inline(always)]
+    fn read(self, slice: &Option<Slice>, block: Span, backing: &Backing) -> Option<Field> {
+        let span = slice.as_ref().map(|slice| block.slice(slice.start as usize, slice.end as usize));
+        let (schema, datum) = match (self, span) {
+            (Self::Text(schema) | Self::Bytes(schema), None) => (schema, Datum::Null),
+            (Self::Text(schema), Some(span)) => (schema, Datum::Str(Utf8Span::new(backing, span)?)),
+            (Self::Bytes(schema), Some(span)) => (schema, Datum::Bytes(span)),
+        };
+        Some(Field {
+            schema: Some(schema),
+            datum,
+        })
+    }
+}
+
+/// Keys and values that both stay as they are: nobody has to look at each record.
+struct Plain {
+    key: Kept,
+    value: Kept,
+}
+
+impl Plain {
     fn of(converters: &Converters, chain: &Chain, backing: &mut Backing) -> Option<Self> {
-        let (key, value) = (converters.key.keeps_text()?, converters.value.keeps_text()?);
-        let mut id = |schema| backing.schema(schema);
-        chain.is_empty().then(|| Self {
-            key: id(key),
-            value: id(value),
+        chain.is_empty().then_some(())?;
+        Some(Self {
+            key: Kept::of(converters.key.as_ref(), backing)?,
+            value: Kept::of(converters.value.as_ref(), backing)?,
         })
     }
 
-    /// Key and value of a record; none when it has headers, or something that is not UTF-8.
+    /// Key and value of a record; none when it has headers, or a text that is not UTF-8.
     #[inline(always)]
     fn read(&self, record: &FetchedRecord, block: Span, backing: &Backing) -> Option<(Field, Field)> {
-        let field = |schema: SchemaId, slice: &Option<Slice>| {
-            let datum = match slice {
-                None => Datum::Null,
-                Some(slice) => {
-                    let span = block.slice(slice.start as usize, slice.end as usize);
-                    Datum::Str(Utf8Span::new(backing, span)?)
-                }
-            };
-            Some(Field {
-                schema: Some(schema),
-                datum,
-            })
-        };
         if !record.headers.is_empty() {
             return None;
         }
-        Some((field(self.key, &record.key)?, field(self.value, &record.value)?))
+        let read = |kept: Kept, slice: &Option<Slice>| kept.read(slice, block, backing);
+        Some((read(self.key, &record.key)?, read(self.value, &record.value)?))
     }
 }

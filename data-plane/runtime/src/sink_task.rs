@@ -239,6 +239,8 @@ impl Runner {
             }
             self.take_backlog().await?;
             self.serve_requests().await?;
+            // While there are records it never waits, and others of the crew want their turn.
+            tokio::task::yield_now().await;
         }
     }
 

@@ -133,6 +133,8 @@ impl Runner {
                 break;
             }
             batch.clear();
+            // A connector that always has something never waits, and others of the crew want their turn.
+            tokio::task::yield_now().await;
         }
         Ok(())
     }

@@ -1,4 +1,5 @@
-//! Follows one file by its name: opens it, reads blocks, and notices truncation, deletion and replacement. Blocking.
+//! Follows one file by its name: opens it, reads blocks, and notices truncation, deletion and replacement. Blocking: the thread of the
+//! crew waits for the disk, which costs less than handing each block to another thread, and is replaced if the disk hangs.
 
 use crate::watch::Watch;
 use bytes::Bytes;
@@ -14,7 +15,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-/// Bytes of one read: large enough that a thread hop per block costs nothing, small enough for 200 tasks.
+/// Bytes of one read: large enough that what a read costs beside the bytes is nothing, small enough for 200 tasks.
 pub(crate) const BLOCK: usize = 512 << 10;
 
 /// A replaced file is left only after it has not grown for so long: its writer may not have opened the new one yet.
@@ -51,8 +52,6 @@ pub(crate) struct Input {
     position: u64,
     /// Whether it was already said that the file is not there.
     missed: bool,
-    /// What the last look found, until somebody takes it.
-    pub(crate) found: Option<Result<Look>>,
     news: Arc<Notify>,
     watch: Option<Watch>,
     /// Whether it was already said that there is no watch.
@@ -67,24 +66,20 @@ impl Input {
             opened: None,
             position,
             missed: false,
-            found: None,
             news,
             watch: None,
             unwatched: false,
         }
     }
 
-    /// Looks for new bytes and leaves what it finds in `found`; does nothing while the last finding is still there.
-    pub(crate) fn look(&mut self, held: &Bytes, now: Instant) {
-        if self.found.is_none() {
-            // Before the look: what is written after it must be news.
-            self.ensure_watch();
-            let looked = self.look_at_file(held, now);
-            self.found = Some(looked.map_err(|error| {
-                let (path, position) = (self.path.display(), self.position);
-                Error::connect(format!("could not read '{path}' at position {position}")).with_source(error)
-            }));
-        }
+    /// Looks for new bytes behind what is held back.
+    pub(crate) fn look(&mut self, held: &[u8], now: Instant) -> Result<Look> {
+        // Before the look: what is written after it must be news.
+        self.ensure_watch();
+        self.look_at_file(held, now).map_err(|error| {
+            let (path, position) = (self.path.display(), self.position);
+            Error::connect(format!("could not read '{path}' at position {position}")).with_source(error)
+        })
     }
 
     fn ensure_watch(&mut self) {
@@ -101,7 +96,7 @@ impl Input {
         }
     }
 
-    fn look_at_file(&mut self, held: &Bytes, now: Instant) -> io::Result<Look> {
+    fn look_at_file(&mut self, held: &[u8], now: Instant) -> io::Result<Look> {
         let mut opened = match self.opened.take() {
             Some(opened) => opened,
             None => match self.open()? {
@@ -116,7 +111,7 @@ impl Input {
         look
     }
 
-    fn look_at(&mut self, opened: &mut Opened, held: &Bytes, now: Instant) -> io::Result<Look> {
+    fn look_at(&mut self, opened: &mut Opened, held: &[u8], now: Instant) -> io::Result<Look> {
         let size = opened.file.metadata()?.len();
         if size < self.position {
             // What was there is gone, and what is there now was not read: only position 0 loses none of it. The same
@@ -157,7 +152,7 @@ impl Input {
 
     /// Reads behind what is held back. The longer that is, the more is read, so that a long line is copied a few times
     /// and not once a block.
-    fn read(&mut self, file: &File, available: u64, held: &Bytes) -> io::Result<Look> {
+    fn read(&mut self, file: &File, available: u64, held: &[u8]) -> io::Result<Look> {
         let wanted = usize::try_from(available)
             .unwrap_or(usize::MAX)
             .min(held.len().max(BLOCK));

@@ -30,7 +30,7 @@ use tokio::time::Instant;
 const QUEUE: usize = 4096;
 /// Pieces written with one call; the system takes no more than 1,024.
 const PIECES: usize = 256;
-/// Read at least so much at once. Small answers share it.
+/// Small answers share so much memory; of a large one no more than this is copied once.
 const READ: usize = 16 << 10;
 /// Part of a log-in's life after which the connection is given up for a new one.
 const LIFE_SHARE: f64 = 0.85;
@@ -325,7 +325,10 @@ impl Io {
     fn answers(&self, buffer: &mut BytesMut) -> Result<()> {
         loop {
             let Some(length) = buffer.first_chunk::<4>().map(|length| i32::from_be_bytes(*length)) else {
-                buffer.reserve(READ);
+                if buffer.capacity() - buffer.len() < READ / 4 {
+                    let begun = std::mem::replace(buffer, BytesMut::with_capacity(READ));
+                    buffer.extend_from_slice(&begun);
+                }
                 return Ok(());
             };
             let length = usize::try_from(length)
@@ -338,7 +341,8 @@ impl Io {
                     )
                 })?;
             if buffer.len() < 4 + length {
-                buffer.reserve((4 + length - buffer.len()).max(READ));
+                // No more than that: whatever else is read behind it would have to be moved out of its memory.
+                buffer.reserve(4 + length - buffer.len());
                 return Ok(());
             }
             buffer.advance(4);

@@ -2,6 +2,8 @@
 
 use super::*;
 use dray_connect::sink_batch::TopicPartition;
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
 use std::collections::BTreeMap;
 
 fn at(topic: &str, partition: i32) -> TopicPartition {
@@ -79,4 +81,51 @@ async fn a_group_with_members_keeps_its_offsets() {
         port.group_offsets(&config(&[]), &group, PATIENCE).await.unwrap(),
         BTreeMap::from([(at(&topic, 0), 7)])
     );
+}
+
+async fn delete_topic(name: &str) {
+    let mut settings = rdkafka::ClientConfig::new();
+    let admin: AdminClient<DefaultClientContext> = settings
+        .set("bootstrap.servers", bootstrap())
+        .create()
+        .expect("an admin client");
+    let deleted = admin.delete_topics(&[name], &AdminOptions::new()).await.expect("asked");
+    assert_eq!(deleted, [Ok(name.to_owned())]);
+}
+
+/// A topic was deleted and created anew, and the member has not been told: what it has read of the old one is not taken for a position in
+/// the new one, of which it would leave out as many records.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_position_in_a_topic_that_is_gone_is_not_committed_in_its_successor() {
+    let port = Kafka::new();
+    loop {
+        let topic = topic(&port, "again", 1, &[]).await;
+        let group = unique("connect-again");
+        let member = config(&[("group.id", &group), ("auto.offset.reset", "earliest")]);
+        let mut consumer = port.consumer(&member, std::slice::from_ref(&topic), 1 << 20).unwrap();
+        loop {
+            if let ConsumerEvent::Assigned(_) = event(&mut *consumer).await {
+                break;
+            }
+        }
+        delete_topic(&topic).await;
+        // Another number of partitions tells that the broker knows of the new one.
+        let new = NewTopic {
+            name: topic.clone(),
+            partitions: 2,
+            replication_factor: 1,
+            configs: BTreeMap::new(),
+        };
+        create(&port, &config(&[]), &new).await;
+        let refused = consumer.commit(&BTreeMap::from([(at(&topic, 0), 7)])).await;
+        let refused = refused.expect_err("there is no such topic any more");
+        let offsets = port.group_offsets(&config(&[]), &group, PATIENCE).await.unwrap();
+        assert_eq!(offsets, BTreeMap::new(), "{refused}");
+        consumer.close().await;
+        // The news that the partition is not ours any more was quicker.
+        if refused.code != "NOT_ASSIGNED" {
+            assert_eq!(refused.code, "UnknownTopicId", "{refused}");
+            return;
+        }
+    }
 }

@@ -3,7 +3,6 @@
 use super::FILENAME;
 use crate::config::SourcePlan;
 use crate::input::{Input, Look};
-use crate::lent::Lent;
 use crate::lines::{Lines, POSITION, Stamp};
 use crate::stdin::{self, Pipe};
 use bytes::{Bytes, BytesMut};
@@ -42,7 +41,7 @@ struct Running {
 #[derive(Debug)]
 enum From {
     File {
-        input: Lent<Input>,
+        input: Input,
         news: Arc<Notify>,
     },
     /// Held until the task stops, so that two tasks never share the lines between them.
@@ -69,7 +68,7 @@ impl FileStreamSourceTask {
         let position = stored_position(context, &partition).await?;
         let news = Arc::new(Notify::new());
         let stamp = Stamp::of_file(plan.topic, partition, &format!("'{}'", path.display()));
-        let input = Lent::new(Input::new(path, position, news.clone()));
+        let input = Input::new(path, position, news.clone());
         let from = From::File { input, news };
         Ok(Running {
             lines: Lines::new(position),
@@ -140,20 +139,13 @@ impl SourceTask for FileStreamSourceTask {
     }
 
     async fn stop(&mut self) -> Result<()> {
-        match self.running.take() {
-            Some(Running {
-                from: From::File { mut input, .. },
-                ..
-            }) => {
-                // Ends a read that may be under way; what it finds will be read again from the committed position.
-                input.settled().await?;
-            }
-            Some(Running {
-                lines,
-                from: From::Stdin(mut pipe),
-                ..
-            }) => pipe.held = lines.held(),
-            None => {}
+        if let Some(Running {
+            lines,
+            from: From::Stdin(mut pipe),
+            ..
+        }) = self.running.take()
+        {
+            pipe.held = lines.held();
         }
         Ok(())
     }
@@ -191,11 +183,9 @@ impl From {
     }
 }
 
-async fn next_of_file(input: &mut Lent<Input>, news: &Notify, held: Bytes, deadline: Instant) -> Result<Next> {
+async fn next_of_file(input: &mut Input, news: &Notify, held: Bytes, deadline: Instant) -> Result<Next> {
     loop {
-        let (now, behind) = (Instant::now(), held.clone());
-        let looked = input.run(move |input| input.look(&behind, now)).await?;
-        match looked.found.take().unwrap_or(Ok(Look::End))? {
+        match input.look(&held, Instant::now())? {
             Look::Block(block) => return Ok(Next::Block(block)),
             Look::Restarted => return Ok(Next::Restarted),
             Look::Missing | Look::End => {}

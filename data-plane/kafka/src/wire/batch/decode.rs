@@ -176,7 +176,7 @@ impl Records {
             } else if batch.data.as_ptr() != open.data.as_ptr() {
                 break; // The next one has its own buffer.
             }
-            let read = open.read(self.position, most, &mut bytes, &mut batch);
+            let read = open.read(partition, self.position, most, &mut bytes, &mut batch);
             if let Err(what) = read {
                 let offset = open.header.base;
                 if batch.records.is_empty() {
@@ -197,7 +197,6 @@ impl Records {
             return Ok(None);
         }
         batch.topics.push(Arc::clone(topic));
-        batch.records.iter_mut().for_each(|record| record.partition = partition);
         Ok(Some(batch))
     }
 
@@ -296,11 +295,7 @@ fn abort_marker(records: &[u8]) -> Option<bool> {
     if records.is_empty() {
         return Some(false);
     }
-    let mut cursor = Cursor {
-        bytes: records,
-        at: 0,
-        end: records.len(),
-    };
+    let mut cursor = Cursor { bytes: records, at: 0 };
     cursor.varint()?;
     cursor.skip(1)?;
     cursor.varint()?;
@@ -335,12 +330,18 @@ impl Header {
 
 impl Open {
     /// Appends records until there are as many as wanted.
-    fn read(&mut self, position: i64, most: Most, bytes: &mut usize, out: &mut FetchBatch) -> Result<(), &'static str> {
+    fn read(
+        &mut self,
+        partition: i32,
+        position: i64,
+        most: Most,
+        bytes: &mut usize,
+        out: &mut FetchBatch,
+    ) -> Result<(), &'static str> {
         let data = self.data.clone();
         let mut cursor = Cursor {
-            bytes: &data,
+            bytes: &data[..self.end],
             at: self.at,
-            end: self.end,
         };
         let header = self.header;
         let (append_time, kind) = if header.attributes & LOG_APPEND_TIME != 0 {
@@ -352,7 +353,7 @@ impl Open {
             let record = cursor.record(&mut out.headers).ok_or("a record does not parse")?;
             self.at = cursor.at;
             self.left -= 1;
-            if self.left == 0 && cursor.at != cursor.end {
+            if self.left == 0 && cursor.at != self.end {
                 return Err("it has bytes behind its last record");
             }
             let offset = header
@@ -375,7 +376,7 @@ impl Open {
             *bytes += record.bytes;
             out.records.push(FetchedRecord {
                 topic: 0,
-                partition: 0,
+                partition,
                 offset,
                 timestamp,
                 timestamp_type,
@@ -401,7 +402,6 @@ struct Record {
 struct Cursor<'a> {
     bytes: &'a [u8],
     at: usize,
-    end: usize,
 }
 
 impl Cursor<'_> {
@@ -409,7 +409,7 @@ impl Cursor<'_> {
     fn record(&mut self, headers: &mut Vec<(Slice, Option<Slice>)>) -> Option<Record> {
         let length = usize::try_from(self.varint()?).ok()?;
         let start = self.at;
-        let end = start.checked_add(length).filter(|end| *end <= self.end)?;
+        let end = start.checked_add(length).filter(|end| *end <= self.bytes.len())?;
         self.skip(1)?;
         let timestamp_delta = self.varint()?;
         let offset_delta = self.varint()?;
@@ -418,7 +418,7 @@ impl Cursor<'_> {
         let first = headers.len() as u32;
         let count = self.varint()?;
         // A header takes two bytes at least.
-        if count < 0 || count as u64 > (self.end - self.at) as u64 / 2 {
+        if count < 0 || count as u64 > (self.bytes.len() - self.at) as u64 / 2 {
             return None;
         }
         for _ in 0..count {
@@ -436,7 +436,7 @@ impl Cursor<'_> {
     }
 
     fn skip(&mut self, bytes: usize) -> Option<()> {
-        self.at = self.at.checked_add(bytes).filter(|at| *at <= self.end)?;
+        self.at = self.at.checked_add(bytes).filter(|at| *at <= self.bytes.len())?;
         Some(())
     }
 
@@ -452,27 +452,30 @@ impl Cursor<'_> {
         Some(Some(start as u32..self.at as u32))
     }
 
-    #[inline]
+    #[inline(always)]
     fn varint(&mut self) -> Option<i64> {
-        let first = *self.bytes[..self.end].get(self.at)?;
-        self.at += 1;
-        let mut value = u64::from(first & 0x7f);
-        if first >= 0x80 {
-            let mut shift = 7;
-            loop {
-                let byte = *self.bytes[..self.end].get(self.at)?;
-                self.at += 1;
-                value |= u64::from(byte & 0x7f) << shift;
-                if byte < 0x80 {
-                    break;
-                }
-                shift += 7;
-                if shift > 63 {
-                    return None;
-                }
+        let first = *self.bytes.get(self.at)?;
+        let value = if first < 0x80 {
+            self.at += 1;
+            u64::from(first)
+        } else {
+            self.longer()?
+        };
+        Some((value >> 1) as i64 ^ -((value & 1) as i64))
+    }
+
+    /// A number of two bytes or more, before it is told whether it is negative.
+    #[inline]
+    fn longer(&mut self) -> Option<u64> {
+        let mut value = 0;
+        for (place, byte) in self.bytes[self.at..].iter().take(10).enumerate() {
+            value |= u64::from(byte & 0x7f) << (7 * place);
+            if *byte < 0x80 {
+                self.at += place + 1;
+                return Some(value);
             }
         }
-        Some((value >> 1) as i64 ^ -((value & 1) as i64))
+        None
     }
 }
 

@@ -84,14 +84,20 @@ impl Open {
             self.base_timestamp = timestamp;
         }
         self.max_timestamp = self.max_timestamp.max(timestamp);
-        // Attributes (none), how far it is from the first record, length of the key.
-        let mut front = [0; FRONT];
+        // Attributes (none), how far it is from the first record, length of the key; without a key the value's length too.
+        let mut front = [0; FRONT + VARINT];
         let mut at = VARINT + 1;
         at = put(&mut front, at, timestamp.wrapping_sub(self.base_timestamp));
         at = put(&mut front, at, i64::from(self.count));
         at = put(&mut front, at, record.key.map_or(-1, |key| key.len() as i64));
-        let key = record.key.unwrap_or_default();
-        let (middle, middle_end) = number(record.value.map_or(-1, |value| value.len() as i64));
+        let value_length = record.value.map_or(-1, |value| value.len() as i64);
+        let (middle, middle_end) = match record.key {
+            Some(_) => number(value_length),
+            None => {
+                at = put(&mut front, at, value_length);
+                ([0; VARINT], 0)
+            }
+        };
         let value = record.value.unwrap_or_default();
         let (headers, headers_end) = number(record.headers.len() as i64);
         let headers_length: usize = record
@@ -105,17 +111,24 @@ impl Open {
                     + header.value.map_or(0, <[u8]>::len)
             })
             .sum();
-        let length = at - VARINT + key.len() + middle_end + value.len() + headers_end + headers_length;
+        let key_length = record.key.map_or(0, <[u8]>::len);
+        let length = at - VARINT + key_length + middle_end + value.len() + headers_end + headers_length;
         let length = length as i64;
         let begin = VARINT - varint_len(length);
         put(&mut front, begin, length);
 
         let out = &mut self.records;
         out.extend_from_slice(&front[begin..at]);
-        out.extend_from_slice(key);
-        out.extend_from_slice(&middle[..middle_end]);
+        if let Some(key) = record.key {
+            out.extend_from_slice(key);
+            out.extend_from_slice(&middle[..middle_end]);
+        }
         out.extend_from_slice(value);
-        out.extend_from_slice(&headers[..headers_end]);
+        if record.headers.is_empty() {
+            out.push(0);
+        } else {
+            out.extend_from_slice(&headers[..headers_end]);
+        }
         for header in record.headers {
             let (length, end) = number(header.key.len() as i64);
             out.extend_from_slice(&length[..end]);

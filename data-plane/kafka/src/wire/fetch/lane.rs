@@ -4,7 +4,7 @@
 use super::answer::{self, Answer, Partition};
 use super::feed::{Feed, FetchSettings, Want};
 use super::hub::Hub;
-use super::inbox::Word;
+use super::inbox::{Inbox, Word};
 use super::session::{Asked, Change, Key, Session};
 use crate::codes;
 use crate::error::{Class, Error, Result};
@@ -332,18 +332,29 @@ impl Lane {
                     .learn_leader(&feed.partition.topic, partition.partition, leader, endpoint);
             }
         }
-        let frame: usize = answer.partitions.iter().map(|partition| partition.records.len()).sum();
+        let mut frame = 0;
+        let mut of_reader: HashMap<*const Inbox, usize> = HashMap::new();
+        let mut shares = Vec::with_capacity(answer.partitions.len());
         for partition in answer.partitions {
             let key = (partition.topic, partition.partition);
+            frame += partition.records.len();
             // One that has left, or was sought away, wants nothing of this.
             if let (Some(asked), Some(feed)) = (session.asked(&key), self.feed(&key)) {
-                self.share(hub, &feed, asked, partition, frame);
+                *of_reader.entry(Arc::as_ptr(feed.inbox())).or_default() += partition.records.len();
+                shares.push((feed, asked, partition));
             }
+        }
+        for (feed, asked, mut share) in shares {
+            // A small slice must not keep a large frame in memory. A reader of many partitions gets through all that it has of a frame.
+            if of_reader.get(&Arc::as_ptr(feed.inbox())).is_some_and(|bytes| *bytes < frame / 4) {
+                share.records = Bytes::copy_from_slice(&share.records);
+            }
+            self.share(hub, &feed, asked, share);
         }
     }
 
     /// What the answer says of one partition.
-    fn share(&self, hub: &Hub, feed: &Arc<Feed>, asked: Asked, share: Partition, frame: usize) {
+    fn share(&self, hub: &Hub, feed: &Arc<Feed>, asked: Asked, share: Partition) {
         let now = Instant::now();
         let what = || format!("fetching {}", feed.partition);
         let Some(code) = Code::try_from_code(share.error) else {
@@ -360,13 +371,7 @@ impl Lane {
             let next = next_position(&share.records, asked.position);
             if next > asked.position {
                 let aborted = self.settings.read_committed.then_some(share.aborted);
-                // A small slice must not keep a large frame in memory.
-                let records = if share.records.len() < frame / 4 {
-                    Bytes::copy_from_slice(&share.records)
-                } else {
-                    share.records
-                };
-                feed.deliver((asked.epoch, asked.position), next, records, aborted);
+                feed.deliver((asked.epoch, asked.position), next, share.records, aborted);
             } else if share.records.len() > 16 || cut_off(&share.records) {
                 // Not even one whole batch, or one of an old format: the reader finds out what is wrong.
                 let aborted = self.settings.read_committed.then_some(share.aborted);

@@ -99,6 +99,7 @@ impl Lane {
         self.places.update(&producer.cluster.metadata());
         let mut taken = 0;
         let mut outcome = Ok(());
+        let mut topic_before: Option<&str> = None;
         for record in records {
             // An empty record takes a place too: the quota bounds their number as well.
             let charge = size(record).max(1);
@@ -115,7 +116,9 @@ impl Lane {
                 self.blocked = Blocked::Memory;
                 break;
             }
-            let track = match self.places.of(record, state, now, settings) {
+            let same_topic = topic_before.is_some_and(|before| std::ptr::eq(before, record.topic));
+            topic_before = Some(record.topic);
+            let track = match self.places.of(record, same_topic, state, now, settings) {
                 Place::Track(track) => track,
                 Place::Wait { topic, until } => {
                     producer.inbox.want(Arc::clone(&topic));

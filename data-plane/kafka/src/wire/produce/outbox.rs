@@ -105,7 +105,7 @@ impl Sender {
                 queue.push_front(at);
                 break;
             }
-            let Some(parcel) = track.take(mode, id, &self.settings) else {
+            let Some(parcel) = track.take(mode, id, now, &self.settings) else {
                 track.queued = false;
                 continue;
             };

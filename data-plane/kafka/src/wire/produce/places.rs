@@ -101,19 +101,17 @@ impl Places {
         self.numbers.get(topic).copied()
     }
 
-    /// Where a record goes.
+    /// Where a record goes. With the `same_topic` as the record before, its name is not compared.
     pub(super) fn of(
         &mut self,
         record: &ProduceRecord<'_>,
+        same_topic: bool,
         state: &mut LaneState,
         now: Instant,
         settings: &Settings,
     ) -> Place {
-        if self
-            .topics
-            .get(self.last)
-            .is_none_or(|last| *last.name != *record.topic)
-        {
+        let last = || self.topics.get(self.last);
+        if !same_topic && last().is_none_or(|last| *last.name != *record.topic) {
             match self.number(record.topic).or_else(|| self.learn(record.topic)) {
                 Some(number) => self.last = number,
                 None => return self.missing(record.topic, now, settings),

@@ -17,6 +17,10 @@ use tokio::time::Instant;
 /// For so long a broker surely remembers a producer that sends nothing (`producer.id.expiration.ms`, a day by default).
 const REMEMBERED: Duration = Duration::from_secs(600);
 
+/// A partition's batches leave at least so far apart unless they are full: a stream of single records would cost a request each, and the
+/// broker a core at a few thousand. Never longer than `linger.ms`; a record after a longer silence leaves at once.
+const PACE: Duration = Duration::from_millis(2);
+
 /// A run of records by their own numbers.
 type Run = (u64, usize);
 
@@ -78,6 +82,8 @@ pub(super) struct Track {
     flying: VecDeque<Flying>,
     /// The broker that the flying ones are sent to.
     flying_to: i32,
+    /// When the last batch left.
+    left: Option<Instant>,
     /// The next batch's.
     stamp: Option<Stamp>,
     /// When the broker last took a batch of this epoch.
@@ -192,6 +198,7 @@ impl Track {
             waiting: VecDeque::new(),
             flying: VecDeque::new(),
             flying_to: -1,
+            left: None,
             stamp: None,
             confirmed: None,
             reset: false,
@@ -287,15 +294,19 @@ impl Track {
         if let Some(at) = self.not_before.filter(|at| *at > now) {
             return Due::At(at);
         }
-        if !self.waiting.is_empty() || self.flying.is_empty() {
+        if !self.waiting.is_empty() {
             return Due::Now;
         }
-        // Something is on its way, so there is time to gather more.
-        match &self.filling {
-            Some(filling) if filling.since + settings.linger > now => Due::At(filling.since + settings.linger),
-            Some(_) => Due::Now,
-            None => Due::No,
-        }
+        let Some(filling) = &self.filling else {
+            return Due::No;
+        };
+        let at = if self.flying.is_empty() {
+            self.left.map(|left| left + settings.linger.min(PACE))
+        } else {
+            // Something is on its way, so there is time to gather more.
+            Some(filling.since + settings.linger)
+        };
+        at.filter(|at| *at > now).map_or(Due::Now, Due::At)
     }
 
     /// The size of what [`take`](Self::take) gives, before it is compressed.
@@ -306,7 +317,7 @@ impl Track {
     }
 
     /// The next batch to send to this broker, which has to be due.
-    pub(super) fn take(&mut self, mode: Mode, leader: i32, settings: &Settings) -> Option<Parcel> {
+    pub(super) fn take(&mut self, mode: Mode, leader: i32, now: Instant, settings: &Settings) -> Option<Parcel> {
         if self.waiting.is_empty() {
             self.seal(settings);
         }
@@ -332,6 +343,7 @@ impl Track {
             records: batch.sealed.records(),
         };
         self.flying_to = leader;
+        self.left = Some(now);
         self.flying.push_back(Flying {
             number: self.numbers,
             batch,

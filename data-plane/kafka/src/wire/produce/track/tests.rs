@@ -13,6 +13,7 @@ fn settings(pairs: &[(&str, &str)]) -> Settings {
     // A record fills a batch.
     let mut all = BTreeMap::from([
         ("batch.size".to_owned(), "1".to_owned()),
+        ("linger.ms".to_owned(), "0".to_owned()),
         ("retry.backoff.ms".to_owned(), "0".to_owned()),
     ]);
     all.extend(
@@ -162,7 +163,7 @@ proptest! {
             let answer_first = !flying.is_empty() && turns.next().unwrap_or(true);
             match due {
                 Due::Now if !answer_first => {
-                    flying.push_back(track.take(mode, LEADER, &settings).expect("it is due"));
+                    flying.push_back(track.take(mode, LEADER, Instant::now(), &settings).expect("it is due"));
                     prop_assert!(flying.len() <= 5);
                     continue;
                 }
@@ -212,15 +213,16 @@ fn the_first_goes_at_once_and_others_gather_while_it_is_on_its_way() {
         }
     );
     assert_eq!(track.due(now, mode, Some(LEADER), &settings), Due::Now);
-    let first = track.take(mode, LEADER, &settings).expect("due");
+    let first = track.take(mode, LEADER, now, &settings).expect("due");
     let later = now + Duration::from_secs(1);
     push(&mut track, 1, &settings);
     let unknown = track.due(later, mode, Some(LEADER), &settings);
     assert_eq!(unknown, Due::No, "the broker may know nothing of the producer");
     let done = track.answered(first.number, Answer::Stored(70), now, &settings);
     assert_eq!((done.records, done.acks.len()), (1, 1));
-    assert_eq!(track.due(now, mode, Some(LEADER), &settings), Due::Now);
-    let second = track.take(mode, LEADER, &settings).expect("due");
+    assert!(matches!(track.due(now, mode, Some(LEADER), &settings), Due::At(_)), "the first has just left");
+    assert_eq!(track.due(now + PACE, mode, Some(LEADER), &settings), Due::Now);
+    let second = track.take(mode, LEADER, now + PACE, &settings).expect("due");
     assert!(push(&mut track, 2, &settings).begins);
     assert!(!push(&mut track, 3, &settings).begins);
     assert!(matches!(track.due(now, mode, Some(LEADER), &settings), Due::At(_)));
@@ -228,8 +230,8 @@ fn the_first_goes_at_once_and_others_gather_while_it_is_on_its_way() {
     let moved = track.due(later, mode, Some(2), &settings);
     assert_eq!(moved, Due::No, "the old leader has not answered");
     track.answered(second.number, Answer::Stored(71), now, &settings);
-    assert_eq!(track.due(now, mode, Some(2), &settings), Due::Now);
-    let third = track.take(mode, 2, &settings).expect("due");
+    assert_eq!(track.due(later, mode, Some(2), &settings), Due::Now);
+    let third = track.take(mode, 2, Instant::now(), &settings).expect("due");
     assert_eq!(stamp(&third), (0, 2));
     let done = track.answered(third.number, Answer::Stored(72), now, &settings);
     assert_eq!((done.records, done.acks.len(), done.acks[0].count), (2, 1, 2));
@@ -244,12 +246,12 @@ fn without_idempotence_one_batch_is_on_its_way() {
     for sequence in 0..3 {
         push(&mut track, sequence, &settings);
     }
-    let first = track.take(Mode::Plain, LEADER, &settings).expect("due");
+    let first = track.take(Mode::Plain, LEADER, now, &settings).expect("due");
     assert_eq!(stamp(&first), (-1, -1));
     assert_eq!(track.due(now, Mode::Plain, Some(LEADER), &settings), Due::No);
     track.answered(first.number, Answer::Again { at_once: true }, now, &settings);
     assert_eq!(track.due(now, Mode::Plain, Some(LEADER), &settings), Due::Now);
-    let again = track.take(Mode::Plain, LEADER, &settings).expect("due");
+    let again = track.take(Mode::Plain, LEADER, now, &settings).expect("due");
     assert_eq!((number(&first), number(&again)), (0, 0));
 }
 
@@ -263,15 +265,15 @@ fn a_renewed_name_is_taken_up_between_batches() {
         push(&mut track, sequence, &settings);
     }
     // What is due is not asked here.
-    let first = track.take(mode(3), LEADER, &settings).expect("due");
-    let second = track.take(mode(4), LEADER, &settings).expect("due");
+    let first = track.take(mode(3), LEADER, Instant::now(), &settings).expect("due");
+    let second = track.take(mode(4), LEADER, Instant::now(), &settings).expect("due");
     assert_eq!((stamp(&first), stamp(&second)), ((3, 0), (3, 1)), "one is on its way");
     track.answered(first.number, Answer::Stored(0), now, &settings);
     track.answered(second.number, Answer::Again { at_once: true }, now, &settings);
-    let second = track.take(mode(4), LEADER, &settings).expect("due");
+    let second = track.take(mode(4), LEADER, Instant::now(), &settings).expect("due");
     assert_eq!(stamp(&second), (3, 1), "it may be stored: only its old sequence tells");
     track.answered(second.number, Answer::Stored(1), now, &settings);
-    let third = track.take(mode(4), LEADER, &settings).expect("due");
+    let third = track.take(mode(4), LEADER, Instant::now(), &settings).expect("due");
     assert_eq!(stamp(&third), (4, 0));
 }
 
@@ -283,7 +285,7 @@ fn what_waits_too_long_fails_in_order_and_the_epoch_moves_on() {
     let now = Instant::now();
     push(&mut track, 0, &settings);
     push(&mut track, 1, &settings);
-    let first = track.take(mode, LEADER, &settings).expect("due");
+    let first = track.take(mode, LEADER, Instant::now(), &settings).expect("due");
     let (done, again) = track.expire(now + Duration::from_secs(5), settings.delivery_timeout);
     assert!(
         done.acks.is_empty() && again.is_some(),
@@ -297,7 +299,7 @@ fn what_waits_too_long_fails_in_order_and_the_epoch_moves_on() {
         assert!(ack.outcome.expect_err("late").is_retriable());
     }
     push(&mut track, 2, &settings);
-    assert_eq!(stamp(&track.take(mode, LEADER, &settings).expect("due")), (1, 0));
+    assert_eq!(stamp(&track.take(mode, LEADER, Instant::now(), &settings).expect("due")), (1, 0));
 }
 
 #[test]
@@ -307,14 +309,14 @@ fn retries_may_be_counted() {
     let mut track = track();
     let now = Instant::now();
     push(&mut track, 0, &settings);
-    let first = track.take(mode, LEADER, &settings).expect("due");
+    let first = track.take(mode, LEADER, Instant::now(), &settings).expect("due");
     assert!(
         track
             .answered(first.number, Answer::Again { at_once: true }, now, &settings)
             .acks
             .is_empty()
     );
-    let again = track.take(mode, LEADER, &settings).expect("due");
+    let again = track.take(mode, LEADER, Instant::now(), &settings).expect("due");
     let done = track.answered(again.number, Answer::Again { at_once: true }, now, &settings);
     assert_eq!(done.acks.len(), 1);
     assert!(track.is_empty());
@@ -331,7 +333,7 @@ fn a_batch_is_no_larger_than_it_may_be() {
     assert!(sealed > 1, "{sealed}");
     let mut count = 0;
     while track.due(Instant::now(), mode, Some(LEADER), &settings) == Due::Now {
-        let parcel = track.take(mode, LEADER, &settings).expect("due");
+        let parcel = track.take(mode, LEADER, Instant::now(), &settings).expect("due");
         assert!(parcel.head.len() + parcel.records.len() <= 500);
         count += track
             .answered(parcel.number, Answer::Stored(0), Instant::now(), &settings)
@@ -346,9 +348,9 @@ fn flying(batches: u64, mode: Mode, settings: &Settings) -> (Track, Vec<Parcel>)
     for sequence in 0..=batches {
         push(&mut track, sequence, settings);
     }
-    let first = track.take(mode, LEADER, settings).expect("due");
+    let first = track.take(mode, LEADER, Instant::now(), settings).expect("due");
     track.answered(first.number, Answer::Stored(0), Instant::now(), settings);
-    let parcels = (0..batches).map(|_| track.take(mode, LEADER, settings).expect("due"));
+    let parcels = (0..batches).map(|_| track.take(mode, LEADER, Instant::now(), settings).expect("due"));
     let parcels = parcels.collect();
     (track, parcels)
 }
@@ -369,11 +371,11 @@ fn what_is_sent_again_goes_alone() {
         "one has not been answered"
     );
     track.answered(parcels[2].number, Answer::Stored(3), now, &settings);
-    let again = track.take(mode, LEADER, &settings).expect("due");
+    let again = track.take(mode, LEADER, Instant::now(), &settings).expect("due");
     assert_eq!((number(&again), stamp(&again)), (1, (0, 1)));
     assert_eq!(track.due(now, mode, Some(LEADER), &settings), Due::No);
     track.answered(again.number, Answer::Stored(1), now, &settings);
-    assert_eq!(stamp(&track.take(mode, LEADER, &settings).expect("due")), (0, 4));
+    assert_eq!(stamp(&track.take(mode, LEADER, Instant::now(), &settings).expect("due")), (0, 4));
 }
 
 /// A new epoch begins behind what may be stored, never with it.
@@ -387,13 +389,13 @@ fn what_was_sent_before_a_refused_batch_keeps_its_sequence() {
     let refused = Answer::Refused(local("t", "InvalidRecord", "no", Class::Fatal));
     assert_eq!(track.answered(parcels[1].number, refused, now, &settings).acks.len(), 1);
     track.answered(parcels[2].number, Answer::Sequence, now, &settings);
-    let again = track.take(mode, LEADER, &settings).expect("due");
+    let again = track.take(mode, LEADER, Instant::now(), &settings).expect("due");
     assert_eq!((number(&again), stamp(&again)), (1, (0, 1)));
     track.answered(again.number, Answer::Stored(1), now, &settings);
     // The third is tried under the old epoch, as it might be stored, and then under the next.
-    let third = track.take(mode, LEADER, &settings).expect("due");
+    let third = track.take(mode, LEADER, Instant::now(), &settings).expect("due");
     assert_eq!((number(&third), stamp(&third)), (3, (0, 3)));
     track.answered(third.number, Answer::Sequence, now, &settings);
-    let third = track.take(mode, LEADER, &settings).expect("due");
+    let third = track.take(mode, LEADER, Instant::now(), &settings).expect("due");
     assert_eq!((number(&third), stamp(&third)), (3, (1, 0)));
 }

@@ -7,6 +7,9 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use std::fmt::Display;
 use std::io::{self, IsTerminal as _, Write as _};
+use std::os::fd::AsFd as _;
+use tokio::io::Interest;
+use tokio::net::unix::pipe::Sender;
 
 /// For whom the output is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -54,6 +57,16 @@ pub(super) fn line(text: &str) -> Result<(), Failure> {
         // Who reads has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => Ok(written.context("stdout")?),
+    }
+}
+
+/// Waits until nobody reads stdout any more, as behind `| head`. Cancel-safe. Of a file or a terminal that is never.
+pub(super) async fn reader_gone() {
+    // Not made non-blocking: it is never written to by way of this.
+    let stdout = io::stdout().as_fd().try_clone_to_owned();
+    match stdout.and_then(Sender::from_owned_fd_unchecked) {
+        Ok(stdout) => drop(stdout.ready(Interest::ERROR).await),
+        Err(_) => std::future::pending().await,
     }
 }
 

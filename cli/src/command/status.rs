@@ -33,6 +33,7 @@ pub(crate) async fn run(args: Status) -> Result<(), Failure> {
         return tokio::select! {
             ended = watch(&*cluster, args.args.output) => ended,
             () = crate::standalone::signal() => Ok(()),
+            () = output::reader_gone() => Ok(()),
         };
     }
     let connectors = args.select.find(&*cluster).await?;

@@ -516,11 +516,11 @@ fn a_watch_goes_on_until_it_is_ended() {
         } else {
             ["--control", &rig.address]
         };
-        let mut watch = rig
-            .command(&[&["status", "--watch", "-o", "json"][..], &transport].concat())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let watching = || {
+            let args = [&["status", "--watch", "-o", "json"][..], &transport].concat();
+            rig.command(&args).stdout(Stdio::piped()).spawn().unwrap()
+        };
+        let mut watch = watching();
         let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
         let mut next = || serde_json::from_str::<Value>(&lines.next().unwrap().unwrap()).unwrap();
         let first = next();
@@ -544,5 +544,14 @@ fn a_watch_goes_on_until_it_is_ended() {
         let id = watch.id().to_string();
         assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
         assert!(watch.wait().unwrap().success(), "Ctrl-C is how a watch ends");
+
+        let mut unread = watching();
+        let mut lines = BufReader::new(unread.stdout.take().unwrap()).lines();
+        lines.next().unwrap().unwrap();
+        drop(lines);
+        assert!(
+            unread.wait().unwrap().success(),
+            "nobody reads it any more, as behind `| head`"
+        );
     }
 }

@@ -130,13 +130,19 @@ enum Kept {
 impl Kept {
     fn of(converter: &dyn Converter, backing: &mut Backing) -> Option<Self> {
         let text = converter.keeps_text().map(|schema| Self::Text(backing.schema(schema)));
-        text.or_else(|| converter.keeps_bytes().map(|schema| Self::Bytes(backing.schema(schema))))
+        text.or_else(|| {
+            converter
+                .keeps_bytes()
+                .map(|schema| Self::Bytes(backing.schema(schema)))
+        })
     }
 
     /// None for a text that is not UTF-8.
     #[inline(always)]
     fn read(self, slice: &Option<Slice>, block: Span, backing: &Backing) -> Option<Field> {
-        let span = slice.as_ref().map(|slice| block.slice(slice.start as usize, slice.end as usize));
+        let span = slice
+            .as_ref()
+            .map(|slice| block.slice(slice.start as usize, slice.end as usize));
         let (schema, datum) = match (self, span) {
             (Self::Text(schema) | Self::Bytes(schema), None) => (schema, Datum::Null),
             (Self::Text(schema), Some(span)) => (schema, Datum::Str(Utf8Span::new(backing, span)?)),

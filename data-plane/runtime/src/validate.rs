@@ -1,6 +1,7 @@
 //! What is wrong with a connector's configuration, key by key, and which keys plugins have: what Connect's
 //! `AbstractHerder.validateConnectorConfig` and `connectorPluginConfig` answer, in their order.
 
+mod classes;
 mod client_keys;
 mod info;
 mod plugin_config;
@@ -109,6 +110,7 @@ impl Worker {
         for section in converters.into_iter().flatten() {
             infos.append(section);
         }
+        self.offer_classes(&mut infos);
         Ok(infos)
     }
 

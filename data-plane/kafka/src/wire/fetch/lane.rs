@@ -346,7 +346,10 @@ impl Lane {
         }
         for (feed, asked, mut share) in shares {
             // A small slice must not keep a large frame in memory. A reader of many partitions gets through all that it has of a frame.
-            if of_reader.get(&Arc::as_ptr(feed.inbox())).is_some_and(|bytes| *bytes < frame / 4) {
+            if of_reader
+                .get(&Arc::as_ptr(feed.inbox()))
+                .is_some_and(|bytes| *bytes < frame / 4)
+            {
                 share.records = Bytes::copy_from_slice(&share.records);
             }
             self.share(hub, &feed, asked, share);

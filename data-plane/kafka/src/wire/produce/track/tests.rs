@@ -220,7 +220,10 @@ fn the_first_goes_at_once_and_others_gather_while_it_is_on_its_way() {
     assert_eq!(unknown, Due::No, "the broker may know nothing of the producer");
     let done = track.answered(first.number, Answer::Stored(70), now, &settings);
     assert_eq!((done.records, done.acks.len()), (1, 1));
-    assert!(matches!(track.due(now, mode, Some(LEADER), &settings), Due::At(_)), "the first has just left");
+    assert!(
+        matches!(track.due(now, mode, Some(LEADER), &settings), Due::At(_)),
+        "the first has just left"
+    );
     assert_eq!(track.due(now + PACE, mode, Some(LEADER), &settings), Due::Now);
     let second = track.take(mode, LEADER, now + PACE, &settings).expect("due");
     assert!(push(&mut track, 2, &settings).begins);
@@ -299,7 +302,10 @@ fn what_waits_too_long_fails_in_order_and_the_epoch_moves_on() {
         assert!(ack.outcome.expect_err("late").is_retriable());
     }
     push(&mut track, 2, &settings);
-    assert_eq!(stamp(&track.take(mode, LEADER, Instant::now(), &settings).expect("due")), (1, 0));
+    assert_eq!(
+        stamp(&track.take(mode, LEADER, Instant::now(), &settings).expect("due")),
+        (1, 0)
+    );
 }
 
 #[test]
@@ -375,7 +381,10 @@ fn what_is_sent_again_goes_alone() {
     assert_eq!((number(&again), stamp(&again)), (1, (0, 1)));
     assert_eq!(track.due(now, mode, Some(LEADER), &settings), Due::No);
     track.answered(again.number, Answer::Stored(1), now, &settings);
-    assert_eq!(stamp(&track.take(mode, LEADER, Instant::now(), &settings).expect("due")), (0, 4));
+    assert_eq!(
+        stamp(&track.take(mode, LEADER, Instant::now(), &settings).expect("due")),
+        (0, 4)
+    );
 }
 
 /// A new epoch begins behind what may be stored, never with it.

@@ -103,23 +103,51 @@ impl Table {
         } else {
             self.narrow
         };
+        self.text(columns, colours())
+            .iter()
+            .try_for_each(|row| line(row))
+    }
+
+    /// Its lines, the head first.
+    fn text(&self, columns: usize, colours: bool) -> Vec<String> {
         let width = |column: usize| {
             let cells = self.rows.iter().map(|row| row[column].chars().count());
             cells.chain([self.head[column].len()]).max().unwrap_or_default()
         };
         let widths: Vec<usize> = (0..columns).map(width).collect();
-        let print = |cells: &mut dyn Iterator<Item = &str>| {
+        let text = |cells: &mut dyn Iterator<Item = &str>| {
             let mut text = String::new();
-            for (cell, width) in cells.zip(&widths) {
-                text += &format!("{cell:<width$}  ");
+            for ((cell, width), head) in cells.zip(&widths).zip(&self.head) {
+                let colour = colour(head, cell).filter(|_| colours);
+                let shown = colour.map_or_else(|| cell.to_owned(), |colour| format!("\x1b[{colour}m{cell}\x1b[0m"));
+                text += &shown;
+                text += &" ".repeat(width - cell.chars().count() + 2);
             }
-            line(text.trim_end())
+            text.truncate(text.trim_end().len());
+            text
         };
-        print(&mut self.head.iter().copied())?;
-        for row in &self.rows {
-            print(&mut row.iter().map(String::as_str))?;
-        }
-        Ok(())
+        let head = text(&mut self.head.iter().copied());
+        let rows = self.rows.iter().map(|row| text(&mut row.iter().map(String::as_str)));
+        std::iter::once(head).chain(rows).collect()
+    }
+}
+
+/// Whether states are coloured: on a terminal, unless the user says otherwise (`NO_COLOR`, no-color.org).
+fn colours() -> bool {
+    let unset = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    unset && std::env::var_os("TERM").is_some_and(|terminal| terminal != "dumb") && io::stdout().is_terminal()
+}
+
+/// Green for what runs, red for what has failed, yellow for what is on its way or was stopped.
+fn colour(head: &str, state: &str) -> Option<u8> {
+    if !["STATE", "LINK"].contains(&head) {
+        return None;
+    }
+    match state {
+        "RUNNING" | "CONNECTED" => Some(32),
+        "FAILED" | "SILENT" => Some(31),
+        "UNASSIGNED" | "PAUSED" | "STOPPED" | "RESTARTING" | "RETURNING" => Some(33),
+        _ => None,
     }
 }
 
@@ -231,5 +259,24 @@ pub(super) trait Doing<T> {
 impl<T> Doing<T> for Result<T, Error> {
     fn doing(self, cluster: &dyn Cluster, doing: impl Display) -> Result<T, Failure> {
         self.map_err(|error| Failure::of(&doing.to_string(), Some(cluster), &error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_change_no_width() {
+        let mut table = Table::new(&["NAME", "STATE", "WORKER"], &[]);
+        for (name, state) in [("RUNNING", "FAILED"), ("b", "RUNNING"), ("c", "?")] {
+            table.row(vec![name.into(), state.into(), "w".into()]);
+        }
+        let plain = table.text(3, false);
+        let coloured = table.text(3, true);
+        assert_eq!(coloured[1], "RUNNING  \x1b[31mFAILED\x1b[0m   w", "names are no states");
+        assert_eq!((&coloured[0], &coloured[3]), (&plain[0], &plain[3]));
+        let bare = coloured.join("\n").replace("\x1b[31m", "").replace("\x1b[32m", "").replace("\x1b[0m", "");
+        assert_eq!(bare, plain.join("\n"));
     }
 }

@@ -1,9 +1,9 @@
 //! Which connectors a command is for: names, globs or regular expressions, labels, what has failed, or all.
 
 use super::confirm;
-use super::output::Doing as _;
+use super::output::{self, Doing as _};
 use crate::Failure;
-use crate::cluster::{Cluster, Config, Connector};
+use crate::cluster::{Cluster, Config, Connector, ErrorKind};
 use anyhow::anyhow;
 use dray_model::label::{Labels, Selector};
 use regex::Regex;
@@ -59,7 +59,16 @@ impl Select {
     pub(super) async fn find(&self, cluster: &dyn Cluster) -> Result<Vec<Connector>, Failure> {
         if let Some(name) = self.single() {
             let found = cluster.connector(name).await;
-            return Ok(vec![found.doing(cluster, format_args!("read connector `{name}`"))?]);
+            let error = match found {
+                Ok(connector) => return Ok(vec![connector]),
+                Err(error) => error,
+            };
+            let mut said = output::text(&format!("read connector `{name}`"), Some(cluster), &error);
+            if error.kind == ErrorKind::NotFound {
+                let all = cluster.connectors().await.unwrap_or_default();
+                said += &nearest(name, &all);
+            }
+            return Err(Failure::Failed(anyhow!(said)));
         }
         let all = cluster.connectors().await.doing(cluster, "list the connectors")?;
         self.among(all)
@@ -75,7 +84,8 @@ impl Select {
         for (pattern, name) in patterns.iter().zip(&self.names) {
             if !all.iter().any(|connector| pattern.means(&connector.name)) {
                 return Err(Failure::Failed(anyhow!(
-                    "no connector is called `{name}`\n  `dray connector list` shows what there is"
+                    "no connector is called `{name}`\n  `dray connector list` shows what there is{}",
+                    nearest(name, &all)
                 )));
             }
         }
@@ -156,6 +166,16 @@ impl Change {
             confirm(&question, self.yes)?;
         }
         Ok(names)
+    }
+}
+
+/// A line with the name that was likely meant, if one is near enough.
+fn nearest(name: &str, all: &[Connector]) -> String {
+    let likeness = |other: &Connector| strsim::jaro_winkler(name, &other.name);
+    let near = all.iter().map(|other| (likeness(other), &other.name));
+    match near.max_by(|(one, _), (other, _)| one.total_cmp(other)) {
+        Some((likeness, near)) if likeness > 0.85 => format!("\n  did you mean `{near}`?"),
+        Some(_) | None => String::new(),
     }
 }
 
@@ -241,11 +261,11 @@ mod tests {
         ] {
             assert_eq!(chosen(&select).unwrap(), expected, "{select:?}");
         }
-        assert!(
-            chosen(&select(&["orders-eu", "orders"], false, "", false))
-                .unwrap_err()
-                .contains("no connector is called `orders`")
-        );
+        let unknown = chosen(&select(&["orders-eu", "order-us"], false, "", false)).unwrap_err();
+        assert!(unknown.contains("no connector is called `order-us`"), "{unknown}");
+        assert!(unknown.ends_with("did you mean `orders-us`?"), "{unknown}");
+        let strange = chosen(&select(&["payments"], false, "", false)).unwrap_err();
+        assert!(!strange.contains("did you mean"), "{strange}");
         assert!(
             chosen(&select(&["("], true, "", false))
                 .unwrap_err()

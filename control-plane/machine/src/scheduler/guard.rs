@@ -3,7 +3,8 @@
 //! are cut off, and nothing goes.
 
 use super::event::Limits;
-use super::index::{Agent, Index, Link, Task, ZoneRecord};
+use super::index::Index;
+use super::records::{Agent, Link, Task, ZoneRecord};
 use super::slab::Slot;
 use dray_model::{AgentNumber, Millis};
 use std::cmp::Reverse;

@@ -4,8 +4,9 @@
 //! and refused neither these needs nor this connector. Among those that pass, the best score wins: see [`Score`].
 
 use super::event::Unplaced;
-use super::index::{Agent, Index, NeedsRecord, Task};
+use super::index::Index;
 use super::pools::first_lack;
+use super::records::{Agent, NeedsRecord, Task};
 use super::slab::Slot;
 use dray_model::{AgentNumber, Cost, TaskKey};
 use rustc_hash::FxHashMap;

@@ -3,7 +3,8 @@
 
 use super::class::is_named;
 use super::event::{AgentSpec, Needs, Unplaced};
-use super::index::{Agent, Index, NeedsRecord, Pool};
+use super::index::Index;
+use super::records::{Agent, NeedsRecord, Pool};
 use super::slab::Slot;
 use std::collections::{BTreeMap, BTreeSet};
 

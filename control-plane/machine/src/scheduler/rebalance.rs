@@ -6,8 +6,9 @@
 //! worse: the moves come to an end, and with equal costs there are never more of them than tasks outside the band.
 
 use super::event::Limits;
-use super::index::{Agent, Index, Pool, Ranked, Start, Task};
+use super::index::Index;
 use super::place::is_allowed;
+use super::records::{Agent, Pool, Ranked, Start, Task};
 use super::slab::Slot;
 use dray_model::Millis;
 use std::cmp::Reverse;

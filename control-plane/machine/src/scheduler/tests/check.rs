@@ -2,6 +2,7 @@
 
 use super::super::index::*;
 use super::super::pools::fulfils;
+use super::super::records::*;
 use super::super::slab::Slot;
 use dray_model::TaskKey;
 use std::cmp::Reverse;

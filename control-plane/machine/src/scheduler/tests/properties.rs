@@ -1,6 +1,6 @@
 //! Random events against a brute-force model: it asks every agent and every task, and knows nothing of the index.
 
-use super::super::index::Link;
+use super::super::records::Link;
 use super::super::slab::Slot;
 use super::*;
 use proptest::prelude::*;

@@ -6,6 +6,7 @@
 
 use super::dial::{Opened, Versions, broken, unfit, unserved, version};
 use super::frame::Frame;
+use super::low_water::LowWater;
 use super::security::Stream;
 use crate::codes::local;
 use crate::error::{Class, Error, Result};
@@ -211,11 +212,12 @@ enum End {
 
 impl Io {
     async fn run(self, stream: Box<dyn Stream>, mut queue: mpsc::Receiver<Asked>, open: Arc<AtomicBool>) {
+        let low_water = LowWater::new(stream.socket());
         let (read, write) = tokio::io::split(stream);
         let last_user = AtomicBool::new(false);
         let error = tokio::select! {
             error = self.write(write, &mut queue, &last_user) => error,
-            end = self.read(read, &last_user) => match end {
+            end = self.read(read, low_water, &last_user) => match end {
                 End::Broken(error) => error,
                 End::Idle => broken(&self.address, &std::io::Error::other("nobody asked anything for a while")),
             },
@@ -284,7 +286,7 @@ impl Io {
     }
 
     /// Reads answers and hands them out.
-    async fn read(&self, mut input: impl AsyncRead + Unpin, last_user: &AtomicBool) -> End {
+    async fn read(&self, mut input: impl AsyncRead + Unpin, mut low_water: LowWater, last_user: &AtomicBool) -> End {
         let mut buffer = BytesMut::with_capacity(READ);
         let mut heard = Instant::now();
         loop {
@@ -315,21 +317,22 @@ impl Io {
                 }
             }
             heard = Instant::now();
-            if let Err(error) = self.answers(&mut buffer) {
-                return End::Broken(error);
+            match self.answers(&mut buffer) {
+                Ok(missing) => low_water.set(missing),
+                Err(error) => return End::Broken(error),
             }
         }
     }
 
-    /// Hands out the answers that are there as a whole, and makes room for the next.
-    fn answers(&self, buffer: &mut BytesMut) -> Result<()> {
+    /// Hands out the answers that are there as a whole, and makes room for the next. How much of that is missing, if it has begun.
+    fn answers(&self, buffer: &mut BytesMut) -> Result<usize> {
         loop {
             let Some(length) = buffer.first_chunk::<4>().map(|length| i32::from_be_bytes(*length)) else {
                 if buffer.capacity() - buffer.len() < READ / 4 {
                     let begun = std::mem::replace(buffer, BytesMut::with_capacity(READ));
                     buffer.extend_from_slice(&begun);
                 }
-                return Ok(());
+                return Ok(0);
             };
             let length = usize::try_from(length)
                 .ok()
@@ -342,8 +345,9 @@ impl Io {
                 })?;
             if buffer.len() < 4 + length {
                 // No more than that: whatever else is read behind it would have to be moved out of its memory.
-                buffer.reserve(4 + length - buffer.len());
-                return Ok(());
+                let missing = 4 + length - buffer.len();
+                buffer.reserve(missing);
+                return Ok(missing);
             }
             buffer.advance(4);
             let answer = buffer.split_to(length).freeze();

@@ -8,6 +8,7 @@ pub(crate) mod dial;
 pub(crate) mod fetch;
 pub(crate) mod frame;
 pub(crate) mod group;
+mod low_water;
 pub(crate) mod metadata;
 pub(crate) mod produce;
 pub(crate) mod reader;

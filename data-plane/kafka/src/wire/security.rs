@@ -5,10 +5,12 @@ use super::sasl::Login;
 use crate::codes::local;
 use crate::error::{Class, Error, Result};
 use std::collections::BTreeMap;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::pem::{Error as PemError, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -17,8 +19,23 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 /// librdkafka's settings, translated from Java's.
 type Settings = BTreeMap<String, String>;
 
-pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {
+    /// The socket, where what comes out of it is what the broker has sent.
+    fn socket(&self) -> Option<OwnedFd> {
+        None
+    }
+}
+
+impl Stream for TcpStream {
+    fn socket(&self) -> Option<OwnedFd> {
+        self.as_fd().try_clone_to_owned().ok()
+    }
+}
+
+impl Stream for TlsStream<TcpStream> {}
+
+#[cfg(test)]
+impl Stream for tokio::io::DuplexStream {}
 
 /// What a connection needs beyond an address.
 pub(crate) struct Security {

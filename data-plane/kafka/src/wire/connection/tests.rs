@@ -4,6 +4,7 @@ use super::*;
 use bytes::BufMut as _;
 use kafka_protocol::messages::{ApiKey, FindCoordinatorRequest};
 use tokio::io::DuplexStream;
+use tokio::net::{TcpListener, TcpStream};
 
 const SOON: Duration = Duration::from_secs(60);
 
@@ -17,8 +18,13 @@ fn limits() -> Limits {
 /// A connection, its task, and the broker's end of it.
 fn connected(limits: Limits, lifetime: Option<Duration>) -> (Connection, tokio::task::JoinSet<()>, DuplexStream) {
     let (ours, theirs) = tokio::io::duplex(1000);
+    let (connection, tasks) = over(Box::new(ours), limits, lifetime);
+    (connection, tasks, theirs)
+}
+
+fn over(stream: Box<dyn Stream>, limits: Limits, lifetime: Option<Duration>) -> (Connection, tokio::task::JoinSet<()>) {
     let opened = Opened {
-        stream: Box::new(ours),
+        stream,
         address: "broker:1".to_owned(),
         versions: Versions::from([(ApiKey::FindCoordinator as i16, 0..=3)]),
         lifetime,
@@ -26,7 +32,7 @@ fn connected(limits: Limits, lifetime: Option<Duration>) -> (Connection, tokio::
     let (connection, task) = Connection::new(opened, limits);
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(task);
-    (connection, tasks, theirs)
+    (connection, tasks)
 }
 
 fn frame(size: usize) -> Frame {
@@ -37,7 +43,7 @@ fn frame(size: usize) -> Frame {
 }
 
 /// The next request's correlation id and length.
-async fn heard(broker: &mut DuplexStream) -> (i32, usize) {
+async fn heard(broker: &mut (impl AsyncRead + Unpin)) -> (i32, usize) {
     let length = broker.read_u32().await.expect("a length") as usize;
     let mut request = vec![0; length];
     broker.read_exact(&mut request).await.expect("a request");
@@ -82,6 +88,34 @@ async fn many_requests_are_on_their_way_and_answers_come_in_order_in_any_pieces(
     };
     tokio::join!(writing, reading);
     assert!(connection.is_open());
+}
+
+/// The reader of a socket is woken late while a large answer comes in, and never too late.
+#[tokio::test]
+async fn large_and_small_answers_come_whole_over_a_socket() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let ours = TcpStream::connect(listener.local_addr().expect("bound"))
+        .await
+        .expect("connected");
+    let (mut broker, _) = listener.accept().await.expect("accepted");
+    let (connection, _tasks) = over(Box::new(ours), limits(), None);
+    let sizes = [1_000_000, 3, 300_000, 256 << 10, (64 << 10) + 1, 0, 900_000, 70_000, 1];
+    let replies = sizes.map(|_| connection.send(frame(1), SOON).expect("sent"));
+    let writing = async {
+        for size in sizes {
+            let (correlation, _) = heard(&mut broker).await;
+            for piece in answer(correlation, &vec![7; size]).chunks(10_001) {
+                broker.write_all(piece).await.expect("written");
+                tokio::task::yield_now().await;
+            }
+        }
+    };
+    let reading = async {
+        for (reply, size) in replies.into_iter().zip(sizes) {
+            assert_eq!(reply.await.expect("an answer")[4..], vec![7; size]);
+        }
+    };
+    tokio::join!(writing, reading);
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,6 +6,7 @@ mod early;
 mod faults;
 mod group_offsets;
 mod idempotence;
+mod java;
 mod produce;
 mod secure;
 mod session;

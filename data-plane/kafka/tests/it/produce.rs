@@ -1,12 +1,11 @@
 //! Producing: all records, in order, where Java would put them, and refusals.
 
+use super::java::Java;
 use super::*;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use dray_kafka::port::HeaderRef;
 use dray_kafka::{Class, murmur2};
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::{Command, Stdio};
 
 on_both_ports!(
     many_records_come_back_in_order_where_java_puts_them,
@@ -143,38 +142,15 @@ fn keys() -> Vec<Vec<u8>> {
     keys
 }
 
-/// The running Java producer, through the oracle: the partition of each key, as the broker has it.
-fn java_partitions(topic: &str, keys: &[Vec<u8>]) -> Vec<i64> {
-    let oracle = std::env::var("DRAY_TEST_ORACLE").expect("set DRAY_TEST_ORACLE: run `make test`");
-    let mut oracle = Command::new(oracle)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the oracle starts");
-    let keys: Vec<String> = keys.iter().map(|key| STANDARD.encode(key)).collect();
-    let question = serde_json::json!({"op": "produce", "bootstrap": bootstrap(), "topic": topic, "keys_b64": keys});
-    let mut input = oracle.stdin.take().expect("piped");
-    writeln!(input, "{question}").expect("asked");
-    drop(input);
-    let mut line = String::new();
-    BufReader::new(oracle.stdout.take().expect("piped"))
-        .read_line(&mut line)
-        .expect("answered");
-    oracle.wait().expect("ended");
-    let answer: serde_json::Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"));
-    let partitions = answer["partitions"].as_array().unwrap_or_else(|| panic!("{line}"));
-    partitions
-        .iter()
-        .map(|partition| partition.as_i64().expect("a number"))
-        .collect()
-}
-
 async fn keys_land_where_the_running_java_producer_puts_them(port: &dyn KafkaPort) {
     const PARTITIONS: i32 = 7;
     let keys = keys();
     let java = {
         let (topic, keys) = (topic(port, "keys-java", PARTITIONS, &[]).await, keys.clone());
-        tokio::task::spawn_blocking(move || java_partitions(&topic, &keys))
+        let record =
+            |key: &Vec<u8>| serde_json::json!({"key_b64": STANDARD.encode(key), "value_b64": "", "timestamp": null});
+        let records = keys.iter().map(record).collect();
+        tokio::task::spawn_blocking(move || Java::start().send(&topic, &[], records))
             .await
             .expect("asked")
     };

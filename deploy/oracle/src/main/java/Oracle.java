@@ -13,7 +13,6 @@ import java.io.PrintStream;
 import java.math.BigDecimal;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Base64;
 import java.util.Collection;
@@ -23,13 +22,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
-import java.util.concurrent.ExecutionException;
-import java.util.concurrent.Future;
 import java.util.stream.StreamSupport;
-import org.apache.kafka.clients.producer.KafkaProducer;
-import org.apache.kafka.clients.producer.ProducerRecord;
-import org.apache.kafka.clients.producer.RecordMetadata;
-import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.apache.kafka.common.utils.Utils;
 import org.apache.kafka.connect.converters.BooleanConverter;
 import org.apache.kafka.connect.converters.ByteArrayConverter;
@@ -65,8 +58,7 @@ import org.apache.kafka.connect.storage.StringConverter;
  *   -> {"schema":SCHEMA,"value":VALUE,"string":".." or null}     (the text "null" has no result in Java; it is answered as a null value)
  * {"op":"murmur2_partition","key_b64":"..","partitions":n}   Utils.toPositive(Utils.murmur2(key)) % n
  *   -> {"partition":p}
- * {"op":"produce","bootstrap":"..","topic":"..","keys_b64":["..",..]}   a KafkaProducer with its default settings sends a record for each key
- *   -> {"partitions":[p,..]}     where the broker says that they are
+ * {"op":"send",..}, {"op":"receive",..}   Kafka's own producer and consumer; see Clients
  * {"op":"pattern",..}   java.util.regex; see Patterns
  * {"op":"date",..}   java.text.SimpleDateFormat; see Dates
  * {"op":"transform",..}   a chain of transforms; see Transforms
@@ -135,7 +127,8 @@ public final class Oracle {
                 case "roundtrip" -> roundtrip(question);
                 case "parse" -> parse(question);
                 case "murmur2_partition" -> murmur2Partition(question);
-                case "produce" -> produce(question);
+                case "send" -> Clients.send(question);
+                case "receive" -> Clients.receive(question);
                 case "pattern" -> Patterns.answer(question);
                 case "date" -> Dates.answer(question);
                 case "transform" -> Transforms.answer(question);
@@ -147,23 +140,6 @@ public final class Oracle {
         } catch (Exception | StackOverflowError e) { // deep nesting overflows Connect's stack: an answer as well
             return failed(answer, null, e);
         }
-    }
-
-    private static ObjectNode produce(JsonNode question) throws InterruptedException, ExecutionException {
-        String topic = required(question, "topic").asText();
-        Map<String, Object> config = Map.of("bootstrap.servers", required(question, "bootstrap").asText());
-        ObjectNode answer = JSON.createObjectNode();
-        ArrayNode partitions = answer.putArray("partitions");
-        try (var producer = new KafkaProducer<>(config, new ByteArraySerializer(), new ByteArraySerializer())) {
-            List<Future<RecordMetadata>> sent = new ArrayList<>();
-            for (JsonNode key : required(question, "keys_b64")) {
-                sent.add(producer.send(new ProducerRecord<>(topic, Base64.getDecoder().decode(key.asText()), new byte[0])));
-            }
-            for (Future<RecordMetadata> record : sent) {
-                partitions.add(record.get().partition());
-            }
-        }
-        return answer;
     }
 
     private static ObjectNode fromJson(JsonNode question) {
@@ -244,7 +220,7 @@ public final class Oracle {
         return text.isNull() ? null : Base64.getDecoder().decode(text.asText());
     }
 
-    private static JsonNode required(JsonNode question, String member) {
+    static JsonNode required(JsonNode question, String member) {
         JsonNode node = question.get(member);
         if (node == null) {
             throw new BadQuestion("no member: " + member);

@@ -123,7 +123,7 @@ def row(result: Result) -> str:
 def also(result: Result) -> str:
     about = result["summary"]
     labels = {"records_per_s": ("records/s", "{:,.0f}"), "peak_rss_mb": ("peak RSS MB", "{:.0f}"), "p50_ms": ("p50 ms", "{:.1f}"),
-              "cpu_percent": ("% of a core", "{:.1f}"), "empty_rss_mb": ("empty RSS MB", "{:.1f}"), "empty_threads": ("empty threads", "{:.0f}"),
+              "cpu_percent": ("% of a core", "{:.1f}"), "steal_percent": ("% of a core stolen by the host", "{:.1f}"), "empty_rss_mb": ("empty RSS MB", "{:.1f}"), "empty_threads": ("empty threads", "{:.0f}"),
               "empty_cpu_percent": ("empty % of a core", "{:.1f}"), "rest_ready_ms": ("REST ready ms", "{:,.0f}")}
     order = ["dray", "connect", "default", "raw"]
     texts = []

@@ -6,6 +6,7 @@ use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::Offset;
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -22,19 +23,34 @@ fn micros() -> Result<u64> {
     )?)
 }
 
-/// Each line begins with the microseconds at which it was written; a line is one write, as a logger does it.
-pub(crate) fn append(path: &str, rate: u64, seconds: u64) -> Result<()> {
-    let mut file = OpenOptions::new().create(true).append(true).open(path)?;
+/// Hands lines on at their time, each with the microseconds at which it was.
+fn lines(rate: u64, seconds: u64, mut take: impl FnMut(&str) -> Result<()>) -> Result<()> {
     let started = Instant::now();
     for number in 0..rate * seconds {
         let due = started + Duration::from_micros(number * 1_000_000 / rate);
         sleep(due.saturating_duration_since(Instant::now()));
         let mut line = format!("{} {number} ", micros()?);
         line.extend(std::iter::repeat_n('x', LINE - line.len()));
-        line.push('\n');
-        file.write_all(line.as_bytes())?;
+        take(&line)?;
     }
     Ok(())
+}
+
+/// A line is one write, as a logger does it.
+pub(crate) fn append(path: &str, rate: u64, seconds: u64) -> Result<()> {
+    let mut file = OpenOptions::new().create(true).append(true).open(path)?;
+    lines(rate, seconds, |line| Ok(file.write_all(format!("{line}\n").as_bytes())?))
+}
+
+/// A line is one record, with no file in between: what of a latency is the broker's, the reader's and the machine's.
+pub(crate) fn stamp(config: &ClientConfig, name: &str, rate: u64, seconds: u64) -> Result<()> {
+    let producer: BaseProducer = config.clone().set("acks", "all").set("linger.ms", "0").create()?;
+    lines(rate, seconds, |line| {
+        producer.poll(Duration::ZERO);
+        let record: BaseRecord<'_, (), str> = BaseRecord::to(name).partition(0).payload(line);
+        producer.send(record).map_err(|(error, _)| error.into())
+    })?;
+    Ok(producer.flush(PATIENCE)?)
 }
 
 /// Reads partition 0 from its beginning. The consumer waits at the broker, so its own share is one answer over loopback.

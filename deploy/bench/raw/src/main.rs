@@ -26,7 +26,8 @@ const USAGE: &str = "usage: rawbench COMMAND
   arrived BOOTSTRAP TOPIC RECORDS            says `first` and `last` when the topic has one and has RECORDS records
   committed BOOTSTRAP TOPIC GROUP            says `first` and `last` when the group has committed some and all of the topic
   append FILE RATE SECONDS                   appends stamped lines of 200 bytes, RATE a second
-  latency BOOTSTRAP TOPIC RECORDS SKIP       {records, p50_ms, ..} of records that `append` stamped, without the first SKIP
+  stamp BOOTSTRAP TOPIC RATE SECONDS         produces such lines, each at once
+  latency BOOTSTRAP TOPIC RECORDS SKIP       {records, p50_ms, ..} of records that were stamped so, without the first SKIP
   flows BOOTSTRAP FOLDER SOURCES SINKS RATE  numbered lines through file sources and file sinks, and their gaps (src/flows.rs)";
 
 fn main() -> ExitCode {
@@ -54,6 +55,9 @@ fn run(args: &[&str]) -> Result<()> {
         ["arrived", servers, topic, records] => topic::arrived(&client(servers, &[])?, topic, records.parse()?)?,
         ["committed", servers, topic, group] => topic::committed(&client(servers, &[])?, topic, group)?,
         ["append", file, rate, seconds] => latency::append(file, rate.parse()?, seconds.parse()?)?,
+        ["stamp", servers, topic, rate, seconds] => {
+            latency::stamp(&client(servers, &[])?, topic, rate.parse()?, seconds.parse()?)?;
+        }
         ["latency", servers, topic, records, skip] => {
             latency::measure(&client(servers, &[])?, topic, records.parse()?, skip.parse()?)?;
         }

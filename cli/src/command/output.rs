@@ -103,9 +103,7 @@ impl Table {
         } else {
             self.narrow
         };
-        self.text(columns, colours())
-            .iter()
-            .try_for_each(|row| line(row))
+        self.text(columns, colours()).iter().try_for_each(|row| line(row))
     }
 
     /// Its lines, the head first.
@@ -276,7 +274,11 @@ mod tests {
         let coloured = table.text(3, true);
         assert_eq!(coloured[1], "RUNNING  \x1b[31mFAILED\x1b[0m   w", "names are no states");
         assert_eq!((&coloured[0], &coloured[3]), (&plain[0], &plain[3]));
-        let bare = coloured.join("\n").replace("\x1b[31m", "").replace("\x1b[32m", "").replace("\x1b[0m", "");
+        let bare = coloured
+            .join("\n")
+            .replace("\x1b[31m", "")
+            .replace("\x1b[32m", "")
+            .replace("\x1b[0m", "");
         assert_eq!(bare, plain.join("\n"));
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Infos;
 use crate::worker::Worker;
+use dray_connect::config::ConfigType;
 use dray_transforms::config::{PREDICATES, TRANSFORMS, predicate_names, transformation_names};
 
 impl Worker {
@@ -14,8 +15,8 @@ impl Worker {
             value.recommended_values = match definition.name.as_str() {
                 "key.converter" | "value.converter" => converters(&[]),
                 "header.converter" => converters(dray_converters::HEADER_CLASSES),
-                name if is_type(name, TRANSFORMS) => transformation_names(),
-                name if is_type(name, PREDICATES) => predicate_names(),
+                name if definition.kind == ConfigType::Class && is_type(name, TRANSFORMS) => transformation_names(),
+                name if definition.kind == ConfigType::Class && is_type(name, PREDICATES) => predicate_names(),
                 _ => continue,
             };
             let own = match definition.name.as_str() {
@@ -33,7 +34,7 @@ impl Worker {
     }
 }
 
-/// Whether a key is the class of one of the `transforms` or `predicates`.
+/// Whether a key may be the class of one of the `transforms` or `predicates`; they may have a key of that name as well, of another type.
 fn is_type(name: &str, of: &str) -> bool {
     name.strip_prefix(of)
         .is_some_and(|rest| rest.starts_with('.') && rest.ends_with(".type"))

@@ -1,11 +1,11 @@
-//! State that is lent to blocking calls, so that a file is never touched on a thread that runs other tasks.
+//! State that is lent to calls that wait for the disk, the syncs of file sinks: they must not hold up the thread that runs other tasks.
 
 use dray_connect::{Error, Result};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
-/// Blocking calls of all file tasks of the process at one time: a thread each. Hundreds of tasks that start or find news
-/// together share these few; calls on a disk that hangs keep theirs until it answers.
+/// Such calls of all file tasks of the process at one time: a thread each. Hundreds of tasks that commit together share these few; calls on
+/// a disk that hangs keep theirs until it answers.
 static CALLS: Semaphore = Semaphore::const_new(12);
 
 /// Owns a `T` and lends it to one blocking call at a time.

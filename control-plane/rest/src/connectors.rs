@@ -396,7 +396,9 @@ impl Rest {
         }
     }
 
-    async fn answer_created(&self, headers: &HeaderMap, created: v1::Connector) -> Answer {
+    /// What was just created has no tasks, as in Connect, whether or not it has some by the time of the answer.
+    async fn answer_created(&self, headers: &HeaderMap, mut created: v1::Connector) -> Answer {
+        created.tasks = 0;
         let place = format!("/connectors/{}", utf8_percent_encode(&created.name, SEGMENT));
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
         let place = match host {

@@ -8,14 +8,13 @@ from report import Result, Value, summary
 from servers import ARM_CORE, DESTINATION, RAW, SERVER_CORE, TICKS, Process, Rig, cpu_seconds, say
 from workloads import Latency
 
-# The broker's compiler shares its core with what is measured, and needs a minute of such requests to come to rest.
+# The broker's compiler shares its core with what is measured.
 BROKER_WARM_UP = 75
 
 
 def stolen() -> float:
     """Seconds that the host has given to others while one of our cores wanted to run (proc_stat(5))."""
     return int(Path("/proc/stat").read_text().split(maxsplit=9)[8]) / TICKS
-
 
 
 def latency(rig: Rig, w: Latency, rounds: int, warm_up: float) -> Result:

@@ -345,7 +345,8 @@ impl Lane {
             }
         }
         for (feed, asked, mut share) in shares {
-            // A small slice must not keep a large frame in memory. A reader of many partitions gets through all that it has of a frame.
+            // A small slice must not keep a large frame in memory. A reader of many partitions gets through all that it has of
+            // a frame; one that stops in the midst keeps that frame, which is more than it counts.
             if of_reader
                 .get(&Arc::as_ptr(feed.inbox()))
                 .is_some_and(|bytes| *bytes < frame / 4)

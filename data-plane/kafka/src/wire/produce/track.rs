@@ -17,8 +17,8 @@ use tokio::time::Instant;
 /// For so long a broker surely remembers a producer that sends nothing (`producer.id.expiration.ms`, a day by default).
 const REMEMBERED: Duration = Duration::from_secs(600);
 
-/// A partition's batches leave at least so far apart unless they are full: a stream of single records would cost a request each, and the
-/// broker a core at a few thousand. Never longer than `linger.ms`; a record after a longer silence leaves at once.
+/// A partition's batches leave at least so far apart unless they are full: a stream of single records would cost a request each, us and
+/// the broker. Never longer than `linger.ms`; a record after a longer silence leaves at once.
 const PACE: Duration = Duration::from_millis(2);
 
 /// A run of records by their own numbers.

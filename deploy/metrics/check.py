@@ -196,6 +196,21 @@ def flows(process: Process, agents: list[Process]) -> None:
     for connector, name in ((names[0], "dray_source_record_latency_seconds_count"), (names[1], "dray_sink_record_latency_seconds_count")):
         if (found := total(name, connector)) != RECORDS:
             raise Failed(f"{process.name}: {name} is {found} after {RECORDS} records")
+    for connector, name in ((names[0], "kafka_producer_record_send_total"), (names[0], "kafka_producer_topic_record_send_total"),
+                            (names[1], "kafka_consumer_fetch_manager_records_consumed_total")):
+        if (found := total(name, connector)) != RECORDS:
+            raise Failed(f"{process.name}: {name} is {found} after {RECORDS} records")
+    until("the sink's offsets are committed", lambda: total("kafka_consumer_coordinator_commit_total", names[1]) > 0)
+    lag = "kafka_consumer_fetch_manager_records_lag"
+    until("the sink has read all", lambda: 0.0 in [agent.metrics().value(lag, connector=names[1]) for agent in agents])
+    for name, connector in (("kafka_producer_byte_total", names[0]), ("kafka_producer_request_latency_avg", names[0]),
+                            ("kafka_producer_buffer_available_bytes", names[0]), ("kafka_consumer_fetch_manager_bytes_consumed_total", names[1]),
+                            ("kafka_consumer_fetch_manager_fetch_latency_max", names[1]), ("kafka_consumer_coordinator_commit_latency_avg", names[1]),
+                            ("kafka_consumer_coordinator_heartbeat_total", names[1])):
+        if not total(name, connector) > 0:
+            raise Failed(f"{process.name}: {name} is {total(name, connector)} after {RECORDS} records")
+    if (found := total("kafka_consumer_coordinator_assigned_partitions", names[1])) < 1:
+        raise Failed(f"{process.name}: the sink's consumer has {found} partitions")
     seen = process.metrics()
     for name in names:
         for what, state in (("wanted", "started"), ("actual", "running")):
@@ -267,14 +282,14 @@ def main() -> None:
             control.listening("listening")
             same_names(control.metrics(), "Every process", "Control plane")
             with agent("agent-1", control) as one:
-                same_names(one.metrics(), "Every process", "Agent", "Connectors and tasks")
+                same_names(one.metrics(), "Every process", "Agent", "Connectors and tasks", "Kafka's clients")
                 until("the leader hears the agent", lambda: control.metrics().value("dray_agent_connected", agent="agent-1") == 1)
                 flows(control, [one])
                 logs(control, one, lambda: agent("agent-2", control))
         with Process("standalone", folder, BINARIES / "dray", "--log-json", "standalone", alone) as standalone:
             standalone.listening("listening")
             until("the agent within is there", lambda: "dray_agent_session" in standalone.ask("GET", "/metrics")[2])
-            same_names(standalone.metrics(), "Every process", "Control plane", "Agent", "Connectors and tasks")
+            same_names(standalone.metrics(), "Every process", "Control plane", "Agent", "Connectors and tasks", "Kafka's clients")
             flows(standalone, [standalone])
     except BaseException:
         for log in sorted(folder.glob("*.log")):

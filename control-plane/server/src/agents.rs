@@ -5,7 +5,7 @@
 //! nothing for a while is closed, and says again what holds when it comes back.
 
 use crate::cache::Cache;
-use crate::desk::{Desk, OUTBOUND, StreamEvent};
+use crate::desk::{Desk, OUTBOUND, Seat, StreamEvent};
 use dray_machine::cluster::ConnectionId;
 use dray_model::message::{FromAgent, NotLeader, Order, ToAgent};
 use dray_model::{AgentId, Term};
@@ -74,13 +74,27 @@ impl Agents {
         }
     }
 
+    /// The leader, if it is here. While nobody leads, whoever has come early waits for a while: the next leader may be this replica, and
+    /// coming again costs an agent more than the election takes.
+    async fn leader(&self) -> Option<Seat> {
+        if self.desk.leader().is_none() && self.cache.now().leader.is_none() {
+            let mut seats = self.desk.watch();
+            let sits_down = seats.wait_for(Option::is_some);
+            tokio::select! {
+                _ = timeout(Duration::from_millis(RETRY_MS.into()), sits_down) => {}
+                () = self.stop.cancelled() => {}
+            }
+        }
+        self.desk.leader()
+    }
+
     async fn talk(
         &self,
         connection: ConnectionId,
         mut inbound: Streaming<SessionRequest>,
         answers: mpsc::Sender<Answer>,
     ) {
-        let end = match self.desk.leader() {
+        let end = match self.leader().await {
             Some(seat) => {
                 let (outbound, orders) = mpsc::channel(OUTBOUND);
                 let opened = StreamEvent::Opened { connection, outbound };

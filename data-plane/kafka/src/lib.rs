@@ -7,6 +7,7 @@ pub mod fake;
 pub mod fuzzing;
 mod kafka;
 mod lock;
+pub mod metrics;
 pub mod murmur2;
 pub mod port;
 mod rd;

@@ -2,6 +2,7 @@
 //! a particular client library shows here, so that another implementation can stand behind it.
 
 use crate::error::{Error, Result};
+use crate::metrics::ClientMetrics;
 use async_trait::async_trait;
 use dray_connect::sink_batch::{TimestampType, TopicPartition};
 use std::collections::BTreeMap;
@@ -111,6 +112,11 @@ pub trait ProducerLane: Send {
 
     /// Records taken whose acknowledgement was not yet handed out.
     fn in_flight(&self) -> usize;
+
+    /// What it measures; none of a client that does not tell (librdkafka).
+    fn metrics(&self) -> Option<ClientMetrics> {
+        None
+    }
 }
 
 /// Why a record cannot be produced.
@@ -228,6 +234,11 @@ pub trait Consumer: Send {
     /// where only what is committed is read. Empty for a client that does not tell (librdkafka).
     fn ends(&self) -> BTreeMap<TopicPartition, i64> {
         BTreeMap::new()
+    }
+
+    /// What it measures; none of a client that does not tell (librdkafka).
+    fn metrics(&self) -> Option<ClientMetrics> {
+        None
     }
 
     /// Leaves the group and ends; waits for its thread. Revocation is not reported.

@@ -91,6 +91,7 @@ impl TaskMaker {
         };
         let topics = TopicCreator::new(config.topic_groups, admin)?;
         let (converters, chain) = self.conversion(&config.connector)?;
+        self.me.metrics.client(&producer, lane.metrics());
         let policy = self.counted(config.connector.errors);
         let (me, task_config, offsets) = (self.me.clone(), self.task.clone(), self.offsets.clone());
         let (gate, target, stop) = (self.gate.clone(), self.target.clone(), self.stop.clone());
@@ -153,8 +154,12 @@ impl TaskMaker {
         let dead_letters = letters.transpose()?;
         let (name, number) = (self.me.id.connector.as_str(), self.me.id.number);
         let consumer = client_config::consumer(worker, &self.connector, name, number, self.marker.as_deref());
-        let port = self.port.clone();
-        let join = move || port.consumer(&consumer, &list, PREFETCH).map_err(client);
+        let (port, metrics) = (self.port.clone(), self.me.metrics.clone());
+        let join = move || {
+            let joined = port.consumer(&consumer, &list, PREFETCH).map_err(client)?;
+            metrics.client(&consumer, joined.metrics());
+            Ok(joined)
+        };
         let may_rejoin = self.may_rejoin.clone();
         // It may have failed because it was thrown out of the group.
         let ask = may_rejoin.clone().filter(|_| again);
@@ -208,8 +213,10 @@ impl TaskMaker {
     fn dead_letters(&self, config: DeadLetterConfig) -> Result<DeadLetters> {
         let producer = client_config::producer(self.worker.originals(), &self.connector);
         let admin = client_config::admin(self.worker.originals(), &self.connector);
+        let lane = self.port.producer_lane(&producer, LANE_QUOTA, None).map_err(client)?;
+        self.me.metrics.client(&producer, lane.metrics());
         Ok(DeadLetters {
-            lane: self.port.producer_lane(&producer, LANE_QUOTA, None).map_err(client)?,
+            lane,
             config,
             id: self.me.id.clone(),
             admin: self.port.admin(&admin).map_err(client)?,

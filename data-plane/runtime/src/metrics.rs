@@ -4,16 +4,17 @@
 //! The status board holds the measurements, and they go when their task goes. They are read when somebody looks: between two looks a batch
 //! costs two or three uncontended locks, and a record nothing.
 
+mod clients;
 mod failures;
 mod latency;
 mod rows;
 mod task;
-mod window;
 
 pub use failures::{FailureCounts, Failures};
 pub use task::TaskMetrics;
 
 use crate::status::{StatusBoard, Subject};
+use dray_kafka::metrics::Window;
 use dray_model::{ConnectorName, TaskId};
 use dray_session::FailureClass;
 use prometheus_client::collector::Collector;
@@ -57,7 +58,7 @@ struct Starts {
     good: u64,
     bad: u64,
     /// 1 for one that succeeded, 0 for one that failed.
-    recent: window::Window,
+    recent: Window,
 }
 
 impl Starts {

@@ -3,7 +3,7 @@
 //! texts are labels here. What is ours begins with `dray_`.
 
 use super::task::Numbers;
-use super::{FailureCounts, Labels, Starts, State, counters, gauges, labels};
+use super::{FailureCounts, Labels, Starts, State, clients, counters, gauges, labels};
 use crate::metrics::TaskMetrics;
 use crate::status::{Statuses, Subject};
 use dray_model::TaskState;
@@ -16,12 +16,12 @@ use std::fmt;
 use tokio::time::Instant;
 
 /// A task, as it is read.
-struct View {
-    labels: Labels,
+pub(super) struct View {
+    pub(super) labels: Labels,
     is_source: bool,
-    numbers: Numbers,
+    pub(super) numbers: Numbers,
     failures: FailureCounts,
-    now: Instant,
+    pub(super) now: Instant,
 }
 
 /// Which tasks have a metric.
@@ -219,7 +219,7 @@ const GAUGES: &[Row<f64>] = &[
         Sinks,
         "dray_sink_task_lag_records",
         "Records from what the sink has taken to the ends of its partitions, as the broker said with the last fetch; NaN: it has not yet.",
-        |v| v.numbers.lag,
+        |v| v.numbers.lag(),
     ),
 ];
 
@@ -321,6 +321,7 @@ pub(super) fn tasks(encoder: &mut DescriptorEncoder<'_>, statuses: &Statuses, st
         counters(encoder, name, help, those.map(|view| (view.labels.clone(), read(view))))?;
     }
     ages(encoder, &views)?;
+    clients::tell(encoder, &views)?;
     let with = |labels: &Labels, more: &[(&'static str, String)]| [&labels[..], more].concat();
     let of_status = statuses.tasks.iter().map(|(id, entry)| {
         let labels = labels(&Subject::Task(id.clone()));

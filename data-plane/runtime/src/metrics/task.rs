@@ -2,7 +2,9 @@
 
 use super::failures::Failures;
 use super::latency::{Ages, Underway, wall_clock_ms};
-use super::window::{Total, Window};
+use dray_connect::sink_batch::TopicPartition;
+use dray_kafka::metrics::{ClientMetrics, Total, Window};
+use dray_kafka::port::ClientConfig;
 use dray_model::TaskState;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -46,8 +48,10 @@ pub(crate) struct Numbers {
     pub(crate) active: u64,
     pub(crate) actives: Window,
     pub(crate) partitions: u64,
-    /// Records that a sink has before it.
-    pub(crate) lag: f64,
+    /// Records that a sink has before it, by partition; empty while it does not know.
+    pub(crate) lags: Vec<(TopicPartition, u64)>,
+    /// Its Kafka clients, by `client.id`.
+    pub(crate) clients: Vec<(String, ClientMetrics)>,
     pub(crate) commit_sequence: u64,
     pub(crate) commits_completed: Total,
     pub(crate) ages: Ages,
@@ -76,7 +80,8 @@ impl TaskMetrics {
                 active: 0,
                 actives: Window::default(),
                 partitions: 0,
-                lag: f64::NAN,
+                lags: Vec::new(),
+                clients: Vec::new(),
                 commit_sequence: 0,
                 commits_completed: Total::default(),
                 ages: Ages::default(),
@@ -116,7 +121,9 @@ impl TaskMetrics {
         *self.underway() = Underway::default();
         let mut numbers = self.lock();
         (numbers.parts, numbers.stages) = (parts, stages);
-        (numbers.active, numbers.partitions, numbers.lag) = (0, 0, f64::NAN);
+        (numbers.active, numbers.partitions) = (0, 0);
+        numbers.lags.clear();
+        numbers.clients.clear();
     }
 
     /// It is in this state now.
@@ -194,9 +201,15 @@ impl TaskMetrics {
         self.lock().set_active(Instant::now(), count);
     }
 
-    /// A sink is so many records behind the ends of its partitions.
-    pub(crate) fn lag(&self, records: u64) {
-        self.lock().lag = records as f64;
+    /// A sink is so many records behind the ends of these partitions.
+    pub(crate) fn lags(&self, lags: Vec<(TopicPartition, u64)>) {
+        self.lock().lags = lags;
+    }
+
+    /// It has a Kafka client, which may tell what it measures.
+    pub(crate) fn client(&self, config: &ClientConfig, metrics: Option<ClientMetrics>) {
+        let id = config.get("client.id").cloned().unwrap_or_default();
+        self.lock().clients.extend(metrics.map(|metrics| (id, metrics)));
     }
 
     /// A sink reads so many partitions.
@@ -245,6 +258,14 @@ impl Numbers {
             false => time.as_secs_f64() / until.tracked.as_secs_f64(),
         };
         (share(until.running), share(until.paused))
+    }
+
+    /// Records that a sink has before it, in all of its partitions; not a number while it does not know.
+    pub(crate) fn lag(&self) -> f64 {
+        match self.lags.is_empty() {
+            true => f64::NAN,
+            false => self.lags.iter().map(|(_, records)| *records as f64).sum(),
+        }
     }
 
     /// The share of commits that succeeded, and of those that failed; both 0 where there were none.

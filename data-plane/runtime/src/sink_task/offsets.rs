@@ -66,11 +66,9 @@ impl Runner {
         let behind = ends.iter().filter_map(|(partition, end)| {
             let reached = self.taken.get(partition).copied();
             let reached = reached.or_else(|| self.committed.get(partition).copied().flatten())?;
-            Some(u64::try_from(end - reached).unwrap_or(0))
+            Some((partition.clone(), u64::try_from(end - reached).unwrap_or(0)))
         });
-        if !ends.is_empty() {
-            self.me.metrics.lag(behind.sum());
-        }
+        self.me.metrics.lags(behind.collect());
     }
 
     /// For each partition what was taken beyond what is committed; one without a committed offset counts once it has one.

@@ -46,6 +46,8 @@ impl Stamp {
 #[derive(Clone, Debug)]
 pub(crate) struct Sealed {
     records: Bytes,
+    /// Of the records before they were compressed.
+    plain: usize,
     count: i32,
     base_timestamp: i64,
     max_timestamp: i64,
@@ -142,12 +144,14 @@ impl Open {
 
     /// Ends the batch, compressed where that makes it smaller.
     pub(crate) fn seal(self, codec: Codec, level: Option<i32>) -> Sealed {
+        let plain = self.records.len();
         let (records, codec) = match codec.compress(&self.records, level) {
             Some(compressed) if compressed.len() < self.records.len() => (compressed, codec),
             Some(_) | None => (self.records, Codec::None),
         };
         Sealed {
             records: records.into(),
+            plain,
             count: self.count,
             base_timestamp: self.base_timestamp,
             max_timestamp: self.max_timestamp,
@@ -165,6 +169,11 @@ impl Sealed {
     /// Its size on the wire.
     pub(crate) fn len(&self) -> usize {
         HEAD + self.records.len()
+    }
+
+    /// Its size over the size without compression.
+    pub(crate) fn compression(&self) -> f64 {
+        self.len() as f64 / (HEAD + self.plain) as f64
     }
 
     /// What stands behind the head.

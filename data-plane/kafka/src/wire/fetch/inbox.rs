@@ -4,6 +4,7 @@
 use super::feed::Feed;
 use crate::error::Error;
 use crate::lock::lock;
+use crate::metrics::ConsumerMetrics;
 use crate::wire::batch::decode::Aborted;
 use bytes::Bytes;
 use dray_connect::sink_batch::TopicPartition;
@@ -68,6 +69,7 @@ pub(crate) struct Inbox {
     held: AtomicUsize,
     prefetch: usize,
     budget: Arc<Budget>,
+    pub(crate) metrics: Arc<Mutex<ConsumerMetrics>>,
 }
 
 #[derive(Debug, Default)]
@@ -84,6 +86,7 @@ impl Inbox {
             held: AtomicUsize::new(0),
             prefetch,
             budget,
+            metrics: Arc::default(),
         }
     }
 

@@ -19,7 +19,7 @@ use kafka_protocol::error::ResponseError as Code;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic, ForgottenTopic};
 use kafka_protocol::messages::{FetchRequest, TopicName};
 use kafka_protocol::protocol::StrBytes;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -187,10 +187,11 @@ impl Lane {
                 wait_ms = wait_ms.min(*WAIT_MS.start());
             }
             let change = session.next(&wanted.asked);
+            let asked = Instant::now();
             match self.fetch(&hub, change, wait_ms).await {
                 Ok(answer) => {
                     let throttle = Duration::from_millis(u64::try_from(answer.throttle_ms).unwrap_or(0));
-                    self.answered(&hub, &mut session, answer);
+                    self.answered(&hub, &mut session, answer, asked);
                     if !throttle.is_zero() {
                         tokio::time::sleep(throttle).await;
                     }
@@ -305,7 +306,7 @@ impl Lane {
         }
     }
 
-    fn answered(&self, hub: &Hub, session: &mut Session, answer: Answer) {
+    fn answered(&self, hub: &Hub, session: &mut Session, answer: Answer, at: Instant) {
         match Code::try_from_code(answer.error) {
             None => session.answered(answer.session),
             // The broker has restarted, or has given the session's place to another; nothing is said of partitions then.
@@ -344,13 +345,19 @@ impl Lane {
                 shares.push((feed, asked, partition));
             }
         }
+        let (now, throttle) = (Instant::now(), answer.throttle_ms);
+        let throttle = Duration::from_millis(u64::try_from(throttle).unwrap_or(0));
+        let mut told: HashSet<*const Inbox> = HashSet::new();
         for (feed, asked, mut share) in shares {
+            let reader = Arc::as_ptr(feed.inbox());
+            if let Some(bytes) = of_reader.get(&reader).filter(|bytes| **bytes > 0)
+                && told.insert(reader)
+            {
+                lock(&feed.inbox().metrics).fetched(now, *bytes, now - at, throttle);
+            }
             // A small slice must not keep a large frame in memory. A reader of many partitions gets through all that it has of
             // a frame; one that stops in the midst keeps that frame, which is more than it counts.
-            if of_reader
-                .get(&Arc::as_ptr(feed.inbox()))
-                .is_some_and(|bytes| *bytes < frame / 4)
-            {
+            if of_reader.get(&reader).is_some_and(|bytes| *bytes < frame / 4) {
                 share.records = Bytes::copy_from_slice(&share.records);
             }
             self.share(hub, &feed, asked, share);

@@ -8,6 +8,7 @@ use super::settings::ConsumerSettings;
 use crate::codes::local;
 use crate::error::{Class, Error, Result};
 use crate::lock::lock;
+use crate::metrics::ClientMetrics;
 use crate::port::{Consumer, ConsumerEvent};
 use crate::wire::batch::decode::{Malformed, Most, Records};
 use crate::wire::fetch::feed::Feed;
@@ -50,6 +51,8 @@ struct Open {
     feed: Arc<Feed>,
     epoch: u64,
     bytes: usize,
+    /// Of these, what is not in the metrics yet: it all is with its first records.
+    uncounted: usize,
     records: Records,
 }
 
@@ -158,6 +161,7 @@ impl WireConsumer {
             feed: chunk.feed,
             epoch: chunk.epoch,
             bytes,
+            uncounted: bytes,
         });
     }
 
@@ -172,7 +176,11 @@ impl WireConsumer {
         };
         match read {
             // A slow decode must not outlive its ownership.
-            Ok(Some(batch)) if open.feed.is_current(open.epoch) => Some(ConsumerEvent::Records(batch)),
+            Ok(Some(batch)) if open.feed.is_current(open.epoch) => {
+                let bytes = std::mem::take(&mut open.uncounted);
+                lock(&self.shared.inbox.metrics).read(Instant::now(), &place.topic, batch.records.len(), bytes);
+                Some(ConsumerEvent::Records(batch))
+            }
             Ok(_) => {
                 self.close_open();
                 None
@@ -284,7 +292,9 @@ impl Consumer for WireConsumer {
                 .map(|(place, (at, offset))| (place, at, *offset))
                 .collect();
             let epoch = *lock(&self.shared.epoch);
+            let begun = Instant::now();
             let Err(error) = self.shared.coordinated.commit(epoch, &offsets).await else {
+                lock(&self.shared.inbox.metrics).committed(Instant::now(), begun.elapsed());
                 return Ok(());
             };
             // The group has changed a moment ago, or has done without the member.
@@ -345,6 +355,10 @@ impl Consumer for WireConsumer {
             .iter()
             .filter_map(|(partition, feed)| Some((partition.clone(), feed.end()?)));
         ends.collect()
+    }
+
+    fn metrics(&self) -> Option<ClientMetrics> {
+        Some(ClientMetrics::Consumer(Arc::downgrade(&self.shared.inbox.metrics)))
     }
 
     async fn close(mut self: Box<Self>) {

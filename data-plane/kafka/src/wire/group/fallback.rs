@@ -5,6 +5,7 @@ use super::consumer::WireConsumer;
 use super::settings::ConsumerSettings;
 use crate::error::Result;
 use crate::lock::lock;
+use crate::metrics::ClientMetrics;
 use crate::port::{ClientConfig, Consumer, ConsumerEvent};
 use crate::wire::cluster::Clusters;
 use crate::wire::fetch::hub::Fetching;
@@ -171,6 +172,10 @@ impl Consumer for Tentative {
 
     fn ends(&self) -> BTreeMap<TopicPartition, i64> {
         self.consumer.ends()
+    }
+
+    fn metrics(&self) -> Option<ClientMetrics> {
+        self.consumer.metrics()
     }
 
     fn leave_when_lost(&mut self) {

@@ -132,7 +132,14 @@ impl Member {
         let shared = Arc::clone(&self.shared);
         match effect {
             Effect::Heartbeat(beat) => {
-                let beating = async move { Event::Heartbeat(shared.coordinated.heartbeat(beat).await) };
+                let beating = async move {
+                    let begun = Instant::now();
+                    let answer = shared.coordinated.heartbeat(beat).await;
+                    if answer.is_ok() {
+                        lock(&shared.inbox.metrics).heartbeat(Instant::now(), begun.elapsed());
+                    }
+                    Event::Heartbeat(answer)
+                };
                 self.requests.push(Box::pin(beating));
             }
             Effect::Leave => self.requests.push(Box::pin(async move {
@@ -155,10 +162,12 @@ impl Member {
             Effect::Release(partitions) => {
                 let mut owned = lock(&shared.owned);
                 partitions.iter().for_each(|partition| drop(owned.remove(partition)));
+                lock(&shared.inbox.metrics).rebalanced(Instant::now(), owned.len());
             }
             Effect::Lose(partitions) => {
                 self.stop(&partitions);
                 lock(&shared.owned).clear();
+                lock(&shared.inbox.metrics).rebalanced(Instant::now(), 0);
                 shared.inbox.tell(Word::Lost(partitions));
             }
             Effect::Tell(error) => shared.inbox.tell(Word::Error(error)),
@@ -180,7 +189,10 @@ impl Member {
             feeds.push(Arc::new(feed));
             told.push((partition, offset));
         }
-        lock(&self.shared.owned).extend(feeds.iter().map(|feed| (feed.partition.clone(), Arc::clone(feed))));
+        let mut owned = lock(&self.shared.owned);
+        owned.extend(feeds.iter().map(|feed| (feed.partition.clone(), Arc::clone(feed))));
+        lock(&self.shared.inbox.metrics).rebalanced(Instant::now(), owned.len());
+        drop(owned);
         self.shared.inbox.tell(Word::Assigned(told));
         self.fetching.add(feeds);
     }

@@ -7,11 +7,12 @@ use super::producers::Producer;
 use crate::codes::local;
 use crate::error::{Class, Error};
 use crate::lock::lock;
+use crate::metrics::{ClientMetrics, ProducerMetrics};
 use crate::port::{Ack, ProduceRecord, ProduceRefused, ProducerLane};
 use crate::wire::batch::encode::{HEAD, Open};
 use crate::wire::metadata::Metadata;
 use async_trait::async_trait;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -53,6 +54,10 @@ impl Lane {
         Self {
             shared: Arc::new(LaneShared {
                 owner: owner.map(Arc::from),
+                metrics: Arc::new(Mutex::new(ProducerMetrics {
+                    quota,
+                    ..ProducerMetrics::default()
+                })),
                 ..LaneShared::default()
             }),
             producer,
@@ -74,6 +79,10 @@ impl Lane {
 
     fn hand_out(&mut self, out: &mut Vec<Ack>) {
         self.in_flight -= self.acked.iter().map(|ack| ack.count).sum::<usize>();
+        let failed = self.acked.iter().filter(|ack| ack.outcome.is_err()).count();
+        if failed > 0 {
+            lock(&self.shared.metrics).errors.add(Instant::now(), failed);
+        }
         out.append(&mut self.acked);
     }
 
@@ -242,6 +251,10 @@ impl ProducerLane for Lane {
 
     fn in_flight(&self) -> usize {
         self.in_flight
+    }
+
+    fn metrics(&self) -> Option<ClientMetrics> {
+        Some(ClientMetrics::Producer(Arc::downgrade(&self.shared.metrics)))
     }
 }
 

@@ -3,6 +3,7 @@
 use super::inbox::Inbox;
 use super::track::{Done, Mode, Track};
 use crate::error::Error;
+use crate::metrics::ProducerMetrics;
 use crate::port::Ack;
 use std::sync::{Arc, Mutex};
 use tokio::sync::Notify;
@@ -16,6 +17,8 @@ pub(super) struct LaneShared {
     pub(super) wake: Notify,
     /// The transactional id by which its batches are fenced.
     pub(super) owner: Option<Arc<str>>,
+    /// Locked within the state's lock, or alone.
+    pub(super) metrics: Arc<Mutex<ProducerMetrics>>,
 }
 
 /// What is known of a lane's producer id.

@@ -45,6 +45,7 @@ pub(super) struct Sent {
     pub(super) stamped: bool,
     /// It can be fenced.
     pub(super) named: bool,
+    pub(super) at: Instant,
 }
 
 impl Sender {
@@ -110,6 +111,7 @@ impl Sender {
                 continue;
             };
             bytes += parcel.head.len() + parcel.records.len();
+            lock(&at.lane.metrics).sent(now, &track.topic, parcel.sent, state.used);
             let more = track.due(now, mode, leader, &self.settings) == Due::Now;
             track.queued = more;
             drop(guard);
@@ -141,6 +143,7 @@ impl Sender {
     }
 
     fn write(&mut self, id: i32, connection: &Connection, parts: Vec<(Part, Mode)>) {
+        let now = Instant::now();
         let sent = parts.iter().map(|(part, mode)| Sent {
             from: part.from.clone(),
             number: part.parcel.number,
@@ -148,6 +151,7 @@ impl Sender {
             partition: part.partition,
             stamped: *mode != Mode::Plain,
             named: matches!(mode, Mode::Named(_)),
+            at: now,
         });
         let sent: Vec<Sent> = sent.collect();
         let mut parts: Vec<Part> = parts.into_iter().map(|(part, _)| part).collect();

@@ -88,11 +88,13 @@ fn put_length(out: &mut BytesMut, length: usize, flexible: bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::SentBatch;
     use crate::wire::batch::encode::HEAD;
     use crate::wire::produce::lane_state::LaneShared;
     use bytes::{Buf as _, Bytes};
     use kafka_protocol::messages::RequestHeader;
     use kafka_protocol::protocol::{Decodable as _, HeaderVersion as _};
+    use std::time::Duration;
 
     fn part(topic: &str, partition: i32, size: usize) -> Part {
         Part {
@@ -106,6 +108,13 @@ mod tests {
                 number: 1,
                 head: [partition as u8; HEAD],
                 records: vec![7; size].into(),
+                sent: SentBatch {
+                    records: 1,
+                    bytes: HEAD + size,
+                    compression: 1.0,
+                    queued: Duration::ZERO,
+                    again: false,
+                },
             },
         }
     }

@@ -388,7 +388,9 @@ impl Sender {
         let parts = answers.parts.iter();
         let parts: HashMap<(&str, i32), &PartAnswer> =
             parts.map(|part| ((&*part.topic, part.partition), part)).collect();
+        let now = Instant::now();
         for sent in sent {
+            lock(&sent.from.lane.metrics).answered(now, now - sent.at, answers.throttle);
             let Some(part) = parts.get(&(&*sent.topic, sent.partition)) else {
                 self.settle(sent, Answer::Again { at_once: false }, None);
                 continue;
@@ -445,6 +447,7 @@ impl Sender {
         let state = &mut *guard;
         let done = state.tracks[sent.from.track].answered(sent.number, answer, now, &self.settings);
         let mut wake = state.apply(done, &self.inbox);
+        lock(&sent.from.lane.metrics).used = state.used;
         if let Some(error) = fenced.filter(|_| state.failed.is_none()) {
             tracing::warn!(client.id = self.settings.client.as_str(), owner = ?sent.from.lane.owner, %error,
                 "another producer has this task's transactional id");

@@ -6,6 +6,7 @@
 //! again in its order, one by one. What cannot be sent again under its sequence is sent under a newer epoch, which begins anew at sequence 0 (KIP-360).
 
 use super::settings::Settings;
+use crate::metrics::SentBatch;
 use crate::port::{Ack, Delivered, ProduceRecord};
 use crate::wire::batch::encode::{HEAD, Open, Sealed, Stamp, next_sequence};
 use bytes::Bytes;
@@ -122,6 +123,8 @@ pub(super) struct Parcel {
     pub(super) number: u64,
     pub(super) head: [u8; HEAD],
     pub(super) records: Bytes,
+    /// What is measured of it.
+    pub(super) sent: SentBatch,
 }
 
 /// What became of a batch that was sent.
@@ -341,6 +344,13 @@ impl Track {
             number: self.numbers,
             head: batch.sealed.head(stamp),
             records: batch.sealed.records(),
+            sent: SentBatch {
+                records: usize::try_from(batch.sealed.count()).unwrap_or(0),
+                bytes: batch.sealed.len(),
+                compression: batch.sealed.compression(),
+                queued: now - batch.since,
+                again: batch.tries > 1,
+            },
         };
         self.flying_to = leader;
         self.left = Some(now);

@@ -8,7 +8,7 @@ const SAMPLE: Duration = Duration::from_secs(30);
 
 /// The present sample and the one before.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Window {
+pub struct Window {
     now: Option<Sample>,
     before: Option<Sample>,
 }
@@ -23,7 +23,7 @@ struct Sample {
 
 impl Window {
     /// Something was measured.
-    pub(crate) fn record(&mut self, at: Instant, value: f64) {
+    pub fn record(&mut self, at: Instant, value: f64) {
         if let Some(sample) = &mut self.now
             && at < sample.begun + SAMPLE
         {
@@ -48,7 +48,8 @@ impl Window {
     }
 
     /// The mean; not a number where nothing was measured.
-    pub(crate) fn average(&self, at: Instant) -> f64 {
+    #[must_use]
+    pub fn average(&self, at: Instant) -> f64 {
         let (sum, count) = self.samples(at).fold((0.0, 0), |(sum, count), sample| {
             (sum + sample.sum, count + sample.count)
         });
@@ -56,12 +57,14 @@ impl Window {
     }
 
     /// The largest; not a number where nothing was measured.
-    pub(crate) fn max(&self, at: Instant) -> f64 {
+    #[must_use]
+    pub fn max(&self, at: Instant) -> f64 {
         self.samples(at).fold(f64::NAN, |max, sample| max.max(sample.max))
     }
 
     /// The sum in a second. As Kafka's, it counts one whole sample as gone by at least, so that a beginning is no peak.
-    pub(crate) fn rate(&self, at: Instant) -> f64 {
+    #[must_use]
+    pub fn rate(&self, at: Instant) -> f64 {
         let begun = self.samples(at).map(|sample| sample.begun).min();
         let sum: f64 = self.samples(at).map(|sample| sample.sum).sum();
         begun.map_or(0.0, |begun| sum / (at - begun).max(SAMPLE).as_secs_f64())
@@ -70,18 +73,22 @@ impl Window {
 
 /// A number that only grows, and how fast.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Total {
-    pub(crate) total: u64,
+pub struct Total {
+    /// Since it began.
+    pub total: u64,
     window: Window,
 }
 
 impl Total {
-    pub(crate) fn add(&mut self, at: Instant, count: usize) {
+    /// So many more.
+    pub fn add(&mut self, at: Instant, count: usize) {
         self.total += count as u64;
         self.window.record(at, count as f64);
     }
 
-    pub(crate) fn rate(&self, at: Instant) -> f64 {
+    /// So many a second, over the window.
+    #[must_use]
+    pub fn rate(&self, at: Instant) -> f64 {
         self.window.rate(at)
     }
 }

@@ -165,6 +165,7 @@ CLUSTER = [
         Figure("connect_read_p99_ms", "Connect: reads, p99", "ms"),
         Figure("connect_write_p50_ms", "Connect: configuration writes, p50", "ms"),
         Figure("connect_write_p99_ms", "Connect: configuration writes, p99", "ms"),
+        Figure("connect_refused", "Connect: requests refused, of 3,000", ""),
         Figure("connect_statuses_p99_ms", "Connect: all 1,000 statuses in one answer, p99", "ms"),
     ]),
     Cluster("cluster-agents", "1,000 simulated agents in a process of their own, one control plane", [

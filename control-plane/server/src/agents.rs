@@ -74,10 +74,10 @@ impl Agents {
         }
     }
 
-    /// The leader, if it is here. While nobody leads, whoever has come early waits for a while: the next leader may be this replica, and
-    /// coming again costs an agent more than the election takes.
+    /// The leader, if it is here. While nobody else leads, whoever has come early waits for a while: the next leader may be this replica,
+    /// or is and has not sat down yet, and coming again costs an agent more than that takes.
     async fn leader(&self) -> Option<Seat> {
-        if self.desk.leader().is_none() && self.cache.now().leader.is_none() {
+        if self.desk.leader().is_none() && self.elsewhere().is_none() {
             let mut seats = self.desk.watch();
             let sits_down = seats.wait_for(Option::is_some);
             tokio::select! {
@@ -131,19 +131,25 @@ impl Agents {
     }
 
     fn not_leader(&self) -> ToAgent {
+        let other = self.elsewhere();
+        ToAgent {
+            term: self.cache.now().term.unwrap_or(Term::from(NonZeroU64::MIN)),
+            body: Order::NotLeader(NotLeader {
+                retry_after_ms: if other.is_some() { 0 } else { RETRY_MS },
+                endpoints: other.unwrap_or_default(),
+            }),
+        }
+    }
+
+    /// Where the leader is, when it is another replica.
+    fn elsewhere(&self) -> Option<Vec<String>> {
         let state = self.cache.now();
         // Our own record may outlive our term in the cache.
         let other = state
             .leader
             .as_ref()
             .filter(|leader| *leader.record.replica != *self.replica);
-        ToAgent {
-            term: state.term.unwrap_or(Term::from(NonZeroU64::MIN)),
-            body: Order::NotLeader(NotLeader {
-                endpoints: other.map(|leader| leader.record.endpoints.clone()).unwrap_or_default(),
-                retry_after_ms: if other.is_some() { 0 } else { RETRY_MS },
-            }),
-        }
+        other.map(|leader| leader.record.endpoints.clone())
     }
 }
 

@@ -18,7 +18,7 @@ use rdkafka::topic_partition_list::Offset;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{JoinHandle, park_timeout, spawn};
 use std::time::{Duration, Instant};
@@ -78,6 +78,8 @@ struct Shared {
     stop: AtomicBool,
     end: AtomicBool,
     sent: AtomicUsize,
+    /// How late the writer itself was at most since the mark, in microseconds: no flow can do better.
+    late: AtomicU64,
     /// Sources, then sinks.
     arrived: Mutex<Vec<Arrived>>,
 }
@@ -87,6 +89,7 @@ pub(crate) fn run(config: &ClientConfig, folder: &str, sources: usize, sinks: us
         stop: AtomicBool::new(false),
         end: AtomicBool::new(false),
         sent: AtomicUsize::new(0),
+        late: AtomicU64::new(0),
         arrived: Mutex::new((0..sources + sinks).map(|_| Arrived::default()).collect()),
     });
     // Opened first: a source that finds no file looks again only after a while.
@@ -130,6 +133,7 @@ pub(crate) fn run(config: &ClientConfig, folder: &str, sources: usize, sinks: us
                 for arrived in &mut *lock(&shared) {
                     (arrived.gap, arrived.last) = (Duration::ZERO, Some(Instant::now()));
                 }
+                shared.late.store(0, Ordering::Release);
                 println!("{{}}");
             }
             "gaps" => println!("{}", gaps(&shared, sources)),
@@ -199,9 +203,10 @@ fn gaps(shared: &Shared, sources: usize) -> String {
         ms.collect::<Vec<_>>().join(",")
     };
     format!(
-        r#"{{"sources":[{}],"sinks":[{}]}}"#,
+        r#"{{"sources":[{}],"sinks":[{}],"late":{:.1}}}"#,
         list(&all[..sources]),
-        list(&all[sources..])
+        list(&all[sources..]),
+        shared.late.load(Ordering::Acquire) as f64 / 1e3
     )
 }
 
@@ -227,7 +232,10 @@ fn write(shared: &Shared, config: &ClientConfig, mut files: Vec<File>, sinks: us
         number += 1;
         shared.sent.store(usize::try_from(number)?, Ordering::Release);
         let due = started + Duration::from_micros(number * 1_000_000 / rate);
-        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        let now = Instant::now();
+        let late = now.saturating_duration_since(due).as_micros();
+        shared.late.fetch_max(u64::try_from(late)?, Ordering::AcqRel);
+        std::thread::sleep(due.saturating_duration_since(now));
     }
     producer.flush(PATIENCE)?;
     Ok(())

@@ -58,7 +58,9 @@ pub(crate) async fn start(
     listeners: &Listeners,
     telemetry: Telemetry,
 ) -> Result<Local, Failure> {
-    let port = Arc::new(Kafka::new());
+    // Where tokens may be fetched from, in the words of whoever moves over from Kafka Connect.
+    let java_options = std::env::var("KAFKA_OPTS").unwrap_or_default();
+    let port = Arc::new(Kafka::new().with_java_options(&java_options));
     let what = "offsets of source connectors";
     let offsets: Arc<dyn OffsetStore> = match &worker.offsets_topic {
         Some(topic) => Arc::new(TopicOffsets::open(topic.clone(), &worker, port.as_ref()).context(what)?),

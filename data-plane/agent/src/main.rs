@@ -64,7 +64,8 @@ fn run(settings: &AgentSettings, plan: &Plan, telemetry: Telemetry) -> Result<()
             identity,
             endpoints: settings.control.clone(),
             dial: dial_out(),
-            port: Arc::new(Kafka::new()),
+            // Where tokens may be fetched from, in the words of whoever moves over from Kafka Connect.
+            port: Arc::new(Kafka::new().with_java_options(&std::env::var("KAFKA_OPTS").unwrap_or_default())),
             plugins: plugins::all(),
             offsets: None,
             board: StatusBoard::default(),

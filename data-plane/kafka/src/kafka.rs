@@ -10,6 +10,7 @@ use crate::port::{
 use crate::rd::RdKafka;
 use crate::wire::cluster::Clusters;
 use crate::wire::group::fallback::Consumers;
+use crate::wire::oauth::Sources;
 use crate::wire::produce::Producers;
 use async_trait::async_trait;
 use dray_connect::sink_batch::TopicPartition;
@@ -36,6 +37,19 @@ impl Kafka {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Lets clients fetch tokens (SASL OAUTHBEARER) from where these options of a Java process allow it, as Kafka's own clients read it:
+    /// `-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls=https://..., ...` of `KAFKA_OPTS`. Without it, from nowhere. To be called before
+    /// there are clients.
+    #[must_use]
+    pub fn with_java_options(self, options: &str) -> Self {
+        let sources = Arc::new(Sources::allowed_by(options));
+        Self {
+            rd: Arc::new(RdKafka::with(&sources)),
+            clusters: self.clusters.with(sources),
+            ..self
+        }
     }
 }
 

@@ -3,8 +3,10 @@
 use super::client::{Quiet, native, translated};
 use super::config::Role;
 use super::errors::{from_code, from_kafka, local};
+use super::oauth::Tokens;
 use crate::error::{Class, Error, Result};
 use crate::port::{Admin, ClientConfig, NewTopic, TopicCreation};
+use crate::wire::oauth::Sources;
 use async_trait::async_trait;
 use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier, TopicReplication};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -20,30 +22,36 @@ const BLOCKING: usize = 4;
 
 /// An admin client.
 pub(super) struct RdAdmin {
-    admin: AdminClient<Quiet>,
+    admin: Arc<AdminClient<Quiet>>,
     /// Metadata is asked through a consumer: a producer's request for a topic would create it.
     metadata: Arc<BaseConsumer<Quiet>>,
     permits: Arc<Semaphore>,
 }
 
 impl RdAdmin {
-    pub(super) fn new(config: &ClientConfig) -> Result<Self> {
+    pub(super) fn new(config: &ClientConfig, sources: &Sources) -> Result<Self> {
         let mut settings = translated(config, Role::Admin)?;
         let client = settings.settings.get("client.id").cloned().unwrap_or_default();
         let what = format!("making the admin client `{client}`");
         // Worker settings come here too, and a worker's group is none of this client's.
         settings.settings.retain(|key, _| !key.starts_with("group."));
+        let quiet = || -> Result<Quiet> {
+            Ok(Quiet {
+                client: client.clone(),
+                tokens: Tokens::read(&settings, sources)?,
+            })
+        };
         let make = native(&settings);
         let admin: AdminClient<Quiet> = make
-            .create_with_context(Quiet { client: client.clone() })
+            .create_with_context(quiet()?)
             .map_err(|error| from_kafka(what.as_str(), &error))?;
         let mut make = make.clone();
         make.set("allow.auto.create.topics", "false");
         let metadata: BaseConsumer<Quiet> = make
-            .create_with_context(Quiet { client })
-            .map_err(|error| from_kafka(what, &error))?;
+            .create_with_context(quiet()?)
+            .map_err(|error| from_kafka(what.as_str(), &error))?;
         Ok(Self {
-            admin,
+            admin: Arc::new(admin),
             metadata: Arc::new(metadata),
             permits: Arc::new(Semaphore::new(BLOCKING)),
         })
@@ -59,18 +67,36 @@ impl RdAdmin {
     ) -> Result<T> {
         let permit = Arc::clone(&self.permits).acquire_owned().await;
         let metadata = Arc::clone(&self.metadata);
-        let answer: KafkaResult<T> = tokio::task::spawn_blocking(move || {
+        let answer: Result<KafkaResult<T>> = tokio::task::spawn_blocking(move || {
+            metadata.context().tokens.renew(metadata.client())?;
             let answer = metadata
                 .fetch_metadata(topic.as_deref(), timeout)
                 .map(|metadata| read(&metadata));
             // Serves this client's log and error events, which wait for a poll.
             while metadata.poll(Duration::ZERO).is_some() {}
             drop(permit);
-            answer
+            Ok(answer)
         })
         .await
         .map_err(|error| local(what.as_str(), "THREAD", error.to_string(), Class::Fatal))?;
-        answer.map_err(|error| from_kafka(what, &error))
+        answer?.map_err(|error| from_kafka(what, &error))
+    }
+
+    /// The admin client, with a token that is good where it logs in by one.
+    async fn admin(&self, what: &str) -> Result<&AdminClient<Quiet>> {
+        if self.admin.inner().context().tokens.are_wanted() {
+            let permit = Arc::clone(&self.permits).acquire_owned().await;
+            let admin = Arc::clone(&self.admin);
+            let renewed = tokio::task::spawn_blocking(move || {
+                let renewed = admin.inner().context().tokens.renew(admin.inner());
+                drop(permit);
+                renewed
+            });
+            renewed
+                .await
+                .map_err(|error| local(what, "THREAD", error.to_string(), Class::Fatal))??;
+        }
+        Ok(&self.admin)
     }
 }
 
@@ -125,7 +151,8 @@ impl Admin for RdAdmin {
         for (key, value) in &topic.configs {
             new = new.set(key, value);
         }
-        match only(&what, self.admin.create_topics([&new], &options(timeout)).await)? {
+        let admin = self.admin(&what).await?;
+        match only(&what, admin.create_topics([&new], &options(timeout)).await)? {
             Ok(_) => Ok(TopicCreation::Created),
             Err((_, Code::TopicAlreadyExists)) => Ok(TopicCreation::Exists),
             Err((_, code)) => Err(from_code(what, code)),
@@ -135,11 +162,9 @@ impl Admin for RdAdmin {
     async fn topic_config(&self, topic: &str, timeout: Duration) -> Result<BTreeMap<String, String>> {
         let what = format!("describing the settings of topic `{topic}`");
         let specifier = ResourceSpecifier::Topic(topic);
-        let resource = only(
-            &what,
-            self.admin.describe_configs([&specifier], &options(timeout)).await,
-        )?
-        .map_err(|code| -> Error { from_code(what, code) })?;
+        let admin = self.admin(&what).await?;
+        let resource = only(&what, admin.describe_configs([&specifier], &options(timeout)).await)?
+            .map_err(|code| -> Error { from_code(what, code) })?;
         Ok(resource
             .entries
             .into_iter()

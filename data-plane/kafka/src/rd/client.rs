@@ -1,9 +1,11 @@
 //! What all clients have in common: from translated settings to librdkafka's, logs to tracing, the list of threads.
 
 use super::config::{Role, Translated, translate};
+use super::oauth::Tokens;
 use crate::error::Result;
 pub(super) use crate::lock::lock;
 use crate::port::ClientConfig;
+use crate::wire::oauth;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use std::sync::Mutex;
@@ -22,7 +24,9 @@ pub(crate) fn translated(config: &ClientConfig, role: Role) -> Result<Translated
 /// librdkafka's form of settings.
 pub(super) fn native(translated: &Translated) -> rdkafka::ClientConfig {
     let mut config = rdkafka::ClientConfig::new();
-    for (key, value) in &translated.settings {
+    // It is given the tokens, and knows nothing of where they come from.
+    let known = translated.settings.iter().filter(|(key, _)| !oauth::is_own(key));
+    for (key, value) in known {
         config.set(key, value);
     }
     config.set_log_level(RDKafkaLogLevel::Info);
@@ -59,6 +63,7 @@ pub(super) fn log_error(client: &str, error: &KafkaError, reason: &str) {
 #[derive(Debug)]
 pub(super) struct Quiet {
     pub(super) client: String,
+    pub(super) tokens: Tokens,
 }
 
 impl rdkafka::ClientContext for Quiet {

@@ -4,8 +4,10 @@
 use super::errors::local;
 use crate::error::{Class, Error, Result};
 use crate::port::ClientConfig;
+use crate::wire::oauth;
 use std::collections::BTreeMap;
 
+mod jaas;
 mod table;
 
 use table::{MEANINGLESS, RENAMED, SAME};
@@ -157,7 +159,14 @@ fn special(key: &str, value: &str, role: Role, out: &mut Translated) -> Result<b
             number(key, value)?.clamp(0, 2_147_483_647).to_string(),
         ),
         "connections.max.idle.ms" => out.set(key, number(key, value)?.clamp(0, 2_147_483_647).to_string()),
-        "sasl.jaas.config" => jaas(value, out)?,
+        "sasl.jaas.config" => jaas::read(key, value, out)?,
+        // Ours: librdkafka is given the tokens (`rd/oauth.rs`). Of tokens that nobody signs it is enough that they are described.
+        key if oauth::MEANT.contains(&key) => {
+            if !value.trim().is_empty() {
+                out.set(key, value);
+            }
+        }
+        "enable.sasl.oauthbearer.unsecure.jwt" => {}
         "ssl.endpoint.identification.algorithm" => out.set(key, if value.is_empty() { "none" } else { value }),
         // Ours: they say which client speaks, and how.
         key if key.starts_with("dray.") => {}
@@ -181,51 +190,6 @@ fn invalid(key: &str, message: impl Into<String>) -> Error {
         message,
         Class::Fatal,
     )
-}
-
-/// `sasl.jaas.config` of the PLAIN and SCRAM login modules: `Class required username="..." password="...";`.
-fn jaas(text: &str, out: &mut Translated) -> Result<()> {
-    let key = "sasl.jaas.config";
-    let module = text.split_whitespace().next().unwrap_or_default();
-    let class = module.rsplit('.').next().unwrap_or_default();
-    if class != "PlainLoginModule" && class != "ScramLoginModule" {
-        return Err(invalid(
-            key,
-            format!("the login module `{class}` is not supported: PlainLoginModule, ScramLoginModule"),
-        ));
-    }
-    for (java, name) in [("username", "sasl.username"), ("password", "sasl.password")] {
-        let value = jaas_option(text, java).ok_or_else(|| invalid(key, format!("`{java}` is missing")))?;
-        out.set(name, value);
-    }
-    Ok(())
-}
-
-/// The value of one option; quoted values may hold escaped quotes.
-fn jaas_option(text: &str, name: &str) -> Option<String> {
-    let mut rest = text;
-    loop {
-        let at = rest.find(name)?;
-        let before_ok = rest[..at].chars().next_back().is_some_and(char::is_whitespace);
-        let after = rest[at + name.len()..].trim_start();
-        rest = &rest[at + name.len()..];
-        let Some(value) = after.strip_prefix('=').filter(|_| before_ok).map(str::trim_start) else {
-            continue;
-        };
-        let Some(quote) = value.chars().next().filter(|c| matches!(c, '"' | '\'')) else {
-            return Some(value.split([';', ' ', '\n']).next().unwrap_or_default().to_owned());
-        };
-        let mut found = String::new();
-        let mut chars = value[1..].chars();
-        while let Some(c) = chars.next() {
-            match c {
-                '\\' => found.extend(chars.next()),
-                c if c == quote => return Some(found),
-                c => found.push(c),
-            }
-        }
-        return None;
-    }
 }
 
 /// Trust and key stores: PEM files and texts, PKCS12 key stores. Java's own store format cannot be read.

@@ -8,6 +8,7 @@ use super::member::{Command, Identity, Link};
 use super::membership::{ClassicClusters, Membership};
 use crate::error::{Class, Error, Result};
 use crate::port::{ClientConfig, Consumer, ConsumerEvent};
+use crate::wire::oauth::Sources;
 use async_trait::async_trait;
 use dray_connect::sink_batch::TopicPartition;
 use rdkafka::Offset;
@@ -97,6 +98,7 @@ impl RdConsumer {
         prefetch: usize,
         threads: &Arc<Threads>,
         classic: &Arc<ClassicClusters>,
+        sources: &Arc<Sources>,
     ) -> Result<Self> {
         let mut settings = translated(config, Role::Consumer)?;
         // One fetch may overshoot, so a fetch is at most as large as the whole bound, and large enough for a record.
@@ -136,7 +138,7 @@ impl RdConsumer {
             fresh,
             patience: Duration::from_millis(interval).mul_f64(0.8),
         };
-        let mut membership = Membership::new(settings, identity, max_records, Arc::clone(&link), classic);
+        let mut membership = Membership::new(settings, identity, max_records, Arc::clone(&link), (classic, sources));
         let first = membership.join()?;
         let (end, ended) = oneshot::channel();
         let thread = std::thread::Builder::new()

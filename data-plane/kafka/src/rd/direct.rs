@@ -52,7 +52,7 @@ impl Direct {
     /// Reads the settings. None when they ask for a way to connect that is librdkafka's alone.
     pub(super) fn read(config: &ClientConfig, idle: &Arc<Idle>) -> Result<Option<Self>> {
         let mut settings = translated(config, Role::Admin)?.settings;
-        let Some(security) = Security::read(&settings)? else {
+        let Some(security) = Security::read(&settings, &idle.sources)? else {
             return Ok(None);
         };
         let client = settings.remove("client.id").unwrap_or_default();

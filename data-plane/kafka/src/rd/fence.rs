@@ -27,7 +27,7 @@ pub(super) async fn fence(
 ) -> Result<()> {
     let what = format!("fencing the transactional id `{transactional_id}`");
     let Some(direct) = Direct::read(config, idle)? else {
-        return by_initialising(config, transactional_id, &what, timeout).await;
+        return by_initialising(config, idle, transactional_id, &what, timeout).await;
     };
     let init = Init(transactional_id);
     direct
@@ -60,10 +60,16 @@ impl Ask for Init<'_> {
 }
 
 /// The same request by a producer that is thrown away: slower, but with all of librdkafka's ways to connect.
-async fn by_initialising(config: &ClientConfig, transactional_id: &str, what: &str, timeout: Duration) -> Result<()> {
+async fn by_initialising(
+    config: &ClientConfig,
+    idle: &Arc<Idle>,
+    transactional_id: &str,
+    what: &str,
+    timeout: Duration,
+) -> Result<()> {
     let settings = transactional::settings(config, transactional_id)?;
-    let id = transactional_id.to_owned();
-    tokio::task::spawn_blocking(move || transactional::init(&settings, &id, timeout, || false).map(drop))
+    let (id, sources) = (transactional_id.to_owned(), Arc::clone(&idle.sources));
+    tokio::task::spawn_blocking(move || transactional::init(&settings, &sources, &id, timeout, || false).map(drop))
         .await
         .map_err(|error| local(what, "THREAD", error.to_string(), Class::Fatal))?
 }

@@ -9,6 +9,7 @@ use super::client::{lock, log, log_error};
 use super::consumer::{Events, Item};
 use super::errors::{from_code, from_kafka, local};
 use super::fetch::FetchQueue;
+use super::oauth::Tokens;
 use crate::error::{Class, Error, Result};
 use dray_connect::sink_batch::TopicPartition;
 use rdkafka::config::RDKafkaLogLevel;
@@ -142,6 +143,7 @@ pub(super) struct Identity {
 pub(super) struct Member {
     pub(super) identity: Identity,
     pub(super) link: Arc<Link>,
+    pub(super) tokens: Tokens,
     /// The new group protocol is only tried: that the broker does not have it is no error.
     pub(super) tentative: bool,
     pub(super) protocol: Protocol,
@@ -168,10 +170,18 @@ pub(super) enum Served {
 }
 
 impl Member {
-    pub(super) fn new(identity: Identity, link: Arc<Link>, tentative: bool, protocol: Protocol, muted: bool) -> Self {
+    pub(super) fn new(
+        identity: Identity,
+        link: Arc<Link>,
+        tokens: Tokens,
+        tentative: bool,
+        protocol: Protocol,
+        muted: bool,
+    ) -> Self {
         Self {
             identity,
             link,
+            tokens,
             tentative,
             protocol,
             muted,

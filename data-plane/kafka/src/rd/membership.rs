@@ -6,8 +6,10 @@ use super::config::Translated;
 use super::consumer::Item;
 use super::errors::from_kafka;
 use super::member::{Identity, Link, Member, Over, Protocol};
+use super::oauth::Tokens;
 use super::polling::run;
 use crate::error::Result;
+use crate::wire::oauth::Sources;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use std::collections::HashSet;
@@ -31,6 +33,7 @@ pub(super) struct ClassicClusters(Mutex<HashSet<String>>);
 /// A member's settings and its link to the reader.
 pub(super) struct Membership {
     settings: Translated,
+    sources: Arc<Sources>,
     identity: Identity,
     max_records: usize,
     link: Arc<Link>,
@@ -45,7 +48,7 @@ impl Membership {
         identity: Identity,
         max_records: usize,
         link: Arc<Link>,
-        classic: &Arc<ClassicClusters>,
+        (classic, sources): (&Arc<ClassicClusters>, &Arc<Sources>),
     ) -> Self {
         let has = |key: &str| settings.settings.contains_key(key);
         let tentative = !has("group.protocol")
@@ -53,6 +56,7 @@ impl Membership {
             && !lock(&classic.0).contains(&bootstrap(&settings));
         Self {
             settings,
+            sources: Arc::clone(sources),
             identity,
             max_records,
             link,
@@ -88,7 +92,8 @@ impl Membership {
         let muted = new_protocol && debug.is_none();
         let protocol = if new_protocol { Protocol::New } else { Protocol::Classic };
         let (identity, link) = (self.identity.clone(), Arc::clone(&self.link));
-        let member = Member::new(identity, link, self.tentative, protocol, muted);
+        let tokens = Tokens::read(&self.settings, &self.sources)?;
+        let member = Member::new(identity, link, tokens, self.tentative, protocol, muted);
         let consumer: BaseConsumer<Member> = config
             .create_with_context(member)
             .map_err(|error| from_kafka(what.as_str(), &error))?;

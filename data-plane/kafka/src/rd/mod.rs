@@ -14,6 +14,7 @@ mod groups;
 mod idle;
 mod member;
 mod membership;
+mod oauth;
 mod polling;
 mod producer;
 mod tail;
@@ -24,6 +25,7 @@ use crate::error::Result;
 use crate::port::{
     Admin, ClientConfig, Consumer, GroupMember, GroupOffsets, KafkaPort, ProducerLane, TopicTail, TransactionalProducer,
 };
+use crate::wire::oauth::Sources;
 use async_trait::async_trait;
 use client::{Threads, lock};
 use dray_connect::sink_batch::TopicPartition;
@@ -37,6 +39,7 @@ pub struct RdKafka {
     producers: producer::Producers,
     admins: Mutex<HashMap<ClientConfig, Weak<admin::RdAdmin>>>,
     threads: Arc<Threads>,
+    sources: Arc<Sources>,
     classic: Arc<membership::ClassicClusters>,
     idle: Arc<idle::Idle>,
 }
@@ -46,6 +49,15 @@ impl RdKafka {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// One whose clients log in with these tokens.
+    pub(crate) fn with(sources: &Arc<Sources>) -> Self {
+        Self {
+            sources: Arc::clone(sources),
+            idle: Arc::new(idle::Idle::with(sources)),
+            ..Self::default()
+        }
     }
 }
 
@@ -59,7 +71,12 @@ impl std::fmt::Debug for RdKafka {
 #[async_trait]
 impl KafkaPort for RdKafka {
     fn producer_lane(&self, config: &ClientConfig, quota: usize, _: Option<&str>) -> Result<Box<dyn ProducerLane>> {
-        Ok(Box::new(self.producers.lane(config, quota, &self.threads)?))
+        Ok(Box::new(self.producers.lane(
+            config,
+            quota,
+            &self.threads,
+            &self.sources,
+        )?))
     }
 
     fn consumer(&self, config: &ClientConfig, topics: &[String], prefetch: usize) -> Result<Box<dyn Consumer>> {
@@ -69,6 +86,7 @@ impl KafkaPort for RdKafka {
             prefetch,
             &self.threads,
             &self.classic,
+            &self.sources,
         )?))
     }
 
@@ -78,13 +96,13 @@ impl KafkaPort for RdKafka {
         if let Some(admin) = admins.get(config).and_then(Weak::upgrade) {
             return Ok(admin);
         }
-        let admin = Arc::new(admin::RdAdmin::new(config)?);
+        let admin = Arc::new(admin::RdAdmin::new(config, &self.sources)?);
         admins.insert(config.clone(), Arc::downgrade(&admin));
         Ok(admin)
     }
 
     fn tail(&self, config: &ClientConfig, topic: &str) -> Result<Box<dyn TopicTail>> {
-        Ok(Box::new(tail::RdTail::new(config, topic)?))
+        Ok(Box::new(tail::RdTail::new(config, topic, &self.sources)?))
     }
 
     async fn transactional_producer(
@@ -93,7 +111,8 @@ impl KafkaPort for RdKafka {
         transactional_id: &str,
         timeout: Duration,
     ) -> Result<Box<dyn TransactionalProducer>> {
-        let opening = transactional::RdTransactional::open(config, transactional_id, timeout, &self.threads);
+        let shared = (&self.threads, &self.sources);
+        let opening = transactional::RdTransactional::open(config, transactional_id, timeout, shared);
         Ok(Box::new(opening.await?))
     }
 

@@ -56,6 +56,8 @@ fn work(member: &Member, consumer: &BaseConsumer<Member>, max_records: usize) ->
         if let Some(over) = member.over() {
             return over;
         }
+        // Without a token nothing is read, and the source has said why.
+        member.tokens.renew(consumer.client()).ok();
         let idle = last_records.elapsed() > IDLE_AFTER;
         let wait = if idle { IDLE } else { BETWEEN_RECORDS };
         gather(member, consumer, &mut builder, max_records, wait);

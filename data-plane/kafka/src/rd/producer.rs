@@ -4,9 +4,11 @@
 use super::client::{Threads, lock, log, log_error, native, translated};
 use super::config::Role;
 use super::errors::{from_code, from_kafka, local};
+use super::oauth::Tokens;
 use super::topic::Topic;
 use crate::error::{Class, Error, Result};
 use crate::port::{Ack, ClientConfig, Delivered, ProduceRecord, ProduceRefused, ProducerLane};
+use crate::wire::oauth::Sources;
 use async_trait::async_trait;
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -67,6 +69,7 @@ struct Mailbox {
 #[derive(Default)]
 struct Context {
     client: String,
+    tokens: Tokens,
     /// In the order of the lanes' numbers, which only grow.
     mailboxes: RwLock<Vec<(u32, Arc<Mailbox>)>>,
     /// A lane met a full queue; the polling thread wakes all such lanes with the next delivery.
@@ -151,7 +154,7 @@ struct Shared {
 }
 
 impl Shared {
-    fn start(config: &ClientConfig, threads: Arc<Threads>) -> Result<Self> {
+    fn start(config: &ClientConfig, threads: Arc<Threads>, sources: &Sources) -> Result<Self> {
         let settings = translated(config, Role::Producer)?;
         let client = settings.settings.get("client.id").cloned().unwrap_or_default();
         let what = format!("making the producer `{client}`");
@@ -162,6 +165,7 @@ impl Shared {
             .unwrap_or(1 << 20);
         let context = Context {
             client,
+            tokens: Tokens::read(&settings, sources)?,
             ..Context::default()
         };
         let producer: BaseProducer<Context> = native(&settings)
@@ -194,6 +198,8 @@ impl Shared {
 fn serve(producer: &BaseProducer<Context>, stop: &AtomicBool) {
     let context = producer.client().context();
     while !stop.load(Ordering::Relaxed) {
+        // Without a token nothing is sent, and the source has said why.
+        context.tokens.renew(producer.client()).ok();
         producer.poll(TURN);
         // A report is served a moment before its message makes room, so the last one's wake-up can come too early.
         context.wake_the_full();
@@ -216,7 +222,13 @@ pub(super) struct Producers(Mutex<HashMap<ClientConfig, Weak<Shared>>>);
 
 impl Producers {
     /// A lane on the producer for these settings, which is made when there is none that works.
-    pub(super) fn lane(&self, config: &ClientConfig, quota: usize, threads: &Arc<Threads>) -> Result<Lane> {
+    pub(super) fn lane(
+        &self,
+        config: &ClientConfig,
+        quota: usize,
+        threads: &Arc<Threads>,
+        sources: &Sources,
+    ) -> Result<Lane> {
         // `client.id` names the first of the tasks that share a producer; it is not a reason for another one.
         let mut key = config.clone();
         key.remove("client.id");
@@ -225,7 +237,7 @@ impl Producers {
         let shared = match producers.get(&key).and_then(Weak::upgrade) {
             Some(shared) if !shared.context().broken.load(Ordering::Relaxed) => shared,
             _ => {
-                let shared = Arc::new(Shared::start(config, Arc::clone(threads))?);
+                let shared = Arc::new(Shared::start(config, Arc::clone(threads), sources)?);
                 producers.insert(key, Arc::downgrade(&shared));
                 shared
             }
@@ -516,7 +528,7 @@ mod tests {
     async fn a_full_lane_is_not_ready_for_a_record_that_does_not_fit() {
         let config = ClientConfig::from([("bootstrap.servers".to_owned(), "127.0.0.1:1".to_owned())]);
         let mut lane = Producers::default()
-            .lane(&config, 1000, &Arc::default())
+            .lane(&config, 1000, &Arc::default(), &Sources::default())
             .expect("a lane");
         let value = [0; 600];
         let record = ProduceRecord {
@@ -539,7 +551,7 @@ mod tests {
     async fn a_topic_that_cannot_be_is_refused() {
         let config = ClientConfig::from([("bootstrap.servers".to_owned(), "127.0.0.1:1".to_owned())]);
         let mut lane = Producers::default()
-            .lane(&config, 1000, &Arc::default())
+            .lane(&config, 1000, &Arc::default(), &Sources::default())
             .expect("a lane");
         let long = "t".repeat(600);
         for (topic, taken) in [("t", true), ("a\0b", false), (&long, false), ("", true), ("t", true)] {

@@ -5,8 +5,10 @@ use super::batch::{Builder, Epochs, Stamped};
 use super::client::{Quiet, lock, native, translated};
 use super::config::{Role, Translated};
 use super::errors::{from_code, from_kafka, local};
+use super::oauth::Tokens;
 use crate::error::{Class, Error, Result};
 use crate::port::{ClientConfig, TailRecord, TopicTail};
+use crate::wire::oauth::Sources;
 use async_trait::async_trait;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
@@ -45,7 +47,7 @@ enum Part {
 }
 
 impl RdTail {
-    pub(super) fn new(config: &ClientConfig, topic: &str) -> Result<Self> {
+    pub(super) fn new(config: &ClientConfig, topic: &str, sources: &Sources) -> Result<Self> {
         let mut settings = translated(config, Role::Consumer)?;
         let client = settings.settings.get("client.id").cloned().unwrap_or_default();
         // librdkafka wants a name even where no group is joined; nothing is ever committed.
@@ -59,7 +61,10 @@ impl RdTail {
             settings.settings.insert(key.to_owned(), value.to_owned());
         }
         let make = |settings: &Translated| {
-            let quiet = Quiet { client: client.clone() };
+            let quiet = Quiet {
+                client: client.clone(),
+                tokens: Tokens::read(settings, sources)?,
+            };
             native(settings)
                 .create_with_context(quiet)
                 .map_err(|error| from_kafka(format!("making a reader of topic `{topic}`"), &error))
@@ -147,6 +152,9 @@ fn read(
     let left = || deadline.saturating_duration_since(Instant::now());
     let fail = |error: &KafkaError| from_kafka(what.as_str(), error);
 
+    for consumer in [Some(consumer), uncommitted].into_iter().flatten() {
+        consumer.context().tokens.renew(consumer.client())?;
+    }
     let mut ends = BTreeMap::new();
     let mut open = BTreeMap::new();
     let mut list = TopicPartitionList::new();

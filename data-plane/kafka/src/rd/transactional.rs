@@ -4,8 +4,10 @@
 use super::client::{Threads, lock, log, log_error, native, translated};
 use super::config::{Role, Translated};
 use super::errors::{from_code, from_kafka, local};
+use super::oauth::Tokens;
 use crate::error::{Class, Error, Result};
 use crate::port::{ClientConfig, Outcome, SessionRecord, TransactionalProducer};
+use crate::wire::oauth::Sources;
 use async_trait::async_trait;
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -46,6 +48,7 @@ pub(super) fn settings(config: &ClientConfig, transactional_id: &str) -> Result<
 #[derive(Debug, Default)]
 pub(super) struct Context {
     client: String,
+    tokens: Tokens,
     /// Why a record of this transaction could not be stored.
     failed: Mutex<Option<Code>>,
 }
@@ -91,17 +94,17 @@ impl RdTransactional {
         config: &ClientConfig,
         transactional_id: &str,
         timeout: Duration,
-        threads: &Arc<Threads>,
+        (threads, sources): (&Arc<Threads>, &Arc<Sources>),
     ) -> Result<Self> {
         let what = format!("opening the producer `{transactional_id}`");
         let settings = settings(config, transactional_id)?;
         let (ready, opened) = oneshot::channel();
         // One transaction is on its way, and one waits for it to be over.
         let (transactions, receiver) = sync_channel(1);
-        let id = transactional_id.to_owned();
+        let (id, sources) = (transactional_id.to_owned(), Arc::clone(sources));
         let thread = std::thread::Builder::new()
             .name("kafka-session".to_owned())
-            .spawn(move || live(&settings, id, timeout, ready, &receiver))
+            .spawn(move || live(&settings, &sources, id, timeout, ready, &receiver))
             .map_err(|error| local(what.as_str(), "THREAD", error.to_string(), Class::Fatal))?;
         let opening = Self {
             transactional_id: transactional_id.to_owned(),
@@ -156,12 +159,13 @@ impl Drop for RdTransactional {
 /// The thread: `init_transactions`, then one transaction after the other.
 fn live(
     settings: &Translated,
+    sources: &Sources,
     transactional_id: String,
     timeout: Duration,
     ready: oneshot::Sender<Result<()>>,
     transactions: &Receiver<Transaction>,
 ) {
-    let producer = match init(settings, &transactional_id, timeout, || ready.is_closed()) {
+    let producer = match init(settings, sources, &transactional_id, timeout, || ready.is_closed()) {
         Ok(producer) => producer,
         // Whoever has stopped waiting need not know.
         Err(error) => return drop(ready.send(Err(error))),
@@ -182,6 +186,7 @@ fn live(
 /// Makes a producer and fences all earlier ones of its id.
 pub(super) fn init(
     settings: &Translated,
+    sources: &Sources,
     transactional_id: &str,
     timeout: Duration,
     unwanted: impl Fn() -> bool,
@@ -189,11 +194,13 @@ pub(super) fn init(
     let what = format!("initialising the transactional id `{transactional_id}`");
     let context = Context {
         client: settings.settings.get("client.id").cloned().unwrap_or_default(),
+        tokens: Tokens::read(settings, sources)?,
         ..Context::default()
     };
     let producer: BaseProducer<Context> = native(settings)
         .create_with_context(context)
         .map_err(|error| from_kafka(what.as_str(), &error))?;
+    producer.context().tokens.renew(producer.client())?;
     let deadline = Instant::now() + timeout;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
@@ -230,6 +237,8 @@ enum Step {
 impl Writer {
     fn transact(&self, records: &[SessionRecord], caller: &oneshot::Sender<Outcome>) -> Outcome {
         *lock(&self.producer.context().failed) = None;
+        // Without one the transaction fails, and says so.
+        self.producer.context().tokens.renew(self.producer.client()).ok();
         if let Err(error) = self.producer.begin_transaction() {
             return self.end(&error);
         }

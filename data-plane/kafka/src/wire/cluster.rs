@@ -4,6 +4,7 @@
 use super::connection::{Connection, Limits};
 use super::dial::Line;
 use super::metadata::{self, Metadata, Partition, TopicId};
+use super::oauth::Sources;
 use super::security::Security;
 use super::timing::Timing;
 use crate::codes::{check, local};
@@ -112,11 +113,18 @@ impl std::fmt::Debug for Cluster {
 }
 
 /// The clusters of a process, by the way to connect.
-#[derive(Debug)]
 pub(crate) struct Clusters {
     clusters: Mutex<HashMap<BTreeMap<String, String>, Arc<Cluster>>>,
     /// Runs all I/O: who asks for a client may do so on a thread that connectors block.
     runtime: OnceLock<Handle>,
+    sources: Arc<Sources>,
+}
+
+impl std::fmt::Debug for Clusters {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Settings hold secrets.
+        f.debug_struct("Clusters").finish_non_exhaustive()
+    }
 }
 
 impl Default for Clusters {
@@ -125,11 +133,17 @@ impl Default for Clusters {
         Self {
             clusters: Mutex::default(),
             runtime: Handle::try_current().map_or_else(|_| OnceLock::new(), OnceLock::from),
+            sources: Arc::default(),
         }
     }
 }
 
 impl Clusters {
+    /// The same, with the tokens that all clients share.
+    pub(crate) fn with(self, sources: Arc<Sources>) -> Self {
+        Self { sources, ..self }
+    }
+
     /// The cluster that these settings lead to; none when they ask for a way to connect that is librdkafka's alone.
     ///
     /// # Errors
@@ -148,7 +162,7 @@ impl Clusters {
         if let Some(cluster) = clusters.get(&settings) {
             return Ok(Some(Arc::clone(cluster)));
         }
-        let Some(security) = Security::read(&settings)? else {
+        let Some(security) = Security::read(&settings, &self.sources)? else {
             return Ok(None);
         };
         let runtime = self.runtime.get_or_init(Handle::current).clone();

@@ -27,14 +27,16 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
+mod renewal;
+
+use renewal::{InUse, Renewal};
+
 /// Requests that wait to be written. Producers have few on their way each, so only hundreds of them on a stuck broker come near.
 const QUEUE: usize = 4096;
 /// Pieces written with one call; the system takes no more than 1,024.
 const PIECES: usize = 256;
 /// Small answers share so much memory; of a large one no more than this is copied once.
 const READ: usize = 16 << 10;
-/// Part of a log-in's life after which the connection is given up for a new one.
-const LIFE_SHARE: f64 = 0.85;
 
 /// What decides how long a connection lives, and what it accepts.
 #[derive(Clone, Copy, Debug)]
@@ -49,11 +51,9 @@ pub(crate) struct Limits {
 #[derive(Debug)]
 pub(crate) struct Connection {
     address: Arc<str>,
-    versions: Versions,
+    versions: Arc<Versions>,
     requests: mpsc::Sender<Asked>,
     open: Arc<AtomicBool>,
-    /// The broker would close it soon after.
-    retire_at: Option<Instant>,
 }
 
 /// A request to be written.
@@ -100,22 +100,21 @@ impl Connection {
         let (requests, queue) = mpsc::channel(QUEUE);
         let open = Arc::new(AtomicBool::new(true));
         let address: Arc<str> = opened.address.into();
-        let retire_at = opened
-            .lifetime
-            .map(|lifetime| Instant::now() + lifetime.mul_f64(LIFE_SHARE));
+        let versions = Arc::new(opened.versions);
         let io = Io {
             address: Arc::clone(&address),
+            versions: Arc::clone(&versions),
             waiting: Mutex::default(),
             first: Notify::new(),
             limits,
         };
-        let task = io.run(opened.stream, queue, Arc::clone(&open));
+        let renewal = opened.session.map(Renewal::new);
+        let task = io.run(opened.stream, queue, renewal, Arc::clone(&open));
         let connection = Self {
             address,
-            versions: opened.versions,
+            versions,
             requests,
             open,
-            retire_at,
         };
         (connection, task)
     }
@@ -127,9 +126,7 @@ impl Connection {
 
     /// Whether it is worth asking it something.
     pub(crate) fn is_open(&self) -> bool {
-        self.open.load(Ordering::Acquire)
-            && !self.requests.is_closed()
-            && self.retire_at.is_none_or(|at| Instant::now() < at)
+        self.open.load(Ordering::Acquire) && !self.requests.is_closed()
     }
 
     /// The newest of the `wanted` versions that the broker serves.
@@ -198,6 +195,7 @@ pub(crate) fn answer_header<R: Request>(answer: &mut Bytes, version: i16) -> Res
 /// The task of a connection.
 struct Io {
     address: Arc<str>,
+    versions: Arc<Versions>,
     waiting: Mutex<VecDeque<Waiting>>,
     /// Somebody waits, and nobody did before; or nobody will ask any more.
     first: Notify,
@@ -211,12 +209,18 @@ enum End {
 }
 
 impl Io {
-    async fn run(self, stream: Box<dyn Stream>, mut queue: mpsc::Receiver<Asked>, open: Arc<AtomicBool>) {
+    async fn run(
+        self,
+        stream: Box<dyn Stream>,
+        mut queue: mpsc::Receiver<Asked>,
+        mut renewal: Option<Renewal>,
+        open: Arc<AtomicBool>,
+    ) {
         let low_water = LowWater::new(stream.socket());
         let (read, write) = tokio::io::split(stream);
         let last_user = AtomicBool::new(false);
         let error = tokio::select! {
-            error = self.write(write, &mut queue, &last_user) => error,
+            error = self.write(write, &mut queue, &mut renewal, &last_user) => error,
             end = self.read(read, low_water, &last_user) => match end {
                 End::Broken(error) => error,
                 End::Idle => broken(&self.address, &std::io::Error::other("nobody asked anything for a while")),
@@ -237,8 +241,9 @@ impl Io {
     /// Writes what is asked, as much at once as there is; ends when that fails.
     async fn write(
         &self,
-        mut out: impl AsyncWrite + Unpin,
+        mut out: impl AsyncWrite + Send + Unpin,
         queue: &mut mpsc::Receiver<Asked>,
+        renewal: &mut Option<Renewal>,
         last_user: &AtomicBool,
     ) -> Error {
         let mut correlation = 0_i32;
@@ -250,6 +255,17 @@ impl Io {
                 self.first.notify_one();
                 return std::future::pending().await;
             };
+            if let Some(renewal) = renewal.as_mut().filter(|renewal| renewal.is_due()) {
+                let mut line = InUse {
+                    io: self,
+                    out: &mut out,
+                    correlation: &mut correlation,
+                    versions: &self.versions,
+                };
+                if let Err(error) = renewal.renew(&mut line).await {
+                    return self.refuse(asked, &error);
+                }
+            }
             let mut next = Some(asked);
             while let Some(asked) = next {
                 correlation = correlation.wrapping_add(1);
@@ -266,6 +282,16 @@ impl Io {
                 return broken(&self.address, &error);
             }
         }
+    }
+
+    /// Gives the connection up before this was sent. A new connection is worth a try, and says what the matter is if it is none.
+    fn refuse(&self, asked: Asked, error: &Error) -> Error {
+        let what = format!("renewing the log-in at {}", self.address);
+        let error = local(what, "CONNECTION", error.to_string(), Class::Retriable);
+        if let Some(answer) = asked.answer {
+            answer.send(Err(error.clone())).ok();
+        }
+        error
     }
 
     /// Makes a request ready to be written. It waits for its answer from here on: one that cannot be written must not wait longer.

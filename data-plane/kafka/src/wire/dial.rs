@@ -1,6 +1,7 @@
 //! How a connection to a broker begins: TCP, TLS, which versions the broker serves, who we are. Until then, and for the few questions
 //! that librdkafka has no call for, one request is on its way at a time.
 
+use super::sasl::{Asks, Login};
 use super::security::{Security, Stream};
 use crate::codes::{check, local};
 use crate::error::{Class, Error, Result};
@@ -9,9 +10,11 @@ use kafka_protocol::messages::{ApiVersionsRequest, RequestHeader, ResponseHeader
 use kafka_protocol::protocol::{Decodable as _, Encodable as _, HeaderVersion as _, Request, StrBytes};
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 /// A description of a group of some thousand members is far below; more is no answer to what is asked here.
 const MAX_FRAME: usize = 64 << 20;
@@ -26,8 +29,32 @@ pub(crate) struct Line {
     client: StrBytes,
     sent: i32,
     versions: Versions,
-    /// For how long the log-in is good (KIP-368).
-    lifetime: Option<Duration>,
+    session: Option<Session>,
+}
+
+/// A log-in that ends (KIP-368).
+pub(crate) struct Session {
+    pub(crate) login: Arc<Login>,
+    /// As whom it is renewed: `client.id`.
+    pub(crate) client: StrBytes,
+    /// It is good for so long after it began.
+    pub(crate) lifetime: Duration,
+    began: Instant,
+    /// How long a log-in may take.
+    pub(crate) within: Duration,
+}
+
+impl Session {
+    /// One that begins now.
+    pub(crate) fn new(login: &Arc<Login>, client: &StrBytes, lifetime: Duration, within: Duration) -> Self {
+        Self {
+            login: Arc::clone(login),
+            client: client.clone(),
+            lifetime,
+            began: Instant::now(),
+            within,
+        }
+    }
 }
 
 /// What is left of a line when it is given up for a connection with many requests on their way.
@@ -35,7 +62,7 @@ pub(crate) struct Opened {
     pub(crate) stream: Box<dyn Stream>,
     pub(crate) address: String,
     pub(crate) versions: Versions,
-    pub(crate) lifetime: Option<Duration>,
+    pub(crate) session: Option<Session>,
 }
 
 /// The newest of the `wanted` versions that a broker serves.
@@ -74,6 +101,9 @@ impl Line {
     /// # Errors
     /// Retriable when nobody answers in time, or not as a broker does; fatal when the broker does not let us in.
     pub(crate) async fn open(address: &str, client: &StrBytes, security: &Security, within: Duration) -> Result<Self> {
+        if let Some(login) = &security.login {
+            login.prepare().await?;
+        }
         let connecting = async {
             let stream = TcpStream::connect(address)
                 .await
@@ -88,11 +118,12 @@ impl Line {
                 client: client.clone(),
                 sent: 0,
                 versions: HashMap::new(),
-                lifetime: None,
+                session: None,
             };
             line.learn_versions().await?;
             if let Some(login) = &security.login {
-                line.lifetime = login.prove(&mut line).await?;
+                let lifetime = login.prove(&mut line).await?;
+                line.session = lifetime.map(|lifetime| Session::new(login, client, lifetime, within));
             }
             Ok(line)
         };
@@ -115,8 +146,14 @@ impl Line {
             stream: self.stream,
             address: self.address,
             versions: self.versions,
-            lifetime: self.lifetime,
+            session: self.session,
         }
+    }
+
+    /// Whether the broker would close it for the next request.
+    pub(crate) fn has_expired(&self) -> bool {
+        let session = self.session.as_ref();
+        session.is_some_and(|session| session.began.elapsed() >= session.lifetime)
     }
 
     pub(crate) fn leads_to(&self, address: &str) -> bool {
@@ -190,5 +227,19 @@ impl Line {
         let mut answer = BytesMut::zeroed(length);
         self.stream.read_exact(&mut answer).await?;
         Ok(answer.freeze())
+    }
+}
+
+impl Asks for Line {
+    fn address(&self) -> &str {
+        &self.address
+    }
+
+    async fn ask<R>(&mut self, request: &R, wanted: RangeInclusive<i16>) -> Result<R::Response>
+    where
+        R: Request + Sync,
+        R::Response: Send,
+    {
+        Line::ask(self, request, wanted).await
     }
 }

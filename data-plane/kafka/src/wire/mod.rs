@@ -10,6 +10,7 @@ pub(crate) mod frame;
 pub(crate) mod group;
 mod low_water;
 pub(crate) mod metadata;
+pub(crate) mod oauth;
 pub(crate) mod produce;
 pub(crate) mod reader;
 pub(crate) mod sasl;

@@ -1,6 +1,7 @@
 //! How a connection of our own is protected: TLS by rustls, and who logs in. What rustls or we cannot do is librdkafka's alone: key stores
-//! of PKCS12, encrypted keys, the system's own authorities, no check of the host's name, Kerberos, OAuth.
+//! of PKCS12, encrypted keys, the system's own authorities, no check of the host's name, Kerberos.
 
+use super::oauth::Sources;
 use super::sasl::Login;
 use crate::codes::local;
 use crate::error::{Class, Error, Result};
@@ -40,12 +41,12 @@ impl Stream for tokio::io::DuplexStream {}
 /// What a connection needs beyond an address.
 pub(crate) struct Security {
     tls: Option<TlsConnector>,
-    pub(crate) login: Option<Login>,
+    pub(crate) login: Option<Arc<Login>>,
 }
 
 impl Security {
     /// Reads the settings. None when they ask for something that is librdkafka's alone.
-    pub(crate) fn read(settings: &Settings) -> Result<Option<Self>> {
+    pub(crate) fn read(settings: &Settings, sources: &Sources) -> Result<Option<Self>> {
         let protocol = settings.get("security.protocol").map_or("plaintext", String::as_str);
         let (with_tls, with_login) = match protocol {
             "plaintext" => (false, false),
@@ -54,7 +55,11 @@ impl Security {
             "sasl_ssl" => (true, true),
             _ => return Ok(None),
         };
-        let login = Login::read(settings);
+        let login = if with_login {
+            Login::read(settings, sources)?
+        } else {
+            None
+        };
         if with_login && login.is_none() {
             return Ok(None);
         }
@@ -64,7 +69,7 @@ impl Security {
         }
         Ok(Some(Self {
             tls,
-            login: login.filter(|_| with_login),
+            login: login.map(Arc::new),
         }))
     }
 

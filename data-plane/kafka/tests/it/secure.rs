@@ -6,6 +6,11 @@ use dray_kafka::port::{Outcome, SessionRecord};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+mod endpoint;
+mod listener;
+mod oauth;
+mod renewal;
+
 const STORE_PASSWORD: &str = "store-secret";
 
 struct Broker {

@@ -171,10 +171,39 @@ fn jaas_plain_and_scram() {
 }
 
 #[test]
+fn tokens_are_described_by_javas_settings() {
+    let text = r#"org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required
+        clientId="me" clientSecret="hunter2" scope="kafka" extension_logicalCluster="lkc-1";"#;
+    let warnings = check(
+        Role::Producer,
+        &[
+            ("sasl.mechanism", "OAUTHBEARER"),
+            ("sasl.jaas.config", text),
+            ("sasl.oauthbearer.token.endpoint.url", "https://idp/token"),
+            ("sasl.oauthbearer.scope", " "),
+            ("enable.sasl.oauthbearer.unsecure.jwt", "true"),
+            ("sasl.login.read.timeout.ms", "7"),
+        ],
+        &[
+            ("sasl.jaas.clientId", "me"),
+            ("sasl.jaas.clientSecret", "hunter2"),
+            ("sasl.jaas.scope", "kafka"),
+            ("sasl.jaas.extension_logicalCluster", "lkc-1"),
+            ("sasl.oauthbearer.token.endpoint.url", "https://idp/token"),
+            ("sasl.login.read.timeout.ms", "7"),
+        ],
+    );
+    assert_eq!(warnings, Vec::<String>::new());
+    let warnings = check(Role::Producer, &[("sasl.login.class", "x.Y")], &[]);
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+}
+
+#[test]
 fn a_bad_jaas_does_not_print_the_secret() {
     for text in [
         "x.Krb5LoginModule required password=\"hunter2\";",
         "x.PlainLoginModule required password=\"hunter2\";",
+        "x.PlainLoginModule required username=me password=\"hunter2;",
     ] {
         let error = translate(&config(&[("sasl.jaas.config", text)]), Role::Producer).unwrap_err();
         assert!(!format!("{error} {error:?}").contains("hunter2"));

@@ -1,8 +1,13 @@
 //! Against a broker of a few lines.
 
 use super::*;
+use crate::wire::dial::Session;
+use crate::wire::oauth::Sources;
+use crate::wire::sasl::Login;
 use bytes::BufMut as _;
-use kafka_protocol::messages::{ApiKey, FindCoordinatorRequest};
+use kafka_protocol::messages::{ApiKey, FindCoordinatorRequest, SaslAuthenticateResponse, SaslHandshakeResponse};
+use kafka_protocol::protocol::Encodable as _;
+use std::collections::BTreeMap;
 use tokio::io::DuplexStream;
 use tokio::net::{TcpListener, TcpStream};
 
@@ -26,13 +31,32 @@ fn over(stream: Box<dyn Stream>, limits: Limits, lifetime: Option<Duration>) -> 
     let opened = Opened {
         stream,
         address: "broker:1".to_owned(),
-        versions: Versions::from([(ApiKey::FindCoordinator as i16, 0..=3)]),
-        lifetime,
+        versions: Versions::from([
+            (ApiKey::FindCoordinator as i16, 0..=3),
+            (ApiKey::SaslHandshake as i16, 0..=1),
+            (ApiKey::SaslAuthenticate as i16, 0..=1),
+        ]),
+        session: lifetime.map(session),
     };
     let (connection, task) = Connection::new(opened, limits);
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(task);
     (connection, tasks)
+}
+
+/// A log-in with a name and a password that is good for so long from now on.
+fn session(lifetime: Duration) -> Session {
+    let settings = [
+        ("sasl.mechanism", "PLAIN"),
+        ("sasl.username", "me"),
+        ("sasl.password", "p"),
+    ];
+    let settings: BTreeMap<_, _> = settings.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+    let login = Login::read(&settings, &Sources::default())
+        .expect("settings")
+        .expect("a log-in");
+    let client = StrBytes::from_static_str("me");
+    Session::new(&Arc::new(login), &client, lifetime, Duration::from_secs(10))
 }
 
 fn frame(size: usize) -> Frame {
@@ -188,15 +212,113 @@ async fn it_ends_when_nobody_asks_and_when_nobody_is_left_to_ask() {
     tasks.join_next().await.expect("a task").expect("ended");
 }
 
+/// The next request's API and correlation id.
+async fn asked(broker: &mut DuplexStream) -> (i16, i32) {
+    let length = broker.read_u32().await.expect("a length") as usize;
+    let mut request = vec![0; length];
+    broker.read_exact(&mut request).await.expect("a request");
+    let mut request = request.as_slice();
+    let (api, _) = (request.get_i16(), request.get_i16());
+    (api, request.get_i32())
+}
+
+async fn answer_handshake(broker: &mut DuplexStream, correlation: i32) {
+    let mut words = BytesMut::new();
+    SaslHandshakeResponse::default().encode(&mut words, 1).expect("encodes");
+    broker.write_all(&answer(correlation, &words)).await.expect("written");
+}
+
+/// Answers what comes behind a handshake: how long the log-in is good, or that it is refused.
+async fn answer_words(broker: &mut DuplexStream, lifetime: Option<Duration>) {
+    let (api, correlation) = asked(broker).await;
+    assert_eq!(api, ApiKey::SaslAuthenticate as i16);
+    let said = match lifetime {
+        Some(lifetime) => SaslAuthenticateResponse::default().with_session_lifetime_ms(lifetime.as_millis() as i64),
+        None => SaslAuthenticateResponse::default().with_error_code(58),
+    };
+    let mut words = BytesMut::new();
+    said.encode(&mut words, 1).expect("encodes");
+    broker.write_all(&answer(correlation, &words)).await.expect("written");
+}
+
+async fn take_log_in(broker: &mut DuplexStream, lifetime: Option<Duration>) {
+    let (api, correlation) = asked(broker).await;
+    assert_eq!(api, ApiKey::SaslHandshake as i16);
+    answer_handshake(broker, correlation).await;
+    answer_words(broker, lifetime).await;
+}
+
 #[tokio::test(start_paused = true)]
-async fn it_is_given_up_before_its_log_in_ends() {
-    let (connection, _tasks, _broker) = connected(limits(), Some(Duration::from_secs(100)));
+async fn a_log_in_is_renewed_between_requests_and_nothing_is_lost() {
+    let lifetime = Duration::from_secs(100);
+    let (connection, _tasks, mut broker) = connected(limits(), Some(lifetime));
+    let find = ApiKey::FindCoordinator as i16;
+    for round in 0..3 {
+        tokio::time::advance(Duration::from_secs(84)).await;
+        let early = connection.send(frame(10), SOON).expect("sent");
+        let (api, correlation) = asked(&mut broker).await;
+        assert_eq!(api, find, "round {round}: too early for a log-in");
+        broker.write_all(&answer(correlation, b"yes")).await.expect("written");
+        early.await.expect("an answer");
+
+        let slow = connection.send(frame(10), SOON).expect("sent");
+        let (_, correlation) = asked(&mut broker).await;
+        tokio::time::advance(Duration::from_secs(12)).await;
+        let behind = [(); 3].map(|()| connection.send(frame(10), SOON).expect("sent"));
+        // The broker answers in order, and what was on its way takes longer than a log-in may.
+        let (api, handshake) = asked(&mut broker).await;
+        assert_eq!(
+            api,
+            ApiKey::SaslHandshake as i16,
+            "round {round}: before what came after"
+        );
+        tokio::time::sleep(Duration::from_secs(40)).await;
+        broker.write_all(&answer(correlation, b"slow")).await.expect("written");
+        assert_eq!(slow.await.expect("an answer")[4..], *b"slow");
+        answer_handshake(&mut broker, handshake).await;
+        answer_words(&mut broker, Some(lifetime)).await;
+        for number in 0..3_u8 {
+            let (api, correlation) = asked(&mut broker).await;
+            assert_eq!(api, find);
+            broker
+                .write_all(&answer(correlation, &[number]))
+                .await
+                .expect("written");
+        }
+        for (number, reply) in (0..).zip(behind) {
+            assert_eq!(reply.await.expect("an answer")[4..], [number]);
+        }
+    }
     assert!(connection.is_open());
-    tokio::time::advance(Duration::from_secs(84)).await;
-    assert!(connection.is_open());
-    tokio::time::advance(Duration::from_secs(2)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_nobody_used_logs_in_late_and_one_that_is_refused_ends() {
+    let (connection, mut tasks, mut broker) = connected(limits(), Some(Duration::from_secs(100)));
+    tokio::time::advance(Duration::from_secs(500)).await;
+    let reply = connection.send(frame(10), SOON).expect("sent");
+    take_log_in(&mut broker, Some(Duration::from_secs(10))).await;
+    let (_, correlation) = asked(&mut broker).await;
+    broker.write_all(&answer(correlation, b"yes")).await.expect("written");
+    reply.await.expect("an answer");
+
+    tokio::time::advance(Duration::from_secs(10)).await;
+    let first = connection.send(frame(10), SOON).expect("sent");
+    let second = connection.send(frame(10), SOON).expect("sent");
+    take_log_in(&mut broker, None).await;
+    for reply in [first, second] {
+        let error = reply.await.expect_err("refused");
+        let text = error.to_string();
+        assert!(
+            error.is_retriable() && text.contains("PLAIN") && text.contains("broker:1"),
+            "{text}"
+        );
+    }
+    tasks.join_next().await.expect("a task").expect("ended");
     assert!(!connection.is_open());
-    connection
-        .send(frame(1), SOON)
-        .expect("what is on its way may still end");
+    assert_eq!(
+        broker.read(&mut [0; 1]).await.expect("closed"),
+        0,
+        "nothing else was sent"
+    );
 }

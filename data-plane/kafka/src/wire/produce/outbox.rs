@@ -1,15 +1,17 @@
 //! What waits for one broker, and how it is gathered into requests: round robin over the tracks that have something to send.
 
+use super::answer::Answers;
 use super::inbox::TrackRef;
 use super::request::{self, Part, VERSIONS};
 use super::sender::Sender;
 use super::settings::Acks;
 use super::track::{Answer, Due, Mode};
+use crate::error::Result;
 use crate::lock::lock;
 use crate::wire::connection::Connection;
 use crate::wire::dial::unserved;
 use kafka_protocol::messages::ProduceRequest;
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -32,6 +34,26 @@ pub(super) struct Broker {
     pub(super) in_flight: usize,
     /// Throttled, or just out of reach.
     pub(super) not_before: Option<Instant>,
+    /// Requests that were sent, and those whose answers were taken in.
+    sent: u64,
+    taken_in: u64,
+    /// Answers before which others are still to be taken in; fewer than requests in flight.
+    pub(super) early: BTreeMap<u64, (Vec<Sent>, Result<Answers>)>,
+}
+
+impl Broker {
+    /// The next request's number.
+    pub(super) fn next_number(&mut self) -> u64 {
+        self.sent += 1;
+        self.sent - 1
+    }
+
+    /// The answer that is next in the order of the requests, if it is there.
+    pub(super) fn next_answer(&mut self) -> Option<(Vec<Sent>, Result<Answers>)> {
+        let answer = self.early.remove(&self.taken_in)?;
+        self.taken_in += 1;
+        Some(answer)
+    }
 }
 
 /// A batch in a request that was sent.

@@ -37,7 +37,8 @@ pub(super) enum Event {
     Metadata,
     Time,
     Dialled(i32, Result<Arc<Connection>>),
-    Answered(i32, Vec<Sent>, Result<Answers>),
+    /// A broker's answer to the request of this number.
+    Answered(i32, u64, Vec<Sent>, Result<Answers>),
     /// None when the lane is gone.
     Identified(Weak<LaneShared>, Option<Result<Mode>>),
     Refreshed(Result<Arc<Metadata>>),
@@ -149,7 +150,14 @@ impl Sender {
                 }
                 self.wake_at(again, Wake::Nothing);
             }
-            Event::Answered(broker, sent, result) => self.on_answered(broker, sent, result),
+            Event::Answered(id, number, sent, result) => {
+                // The broker answers in order, and what a failure means depends on those before. Those who wait here may be woken in
+                // another: one that was asked just now is looked at before those that were woken since.
+                self.broker(id).early.insert(number, (sent, result));
+                while let Some((sent, result)) = self.broker(id).next_answer() {
+                    self.on_answered(id, sent, result);
+                }
+            }
             Event::Identified(lane, result) => {
                 if let (Some(lane), Some(result)) = (lane.upgrade(), result) {
                     self.on_identified(&lane, result);
@@ -465,12 +473,13 @@ impl Sender {
         reply: crate::wire::connection::Reply,
         version: i16,
     ) {
+        let number = self.broker(broker).next_number();
         self.work.push(Box::pin(async move {
             let result = reply.await.and_then(|mut bytes| {
                 answer_header::<ProduceRequest>(&mut bytes, version)?;
                 answer::decode(&bytes, version)
             });
-            Event::Answered(broker, sent, result)
+            Event::Answered(broker, number, sent, result)
         }));
     }
 

@@ -31,7 +31,7 @@ const SMALLEST: usize = 7;
 /// Why bytes are not the record batches they should be.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Malformed {
-    #[error("the batch at offset {offset} is of format {magic}: topics of a broker before 0.11 are not read")]
+    #[error("the batch at offset {offset} is of format {magic}, and only 2 is read, which brokers have since 0.11")]
     Magic { offset: i64, magic: i8 },
     #[error("the batch at offset {offset} is compressed by codec {codec}, which is not known")]
     Codec { offset: i64, codec: i16 },
@@ -84,6 +84,8 @@ struct Open {
     at: usize,
     end: usize,
     left: usize,
+    /// The next record's offset is not before this.
+    least: i64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -205,12 +207,13 @@ impl Records {
         loop {
             let bytes = &self.bytes;
             // The older formats have a shorter header, and this in the same place.
-            if bytes.len() - self.at > MAGIC && (bytes[self.at + MAGIC] as i8) < 2 {
-                let magic = bytes[self.at + MAGIC] as i8;
-                return Err(Malformed::Magic {
-                    offset: be_i64(bytes, self.at),
-                    magic,
-                });
+            if let Some(magic) = bytes
+                .get(self.at + MAGIC)
+                .map(|magic| *magic as i8)
+                .filter(|magic| *magic != 2)
+            {
+                let offset = be_i64(bytes, self.at);
+                return Err(Malformed::Magic { offset, magic });
             }
             if bytes.len() - self.at >= LENGTH_ENDS && be_i32(bytes, self.at + 8) < (HEADER - LENGTH_ENDS) as i32 {
                 let (offset, what) = (be_i64(bytes, self.at), "it is shorter than its header");
@@ -258,6 +261,7 @@ impl Records {
                 at: start,
                 end: stop,
                 left: header.count,
+                least: header.base,
             });
             return Ok(true);
         }
@@ -351,18 +355,19 @@ impl Open {
         };
         while self.left > 0 && out.records.len() < most.records.max(1) && *bytes < most.bytes.max(1) {
             let record = cursor.record(&mut out.headers).ok_or("a record does not parse")?;
-            self.at = cursor.at;
-            self.left -= 1;
-            if self.left == 0 && cursor.at != self.end {
+            if self.left == 1 && cursor.at != self.end {
                 return Err("it has bytes behind its last record");
             }
             let offset = header
                 .base
                 .checked_add(record.offset_delta)
                 .ok_or("a record's offset is no offset")?;
-            if offset >= header.next || record.offset_delta < 0 {
-                return Err("a record's offset is beyond the batch's");
+            if offset >= header.next || offset < self.least {
+                return Err("a record's offset is beyond the batch's, or not behind the one before");
             }
+            // Only now: one that is refused is found again by the next call.
+            (self.at, self.least) = (cursor.at, offset + 1);
+            self.left -= 1;
             if offset < position {
                 out.headers.truncate(record.headers.start as usize);
                 continue;

@@ -331,7 +331,11 @@ fn what_is_wrong_is_said() {
     for (bytes, expected) in [
         (
             flipped(MAGIC, 1),
-            "the batch at offset 7 is of format 1: topics of a broker before 0.11 are not read",
+            "the batch at offset 7 is of format 1, and only 2 is read, which brokers have since 0.11",
+        ),
+        (
+            flipped(MAGIC, 3),
+            "the batch at offset 7 is of format 3, and only 2 is read, which brokers have since 0.11",
         ),
         (
             flipped(65, 9),
@@ -368,4 +372,40 @@ fn what_is_wrong_is_said() {
         .expect("a record");
     assert_eq!((first.records.len(), records.position()), (1, 7));
     records.take(&"t".into(), 0, ALL).expect_err("the second");
+}
+
+/// A record that is refused in the middle of a batch is refused for good: the next call does not pass over it, nor over what is behind it.
+#[test]
+fn a_bad_record_behind_good_ones_is_not_passed_over() {
+    let batch = encoded(&[sent(0, b"a"), sent(1, b"b"), sent(2, b"c")], Compression::None);
+    // Each record: length, attributes, time, offset, no key, length and byte of the value, no headers.
+    let (each, offset) = ((batch.len() - HEADER) / 3, 3);
+    let second = HEADER + each + offset;
+    assert_eq!(batch[second], 2, "zigzag");
+    let behind = |batch: &mut Vec<u8>| {
+        batch.push(0);
+        let length = (batch.len() - LENGTH_ENDS) as i32;
+        batch[8..12].copy_from_slice(&length.to_be_bytes());
+    };
+    for (bad, good) in [
+        (changed(batch.clone(), |batch| batch[second] = 0), 1),
+        (changed(batch.clone(), |batch| batch[second] = 6), 1),
+        (changed(batch.clone(), |batch| batch[second] = 1), 1),
+        (changed(batch.clone(), |batch| batch[second - 3] = 100), 1),
+        (changed(batch.clone(), behind), 2),
+    ] {
+        for records in 1..4 {
+            let mut reader = Records::new(Bytes::from(bad.clone()), 0, None);
+            let most = Most { records, bytes: 1000 };
+            let mut found = 0;
+            let error = loop {
+                match reader.take(&"t".into(), 0, most) {
+                    Ok(batch) => found += batch.expect("not the end").records.len(),
+                    Err(error) => break error,
+                }
+            };
+            assert_eq!((found, reader.position()), (good, good as i64), "{error}");
+            reader.take(&"t".into(), 0, most).expect_err("again");
+        }
+    }
 }

@@ -1,42 +1,83 @@
-//! The parsers of what brokers send, for the fuzz targets. Not part of an ordinary build.
+//! The parsers of what brokers send, for the fuzz targets and for `tests`. Not part of an ordinary build.
 
-use crate::wire::batch::decode::{Most, Records, next_position};
+#[cfg(test)]
+mod memory;
+#[cfg(test)]
+mod tests;
+
+use crate::wire::batch::decode::{Aborted, Most, Records, next_position};
 use crate::wire::fetch::answer;
+use crate::wire::{group, produce};
 use bytes::Bytes;
 
-/// Reads `bytes` as an answer to a fetch, and as the records of one. The checksum is put right, so that it does not hide the rest.
+/// Of a batch of records: what stands before its length ends, where its checksum is, what that covers, and its whole header.
+const LENGTH_ENDS: usize = 12;
+const CHECKSUM: usize = 17;
+const COVERED: usize = 21;
+const HEADER: usize = 61;
+
+/// Reads bytes as an answer to a fetch with its records, and as records alone.
 pub fn fetched(bytes: &[u8]) {
     let frame = Bytes::copy_from_slice(bytes);
     if let Ok(answer) = answer::read(&frame) {
         for partition in answer.partitions {
-            records(partition.records);
+            as_sent_and_righted(&partition.records, &partition.aborted);
         }
     }
-    let mut batch = bytes.to_vec();
-    if batch.len() > 61 {
-        let length = (batch.len() - 12) as i32;
-        batch[8..12].copy_from_slice(&length.to_be_bytes());
-        let crc = crc32c::crc32c(&batch[21..]);
-        batch[17..21].copy_from_slice(&crc.to_be_bytes());
-    }
-    records(frame);
-    records(Bytes::from(batch));
+    as_sent_and_righted(&frame, &[]);
 }
 
-fn records(bytes: Bytes) {
+/// Reads bytes as every other answer that is not left to `kafka-protocol`.
+pub fn answered(bytes: &[u8]) {
+    produce::read_any(&Bytes::copy_from_slice(bytes));
+    group::read_any(bytes);
+}
+
+fn as_sent_and_righted(bytes: &Bytes, aborted: &[Aborted]) {
+    records(bytes.clone(), aborted);
+    records(righted(bytes.to_vec()), aborted);
+}
+
+/// Puts right what would hide the rest: the checksum of each batch, and a length that leads out of the bytes.
+fn righted(mut bytes: Vec<u8>) -> Bytes {
+    let mut at = 0;
+    while bytes.len() - at > HEADER {
+        let most = bytes.len() - at - LENGTH_ENDS;
+        let batch = &mut bytes[at..];
+        let length = i32::from_be_bytes(*batch[8..].first_chunk().expect("a header"));
+        let fits = |length: &usize| (HEADER - LENGTH_ENDS..=most).contains(length);
+        let length = usize::try_from(length).ok().filter(fits).unwrap_or(most);
+        batch[8..LENGTH_ENDS].copy_from_slice(&(length as i32).to_be_bytes());
+        let checksum = crc32c::crc32c(&batch[COVERED..LENGTH_ENDS + length]);
+        batch[CHECKSUM..COVERED].copy_from_slice(&checksum.to_be_bytes());
+        at += LENGTH_ENDS + length;
+    }
+    Bytes::from(bytes)
+}
+
+fn records(bytes: Bytes, aborted: &[Aborted]) {
     let end = next_position(&bytes, 0);
-    let mut records = Records::new(bytes, 0, Some(Vec::new()));
+    let mut records = Records::new(bytes, 0, Some(aborted.to_vec()));
     let most = Most {
         records: 100,
         bytes: 1 << 20,
     };
+    let mut next = 0;
     while let Ok(Some(batch)) = records.take(&"t".into(), 0, most) {
         for record in &batch.records {
-            assert!(record.offset < end.max(1));
+            assert!(
+                (next..end).contains(&record.offset),
+                "offsets rise, and end where the batches do"
+            );
+            next = record.offset + 1;
             for slice in record.key.iter().chain(&record.value) {
                 let _bytes = batch.bytes(slice);
             }
+            for (name, value) in &batch.headers[record.headers.start as usize..record.headers.end as usize] {
+                let _bytes = (batch.bytes(name), value.as_ref().map(|value| batch.bytes(value)));
+            }
         }
+        assert!(records.position() >= next);
     }
     assert!(records.position() <= end);
 }

@@ -3,7 +3,7 @@
 mod codes;
 pub mod error;
 pub mod fake;
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod kafka;
 mod lock;

@@ -7,3 +7,11 @@ mod machine;
 mod member;
 mod requests;
 mod settings;
+
+/// Reads bytes as each answer that is read by hand here, for the fuzz targets.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn read_any(bytes: &[u8]) {
+    use crate::wire::reader::Reader;
+    by_id::read_commit(Reader::new(bytes)).ok();
+    by_id::read_fetch(Reader::new(bytes)).ok();
+}

@@ -15,3 +15,11 @@ mod topics;
 mod track;
 
 pub(crate) use producers::Producers;
+
+/// Reads bytes as an answer of each version, for the fuzz targets.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn read_any(bytes: &bytes::Bytes) {
+    for version in request::VERSIONS {
+        answer::decode(bytes, version).ok();
+    }
+}

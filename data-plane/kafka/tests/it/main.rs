@@ -10,6 +10,7 @@ mod java;
 mod produce;
 mod secure;
 mod session;
+mod takeover;
 mod topics;
 mod wire;
 

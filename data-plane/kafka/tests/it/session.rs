@@ -1,7 +1,7 @@
 //! Sessions on a real broker: a process that was declared dead wakes up, and has no effect any more. The process is
 //! `zombie.rs`, stopped by SIGSTOP.
 
-mod zombie;
+pub(crate) mod zombie;
 
 use super::*;
 use dray_kafka::port::{GroupMember, Outcome, SessionRecord, TailRecord};
@@ -114,7 +114,7 @@ async fn a_fence_is_quick_even_with_a_transaction_open() {
         let id = unique("c-agent-1");
         let mut zombie = Zombie::start(&["open", &id, &topic]);
         zombie.says("open").await;
-        zombie.signal("-STOP");
+        zombie.stop().await;
         for times in [&mut busy, &mut idle] {
             let at = Instant::now();
             port.fence(&config(&[]), &id, PATIENCE).await.expect("fenced");
@@ -189,7 +189,7 @@ async fn a_stopped_session_has_no_effect_after_it_was_fenced() {
     }
     let number = |text: &str| text.parse::<u64>().expect("a number");
     let mut last = number(&zombie.says("committed").await);
-    zombie.signal("-STOP");
+    zombie.stop().await;
     let stopped = Instant::now();
     for line in zombie.said_before_it_stopped().await {
         last = number(line.strip_prefix("committed ").expect("nothing else"));
@@ -272,9 +272,11 @@ async fn left_on_behalf(protocol: &str, signal: &str) {
     for _ in 0..10 {
         zombie.says("committed").await;
     }
-    zombie.signal(signal);
     if signal == "-STOP" {
+        zombie.stop().await;
         zombie.said_before_it_stopped().await;
+    } else {
+        zombie.signal(signal);
     }
 
     let at = Instant::now();

@@ -8,7 +8,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use std::collections::BTreeSet;
 
 mod faults;
-mod proxy;
+pub(crate) mod proxy;
 
 /// A record as a reader sees it: partition, offset, timestamp and its type, key, value, headers.
 type Read = (

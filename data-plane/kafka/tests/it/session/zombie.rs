@@ -21,13 +21,13 @@ const ROLE: &str = "DRAY_TEST_ZOMBIE";
 const MARK: &str = "zombie: ";
 
 /// The other process, as a test sees it.
-pub(super) struct Zombie {
-    pub(super) child: Child,
+pub(crate) struct Zombie {
+    pub(crate) child: Child,
     lines: Lines<BufReader<Receiver>>,
 }
 
 impl Zombie {
-    pub(super) fn start(role: &[&str]) -> Self {
+    pub(crate) fn start(role: &[&str]) -> Self {
         let mut child = Command::new(std::env::current_exe().expect("this binary"))
             .args(["--exact", "session::zombie::a_process_of_its_own", "--nocapture"])
             .env(ROLE, role.join(","))
@@ -41,7 +41,7 @@ impl Zombie {
     }
 
     /// The next thing it says; none when it has ended.
-    pub(super) async fn line(&mut self) -> Option<String> {
+    pub(crate) async fn line(&mut self) -> Option<String> {
         while let Some(line) = within(self.lines.next_line()).await.expect("readable") {
             // The harness does not end its own line before.
             if let Some((_, said)) = line.split_once(MARK) {
@@ -52,7 +52,7 @@ impl Zombie {
     }
 
     /// The rest of the next line that begins with `word`.
-    pub(super) async fn says(&mut self, word: &str) -> String {
+    pub(crate) async fn says(&mut self, word: &str) -> String {
         loop {
             let line = self.line().await.unwrap_or_else(|| panic!("it ended without `{word}`"));
             if let Some(rest) = line.strip_prefix(word) {
@@ -61,18 +61,25 @@ impl Zombie {
         }
     }
 
-    /// What it had said by the time that SIGSTOP had come to it, and nobody has read.
-    pub(super) async fn said_before_it_stopped(&mut self) -> Vec<String> {
-        let status = format!("/proc/{}/status", self.child.id());
+    /// Stops it, and waits until each of its threads stands still.
+    pub(crate) async fn stop(&self) {
+        self.signal("-STOP");
         let stopped = async {
-            while !std::fs::read_to_string(&status)
-                .expect("it lives")
-                .contains("State:\tT")
-            {
-                tokio::time::sleep(Duration::from_millis(5)).await;
+            while !self.stands_still() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
             }
         };
         within(stopped).await;
+    }
+
+    fn stands_still(&self) -> bool {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("it lives");
+        let mut status = threads.map(|thread| std::fs::read_to_string(thread.expect("a thread").path().join("status")));
+        status.all(|status| status.is_ok_and(|status| status.contains("State:\tT")))
+    }
+
+    /// What it has said until it was stopped, and nobody has read.
+    pub(crate) async fn said_before_it_stopped(&mut self) -> Vec<String> {
         let mut said = Vec::new();
         // All of it is in the pipe already.
         while let Ok(line) = tokio::time::timeout(Duration::from_millis(200), self.line()).await {
@@ -81,7 +88,7 @@ impl Zombie {
         said
     }
 
-    pub(super) fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
         let status = Command::new("kill").args([name, &pid]).status().expect("kill");
         assert!(status.success(), "kill {name} {pid}");
@@ -111,12 +118,15 @@ async fn a_process_of_its_own() {
         ["pid"] => say(&format!("pid {}", std::process::id())),
         ["session", id, offsets, data] => session(id, offsets, data).await,
         ["open", id, offsets] => open(id, offsets),
+        ["source", topic, owner, generation, address] => {
+            crate::takeover::source::run(topic, owner, generation, address).await
+        }
         ["member", group, topic, client, protocol] => member(group, topic, client, protocol).await,
         _ => panic!("no such role: {role:?}"),
     }
 }
 
-fn say(line: &str) {
+pub(crate) fn say(line: &str) {
     let mut out = std::io::stdout().lock();
     // Nobody reads any more: the test has ended, and so do we.
     if writeln!(out, "{MARK}{line}").and_then(|()| out.flush()).is_err() {
@@ -125,7 +135,7 @@ fn say(line: &str) {
 }
 
 /// How long a task goes on after the beginning of its session's latest commit.
-pub(super) const QUIET: Duration = Duration::from_secs(3);
+pub(crate) const QUIET: Duration = Duration::from_secs(3);
 
 /// A session with a source task: sends records to `data` without a pause, as long as its commits are no older than [`QUIET`], and
 /// commits how many are acknowledged to `offsets`. Ends when its writer is fenced.

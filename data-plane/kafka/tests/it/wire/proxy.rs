@@ -175,7 +175,8 @@ fn changed<R: Request>(version: i16, mut frame: Bytes, change: impl FnOnce(&mut 
     out.freeze()
 }
 
-fn readdressed(api: i16, version: i16, frame: Bytes, port: u16) -> Bytes {
+/// An answer that names this port instead of the brokers', where it names any.
+pub(crate) fn readdressed(api: i16, version: i16, frame: Bytes, port: u16) -> Bytes {
     let (host, port) = (StrBytes::from_static_str("127.0.0.1"), i32::from(port));
     match api {
         MetadataRequest::KEY => changed::<MetadataRequest>(version, frame, |answer| {
@@ -250,14 +251,14 @@ fn refused(api: i16, version: i16, frame: Bytes, code: i16, fetched: Option<(Uui
     }
 }
 
-async fn read_frame(from: &mut OwnedReadHalf) -> Option<Bytes> {
+pub(crate) async fn read_frame(from: &mut OwnedReadHalf) -> Option<Bytes> {
     let length = from.read_u32().await.ok()?;
     let mut frame = BytesMut::zeroed(length as usize);
     from.read_exact(&mut frame).await.ok()?;
     Some(frame.freeze())
 }
 
-async fn write_frame(to: &mut OwnedWriteHalf, frame: &[u8]) -> Option<()> {
+pub(crate) async fn write_frame(to: &mut OwnedWriteHalf, frame: &[u8]) -> Option<()> {
     to.write_u32(frame.len() as u32).await.ok()?;
     to.write_all(frame).await.ok()
 }

@@ -13,8 +13,8 @@ use crate::state_file::StateFile;
 use crate::{clock, codec};
 use beat::Beat;
 use dray_machine::cluster::Timing;
-use dray_model::Term;
 use dray_model::record::LeaderRecord;
+use dray_model::{Millis, Term};
 use dray_process::chain;
 use dray_store::keys::Name;
 use dray_store::{Leadership, MetadataStore, campaign};
@@ -109,7 +109,7 @@ impl Candidate {
             lease: leadership.lease(),
             record: self.record.clone(),
         };
-        let (valid, validity) = Beat::channel();
+        let (valid, mut validity) = Beat::channel();
         let mut running = None;
         let ended = tokio::select! {
             () = stop.cancelled() => Ended::Stopped,
@@ -122,6 +122,10 @@ impl Candidate {
                 };
                 if let Err(reason) = self.state_file.may_lead(&state) {
                     return Ended::Unfit(reason);
+                }
+                // An agent that is heard before the first beat could only be sent away again.
+                if validity.wait_for(|until| *until > Millis(0)).await.is_err() {
+                    return Ended::Lost;
                 }
                 running.insert(Running::begin(self, term, state)).run(validity).await
             } => ended,

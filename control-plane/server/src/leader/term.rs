@@ -86,6 +86,7 @@ impl Running {
     pub(super) async fn run(&mut self, mut valid: watch::Receiver<Millis>) -> Ended {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        self.step(Event::Valid(*valid.borrow_and_update()));
         // What the cache has learned while this was set up.
         if let Some(ended) = self.stored() {
             return ended;

@@ -7,6 +7,7 @@ use crate::{PATIENCE, bootstrap, config, within};
 use dray_kafka::port::{Ack, KafkaPort as _, ProduceRecord, ProducerLane};
 use dray_kafka::{Class, Error, Kafka};
 use rdkafka::producer::{BaseProducer, Producer as _};
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::unix::pipe::Receiver;
 
@@ -175,8 +176,15 @@ impl<'a> Ends<'a> {
         Self { client, topic }
     }
 
+    /// The first one that asks may come before the leader of a new partition knows that it leads.
     fn of(&self, partition: i32) -> i64 {
-        let watermarks = self.client.client().fetch_watermarks(self.topic, partition, PATIENCE);
-        watermarks.expect("an end").1
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.client.client().fetch_watermarks(self.topic, partition, PATIENCE) {
+                Ok((_, end)) => return end,
+                Err(error) => assert!(Instant::now() < deadline, "where {partition} ends: {error}"),
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 }

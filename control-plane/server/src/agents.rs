@@ -77,13 +77,19 @@ impl Agents {
     /// The leader, if it is here. While nobody else leads, whoever has come early waits for a while: the next leader may be this replica,
     /// or is and has not sat down yet, and coming again costs an agent more than that takes.
     async fn leader(&self) -> Option<Seat> {
-        if self.desk.leader().is_none() && self.elsewhere().is_none() {
-            let mut seats = self.desk.watch();
-            let sits_down = seats.wait_for(Option::is_some);
-            tokio::select! {
-                _ = timeout(Duration::from_millis(RETRY_MS.into()), sits_down) => {}
-                () = self.stop.cancelled() => {}
+        let (mut seats, mut states) = (self.desk.watch(), self.cache.subscribe());
+        let known = async {
+            while self.desk.leader().is_none() && self.elsewhere().is_none() {
+                tokio::select! {
+                    Ok(()) = seats.changed() => {}
+                    Ok(()) = states.changed() => {}
+                    else => return,
+                }
             }
+        };
+        tokio::select! {
+            _ = timeout(Duration::from_millis(RETRY_MS.into()), known) => {}
+            () = self.stop.cancelled() => {}
         }
         self.desk.leader()
     }

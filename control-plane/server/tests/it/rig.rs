@@ -1,7 +1,7 @@
 //! What the tests share: replicas, connectors, and waiting for a condition.
 
 use crate::agent::CLASS;
-use dray_control::board::ConnectorSeen;
+use dray_control::board::{ConnectorSeen, Freshness};
 use dray_control::{Config, Control};
 use dray_machine::cluster::Timing;
 use dray_model::record::ConnectorSpec;
@@ -106,11 +106,13 @@ pub(crate) async fn start(store: &Arc<dyn MetadataStore>, cluster: &str, replica
     Control::start(store.clone(), config(cluster, replica)).await.unwrap()
 }
 
-/// Whether this replica leads.
+/// Whether this replica leads, as `control` sees it. The leader's key alone would not tell: it is written before the leader takes streams and
+/// calls, which is when it begins to write the board.
 pub(crate) fn leads(control: &Control, replica: &str) -> bool {
     let state = control.cache().now();
-    state
-        .leader
-        .as_ref()
-        .is_some_and(|leader| leader.record.replica == replica)
+    let leader = state.leader.as_ref();
+    leader.is_some_and(|leader| leader.record.replica == replica)
+        && control
+            .board()
+            .read(|seen| state.term.map(Freshness::Fresh) == Some(seen.freshness))
 }

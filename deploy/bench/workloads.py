@@ -161,6 +161,8 @@ CLUSTER = [
         Figure("statuses_p99_ms", "all 1,000 statuses in one answer, p99", "ms", 30, 10),
         Figure("killed_read_p99_ms", "reads while an agent is killed, p99", "ms", 5, 2),
         Figure("killed_write_p99_ms", "configuration writes while an agent is killed, p99", "ms", 50, 20),
+        Figure("late_p99_ms", "of these, how late the client itself was: reads and writes, p99", "ms"),
+        Figure("killed_late_p99_ms", "the same while an agent is killed", "ms"),
         Figure("connect_read_p50_ms", "Connect: reads, p50", "ms"),
         Figure("connect_read_p99_ms", "Connect: reads, p99", "ms"),
         Figure("connect_write_p50_ms", "Connect: configuration writes, p50", "ms"),

@@ -204,6 +204,7 @@ impl Cluster for Grpc {
             client.list_connectors(call(v1::ListConnectorsRequest {
                 consistency: None,
                 page: page(token),
+                names_only: false,
             })),
             connectors
         );

@@ -53,8 +53,9 @@ const SEGMENT: &AsciiSet = &CONTROLS
 impl Rest {
     pub(crate) async fn list(&self, query: Option<&str>) -> Answer {
         let mut expand = query::values(query, "expand").peekable();
-        let connectors = self.connectors().await?;
-        if expand.peek().is_none() {
+        let names_only = expand.peek().is_none();
+        let connectors = self.connectors(names_only).await?;
+        if names_only {
             let names: Vec<String> = connectors.into_iter().map(|connector| connector.name).collect();
             return ok(&names);
         }
@@ -302,13 +303,14 @@ impl Rest {
         self.connector(name).await?.ok_or_else(|| not_found(name))
     }
 
-    async fn connectors(&self) -> Result<Vec<v1::Connector>, Error> {
+    async fn connectors(&self, names_only: bool) -> Result<Vec<v1::Connector>, Error> {
         let mut connectors = Vec::new();
         let mut token = String::new();
         loop {
             let request = v1::ListConnectorsRequest {
                 consistency: None,
                 page: Some(v1::Page { size: 0, token }),
+                names_only,
             };
             let page = self
                 .services

@@ -8,8 +8,8 @@ use crate::shape::{KeyInfo, PluginInfo};
 use crate::validation::key;
 use dray_wire::admin::v1;
 use std::collections::BTreeMap;
+use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 use tonic::{Code, Request};
 
@@ -28,12 +28,34 @@ pub(crate) struct Kind {
 
 /// The connectors that agents have, by class. What was once known stays so when the last agent with it is gone.
 #[derive(Default)]
-pub(crate) struct Kinds(Mutex<Known>);
+pub(crate) struct Kinds {
+    /// Never held while somebody waits.
+    known: std::sync::Mutex<Known>,
+    /// Who holds it asks.
+    asking: tokio::sync::Mutex<()>,
+}
 
 #[derive(Default)]
 struct Known {
     asked: Option<Instant>,
     classes: BTreeMap<String, Kind>,
+}
+
+impl Kinds {
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn find(&self, class: &str) -> Option<Kind> {
+        let known = self.known();
+        let found = known.classes.iter().find(|(full, _)| names(class, full));
+        found.map(|(_, kind)| kind.clone())
+    }
+
+    /// Whether it is time to ask.
+    fn is_old(&self) -> bool {
+        self.known().asked.is_none_or(|asked| asked.elapsed() > FRESH)
+    }
 }
 
 impl Rest {
@@ -64,30 +86,42 @@ impl Rest {
         ok(&found.into_inner().keys.into_iter().map(key).collect::<Vec<KeyInfo>>())
     }
 
-    /// What the class of a connector is. Agents are asked when it is not known, and now and then.
+    /// What the class of a connector is. Agents are asked when it is not known, and now and then: by one, and nobody waits for that one
+    /// who has an answer.
     pub(crate) async fn kind(&self, connector: &v1::Connector) -> Kind {
         let class = connector.config.get("connector.class").map_or("", |class| class.trim());
-        let mut known = self.kinds.0.lock().await;
-        let old = known.asked.is_none_or(|asked| asked.elapsed() > FRESH);
-        if old {
-            // One asks, whatever comes of it: who waits for the lock finds it done.
-            known.asked = Some(Instant::now());
-            let request = Request::new(v1::ListPluginsRequest {});
-            if let Ok(Ok(found)) = timeout(WITHIN, self.services.plugins.list_plugins(request)).await {
-                let plugins = found.into_inner().plugins.into_iter();
-                known.classes.extend(plugins.filter_map(|plugin| {
-                    let word = word(plugin.r#type()).filter(|word| matches!(*word, "source" | "sink"))?;
-                    let version = self::known(plugin.version);
-                    Some((plugin.class, Kind { word, version }))
-                }));
+        if self.kinds.is_old() {
+            match self.kinds.asking.try_lock() {
+                Ok(_asking) => self.learn_kinds().await,
+                Err(_) if self.kinds.find(class).is_some() => {}
+                Err(_) => {
+                    let _asking = self.kinds.asking.lock().await;
+                    if self.kinds.is_old() {
+                        self.learn_kinds().await;
+                    }
+                }
             }
         }
-        let found = known.classes.iter().find(|(full, _)| names(class, full));
-        let unknown = || Kind {
+        self.kinds.find(class).unwrap_or(Kind {
             word: "unknown",
             version: None,
-        };
-        found.map_or_else(unknown, |(_, kind)| kind.clone())
+        })
+    }
+
+    async fn learn_kinds(&self) {
+        let request = Request::new(v1::ListPluginsRequest {});
+        let found = timeout(WITHIN, self.services.plugins.list_plugins(request)).await;
+        let mut known = self.kinds.known();
+        // Whatever came of it: who waits does not ask again.
+        known.asked = Some(Instant::now());
+        if let Ok(Ok(found)) = found {
+            let plugins = found.into_inner().plugins.into_iter();
+            known.classes.extend(plugins.filter_map(|plugin| {
+                let word = word(plugin.r#type()).filter(|word| matches!(*word, "source" | "sink"))?;
+                let version = self::known(plugin.version);
+                Some((plugin.class, Kind { word, version }))
+            }));
+        }
     }
 }
 

@@ -26,6 +26,7 @@ impl AgentService for Services {
             request.page.as_ref(),
             records.keys().copied(),
             |id: &&AgentId, token| id.as_str() > token,
+            ToString::to_string,
             |id| agent(id, records[id].record, records[id].revision.0, seen.get(*id)),
         );
         Ok(Response::new(v1::ListAgentsResponse {

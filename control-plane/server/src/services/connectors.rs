@@ -20,12 +20,19 @@ impl ConnectorService for Services {
     async fn list_connectors(&self, request: Request<v1::ListConnectorsRequest>) -> Answer<v1::ListConnectorsResponse> {
         let request = request.into_inner();
         let state = self.state(request.consistency).await?;
-        let specs: BTreeMap<_, _> = state.specs().into_iter().collect();
         let (connectors, next_page_token) = page(
             request.page.as_ref(),
-            specs.keys().copied(),
-            |name, token| name.as_str() > token,
-            |name| connector(&state, name, specs[name].record, specs[name].revision.0),
+            state.specs(),
+            |(name, _), token| name.as_str() > token,
+            |(name, _)| name.to_string(),
+            |(name, spec)| match request.names_only {
+                true => v1::Connector {
+                    name: name.as_str().into(),
+                    deleting: spec.record.deleting,
+                    ..v1::Connector::default()
+                },
+                false => connector(&state, name, spec.record, spec.revision.0),
+            },
         );
         Ok(Response::new(v1::ListConnectorsResponse {
             revision: state.revision.get(),
@@ -216,6 +223,7 @@ impl ConnectorService for Services {
             request.page.as_ref(),
             (0..).zip(tasks).map(|(number, _)| number),
             |number: &u32, _| Some(*number) > after,
+            ToString::to_string,
             |number| {
                 let task = &tasks[*number as usize];
                 v1::Task {

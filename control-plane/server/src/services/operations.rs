@@ -31,6 +31,7 @@ impl OperationService for Services {
             request.page.as_ref(),
             draining.map(|(id, _)| drain_id(id.as_str())),
             |id, token| id.as_str() > token,
+            Clone::clone,
             |id| {
                 let agent = AgentId::try_from(&id[DRAIN.len()..]).ok();
                 drain(id, agent.and_then(|agent| seen.get(&agent)))

@@ -54,31 +54,33 @@ pub(super) fn connector_name(field: &str, name: &str) -> Result<ConnectorName, S
     ConnectorName::try_from(name).map_err(|error| status::invalid(field, error))
 }
 
-/// A page of a list that is ordered by key: what `entry` makes of the keys after the token, and the next token.
-pub(super) fn page<K: Clone + ToString, M: Message>(
+/// A page of a list that is ordered by key: what `entry` makes of the items whose keys come after the token, and the next token, which is
+/// the `key` of the last of them.
+pub(super) fn page<T, M: Message>(
     page: Option<&v1::Page>,
-    keys: impl IntoIterator<Item = K>,
-    is_after: impl Fn(&K, &str) -> bool,
-    mut entry: impl FnMut(&K) -> M,
+    items: impl IntoIterator<Item = T>,
+    is_after: impl Fn(&T, &str) -> bool,
+    key: impl Fn(&T) -> String,
+    mut entry: impl FnMut(&T) -> M,
 ) -> (Vec<M>, String) {
     let (size, token) = page.map_or((0, ""), |page| (page.size as usize, page.token.as_str()));
     let size = if size == 0 { PAGE } else { size.min(PAGE) };
     let mut entries = Vec::new();
     let mut bytes = 0;
-    let mut last: Option<K> = None;
-    for key in keys {
-        if !token.is_empty() && !is_after(&key, token) {
+    let mut last: Option<T> = None;
+    for item in items {
+        if !token.is_empty() && !is_after(&item, token) {
             continue;
         }
         if let Some(last) = &last
             && (entries.len() == size || bytes >= PAGE_BYTES)
         {
-            return (entries, last.to_string());
+            return (entries, key(last));
         }
-        let entry = entry(&key);
+        let entry = entry(&item);
         bytes += entry.encoded_len();
         entries.push(entry);
-        last = Some(key);
+        last = Some(item);
     }
     (entries, String::new())
 }

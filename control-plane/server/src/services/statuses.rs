@@ -49,6 +49,7 @@ impl StatusService for Services {
                 request.page.as_ref(),
                 names,
                 |name: &&ConnectorName, token| name.as_str() > token,
+                ToString::to_string,
                 |name| with_tasks(&state, name, seen.connectors.get(*name)),
             );
             (connectors, token, seen.freshness)

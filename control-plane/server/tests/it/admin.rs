@@ -235,9 +235,11 @@ async fn lists_come_in_pages() {
         let request = v1::ListConnectorsRequest {
             consistency: at_least(revision),
             page: Some(v1::Page { size: 2, token }),
+            names_only: true,
         };
         let page = rig.connectors.list_connectors(request).await.unwrap().into_inner();
         assert!(page.connectors.len() <= 2);
+        assert!(page.connectors.iter().all(|connector| connector.config.is_empty()));
         names.extend(page.connectors.into_iter().map(|connector| connector.name));
         (token, pages) = (page.next_page_token, pages + 1);
         if token.is_empty() {
@@ -276,6 +278,7 @@ async fn a_page_is_never_too_large_for_its_client() {
     let request = v1::ListConnectorsRequest {
         consistency: at_least(revision),
         page: None,
+        names_only: false,
     };
     let page = rig.connectors.list_connectors(request).await.unwrap().into_inner();
     assert_eq!((page.connectors.len(), page.next_page_token.as_str()), (2, "b"));

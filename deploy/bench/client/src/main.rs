@@ -1,9 +1,11 @@
-//! The client of the cluster's benchmarks (deploy/bench/cluster.py): what operators do, done often and timed, and agents that carry nothing.
+//! The client of the cluster's benchmarks (deploy/bench/cluster.py): what operators do, done often and timed, over gRPC and over REST, and
+//! agents that carry nothing.
 //!
 //! Answers go to stdout, one JSON object a line; a failure ends with exit code 1 and a reason.
 
 mod agents;
 mod eye;
+mod load;
 mod seen;
 
 use std::error::Error;
@@ -14,7 +16,8 @@ type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 const USAGE: &str = "usage: dray-bench COMMAND
   eye ADDRESSES                   watches the statuses at replicas of the control plane, and does what stdin says (src/eye.rs)
   answers ADDRESS                 says when a replica at this address answers a read
-  agents ADDRESSES CLUSTER COUNT  agents that are connected and carry nothing, until stdin ends";
+  agents ADDRESSES CLUSTER COUNT  agents that are connected and carry nothing, until stdin ends
+  load ADDRESS CONNECTORS PER_SECOND SECONDS CONFIG  reads and writes of the REST API, and how long they took (src/load.rs)";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -44,6 +47,17 @@ async fn run(args: &[&str]) -> Result<()> {
         ["eye", addresses] => eye::run(&list(addresses)).await,
         ["answers", address] => eye::answers(address).await,
         ["agents", addresses, cluster, count] => agents::run(&list(addresses), cluster, count.parse()?).await,
+        ["load", address, connectors, per_second, seconds, config] => {
+            let load = load::Load {
+                address,
+                connectors: connectors.parse()?,
+                per_second: per_second.parse()?,
+                seconds: seconds.parse()?,
+                config,
+            };
+            say(&load::run(&load).await?);
+            Ok(())
+        }
         _ => Err(USAGE.into()),
     }
 }

@@ -164,6 +164,7 @@ def move(folder: Path) -> Values:
         with it.flows(20, 20, 50) as flows:
             eye.ask("running 80")
             eye.ask("quiet 3000")
+            time.sleep(WARM_UP)
             seen["undisturbed_ms"] = undisturbed(flows)
 
             def watched(what: str, agent: str, do: Callable[[], object]) -> None:

@@ -554,3 +554,5 @@ fn be_i64(bytes: &[u8], at: usize) -> i64 {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod whole_tests;

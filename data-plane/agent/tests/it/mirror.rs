@@ -9,9 +9,12 @@ use dray_kafka::port::{Ack, Assignment, ClientConfig, HeaderRef, KafkaPort, NewT
 use dray_kafka::{Kafka, RdKafka};
 use dray_model::{ConnectorName, Generation, TargetState, TaskId};
 use dray_runtime::config::WorkerConfig;
+use dray_runtime::metrics::RuntimeCollector;
 use dray_runtime::offsets::{OffsetEntry, OffsetStore, key_json};
 use dray_runtime::status::StatusBoard;
 use dray_runtime::worker::{Running, Worker};
+use prometheus_client::encoding::text::encode;
+use prometheus_client::registry::Registry;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -251,6 +254,18 @@ impl Stage {
         Pipeline { connector, tasks }
     }
 
+    /// A metric of all tasks together.
+    fn measured(&self, name: &str) -> f64 {
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(RuntimeCollector(self.worker.board().clone())));
+        let mut text = String::new();
+        encode(&mut text, &registry).unwrap();
+        let series = text.lines().filter(|line| line.starts_with(&format!("{name}{{")));
+        series
+            .map(|line| line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap())
+            .sum()
+    }
+
     /// Waits until all of these are committed: the offset of the last record of each partition.
     async fn committed(&self, name: &str, topic: &str, last: i64) {
         let all = async {
@@ -357,6 +372,12 @@ async fn the_same_arrives_whichever_way() {
         let pipeline = stage.start(&config).await;
         assert_eq!(pipeline.tasks.len(), 3);
         stage.committed(way, &topic, i64::from(FIRST) - 1).await;
+        // Of whole batches, too, each record counts.
+        let records = (PARTITIONS as u32 * FIRST).into();
+        for (metric, expected) in [("poll_total", records), ("write_total", records), ("active_count", 0.0)] {
+            let metric = format!("kafka_connect_source_task_source_record_{metric}");
+            assert!((stage.measured(&metric) - expected).abs() < 0.5, "{way}: {metric}");
+        }
         pipeline.stop().await;
         fill(&*stage.port, &topic, "zstd", FIRST..ALL).await;
         let pipeline = stage.start(&config).await;

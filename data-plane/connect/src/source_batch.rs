@@ -49,8 +49,12 @@ pub enum Body {
     Dropped,
     /// A whole batch of records that Kafka stores as it is: it stands for all of them, under the offset of its last one. Put in by
     /// [`SourceBatch::pass`], and only by a task whose context allows it ([`ShortCuts`]).
-    Passed(Box<WholeBatch>),
+    Passed(WholeId),
 }
+
+/// A whole batch in the table of its [`SourceBatch`]: a record that owned it would make every record dearer to drop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WholeId(u32);
 
 /// A record batch (format 2, KIP-98) in the bytes of the broker that it comes from. Its offsets have no gaps, it has one record at least,
 /// and its checksum was found to be right.
@@ -112,8 +116,7 @@ pub struct SourceBatch {
     backing: Backing,
     partitions: Vec<SourcePartition>,
     records: Vec<SourceRecord>,
-    /// What batches that are passed on hold more than the one record that they count as.
-    within: usize,
+    wholes: Vec<WholeBatch>,
 }
 
 impl SourceBatch {
@@ -175,21 +178,28 @@ impl SourceBatch {
         source_offset: SourceOffset,
         batch: WholeBatch,
     ) {
-        self.within += batch.count.saturating_sub(1);
         self.records.push(SourceRecord {
             topic,
             kafka_partition: Some(kafka_partition),
             timestamp: batch.first_timestamp(),
             source_partition,
             source_offset,
-            body: Body::Passed(Box::new(batch)),
+            body: Body::Passed(WholeId(self.wholes.len() as u32)),
         });
+        self.wholes.push(batch);
+    }
+
+    /// A whole batch of this batch.
+    #[must_use]
+    pub fn whole(&self, id: WholeId) -> &WholeBatch {
+        &self.wholes[id.0 as usize]
     }
 
     /// How many records there are when those of whole batches are counted one by one.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.records.len() + self.within
+        let within = self.wholes.iter().map(|batch| batch.count.saturating_sub(1));
+        self.records.len() + within.sum::<usize>()
     }
 
     /// The records in order.
@@ -205,11 +215,11 @@ impl SourceBatch {
 
     /// Forgets all records but the first `count`.
     pub fn truncate(&mut self, count: usize) {
-        for record in self.records.drain(count.min(self.records.len())..) {
-            if let Body::Passed(batch) = record.body {
-                self.within -= batch.count.saturating_sub(1);
-            }
-        }
+        self.records.truncate(count);
+        // They are in the order of the records.
+        let is_whole = |record: &&SourceRecord| matches!(record.body, Body::Passed(_));
+        let left = self.records.iter().filter(is_whole).count();
+        self.wholes.truncate(left);
     }
 
     /// The name of a topic of this batch.
@@ -255,7 +265,7 @@ impl SourceBatch {
         self.records.clear();
         self.partitions.clear();
         self.backing.clear();
-        self.within = 0;
+        self.wholes.clear();
     }
 }
 

@@ -136,7 +136,7 @@ async fn read(
                     format!("{:?} {:?}", bytes(key), bytes(value))
                 }
                 Body::Dropped => "dropped".to_owned(),
-                Body::Passed(batch) => format!("{} records in {:?}", batch.count, batch.bytes),
+                Body::Passed(id) => format!("{:?}", batch.whole(*id)),
             };
             Seen {
                 what: format!("{} {what}", batch.topic_name(record.topic)),

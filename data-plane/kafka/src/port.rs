@@ -411,7 +411,7 @@ pub trait KafkaPort: Send + Sync {
     ///
     /// `owner` is a transactional id that one producer at a time may have. With it, whoever had it before is fenced where that can be
     /// done: from this lane's first record to a partition on, that one's records are refused there, and come back to it with
-    /// [`Class::Fenced`](crate::Class::Fenced). librdkafka cannot do this without transactions, and does not.
+    /// [`Class::Fenced`]. librdkafka cannot do this without transactions, and does not.
     fn producer_lane(&self, config: &ClientConfig, quota: usize, owner: Option<&str>) -> Result<Box<dyn ProducerLane>>;
 
     /// A group member, subscribed to `topics`. `prefetch` bounds the bytes that it holds ahead of its reader.

@@ -155,13 +155,13 @@ pub fn encode<'a>(
                 encoded.push(batch, record, sequence, key, value, headers);
             }
             Ok(None) => match &record.body {
-                Body::Passed(whole) => {
+                Body::Passed(id) => {
                     let sequence = ledger.enter(number, record.source_offset.clone());
                     encoded.passed.push(Passed {
                         after: encoded.records.len(),
                         topic: batch.topic_name(record.topic),
                         partition: record.kafka_partition.unwrap_or_default(),
-                        batch: whole,
+                        batch: batch.whole(*id),
                         sequence,
                     });
                 }

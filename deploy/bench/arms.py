@@ -25,6 +25,12 @@ TUNED_SOURCE = {"producer.override.linger.ms": "5", "producer.override.batch.siz
                 "batch.size": "10000"}
 TUNED_SINK = {"consumer.override.max.poll.records": "10000", "consumer.override.max.partition.fetch.bytes": "8388608",
               "consumer.override.fetch.max.bytes": "52428800", "consumer.override.fetch.min.bytes": "65536"}
+TUNED_MIRROR = {key: value for key, value in TUNED_SOURCE.items() if key != "batch.size"} | {
+    key.replace("consumer.override.", "source.consumer."): value for key, value in TUNED_SINK.items()}
+# Nothing beside the records: what Dray does not do yet, Connect need not do either.
+ONLY_RECORDS = {"replication.factor": "1", "refresh.topics.enabled": "false", "heartbeats.replication.enabled": "false",
+                "sync.topic.configs.enabled": "false", "sync.topic.acls.enabled": "false", "emit.offset-syncs.enabled": "false"}
+TUNED = {"source": TUNED_SOURCE, "sink": TUNED_SINK, "mirror": TUNED_MIRROR}
 # The way back from Dray's own client.
 LIBRDKAFKA = {"dray.kafka.client": "librdkafka"}
 # Dray's producer settings with librdkafka; a consumer is as librdkafka ships it.
@@ -49,6 +55,14 @@ GUARANTEES = {
         "default": "the consumer's defaults; offsets every 1 s (its default: 60 s)",
         "raw": "assigned partitions, rd_kafka_consume_batch_queue; nothing is converted; offsets committed once, at the end",
         "dray librdkafka": "dray.kafka.client=librdkafka; offsets committed every 1 s, after a flush",
+    },
+    "mirror": {
+        "dray": "as it ships: acks=all, 5 in flight, idempotent, linger 5 ms, batches to 512 KB where they are not passed on; offsets every 1 s",
+        "connect": "MirrorSourceConnector without offset syncs, configuration and ACL sync; acks=all, 5 in flight, idempotent, linger 5 ms, "
+                   "batches to 512 KB; max.poll.records=10000, fetches to 8 MB a partition; offsets every 1 s",
+        "default": "the same connector with the defaults of producer and consumer; offsets every 1 s (its default: 60 s)",
+        "dray librdkafka": "dray.kafka.client=librdkafka: every record decoded; acks=all, 1 in flight, not idempotent, linger 5 ms, batches to "
+                           "512 KB; offsets every 1 s",
     },
 }
 
@@ -85,18 +99,23 @@ class Engine:
     alive: Callable[[], None]
 
 
-def connector(flow: Flow, data: Input, name: str, discard: str, out: Path) -> dict[str, str]:
-    config = {"name": name, "tasks.max": str(flow.tasks), **flow.converters, **flow.transforms}
+def connector(rig: Rig, flow: Flow, data: Input, name: str, arm: "Dray | Connect", out: Path) -> dict[str, str]:
+    config = {"name": name, "tasks.max": str(flow.tasks), **flow.converters, **flow.transforms, **flow.more}
     if flow.sink is None:
         return config | {"connector.class": "FileStreamSource", "file": str(data.file), "topic": name}
     if flow.sink == "file":
         return config | {"connector.class": "FileStreamSink", "file": str(out), "topics": data.topic}
-    return config | {"connector.class": discard, "topics": data.topic}
+    if flow.sink == "topic":
+        # Named after the run, the source gives its copy a name of its own.
+        return config | {"connector.class": arm.mirror, "source.cluster.alias": name, "topics": data.topic, **ONLY_RECORDS,
+                         "source.cluster.bootstrap.servers": rig.bootstrap, "target.cluster.bootstrap.servers": rig.bootstrap}
+    return config | {"connector.class": arm.discard, "topics": data.topic}
 
 
 class Dray:
     """`dray standalone`, started anew for each run."""
     discard = "io.dray.connect.blackhole.BlackholeSinkConnector"
+    mirror = "io.dray.connect.mirror.MirrorSourceConnector"
 
     def __init__(self, rig: Rig, overrides: dict[str, str] | None = None):
         self.rig, self.overrides, self.log = rig, overrides or {}, rig.folder / "dray.log"
@@ -129,6 +148,7 @@ class Dray:
 class Connect:
     """A worker of the real Kafka Connect (`connect-standalone` with its REST API), alive over all rounds."""
     discard = "bench.DiscardSink"
+    mirror = "org.apache.kafka.connect.mirror.MirrorSourceConnector"
 
     def __init__(self, rig: Rig, overrides: dict[str, str], like: "Connect | None" = None):
         self.rig, self.overrides = rig, overrides
@@ -205,13 +225,14 @@ def answers(url: str, process: Process) -> float:
 
 
 def installed(rig: Rig) -> tuple[Path, str]:
-    """plugin.path with Connect's file connectors and our discarding sink, and the class path with the rest of the distribution."""
+    """plugin.path with Connect's file and mirror connectors and our discarding sink, and the class path with the rest of the distribution."""
     libs, plugins = RIG / "kafka/libs", rig.folder / "plugins"
     if not plugins.exists():
         (plugins / "discard").mkdir(parents=True)
-        (plugins / "connect-file").mkdir()
-        for jar in libs.glob("connect-file-*.jar"):
-            os.symlink(jar.resolve(), plugins / "connect-file" / jar.name)
+        for plugin, jars in [("connect-file", libs.glob("connect-file-*.jar")), ("connect-mirror", (libs / "mirror").glob("*.jar"))]:
+            (plugins / plugin).mkdir()
+            for jar in jars:
+                os.symlink(jar.resolve(), plugins / plugin / jar.name)
         subprocess.run(["javac", "--release", "17", "-proc:none", "-cp", f"{libs}/*", "-d", plugins / "discard",
                         ROOT / "deploy/bench/java/DiscardSink.java"], check=True)
         services = plugins / "discard/META-INF/services"
@@ -247,7 +268,7 @@ def engine_run(rig: Rig, arm: Dray | Connect, flow: Flow, data: Input, name: str
                begun: Callable[[int], None] = lambda pid: None) -> Run:
     """One run of Dray or Connect, checked at the destination. `begun` is called with the pid once it runs."""
     out = rig.folder / f"{name}.out"
-    config = connector(flow, data, name, arm.discard, out)
+    config = connector(rig, flow, data, name, arm, out)
     with destination(rig, flow, data, name, out) as look:
         with rig.watch(*look) as eye, arm.running(config) as engine:
             begun(engine.pid)
@@ -282,9 +303,10 @@ def raw_run(rig: Rig, flow: Flow, data: Input, name: str) -> Run:
 @contextmanager
 def destination(rig: Rig, flow: Flow, data: Input, name: str, out: Path) -> Iterator[list[object]]:
     """Makes the destination, yields how to look at it, and counts there once more when everything has stopped."""
-    if flow.sink is None:
-        look: list[object] = ["arrived", rig.bootstrap, name, data.records]
-        with rig.topic(name, flow.partitions, DESTINATION):
+    if flow.sink in [None, "topic"]:
+        topic = name if flow.sink is None else f"{name}.{data.topic}"
+        look: list[object] = ["arrived", rig.bootstrap, topic, data.records]
+        with rig.topic(topic, flow.partitions, DESTINATION):
             yield look
             rig.raw(*look)  # more than there should be is an error here
     else:

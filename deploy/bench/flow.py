@@ -1,4 +1,4 @@
-"""A source or a sink: the arms in turn, round after round, on the same records."""
+"""A source, a sink or a mirror: the arms in turn, round after round, on the same records."""
 
 import re
 import subprocess
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from arms import GUARANTEES, JVM, LIBRDKAFKA, TUNED_SINK, TUNED_SOURCE, Connect, Dray, Input, Run, engine_run, raw_run
+from arms import GUARANTEES, JVM, LIBRDKAFKA, TUNED, Connect, Dray, Input, Run, engine_run, raw_run
 from report import Result, Value, summary
 from servers import PREFILLED, SERVER_CORE, Process, Rig, say, tail
 from workloads import Flow
@@ -17,8 +17,8 @@ STILL_WARMING, LONGEST_WARM_UP = 0.95, 3
 
 
 def flow(rig: Rig, w: Flow, rounds: int, warm_up: float) -> Result:
-    kind = "source" if w.sink is None else "sink"
-    with inputs(rig, w) as data, Connect(rig, TUNED_SOURCE if kind == "source" else TUNED_SINK) as connect:
+    kind = {None: "source", "topic": "mirror"}.get(w.sink, "sink")
+    with inputs(rig, w) as data, Connect(rig, TUNED[kind]) as connect:
         dray = Dray(rig)
         done = 0
 
@@ -43,7 +43,7 @@ def flow(rig: Rig, w: Flow, rounds: int, warm_up: float) -> Result:
             measured.append({
                 "dray": turn("Dray", engine_run(rig, dray, w, data["dray"], name("dray"))),
                 "connect": turn("Connect tuned", engine_run(rig, connect, w, data["connect"], name("connect"))),
-                "raw": turn("librdkafka", raw_run(rig, w, data["raw"], name("raw"))),
+                **({"raw": turn("librdkafka", raw_run(rig, w, data["raw"], name("raw")))} if "raw" in data else {}),
                 "dray again": turn("Dray again", engine_run(rig, dray, w, data["dray"], name("again"))),
             })
 

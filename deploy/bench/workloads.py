@@ -12,6 +12,10 @@ BYTES = {"key.converter": "org.apache.kafka.connect.converters.ByteArrayConverte
          "value.converter": "org.apache.kafka.connect.converters.ByteArrayConverter"}
 
 
+# Headers as well, which SimpleHeaderConverter would turn into text.
+ALL_BYTES = BYTES | {"header.converter": BYTES["value.converter"]}
+
+
 def json_converter(schemas: bool) -> dict[str, str]:
     return {"key.converter": BYTES["key.converter"],
             "value.converter": "org.apache.kafka.connect.json.JsonConverter",
@@ -48,18 +52,19 @@ class Target:
 
 @dataclass(frozen=True)
 class Flow:
-    """A source (file to topic) or a sink (topic to file, or to nowhere), measured in CPU-seconds per million records."""
+    """A source (file to topic), a sink (topic to file, or to nowhere) or a mirror (topic to topic), in CPU-seconds per million records."""
     id: str
     what: str
     target: Target
     kind: str  # of the records, see raw/src/input.rs
-    sink: str | None  # None: a source; else "file" or "discard"
+    sink: str | None  # None: a source; "topic": a mirror; else "file" or "discard"
     partitions: int
     tasks: int
     converters: dict[str, str]
-    records: dict[str, int]  # in millions: dray, connect, raw, default
+    records: dict[str, int]  # in millions: dray, connect, raw, default; an arm that is not there does not run
     profile: bool = False  # one more run, under perf
     transforms: dict[str, str] = field(default_factory=dict)
+    more: dict[str, str] = field(default_factory=dict)  # settings of the connector
     unit: str = field(default="CPU-s per million records", init=False)
 
 
@@ -180,7 +185,7 @@ CLUSTER = [
 
 
 def millions(dray: float, connect: float, raw: float, default: float) -> dict[str, int]:
-    return {arm: int(n * 1e6) for arm, n in [("dray", dray), ("connect", connect), ("raw", raw), ("default", default)]}
+    return {arm: int(n * 1e6) for arm, n in [("dray", dray), ("connect", connect), ("raw", raw), ("default", default)] if n}
 
 
 Workload = Flow | Latency | ColdStart | Cluster
@@ -194,6 +199,12 @@ WORKLOADS: dict[str, Workload] = {w.id: w for w in [
          "text200", "file", 8, 1, STRING, millions(16, 8, 16, 8)),
     Flow("W2-8", "Kafka → file, 200 B, 8 partitions, 8 tasks, String", Target("3×", times=3),
          "text200", "file", 8, 8, STRING, millions(16, 8, 16, 8)),
+    Flow("W3-100", "Kafka → Kafka, 100 B, headers kept, 8 partitions, 1 task: whole batches passed on", Target("12×", times=12),
+         "text100", "topic", 8, 1, ALL_BYTES, millions(40, 8, 0, 4), profile=True),
+    Flow("W3-1K", "Kafka → Kafka, 1 KB, headers kept, 8 partitions, 1 task: whole batches passed on", Target("5×", times=5),
+         "text1k", "topic", 8, 1, ALL_BYTES, millions(6, 2.5, 0, 1.5)),
+    Flow("W3-100-decoded", "Kafka → Kafka, 100 B, headers kept, 8 partitions, 1 task: every record decoded and encoded", Target("4×", times=4),
+         "text100", "topic", 8, 1, ALL_BYTES, millions(24, 8, 0, 4), profile=True, more={"dray.pass.through": "false"}),
     Flow("discard-bytes", "Kafka → discard, 200 B, 8 partitions, 1 task, ByteArray", Target("1.5×", times=1.5),
          "text200", "discard", 8, 1, BYTES, millions(24, 24, 24, 24)),
     Flow("discard-json", "Kafka → discard, JSON of 10 fields without schema, 8 partitions, 1 task", Target("2×", times=2),

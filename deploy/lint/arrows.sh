@@ -10,6 +10,8 @@ may_name() {
   case $1 in
     dray-model | dray-process | dray-connect | dray-devbroker) echo ;;
     dray-machine | dray-session | dray-wire) echo dray-model ;;
+    # The mirror's other side is a Kafka.
+    dray-connector-mirror) echo dray-connect dray-kafka ;;
     dray-converters | dray-transforms | dray-connector-*) echo dray-connect ;;
     dray-kafka) echo dray-model dray-connect ;;
     dray-runtime) echo dray-model dray-session dray-connect dray-converters dray-transforms dray-kafka ;;

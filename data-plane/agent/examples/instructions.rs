@@ -15,8 +15,8 @@ use dray_connect::{ConfigMap, Result, async_trait};
 use dray_converters::{Converter, Input, converter};
 use dray_kafka::fake::FakeKafka;
 use dray_kafka::port::{
-    Ack, Admin, ClientConfig, Consumer, ConsumerEvent, Delivered, FetchBatch, FetchedRecord, GroupMember, GroupOffsets,
-    KafkaPort, ProduceRecord, ProduceRefused, ProducerLane, TopicTail, TransactionalProducer,
+    Ack, Admin, Assignment, ClientConfig, Consumer, ConsumerEvent, Delivered, FetchBatch, FetchedRecord, GroupMember,
+    GroupOffsets, KafkaPort, ProduceRecord, ProduceRefused, ProducerLane, Reader, TopicTail, TransactionalProducer,
 };
 use dray_model::{ConnectorName, Generation, TargetState, TaskId};
 use dray_runtime::config::WorkerConfig;
@@ -276,6 +276,10 @@ impl KafkaPort for Port {
 
     fn admin(&self, config: &ClientConfig) -> dray_kafka::Result<Arc<dyn Admin>> {
         self.fake.admin(config)
+    }
+
+    fn reader(&self, config: &ClientConfig, assignment: Assignment) -> dray_kafka::Result<Box<dyn Reader>> {
+        self.fake.reader(config, assignment)
     }
 
     fn tail(&self, config: &ClientConfig, topic: &str) -> dray_kafka::Result<Box<dyn TopicTail>> {

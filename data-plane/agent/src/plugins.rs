@@ -8,5 +8,6 @@ pub fn all() -> Vec<&'static ConnectorPlugin> {
     dray_connector_file::PLUGINS
         .iter()
         .chain(dray_connector_datagen::PLUGINS.iter())
+        .chain(dray_connector_mirror::PLUGINS.iter())
         .collect()
 }

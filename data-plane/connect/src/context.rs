@@ -3,7 +3,9 @@
 use crate::error::{Error, Result};
 use crate::offset::{OffsetMap, SourcePartition};
 use crate::sink_batch::{SinkRecord, TopicPartition};
+use crate::source_batch::ShortCuts;
 use async_trait::async_trait;
+use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -15,6 +17,9 @@ pub trait OffsetReader: Send + Sync {
     /// The stored offset of each partition, in the order asked; none where nothing is stored.
     async fn offsets(&self, partitions: &[SourcePartition]) -> Result<Vec<Option<OffsetMap>>>;
 }
+
+/// What a runtime lends to connectors that know it, by type, beyond the words of this crate.
+pub type Loan = Arc<dyn Any + Send + Sync>;
 
 /// What a connector instance may ask of the runtime.
 #[derive(Debug)]
@@ -30,13 +35,31 @@ pub enum ConnectorRequest {
 pub struct ConnectorContext {
     requests: mpsc::Sender<ConnectorRequest>,
     offsets: Option<Arc<dyn OffsetReader>>,
+    loan: Option<Loan>,
 }
 
 impl ConnectorContext {
     /// A context that sends into `requests`; sources also read offsets.
     #[must_use]
     pub fn new(requests: mpsc::Sender<ConnectorRequest>, offsets: Option<Arc<dyn OffsetReader>>) -> Self {
-        Self { requests, offsets }
+        Self {
+            requests,
+            offsets,
+            loan: None,
+        }
+    }
+
+    /// The same with a loan.
+    #[must_use]
+    pub fn lending(mut self, loan: Option<Loan>) -> Self {
+        self.loan = loan;
+        self
+    }
+
+    /// What the runtime lends, if it is a `T`.
+    #[must_use]
+    pub fn lent<T: Any>(&self) -> Option<&T> {
+        self.loan.as_deref()?.downcast_ref()
     }
 
     /// Asks the runtime to call `task_configs` again. Requests that are not yet served are merged.
@@ -62,13 +85,45 @@ impl ConnectorContext {
 #[derive(Clone)]
 pub struct SourceTaskContext {
     offsets: Arc<dyn OffsetReader>,
+    short_cuts: ShortCuts,
+    loan: Option<Loan>,
 }
 
 impl SourceTaskContext {
-    /// A context over an offset reader.
+    /// A context over an offset reader, without short cuts.
     #[must_use]
     pub fn new(offsets: Arc<dyn OffsetReader>) -> Self {
-        Self { offsets }
+        Self {
+            offsets,
+            short_cuts: ShortCuts::default(),
+            loan: None,
+        }
+    }
+
+    /// The same with short cuts.
+    #[must_use]
+    pub fn allowing(mut self, short_cuts: ShortCuts) -> Self {
+        self.short_cuts = short_cuts;
+        self
+    }
+
+    /// The same with a loan.
+    #[must_use]
+    pub fn lending(mut self, loan: Option<Loan>) -> Self {
+        self.loan = loan;
+        self
+    }
+
+    /// What is the same for Kafka whichever way this task's records take. They hold until the task is stopped.
+    #[must_use]
+    pub fn short_cuts(&self) -> ShortCuts {
+        self.short_cuts
+    }
+
+    /// What the runtime lends, if it is a `T`.
+    #[must_use]
+    pub fn lent<T: Any>(&self) -> Option<&T> {
+        self.loan.as_deref()?.downcast_ref()
     }
 
     /// Stored offsets.

@@ -5,6 +5,7 @@ use crate::datum::ValueRef;
 use crate::header::Headers;
 use crate::offset::{SourceOffset, SourcePartition};
 use crate::schema::SchemaRef;
+use bytes::Bytes;
 use std::sync::Arc;
 
 pub use crate::backing::{SchemaId, TopicId};
@@ -46,6 +47,50 @@ pub enum Body {
     },
     /// Nothing goes to Kafka, as after a filter; the record's offset counts as if it had.
     Dropped,
+    /// A whole batch of records that Kafka stores as it is: it stands for all of them, under the offset of its last one. Put in by
+    /// [`SourceBatch::pass`], and only by a task whose context allows it ([`ShortCuts`]).
+    Passed(WholeId),
+}
+
+/// A whole batch in the table of its [`SourceBatch`]: a record that owned it would make every record dearer to drop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WholeId(u32);
+
+/// A record batch (format 2, KIP-98) in the bytes of the broker that it comes from. Its offsets have no gaps, it has one record at least,
+/// and its checksum was found to be right.
+#[derive(Clone, Debug)]
+pub struct WholeBatch {
+    /// All of it. Shared with what it was received with, which it keeps in memory.
+    pub bytes: Bytes,
+    /// Records in it.
+    pub count: usize,
+}
+
+impl WholeBatch {
+    /// The timestamp of its first record.
+    #[must_use]
+    pub fn first_timestamp(&self) -> Option<i64> {
+        let bytes = self.bytes.get(27..)?.first_chunk()?;
+        Some(i64::from_be_bytes(*bytes))
+    }
+}
+
+/// How a task's records may go to Kafka without a difference to what arrives there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ShortCuts {
+    /// Neither transforms nor converters change anything: [`Body::Encoded`] stands for [`Body::Data`].
+    pub encoded: bool,
+    /// Whole batches within these limits, too: [`Body::Passed`].
+    pub batches: Option<BatchLimits>,
+}
+
+/// Which whole batches a producer takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchLimits {
+    /// By the number of their codec, where only one is wanted: 0 for none, as in the attributes of a batch.
+    pub codec: Option<u8>,
+    /// Bytes at most.
+    pub bytes: usize,
 }
 
 /// One record on its way to Kafka.
@@ -71,6 +116,7 @@ pub struct SourceBatch {
     backing: Backing,
     partitions: Vec<SourcePartition>,
     records: Vec<SourceRecord>,
+    wholes: Vec<WholeBatch>,
 }
 
 impl SourceBatch {
@@ -124,6 +170,38 @@ impl SourceBatch {
         self.records.push(record);
     }
 
+    /// Appends a whole batch for a partition of a topic. `source_offset` is that of its last record.
+    pub fn pass(
+        &mut self,
+        (topic, kafka_partition): (TopicId, i32),
+        source_partition: SourcePartitionId,
+        source_offset: SourceOffset,
+        batch: WholeBatch,
+    ) {
+        self.records.push(SourceRecord {
+            topic,
+            kafka_partition: Some(kafka_partition),
+            timestamp: batch.first_timestamp(),
+            source_partition,
+            source_offset,
+            body: Body::Passed(WholeId(self.wholes.len() as u32)),
+        });
+        self.wholes.push(batch);
+    }
+
+    /// A whole batch of this batch.
+    #[must_use]
+    pub fn whole(&self, id: WholeId) -> &WholeBatch {
+        &self.wholes[id.0 as usize]
+    }
+
+    /// How many records there are when those of whole batches are counted one by one.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        let within = self.wholes.iter().map(|batch| batch.count.saturating_sub(1));
+        self.records.len() + within.sum::<usize>()
+    }
+
     /// The records in order.
     #[must_use]
     pub fn records(&self) -> &[SourceRecord] {
@@ -138,6 +216,10 @@ impl SourceBatch {
     /// Forgets all records but the first `count`.
     pub fn truncate(&mut self, count: usize) {
         self.records.truncate(count);
+        // They are in the order of the records.
+        let is_whole = |record: &&SourceRecord| matches!(record.body, Body::Passed(_));
+        let left = self.records.iter().filter(is_whole).count();
+        self.wholes.truncate(left);
     }
 
     /// The name of a topic of this batch.
@@ -183,5 +265,37 @@ impl SourceBatch {
         self.records.clear();
         self.partitions.clear();
         self.backing.clear();
+        self.wholes.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::offset::OffsetMap;
+
+    #[test]
+    fn records_within_whole_batches_count() {
+        let mut batch = SourceBatch::new();
+        let topic = batch.topic(&"t".into());
+        let partition = batch.source_partition(&Arc::new(OffsetMap::new()));
+        for count in [3, 1, 5] {
+            let whole = WholeBatch {
+                bytes: Bytes::new(),
+                count,
+            };
+            let offset = SourceOffset::Long {
+                field: "offset",
+                value: 0,
+            };
+            batch.pass((topic, 0), partition, offset, whole);
+        }
+        assert_eq!((batch.len(), batch.count()), (3, 9));
+        batch.truncate(5);
+        assert_eq!(batch.count(), 9);
+        batch.truncate(2);
+        assert_eq!((batch.len(), batch.count()), (2, 4));
+        batch.clear();
+        assert_eq!((batch.len(), batch.count()), (0, 0));
     }
 }

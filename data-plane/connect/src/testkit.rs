@@ -2,7 +2,7 @@
 
 use crate::config::ConfigMap;
 use crate::connector::{SinkOffsets, SinkTask, SourceTask};
-use crate::context::{OffsetReader, SinkTaskContext, SourceTaskContext};
+use crate::context::{Loan, OffsetReader, SinkTaskContext, SourceTaskContext};
 use crate::error::Result;
 use crate::offset::{OffsetMap, SourcePartition};
 use crate::sink_batch::{SinkBatch, TopicPartition};
@@ -52,12 +52,32 @@ pub async fn check_source(
     config: &ConfigMap,
     expected: usize,
 ) -> Result<(), String> {
+    check_source_lent(make, config, expected, None).await
+}
+
+/// The same for a task that is lent something.
+///
+/// # Errors
+/// Names the obligation that does not hold.
+pub async fn check_source_lent(
+    make: impl Fn() -> Box<dyn SourceTask>,
+    config: &ConfigMap,
+    expected: usize,
+    loan: Option<Loan>,
+) -> Result<(), String> {
     make()
         .stop()
         .await
         .map_err(|error| format!("stop without start failed: {error}"))?;
-    let first = read(make(), config, Vec::new(), expected, PATIENCE).await?;
-    let cancelled = read(make(), config, Vec::new(), expected, Duration::from_micros(200)).await?;
+    let first = read(make(), (config, &loan), Vec::new(), expected, PATIENCE).await?;
+    let cancelled = read(
+        make(),
+        (config, &loan),
+        Vec::new(),
+        expected,
+        Duration::from_micros(200),
+    )
+    .await?;
     if let Some(place) = (0..expected).find(|&place| first[place] != cancelled[place]) {
         return Err(format!(
             "poll is not cancel-safe: record {place} is {:?} and then {:?}",
@@ -70,7 +90,7 @@ pub async fn check_source(
             .iter()
             .map(|seen| (seen.partition.clone(), seen.offset.clone()))
             .collect();
-        let rest = read(make(), config, stored, expected - place - 1, PATIENCE).await?;
+        let rest = read(make(), (config, &loan), stored, expected - place - 1, PATIENCE).await?;
         if rest != first[place + 1..] {
             return Err(format!(
                 "a start at {} does not go on after record {place}",
@@ -84,12 +104,12 @@ pub async fn check_source(
 /// Reads `expected` records; each `poll` is dropped after `patience`, and called again while time is left.
 async fn read(
     mut task: Box<dyn SourceTask>,
-    config: &ConfigMap,
+    (config, loan): (&ConfigMap, &Option<Loan>),
     stored: Vec<(SourcePartition, OffsetMap)>,
     expected: usize,
     patience: Duration,
 ) -> Result<Vec<Seen>, String> {
-    let context = SourceTaskContext::new(Arc::new(StoredOffsets(stored)));
+    let context = SourceTaskContext::new(Arc::new(StoredOffsets(stored))).lending(loan.clone());
     task.start(context, config)
         .await
         .map_err(|error| format!("start failed: {error}"))?;
@@ -116,6 +136,7 @@ async fn read(
                     format!("{:?} {:?}", bytes(key), bytes(value))
                 }
                 Body::Dropped => "dropped".to_owned(),
+                Body::Passed(id) => format!("{:?}", batch.whole(*id)),
             };
             Seen {
                 what: format!("{} {what}", batch.topic_name(record.topic)),

@@ -15,6 +15,11 @@ pub struct ByteArrayConverter {
     schema: SchemaRef,
 }
 
+impl ByteArrayConverter {
+    /// Its class name, by which a pipeline is known that changes nothing.
+    pub const CLASS: &'static str = CLASS;
+}
+
 impl Default for ByteArrayConverter {
     fn default() -> Self {
         Self {

@@ -3,14 +3,15 @@
 
 mod consumer;
 mod producer;
+mod reader;
 mod topics;
 mod transactions;
 
 use crate::error::{Class, Error, Result};
 use crate::murmur2;
 use crate::port::{
-    Ack, Admin, ClientConfig, Consumer, Delivered, GroupMember, GroupOffsets, KafkaPort, ProduceRecord, ProducerLane,
-    TopicTail, TransactionalProducer,
+    Ack, Admin, Assignment, ClientConfig, Consumer, Delivered, GroupMember, GroupOffsets, KafkaPort, ProduceRecord,
+    ProducerLane, Reader, TopicTail, TransactionalProducer,
 };
 use async_trait::async_trait;
 use dray_connect::sink_batch::TopicPartition;
@@ -351,6 +352,10 @@ impl KafkaPort for FakeKafka {
 
     fn tail(&self, _config: &ClientConfig, topic: &str) -> Result<Box<dyn TopicTail>> {
         Ok(Box::new(topics::FakeTail::new(Arc::clone(&self.shared), topic)))
+    }
+
+    fn reader(&self, _config: &ClientConfig, assignment: Assignment) -> Result<Box<dyn Reader>> {
+        Ok(Box::new(reader::FakeReader::new(Arc::clone(&self.shared), assignment)))
     }
 
     async fn transactional_producer(

@@ -6,9 +6,11 @@ mod memory;
 mod tests;
 
 use crate::wire::batch::decode::{Aborted, Most, Records, next_position};
+use crate::wire::batch::encode::Sealed;
 use crate::wire::fetch::answer;
 use crate::wire::{group, produce};
 use bytes::Bytes;
+use dray_connect::source_batch::BatchLimits;
 
 /// Of a batch of records: what stands before its length ends, where its checksum is, what that covers, and its whole header.
 const LENGTH_ENDS: usize = 12;
@@ -57,7 +59,7 @@ fn righted(mut bytes: Vec<u8>) -> Bytes {
 
 fn records(bytes: Bytes, aborted: &[Aborted]) {
     let end = next_position(&bytes, 0);
-    let mut records = Records::new(bytes, 0, Some(aborted.to_vec()));
+    let mut records = Records::new(bytes.clone(), 0, Some(aborted.to_vec()));
     let most = Most {
         records: 100,
         bytes: 1 << 20,
@@ -80,4 +82,41 @@ fn records(bytes: Bytes, aborted: &[Aborted]) {
         assert!(records.position() >= next);
     }
     assert!(records.position() <= end);
+    whole(bytes, aborted, end);
+}
+
+/// Batch by batch, whole where that is possible.
+fn whole(bytes: Bytes, aborted: &[Aborted], end: i64) {
+    let mut records = Records::new(bytes, 0, Some(aborted.to_vec())).apart();
+    let limits = BatchLimits {
+        codec: None,
+        bytes: 1 << 20,
+    };
+    let most = Most {
+        records: usize::MAX,
+        bytes: usize::MAX,
+    };
+    let mut next = 0;
+    loop {
+        match records.take_whole(limits) {
+            Ok(Some((batch, last))) => {
+                assert!(
+                    (next..end).contains(&last),
+                    "offsets rise, and end where the batches do"
+                );
+                assert_eq!(
+                    Sealed::whole(&batch).map(|sealed| sealed.len()),
+                    Some(batch.bytes.len())
+                );
+                next = last + 1;
+                continue;
+            }
+            Ok(None) => {}
+            Err(_) => return,
+        }
+        match records.take(&"t".into(), 0, most) {
+            Ok(Some(batch)) => next = batch.records.last().map_or(next, |record| record.offset + 1),
+            Ok(None) | Err(_) => return,
+        }
+    }
 }

@@ -5,7 +5,8 @@
 use crate::codes::local;
 use crate::error::{Class, Result};
 use crate::port::{
-    Admin, ClientConfig, Consumer, GroupMember, GroupOffsets, KafkaPort, ProducerLane, TopicTail, TransactionalProducer,
+    Admin, Assignment, ClientConfig, Consumer, GroupMember, GroupOffsets, KafkaPort, ProducerLane, Reader, TopicTail,
+    TransactionalProducer,
 };
 use crate::rd::RdKafka;
 use crate::wire::cluster::Clusters;
@@ -107,6 +108,14 @@ impl KafkaPort for Kafka {
 
     fn tail(&self, config: &ClientConfig, topic: &str) -> Result<Box<dyn TopicTail>> {
         self.rd.tail(&chosen(config)?.0, topic)
+    }
+
+    fn reader(&self, config: &ClientConfig, assignment: Assignment) -> Result<Box<dyn Reader>> {
+        let (config, wire) = chosen(config)?;
+        if wire && let Some(reader) = self.consumers.reader(&self.clusters, &config, &assignment)? {
+            return Ok(Box::new(reader));
+        }
+        self.rd.reader(&config, assignment)
     }
 
     async fn transactional_producer(

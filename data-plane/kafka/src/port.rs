@@ -1,10 +1,14 @@
 //! The Kafka port: what the runtime needs of Kafka, batch-shaped, with borrowed records in both directions. Nothing of
 //! a particular client library shows here, so that another implementation can stand behind it.
 
-use crate::error::{Error, Result};
+mod reader;
+
+pub use self::reader::{Assignment, Clients, FetchedWhole, Reader, ReaderEvent};
+use crate::error::{Class, Error, Result};
 use crate::metrics::ClientMetrics;
 use async_trait::async_trait;
 use dray_connect::sink_batch::{TimestampType, TopicPartition};
+use dray_connect::source_batch::{BatchLimits, WholeBatch};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -37,6 +41,19 @@ pub struct ProduceRecord<'a> {
     pub value: Option<&'a [u8]>,
     /// Headers in order.
     pub headers: &'a [HeaderRef<'a>],
+    /// Comes back in the [`Ack`].
+    pub sequence: u64,
+}
+
+/// A whole batch to produce.
+#[derive(Clone, Copy, Debug)]
+pub struct ProduceWhole<'a> {
+    /// Destination topic.
+    pub topic: &'a str,
+    /// Destination partition.
+    pub partition: i32,
+    /// The batch; its bytes are shared until they are acknowledged.
+    pub batch: &'a WholeBatch,
     /// Comes back in the [`Ack`].
     pub sequence: u64,
 }
@@ -100,7 +117,27 @@ pub trait ProducerLane: Send {
     /// records before it were taken, and their number is in [`ProduceRefused::taken`].
     fn produce(&mut self, records: &[ProduceRecord<'_>]) -> std::result::Result<usize, ProduceRefused>;
 
-    /// Waits until `produce` may take at least one record again. Cancel-safe.
+    /// Which whole batches [`pass`](Self::pass) takes; none of a client that encodes every record itself (librdkafka).
+    fn passes(&self) -> Option<BatchLimits> {
+        None
+    }
+
+    /// Takes a whole batch as it is, behind all records taken before: only who produced it, and under which sequence, is written anew.
+    /// It comes back as one record, stored at the offset of its first. Returns whether it was taken: not when the queue or the quota is
+    /// full, or the topic is not known yet; [`ready`](Self::ready) waits for it. Never blocks.
+    ///
+    /// # Errors
+    /// When it can never be taken.
+    fn pass(&mut self, whole: ProduceWhole<'_>) -> Result<bool> {
+        Err(Error {
+            what: format!("producing a batch to `{}`", whole.topic),
+            code: "UNSUPPORTED".to_owned(),
+            message: "this client takes records only".to_owned(),
+            class: Class::Fatal,
+        })
+    }
+
+    /// Waits until `produce` or `pass` may take what they did not take. Cancel-safe.
     async fn ready(&mut self);
 
     /// Waits for at least one acknowledgement and appends all that are there. Waits for ever when nothing is in
@@ -279,6 +316,9 @@ pub trait Admin: Send + Sync {
     /// Creates a topic.
     async fn create_topic(&self, topic: &NewTopic, timeout: Duration) -> Result<TopicCreation>;
 
+    /// Raises a topic's number of partitions to this one. One that has as many, or more, is an error.
+    async fn create_partitions(&self, topic: &str, partitions: usize, timeout: Duration) -> Result<()>;
+
     /// The settings in force for a topic.
     async fn topic_config(&self, topic: &str, timeout: Duration) -> Result<BTreeMap<String, String>>;
 
@@ -371,7 +411,7 @@ pub trait KafkaPort: Send + Sync {
     ///
     /// `owner` is a transactional id that one producer at a time may have. With it, whoever had it before is fenced where that can be
     /// done: from this lane's first record to a partition on, that one's records are refused there, and come back to it with
-    /// [`Class::Fenced`](crate::Class::Fenced). librdkafka cannot do this without transactions, and does not.
+    /// [`Class::Fenced`]. librdkafka cannot do this without transactions, and does not.
     fn producer_lane(&self, config: &ClientConfig, quota: usize, owner: Option<&str>) -> Result<Box<dyn ProducerLane>>;
 
     /// A group member, subscribed to `topics`. `prefetch` bounds the bytes that it holds ahead of its reader.
@@ -382,6 +422,13 @@ pub trait KafkaPort: Send + Sync {
 
     /// A reader of all of one topic.
     fn tail(&self, config: &ClientConfig, topic: &str) -> Result<Box<dyn TopicTail>>;
+
+    /// A reader of partitions, without a group: nothing is committed. Nothing is connected before its first event is waited for, and
+    /// partitions that do not exist yet are waited for.
+    ///
+    /// # Errors
+    /// When the settings are wrong.
+    fn reader(&self, config: &ClientConfig, assignment: Assignment) -> Result<Box<dyn Reader>>;
 
     /// The id of the cluster that these settings lead to.
     async fn cluster_id(&self, config: &ClientConfig, timeout: Duration) -> Result<String> {
@@ -445,7 +492,6 @@ pub trait KafkaPort: Send + Sync {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Class;
 
     fn at(partition: i32, offset: i64) -> Result<Delivered, Box<crate::Error>> {
         Ok(Delivered { partition, offset })

@@ -165,14 +165,22 @@ impl TaskTopics {
         let same = |a: &ProduceRecord<'_>, b: &ProduceRecord<'_>| std::ptr::eq(a.topic, b.topic) || a.topic == b.topic;
         let records = if one { &records[..records.len().min(1)] } else { records };
         for first in records.chunk_by(same).filter_map(<[_]>::first) {
-            let known = self.known.get_key_value(first.topic);
-            let topic: Arc<str> = known.map_or_else(|| first.topic.into(), |(topic, _)| topic.clone());
-            if let Some(used) = self.topic(&topic)
-                && !used.lately.load(Ordering::Relaxed)
-                && !self.produced.iter().any(|(_, other)| Arc::ptr_eq(other, &used))
-            {
-                self.produced.push((first.sequence, used));
-            }
+            self.passed(first.topic, first.sequence);
+        }
+    }
+
+    /// A record or a whole batch is on its way to this topic.
+    pub fn passed(&mut self, topic: &str, sequence: u64) {
+        if self.of.is_none() {
+            return;
+        }
+        let known = self.known.get_key_value(topic);
+        let topic: Arc<str> = known.map_or_else(|| topic.into(), |(topic, _)| topic.clone());
+        if let Some(used) = self.topic(&topic)
+            && !used.lately.load(Ordering::Relaxed)
+            && !self.produced.iter().any(|(_, other)| Arc::ptr_eq(other, &used))
+        {
+            self.produced.push((sequence, used));
         }
     }
 

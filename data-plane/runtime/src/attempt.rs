@@ -17,8 +17,9 @@ use crate::supervise::is_fenced;
 use crate::topic_pattern::TopicPattern;
 use crate::topics::TopicCreator;
 use dray_connect::connector::{ConnectorPlugin, Make, SinkConnector, SourceConnector};
+use dray_connect::context::Loan;
 use dray_connect::{ConfigMap, Error, Result};
-use dray_kafka::port::KafkaPort;
+use dray_kafka::port::{Clients, KafkaPort};
 use dray_model::{TargetState, TaskId};
 use dray_transforms::Chain;
 use futures::future::BoxFuture;
@@ -99,6 +100,7 @@ impl TaskMaker {
         let (id, generation, may_go_on) = (self.me.id.clone(), self.me.generation, self.may_rejoin.clone());
         let stopped = self.stop.clone();
         let active = self.active();
+        let loan = Some(lent(&self.port, &self.worker, &self.connector));
         Ok(Box::pin(async move {
             let task = guarded_now("task", || Ok(make().task()))?;
             let parts = SourceParts {
@@ -112,6 +114,7 @@ impl TaskMaker {
                 topics,
                 active,
                 offsets,
+                loan,
                 gate,
                 commit_interval,
                 flush_timeout,
@@ -284,6 +287,14 @@ impl TaskMaker {
         self.told([&key.class, &value.class, &header.class], connector.originals());
         Ok((converters, Chain::read(connector.originals())?))
     }
+}
+
+/// What source connectors and their tasks are lent.
+pub(crate) fn lent(port: &Arc<dyn KafkaPort>, worker: &WorkerConfig, connector: &ConfigMap) -> Loan {
+    Arc::new(Clients {
+        port: port.clone(),
+        admin: client_config::admin(worker.originals(), connector),
+    })
 }
 
 fn client(error: dray_kafka::Error) -> Error {

@@ -4,7 +4,7 @@ use crate::ledger::{Ledger, PartitionNumber, Sequence};
 use crate::policy::{ErrorPolicy, Failure, Stage, Tries};
 use dray_connect::datum::Datum;
 use dray_connect::offset::SourcePartition;
-use dray_connect::source_batch::{Body, Field, SourceBatch, SourceRecord};
+use dray_connect::source_batch::{Body, Field, SourceBatch, SourceRecord, WholeBatch};
 use dray_connect::{Error, Result};
 use dray_converters::{Converter, HeaderConverter, Written};
 use dray_kafka::port::{HeaderRef, ProduceRecord};
@@ -69,10 +69,27 @@ struct Late {
     headers: Range<usize>,
 }
 
+/// A whole batch on its way to Kafka.
+#[derive(Clone, Copy)]
+pub struct Passed<'a> {
+    /// How many records go before it.
+    pub after: usize,
+    /// Destination topic.
+    pub topic: &'a str,
+    /// Destination partition.
+    pub partition: i32,
+    /// The batch.
+    pub batch: &'a WholeBatch,
+    /// Its one entry in the ledger.
+    pub sequence: Sequence,
+}
+
 /// A batch in bytes. Borrows the batch; what the converters wrote lies in the scratch buffer given to [`encode`].
 pub struct EncodedBatch<'a> {
     /// How it ends. The records before that are there.
     pub end: End,
+    /// Whole batches among the records, in order.
+    pub passed: Vec<Passed<'a>>,
     records: Vec<ProduceRecord<'a>>,
     late: Vec<Late>,
     headers: Vec<(&'a str, Part<'a>)>,
@@ -118,6 +135,7 @@ pub fn encode<'a>(
         .collect();
     let mut encoded = EncodedBatch {
         end: End::Whole,
+        passed: Vec::new(),
         records: Vec::with_capacity(batch.len() - progress.done),
         late: Vec::new(),
         headers: Vec::new(),
@@ -136,7 +154,21 @@ pub fn encode<'a>(
                 let sequence = ledger.enter(number, record.source_offset.clone());
                 encoded.push(batch, record, sequence, key, value, headers);
             }
-            Ok(None) => ledger.enter_finished(number, record.source_offset.clone()),
+            Ok(None) => match &record.body {
+                Body::Passed(id) => {
+                    let sequence = ledger.enter(number, record.source_offset.clone());
+                    encoded.passed.push(Passed {
+                        after: encoded.records.len(),
+                        topic: batch.topic_name(record.topic),
+                        partition: record.kafka_partition.unwrap_or_default(),
+                        batch: batch.whole(*id),
+                        sequence,
+                    });
+                }
+                Body::Data { .. } | Body::Encoded { .. } | Body::Dropped => {
+                    ledger.enter_finished(number, record.source_offset.clone());
+                }
+            },
             Err(failure) => {
                 encoded.headers.truncate(headers);
                 scratch.truncate(written);
@@ -216,7 +248,7 @@ impl<'a> EncodedBatch<'a> {
                 }
                 Ok(Some((part(key), part(value), start..self.headers.len())))
             }
-            Body::Dropped => Ok(None),
+            Body::Dropped | Body::Passed(_) => Ok(None),
         }
     }
 
@@ -292,7 +324,7 @@ fn texts<'a>(batch: &'a SourceBatch, record: &SourceRecord) -> Option<(Nullable<
             value,
             headers: None,
         } => Some((text(key)?, text(value)?)),
-        Body::Data { .. } | Body::Encoded { .. } | Body::Dropped => None,
+        Body::Data { .. } | Body::Encoded { .. } | Body::Dropped | Body::Passed(_) => None,
     }
 }
 

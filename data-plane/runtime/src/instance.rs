@@ -6,7 +6,7 @@ use crate::offsets::{ConnectorOffsets, OffsetStore};
 use crate::status::{StatusBoard, Subject};
 use crate::supervise::supervise;
 use dray_connect::connector::{Connector, ConnectorPlugin};
-use dray_connect::context::{ConnectorContext, ConnectorRequest, OffsetReader};
+use dray_connect::context::{ConnectorContext, ConnectorRequest, Loan, OffsetReader};
 use dray_connect::{ConfigMap, Error, Result};
 use dray_model::record::MAX_TASKS;
 use dray_model::{ConnectorName, ConnectorState, TargetState};
@@ -25,6 +25,8 @@ pub struct InstanceParts {
     pub config: ConnectorConfig,
     /// Where offsets are stored.
     pub offsets: Arc<dyn OffsetStore>,
+    /// What is lent to a source's code.
+    pub loan: Loan,
     /// Where its state is shown.
     pub board: StatusBoard,
     /// Where its task configurations go.
@@ -126,7 +128,7 @@ async fn work(parts: &InstanceParts, made: &mut Option<Connector>) -> Result<()>
     let config = parts.config.originals();
     let started = match connector {
         Connector::Source(connector) => {
-            let context = ConnectorContext::new(sender, Some(reader()));
+            let context = ConnectorContext::new(sender, Some(reader())).lending(Some(parts.loan.clone()));
             let start = guarded("start", connector.start(context, config));
             parts.stop.run_until_cancelled(start).await
         }

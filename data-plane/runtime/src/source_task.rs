@@ -1,7 +1,10 @@
-//! One source task: poll, encode, produce, and commit what is durable.
+//! One source task: poll, encode, produce, and commit what is durable. How whole batches go is in `whole`.
 
+mod whole;
+
+use self::whole::Within;
 use crate::active_topics::TaskTopics;
-use crate::encode::{Converters, End, Progress, encode};
+use crate::encode::{Converters, End, Passed, Progress, encode};
 use crate::gate::TaskGate;
 use crate::guard::{guarded, guarded_within, is_half_way, trace};
 use crate::ledger::{Ledger, Sequence};
@@ -11,7 +14,7 @@ use crate::status::TaskSelf;
 use crate::topics::TopicCreator;
 use crate::transform::transform_source;
 use dray_connect::connector::SourceTask;
-use dray_connect::context::SourceTaskContext;
+use dray_connect::context::{Loan, SourceTaskContext};
 use dray_connect::offset::{SourceOffset, SourcePartition};
 use dray_connect::source_batch::SourceBatch;
 use dray_connect::{ConfigMap, Error, Result};
@@ -47,6 +50,8 @@ pub struct SourceParts {
     pub active: TaskTopics,
     /// Where offsets are stored.
     pub offsets: Arc<dyn OffsetStore>,
+    /// What is lent to the connector's code.
+    pub loan: Option<Loan>,
     /// Stands in front of every effect.
     pub gate: TaskGate,
     /// Time between two commits.
@@ -72,6 +77,7 @@ struct Runner {
     parts: SourceParts,
     ledger: Ledger,
     acks: Vec<Ack>,
+    within: Within,
     scratch: Vec<u8>,
     /// At most one commit at a time (KAFKA-5756: overlapping flushes).
     commits: JoinSet<Committed>,
@@ -92,6 +98,7 @@ pub async fn run(parts: SourceParts) -> Result<()> {
         parts,
         ledger: Ledger::new(),
         acks: Vec::new(),
+        within: Within::default(),
         scratch: Vec::new(),
         commits: JoinSet::new(),
         next_commit,
@@ -119,7 +126,9 @@ impl Runner {
     async fn work(&mut self) -> Result<()> {
         let me = self.parts.me.clone();
         let offsets = ConnectorOffsets::new(self.parts.offsets.clone(), me.id.connector.as_str());
-        let context = SourceTaskContext::new(Arc::new(offsets));
+        let context = SourceTaskContext::new(Arc::new(offsets))
+            .allowing(self.short_cuts())
+            .lending(self.parts.loan.clone());
         let stop = self.parts.stop.clone();
         tokio::select! {
             started = guarded("start", self.parts.task.start(context, &self.parts.config)) => started?,
@@ -181,7 +190,7 @@ impl Runner {
             took += begun.elapsed();
             match event {
                 Event::Polled(Ok(())) if batch.is_empty() => took = Duration::ZERO,
-                Event::Polled(Ok(())) => self.parts.me.metrics.polled(batch.len(), took),
+                Event::Polled(Ok(())) => self.parts.me.metrics.polled(batch.count(), took),
                 Event::Polled(Err(Error::Retriable { message, .. })) => {
                     tracing::warn!(error = message, "poll failed and is tried again");
                     let wait = self.parts.policy.delay(1);
@@ -256,12 +265,14 @@ impl Runner {
                 &mut report,
             );
             let end = std::mem::replace(&mut encoded.end, End::Whole);
+            let passed = std::mem::take(&mut encoded.passed);
             let flow = {
                 let headers = encoded.headers(&scratch);
                 let records = encoded.into_records(&scratch, &headers);
-                me.metrics
-                    .sent(records.len(), first, progress.done - before - records.len());
-                self.produce(batch, &records).await?
+                let within: usize = passed.iter().map(|passed| passed.batch.count).sum();
+                let without = progress.done - before - records.len() - passed.len();
+                me.metrics.sent(records.len() + within, first, without);
+                self.produce(batch, &records, &passed).await?
             };
             self.scratch = scratch;
             match end {
@@ -276,8 +287,28 @@ impl Runner {
         }
     }
 
-    /// Hands records to the producer as it takes them.
-    async fn produce(&mut self, batch: &SourceBatch, records: &[ProduceRecord<'_>]) -> Result<Flow> {
+    /// Hands records and whole batches to the producer in their order, as it takes them.
+    async fn produce(
+        &mut self,
+        batch: &SourceBatch,
+        records: &[ProduceRecord<'_>],
+        passed: &[Passed<'_>],
+    ) -> Result<Flow> {
+        let mut at = 0;
+        for passed in passed {
+            let before = &records[at..passed.after];
+            if self.produce_records(batch, before).await? == Flow::Stop || self.pass(passed).await? == Flow::Stop {
+                return Ok(Flow::Stop);
+            }
+            at = passed.after;
+        }
+        let flow = self.produce_records(batch, &records[at..]).await?;
+        self.parts.lane.try_acks(&mut self.acks);
+        self.on_acks()?;
+        Ok(flow)
+    }
+
+    async fn produce_records(&mut self, batch: &SourceBatch, records: &[ProduceRecord<'_>]) -> Result<Flow> {
         let me = self.parts.me.clone();
         let one = batch.backing().topics() == 1;
         let (mut sent, mut flow) = (0, Flow::Continue);
@@ -305,8 +336,6 @@ impl Runner {
                 break;
             }
         }
-        self.parts.lane.try_acks(&mut self.acks);
-        self.on_acks()?;
         Ok(flow)
     }
 
@@ -359,11 +388,8 @@ impl Runner {
             return Ok(());
         }
         self.parts.active.acknowledged(&acks);
-        let durable = acks.iter().filter(|ack| ack.outcome.is_ok()).map(|ack| ack.count).sum();
-        self.parts.me.metrics.acknowledged(
-            durable,
-            acks.len() - acks.iter().filter(|ack| ack.outcome.is_ok()).count(),
-        );
+        let (durable, otherwise) = self.within.ended(&acks);
+        self.parts.me.metrics.acknowledged(durable, otherwise);
         for ack in acks.drain(..) {
             let sequence = Sequence::from_u64(ack.sequence);
             match ack.outcome {
@@ -467,12 +493,7 @@ impl Runner {
     async fn drain(&mut self) {
         while self.parts.lane.in_flight() > 0 {
             self.parts.lane.acks(&mut self.acks).await;
-            let durable = self
-                .acks
-                .iter()
-                .filter(|ack| ack.outcome.is_ok())
-                .map(|ack| ack.count)
-                .sum();
+            let (durable, _) = self.within.ended(&self.acks);
             self.parts.me.metrics.acknowledged(durable, 0);
             for ack in self.acks.drain(..) {
                 // A record that failed stays unfinished, so its offset is not committed.

@@ -1,7 +1,7 @@
 //! Puts connectors and tasks together from their configuration, and stops them with a deadline.
 
 use crate::active_topics::ActiveTopics;
-use crate::attempt::TaskMaker;
+use crate::attempt::{TaskMaker, lent};
 use crate::config::{ConnectorConfig, SinkConfig, SourceConfig, WorkerConfig, connector_config};
 use crate::crew::{Crew, Job};
 use crate::gate::{FenceGate, TaskGate};
@@ -283,6 +283,7 @@ impl Worker {
         let parts = InstanceParts {
             name: name.clone(),
             plugin,
+            loan: lent(&self.port, &self.config, config),
             config: settings,
             offsets: self.offsets.clone(),
             board: self.board.clone(),

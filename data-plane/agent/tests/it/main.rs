@@ -1,16 +1,23 @@
-//! Every connector that is linked in keeps the obligations of the traits. One without a case here fails the test.
+//! Every connector that is linked in keeps the obligations of the traits. One without a case here fails the test. What the mirror does on a
+//! real broker is in `mirror`.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, wherever the call stands")]
+
+mod mirror;
 
 use dray_agent::plugins;
 use dray_connect::ConfigMap;
 use dray_connect::backing::Backing;
 use dray_connect::connector::Connector;
+use dray_connect::context::Loan;
 use dray_connect::datum::{Datum, Field, Utf8Span};
 use dray_connect::schema::Schema;
 use dray_connect::sink_batch::{SinkBatch, SinkRecordData, TimestampType};
-use dray_connect::testkit::{check_sink, check_source};
+use dray_connect::testkit::{check_sink, check_source_lent};
+use dray_kafka::fake::FakeKafka;
+use dray_kafka::port::{ClientConfig, Clients};
 use std::path::Path;
+use std::sync::Arc;
 
 /// Records that each source has to give.
 const RECORDS: usize = 3_000;
@@ -35,6 +42,11 @@ fn config(class: &str, folder: &Path) -> ConfigMap {
             ]
         }
         "io.dray.connect.blackhole.BlackholeSinkConnector" => Vec::new(),
+        "io.dray.connect.mirror.MirrorSourceConnector" => vec![
+            ("source.cluster.alias", "A".into()),
+            ("source.cluster.bootstrap.servers", "lent".into()),
+            ("task.assigned.partitions", "t-0".into()),
+        ],
         other => panic!("{other} has no case in this test"),
     };
     pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
@@ -62,13 +74,27 @@ fn batch() -> SinkBatch {
     batch
 }
 
+/// A Kafka with a topic of as many records.
+fn clients() -> Loan {
+    let kafka = FakeKafka::new();
+    for n in 0..RECORDS {
+        kafka.append("t", 0, None, Some(format!("value {n}").as_bytes()));
+    }
+    Arc::new(Clients {
+        port: Arc::new(kafka),
+        admin: ClientConfig::new(),
+    })
+}
+
 #[tokio::test]
 async fn every_connector_keeps_its_obligations() {
     for plugin in plugins::all() {
         let folder = tempfile::tempdir().unwrap();
         let config = config(plugin.class, folder.path());
         let result = match plugin.make() {
-            Connector::Source(connector) => check_source(|| connector.task(), &config, RECORDS).await,
+            Connector::Source(connector) => {
+                check_source_lent(|| connector.task(), &config, RECORDS, Some(clients())).await
+            }
             Connector::Sink(connector) => check_sink(|| connector.task(), &config, &batch()).await,
         };
         assert_eq!(result, Ok(()), "{}", plugin.class);

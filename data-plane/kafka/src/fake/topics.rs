@@ -37,6 +37,18 @@ impl Admin for FakeAdmin {
         })
     }
 
+    async fn create_partitions(&self, topic: &str, partitions: usize, _timeout: Duration) -> Result<()> {
+        self.0.change(|cluster| {
+            let found = cluster
+                .topics
+                .get_mut(topic)
+                .ok_or_else(|| unknown_topic("creating partitions", topic))?;
+            let more = partitions.max(found.partitions.len());
+            found.partitions.resize(more, Vec::new());
+            Ok(())
+        })
+    }
+
     async fn topic_config(&self, topic: &str, _timeout: Duration) -> Result<BTreeMap<String, String>> {
         let cluster = self.0.lock();
         let found = cluster

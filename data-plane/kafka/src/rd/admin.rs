@@ -8,7 +8,7 @@ use crate::error::{Class, Error, Result};
 use crate::port::{Admin, ClientConfig, NewTopic, TopicCreation};
 use crate::wire::oauth::Sources;
 use async_trait::async_trait;
-use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, ResourceSpecifier, TopicReplication};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaResult, RDKafkaErrorCode as Code};
 use rdkafka::metadata::Metadata;
@@ -155,6 +155,16 @@ impl Admin for RdAdmin {
         match only(&what, admin.create_topics([&new], &options(timeout)).await)? {
             Ok(_) => Ok(TopicCreation::Created),
             Err((_, Code::TopicAlreadyExists)) => Ok(TopicCreation::Exists),
+            Err((_, code)) => Err(from_code(what, code)),
+        }
+    }
+
+    async fn create_partitions(&self, topic: &str, partitions: usize, timeout: Duration) -> Result<()> {
+        let what = format!("raising topic `{topic}` to {partitions} partitions");
+        let more = NewPartitions::new(topic, partitions);
+        let admin = self.admin(&what).await?;
+        match only(&what, admin.create_partitions([&more], &options(timeout)).await)? {
+            Ok(_) => Ok(()),
             Err((_, code)) => Err(from_code(what, code)),
         }
     }

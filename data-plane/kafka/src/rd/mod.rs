@@ -17,13 +17,15 @@ mod membership;
 mod oauth;
 mod polling;
 mod producer;
+mod reader;
 mod tail;
 mod topic;
 mod transactional;
 
 use crate::error::Result;
 use crate::port::{
-    Admin, ClientConfig, Consumer, GroupMember, GroupOffsets, KafkaPort, ProducerLane, TopicTail, TransactionalProducer,
+    Admin, Assignment, ClientConfig, Consumer, GroupMember, GroupOffsets, KafkaPort, ProducerLane, Reader, TopicTail,
+    TransactionalProducer,
 };
 use crate::wire::oauth::Sources;
 use async_trait::async_trait;
@@ -103,6 +105,11 @@ impl KafkaPort for RdKafka {
 
     fn tail(&self, config: &ClientConfig, topic: &str) -> Result<Box<dyn TopicTail>> {
         Ok(Box::new(tail::RdTail::new(config, topic, &self.sources)?))
+    }
+
+    fn reader(&self, config: &ClientConfig, assignment: Assignment) -> Result<Box<dyn Reader>> {
+        let reader = reader::RdReader::start(config, &assignment, &self.threads, &self.sources)?;
+        Ok(Box::new(reader))
     }
 
     async fn transactional_producer(

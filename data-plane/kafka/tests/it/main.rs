@@ -8,6 +8,7 @@ mod group_offsets;
 mod idempotence;
 mod java;
 mod produce;
+mod reader;
 mod secure;
 mod session;
 mod takeover;

@@ -36,6 +36,12 @@ async fn create_describe_and_never_by_asking() {
         admin.topic_config(&name, PATIENCE).await.expect("config")["cleanup.policy"],
         "compact"
     );
+    admin.create_partitions(&name, 5, PATIENCE).await.expect("more");
+    while admin.partitions(&name, PATIENCE).await.expect("partitions") != Some(5) {
+        tokio::task::yield_now().await;
+    }
+    let fewer = admin.create_partitions(&name, 5, PATIENCE).await.expect_err("as many");
+    assert_eq!((&*fewer.code, fewer.is_retriable()), ("InvalidPartitions", false));
     let bad = NewTopic {
         name: "no/such name".to_owned(),
         ..new

@@ -186,6 +186,7 @@ fn source(stage: &Stage, away: &Away, errors: &[(&str, &str)]) -> Task {
         policy,
         topics: TopicCreator::new(Vec::new(), || panic!("no topics are created")).unwrap(),
         offsets: stage.offsets.clone(),
+        loan: None,
         commit_interval: Duration::from_secs(1),
         flush_timeout: Duration::from_secs(5),
         target: seen,

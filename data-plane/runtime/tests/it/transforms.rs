@@ -240,6 +240,7 @@ async fn run_moody(stage: &Stage, moody: Moody, errors: &[(&str, &str)], done: i
         policy: config.connector.errors,
         topics: TopicCreator::new(Vec::new(), || panic!("no topics are created")).unwrap(),
         offsets: stage.offsets.clone(),
+        loan: None,
         commit_interval: Duration::from_secs(1),
         flush_timeout: Duration::from_secs(5),
         target: seen,

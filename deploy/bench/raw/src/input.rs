@@ -21,7 +21,9 @@ pub(crate) fn generate(kind: &str, records: u64, path: &str) -> Result<()> {
     for number in 0..records {
         line.clear();
         match kind {
+            "text100" => text(number, 100, &mut line)?,
             "text200" => text(number, 200, &mut line)?,
+            "text1k" => text(number, 1024, &mut line)?,
             "text2k" => text(number, 2048, &mut line)?,
             "json" => json(number, &mut line)?,
             "inline" => {
@@ -29,7 +31,7 @@ pub(crate) fn generate(kind: &str, records: u64, path: &str) -> Result<()> {
                 json(number, &mut line)?;
                 line.push(b'}');
             }
-            _ => return Err("the kinds are text200, text2k, json, inline".into()),
+            _ => return Err("the kinds are text100, text200, text1k, text2k, json, inline".into()),
         }
         line.push(b'\n');
         file.write_all(&line)?;

@@ -17,7 +17,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 const USAGE: &str = "usage: rawbench COMMAND
   version                                    librdkafka's version
-  generate KIND RECORDS FILE                 lines of a seed; KIND: text200, text2k, json, inline
+  generate KIND RECORDS FILE                 lines of a seed; KIND: text100, text200, text1k, text2k, json, inline
   checksum FILE                              {lines, sum}; the sum does not depend on the order of the lines
   create BOOTSTRAP TOPIC PARTITIONS [K=V..]  creates a topic with this configuration
   drop BOOTSTRAP TOPIC                       deletes it

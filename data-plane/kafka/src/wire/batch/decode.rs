@@ -5,6 +5,7 @@ use super::compression::{self, Codec};
 use crate::port::{FetchBatch, FetchedRecord, Slice};
 use bytes::Bytes;
 use dray_connect::sink_batch::TimestampType;
+use dray_connect::source_batch::{BatchLimits, WholeBatch};
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -23,6 +24,10 @@ const COUNT: usize = 57;
 const LOG_APPEND_TIME: i16 = 1 << 3;
 const TRANSACTIONAL: i16 = 1 << 4;
 const CONTROL: i16 = 1 << 5;
+/// What of the attributes a batch may have that is stored elsewhere as it is: its codec, and that it was part of a transaction, which is
+/// committed, or reads as if. Of the others the time of appending is the broker's word for all timestamps, a control batch is the
+/// broker's own, and the rest has come, or may come, to mean something for the records.
+const TO_PASS: i16 = 7 | TRANSACTIONAL;
 /// A control record's type when it ends an aborted transaction.
 const ABORT: i16 = 0;
 /// A record takes seven bytes at least.
@@ -73,6 +78,10 @@ pub(crate) struct Records {
     /// Producers in the middle of a transaction that was aborted.
     aborting: HashSet<i64>,
     open: Option<Open>,
+    /// The batch at this place was checked.
+    checked: Option<usize>,
+    /// No batch shares a [`FetchBatch`] with another one.
+    apart: bool,
 }
 
 /// The batch whose records are being handed out.
@@ -142,7 +151,45 @@ impl Records {
             aborted,
             aborting: HashSet::new(),
             open: None,
+            checked: None,
+            apart: false,
         }
+    }
+
+    /// Reads batch by batch: what [`take`](Self::take) hands out ends with a batch, so that the next one may be taken whole.
+    pub(crate) fn apart(self) -> Self {
+        Self { apart: true, ..self }
+    }
+
+    /// The next batch as it is, with its last offset, when it is within these limits, all of it is wanted and it reads the same
+    /// wherever it is stored. None when the next one is to be decoded, or there is none: [`take`](Self::take) says.
+    ///
+    /// # Errors
+    /// When the next batch is malformed.
+    pub(crate) fn take_whole(&mut self, limits: BatchLimits) -> Result<Option<(WholeBatch, i64)>, Malformed> {
+        if self.open.is_some() {
+            return Ok(None);
+        }
+        let Some((header, at, end)) = self.find_next()? else {
+            return Ok(None);
+        };
+        let codec = Codec::of(header.attributes).ok().map(Codec::attributes);
+        let in_limits = end - at <= limits.bytes
+            && codec.is_some_and(|codec| limits.codec.is_none_or(|wanted| i16::from(wanted) == codec));
+        let plain = header.attributes & !TO_PASS == 0 && header.base_timestamp >= 0;
+        // Compaction leaves gaps, which a broker takes from nobody but its peers; its first records may have been read before.
+        let all = header.base >= self.position && header.next - header.base == header.count as i64;
+        let fits = header.count <= (end - at - HEADER) / SMALLEST || codec != Some(0);
+        if !(in_limits && plain && all && fits) {
+            return Ok(None);
+        }
+        self.at = end;
+        self.position = header.next;
+        let whole = WholeBatch {
+            bytes: self.bytes.slice(at..end),
+            count: header.count,
+        };
+        Ok(Some((whole, header.next - 1)))
     }
 
     /// The offset behind the last record that was handed out, or left out for good.
@@ -191,6 +238,9 @@ impl Records {
             if open.left == 0 {
                 self.position = self.position.max(open.header.next);
                 self.open = None;
+                if self.apart && !batch.records.is_empty() {
+                    break;
+                }
             } else if let Some(last) = batch.records.last() {
                 self.position = self.position.max(last.offset + 1);
             }
@@ -204,6 +254,37 @@ impl Records {
 
     /// Opens the next batch that has something to give. False at the end.
     fn open_next(&mut self) -> Result<bool, Malformed> {
+        let Some((header, at, end)) = self.find_next()? else {
+            return Ok(false);
+        };
+        let offset = header.base;
+        let codec = Codec::of(header.attributes).map_err(|codec| Malformed::Codec { offset, codec })?;
+        let (data, start, stop) = if codec == Codec::None {
+            (self.bytes.clone(), at + HEADER, end)
+        } else {
+            let data = codec.decompress(&self.bytes.slice(at + HEADER..end));
+            let data = data.map_err(|source| Malformed::Compression { offset, source })?;
+            let stop = data.len();
+            (data, 0, stop)
+        };
+        if header.count > (stop - start) / SMALLEST {
+            let what = "it counts more records than it has room for";
+            return Err(Malformed::Corrupt { offset, what });
+        }
+        self.at = end;
+        self.open = Some(Open {
+            header,
+            data,
+            at: start,
+            end: stop,
+            left: header.count,
+            least: header.base,
+        });
+        Ok(true)
+    }
+
+    /// The next batch that has something to give, with its place, checked. It stays the next one.
+    fn find_next(&mut self) -> Result<Option<(Header, usize, usize)>, Malformed> {
         loop {
             let bytes = &self.bytes;
             // The older formats have a shorter header, and this in the same place.
@@ -220,7 +301,7 @@ impl Records {
                 return Err(Malformed::Corrupt { offset, what });
             }
             let Some((end, offset)) = whole(bytes, self.at) else {
-                return Ok(false);
+                return Ok(None);
             };
             let at = self.at;
             let header = Header::read(&bytes[at..end])?;
@@ -228,42 +309,20 @@ impl Records {
                 self.at = end; // Compaction can leave a batch that ends before what is wanted.
                 continue;
             }
-            if crc32c::crc32c(&bytes[at + ATTRIBUTES..end]) != be_i32(bytes, at + CRC) as u32 {
+            if self.checked != Some(at)
+                && crc32c::crc32c(&bytes[at + ATTRIBUTES..end]) != be_i32(bytes, at + CRC) as u32
+            {
                 let what = "its checksum is not that of its bytes";
                 return Err(Malformed::Corrupt { offset, what });
             }
-            if self.left_out(&header, at, end)? {
+            self.checked = Some(at);
+            // Compaction keeps an empty batch for its producer's sake.
+            if self.left_out(&header, at, end)? || header.count == 0 {
                 self.position = header.next;
                 self.at = end;
                 continue;
             }
-            let codec = Codec::of(header.attributes).map_err(|codec| Malformed::Codec { offset, codec })?;
-            let (data, start, stop) = if codec == Codec::None {
-                (self.bytes.clone(), at + HEADER, end)
-            } else {
-                let data = codec.decompress(&self.bytes.slice(at + HEADER..end));
-                let data = data.map_err(|source| Malformed::Compression { offset, source })?;
-                let stop = data.len();
-                (data, 0, stop)
-            };
-            if header.count > (stop - start) / SMALLEST {
-                let what = "it counts more records than it has room for";
-                return Err(Malformed::Corrupt { offset, what });
-            }
-            self.at = end;
-            if header.count == 0 {
-                self.position = header.next; // Compaction keeps an empty batch for its producer's sake.
-                continue;
-            }
-            self.open = Some(Open {
-                header,
-                data,
-                at: start,
-                end: stop,
-                left: header.count,
-                least: header.base,
-            });
-            return Ok(true);
+            return Ok(Some((header, at, end)));
         }
     }
 
@@ -495,3 +554,5 @@ fn be_i64(bytes: &[u8], at: usize) -> i64 {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod whole_tests;

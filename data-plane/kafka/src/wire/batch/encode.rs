@@ -1,9 +1,11 @@
 //! Encodes records into a record batch (v2, KIP-98) as they come. Pure. What stands in front of the records is written when the batch is
 //! sent, since who sends it, and under which sequence, is only known then; the records are never copied again.
 
+use super::checksum::with_other_front;
 use super::compression::Codec;
 use crate::port::ProduceRecord;
 use bytes::Bytes;
+use dray_connect::source_batch::WholeBatch;
 
 /// What stands in front of the records.
 pub(crate) const HEAD: usize = 61;
@@ -52,6 +54,8 @@ pub(crate) struct Sealed {
     base_timestamp: i64,
     max_timestamp: i64,
     codec: Codec,
+    /// The checksum that another producer made, of all that it covers and of the head's part of that.
+    made: Option<(u32, u32)>,
 }
 
 impl Open {
@@ -156,11 +160,37 @@ impl Open {
             base_timestamp: self.base_timestamp,
             max_timestamp: self.max_timestamp,
             codec,
+            made: None,
         }
     }
 }
 
 impl Sealed {
+    /// A batch that another producer made: its records stay as they are, and its head is written anew. None when it is not what it
+    /// should be: shorter than its head, of a codec that is not known, or of another number of records.
+    pub(crate) fn whole(batch: &WholeBatch) -> Option<Self> {
+        let head: &[u8; HEAD] = batch.bytes.first_chunk()?;
+        let i64_at = |at: usize| Some(i64::from_be_bytes(*head[at..].first_chunk()?));
+        let count = i32::from_be_bytes(*head[57..].first_chunk()?);
+        if count < 1 || usize::try_from(count) != Ok(batch.count) {
+            return None;
+        }
+        let records = batch.bytes.slice(HEAD..);
+        Some(Self {
+            // What it was before it was compressed nobody knows here.
+            plain: records.len(),
+            records,
+            count,
+            base_timestamp: i64_at(27)?,
+            max_timestamp: i64_at(35)?,
+            codec: Codec::of(i16::from_be_bytes([head[21], head[22]])).ok()?,
+            made: Some((
+                u32::from_be_bytes(*head[17..].first_chunk()?),
+                crc32c::crc32c(&head[CHECKSUM_COVERS_FROM..]),
+            )),
+        })
+    }
+
     /// Records in it.
     pub(crate) fn count(&self) -> i32 {
         self.count
@@ -196,7 +226,11 @@ impl Sealed {
         head[51..53].copy_from_slice(&stamp.epoch.to_be_bytes());
         head[53..57].copy_from_slice(&stamp.sequence.to_be_bytes());
         head[57..61].copy_from_slice(&self.count.to_be_bytes());
-        let checksum = crc32c::crc32c_append(crc32c::crc32c(&head[CHECKSUM_COVERS_FROM..]), &self.records);
+        let front = crc32c::crc32c(&head[CHECKSUM_COVERS_FROM..]);
+        let checksum = match self.made {
+            Some((whole, before)) => with_other_front(whole, (before, front), self.records.len()),
+            None => crc32c::crc32c_append(front, &self.records),
+        };
         head[17..21].copy_from_slice(&checksum.to_be_bytes());
         head
     }

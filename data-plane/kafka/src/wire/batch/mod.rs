@@ -1,5 +1,6 @@
 //! Record batches (v2) in bytes. Pure.
 
+mod checksum;
 mod compress;
 pub(crate) mod compression;
 pub(crate) mod decode;

@@ -6,6 +6,8 @@ pub(crate) mod feed;
 pub(crate) mod hub;
 pub(crate) mod inbox;
 mod lane;
+pub(crate) mod reader;
+pub(crate) mod reading;
 mod session;
 
 use std::time::Duration;

@@ -6,14 +6,15 @@ use super::member::{Command, Member, Shared};
 use super::requests::Coordinated;
 use super::settings::ConsumerSettings;
 use crate::codes::local;
-use crate::error::{Class, Error, Result};
+use crate::error::{Class, Result};
 use crate::lock::lock;
 use crate::metrics::ClientMetrics;
 use crate::port::{Consumer, ConsumerEvent};
-use crate::wire::batch::decode::{Malformed, Most, Records};
+use crate::wire::batch::decode::{Most, Records};
 use crate::wire::fetch::feed::Feed;
 use crate::wire::fetch::hub::Fetching;
 use crate::wire::fetch::inbox::{Chunk, Inbox, Item, Word};
+use crate::wire::fetch::reading::unreadable;
 use async_trait::async_trait;
 use dray_connect::sink_batch::TopicPartition;
 use kafka_protocol::protocol::StrBytes;
@@ -64,7 +65,7 @@ impl WireConsumer {
         prefetch: usize,
         fetching: &Arc<Fetching>,
     ) -> Self {
-        let rack = Some(&settings.fetch.rack).filter(|rack| !rack.is_empty());
+        let rack = Some(&settings.reading.fetch.rack).filter(|rack| !rack.is_empty());
         let inbox = Inbox::new(prefetch.clamp(1 << 20, 1 << 30), Arc::clone(fetching.budget()));
         let shared = Arc::new(Shared {
             inbox: Arc::new(inbox),
@@ -87,7 +88,7 @@ impl WireConsumer {
         };
         let (commands, receiver) = mpsc::channel(COMMANDS);
         let (end, ended) = oneshot::channel();
-        let fetch = (Arc::clone(&settings.fetch), settings.reset);
+        let fetch = (Arc::clone(&settings.reading.fetch), settings.reading.reset);
         let member = Member::new(
             Arc::clone(&shared),
             Arc::clone(fetching),
@@ -106,7 +107,7 @@ impl WireConsumer {
             revocation: None,
             ended,
             most: Most {
-                records: settings.max_records,
+                records: settings.reading.max_records,
                 bytes: BATCH_BYTES,
             },
             fetching: Arc::clone(fetching),
@@ -223,21 +224,6 @@ impl WireConsumer {
             Word::Ended => None,
         }
     }
-}
-
-fn unreadable(place: &TopicPartition, malformed: &Malformed) -> Error {
-    use std::error::Error as _;
-    let message = match malformed.source() {
-        Some(source) => format!("{malformed}: {source}"),
-        None => malformed.to_string(),
-    };
-    // The names that librdkafka's binding prints.
-    let (code, class) = match malformed {
-        Malformed::Magic { .. } => ("UnsupportedVersion", Class::Fatal),
-        Malformed::Codec { .. } => ("UnsupportedCompressionType", Class::Fatal),
-        Malformed::Corrupt { .. } | Malformed::Compression { .. } => ("InvalidMessage", Class::Retriable),
-    };
-    local(format!("reading {place}"), code, message, class)
 }
 
 #[async_trait]

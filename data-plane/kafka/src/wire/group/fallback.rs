@@ -1,14 +1,18 @@
-//! What a consumer is before it is known whether the broker has groups of the new protocol: our own member, or librdkafka's classic one.
-//! The reader notices nothing of it.
+//! The consumers of a process, and what one is before it is known whether the broker has groups of the new protocol: our own member, or
+//! librdkafka's classic one. The reader notices nothing of it.
 
 use super::consumer::WireConsumer;
 use super::settings::ConsumerSettings;
 use crate::error::Result;
 use crate::lock::lock;
 use crate::metrics::ClientMetrics;
-use crate::port::{ClientConfig, Consumer, ConsumerEvent};
-use crate::wire::cluster::Clusters;
+use crate::port::{Assignment, ClientConfig, Consumer, ConsumerEvent};
+use crate::rd::client::translated;
+use crate::rd::config::Role;
+use crate::wire::cluster::{Cluster, Clusters};
 use crate::wire::fetch::hub::Fetching;
+use crate::wire::fetch::reader::WireReader;
+use crate::wire::fetch::reading::Reading;
 use async_trait::async_trait;
 use dray_connect::sink_batch::TopicPartition;
 use std::collections::{BTreeMap, HashSet};
@@ -65,19 +69,7 @@ impl Consumers {
         let Some(cluster) = clusters.of(config)? else {
             return Ok(None);
         };
-        let mut all = lock(&self.fetching);
-        all.retain(|fetching| fetching.strong_count() > 0);
-        let found = all
-            .iter()
-            .filter_map(Weak::upgrade)
-            .find(|known| Arc::ptr_eq(known.cluster(), &cluster));
-        let fetching = found.unwrap_or_else(|| {
-            let runtime = self.runtime.clone().unwrap_or_else(Handle::current);
-            let fetching = Arc::new(Fetching::start(cluster, runtime));
-            all.push(Arc::downgrade(&fetching));
-            fetching
-        });
-        drop(all);
+        let fetching = self.fetching(cluster);
         let consumer = WireConsumer::start(&settings, topics, prefetch, &fetching);
         if settings.asked_for {
             return Ok(Some(Box::new(consumer)));
@@ -90,6 +82,42 @@ impl Consumers {
             servers: settings.servers,
             known: Arc::clone(&self.classic),
         })))
+    }
+
+    /// A reader over our own connections; none when the settings ask for librdkafka's.
+    ///
+    /// # Errors
+    /// When the settings are not what they should be.
+    pub(crate) fn reader(
+        &self,
+        clusters: &Clusters,
+        config: &ClientConfig,
+        assignment: &Assignment,
+    ) -> Result<Option<WireReader>> {
+        let settings = translated(config, Role::Consumer)?.settings;
+        let Some(reading) = Reading::read(config, &settings, assignment.prefetch)? else {
+            return Ok(None);
+        };
+        let Some(cluster) = clusters.of(config)? else {
+            return Ok(None);
+        };
+        Ok(Some(WireReader::start(&reading, assignment, &self.fetching(cluster))))
+    }
+
+    /// What fetches from this cluster, for all of the process.
+    fn fetching(&self, cluster: Arc<Cluster>) -> Arc<Fetching> {
+        let mut all = lock(&self.fetching);
+        all.retain(|fetching| fetching.strong_count() > 0);
+        let found = all
+            .iter()
+            .filter_map(Weak::upgrade)
+            .find(|known| Arc::ptr_eq(known.cluster(), &cluster));
+        found.unwrap_or_else(|| {
+            let runtime = self.runtime.clone().unwrap_or_else(Handle::current);
+            let fetching = Arc::new(Fetching::start(cluster, runtime));
+            all.push(Arc::downgrade(&fetching));
+            fetching
+        })
     }
 }
 

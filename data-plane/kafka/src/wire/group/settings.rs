@@ -5,16 +5,10 @@ use crate::error::{Class, Result};
 use crate::port::ClientConfig;
 use crate::rd::client::translated;
 use crate::rd::config::Role;
-use crate::wire::fetch::feed::{FetchSettings, Reset};
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use crate::wire::fetch::reading::Reading;
 use std::time::Duration;
 
-/// Records per batch where the configuration does not say.
-const MAX_RECORDS: usize = 2000;
 const MAX_POLL_INTERVAL_MS: u64 = 300_000;
-const FETCH_BYTES: i32 = 50 << 20;
-const PARTITION_BYTES: i32 = 1 << 20;
 /// Who writes one of these has chosen the classic protocol, or a static member, which the new one refuses a second time instead of
 /// fencing the first.
 const CLASSIC: [&str; 4] = [
@@ -28,10 +22,7 @@ const CLASSIC: [&str; 4] = [
 pub(crate) struct ConsumerSettings {
     pub(crate) group: String,
     pub(crate) client: String,
-    pub(crate) fetch: Arc<FetchSettings>,
-    pub(crate) reset: Reset,
-    /// `max.poll.records`.
-    pub(crate) max_records: usize,
+    pub(crate) reading: Reading,
     /// `max.poll.interval.ms`: how long partitions may take to be given up.
     pub(crate) max_poll_interval: Duration,
     /// `group.remote.assignor`.
@@ -63,37 +54,18 @@ impl ConsumerSettings {
         if CLASSIC.iter().any(|key| settings.contains_key(*key)) {
             return Ok(None);
         }
-        let reset = match get("auto.offset.reset") {
-            None | Some("earliest" | "smallest" | "beginning") => Reset::Earliest,
-            Some("latest" | "largest" | "end") => Reset::Latest,
-            Some("error") => Reset::None,
-            Some(_) => return Ok(None), // It says what it does not know.
+        let Some(reading) = Reading::read(config, &settings, prefetch)? else {
+            return Ok(None);
         };
         let Some(group) = get("group.id") else {
             let message = "`group.id` is missing";
             return Err(local("joining a group", "INVALID_CONFIG", message, Class::Fatal));
         };
-        let most = i32::try_from(prefetch.clamp(1 << 20, 1 << 30)).unwrap_or(i32::MAX);
-        let fetch = FetchSettings {
-            read_committed: get("isolation.level") == Some("read_committed"),
-            min_bytes: number(&settings, "fetch.min.bytes")?.unwrap_or(1),
-            max_wait_ms: number(&settings, "fetch.wait.max.ms")?,
-            max_bytes: number(&settings, "fetch.max.bytes")?
-                .unwrap_or(FETCH_BYTES.min(most))
-                .max(1),
-            partition_bytes: number(&settings, "fetch.message.max.bytes")?
-                .unwrap_or(PARTITION_BYTES)
-                .max(1),
-            rack: get("client.rack").unwrap_or_default().to_owned(),
-        };
-        let records = config.get("max.poll.records").and_then(|n| n.trim().parse().ok());
         let interval = get("max.poll.interval.ms").and_then(|ms| ms.parse().ok());
         Ok(Some(Self {
             group: group.to_owned(),
             client: get("client.id").unwrap_or_default().to_owned(),
-            fetch: Arc::new(fetch),
-            reset,
-            max_records: records.unwrap_or(MAX_RECORDS).max(1),
+            reading,
             max_poll_interval: Duration::from_millis(interval.unwrap_or(MAX_POLL_INTERVAL_MS)),
             assignor: get("group.remote.assignor").map(str::to_owned),
             asked_for,
@@ -102,28 +74,10 @@ impl ConsumerSettings {
     }
 }
 
-fn number(settings: &BTreeMap<String, String>, key: &str) -> Result<Option<i32>> {
-    let Some(value) = settings.get(key) else {
-        return Ok(None);
-    };
-    value
-        .trim()
-        .parse()
-        .map(|number: i32| Some(number.max(0)))
-        .map_err(|_| {
-            let message = format!("`{value}` is not a whole number within its limits");
-            local(
-                format!("client setting `{key}`"),
-                "INVALID_CONFIG",
-                message,
-                Class::Fatal,
-            )
-        })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::fetch::feed::{FetchSettings, Reset};
 
     fn read(pairs: &[(&str, &str)]) -> Option<ConsumerSettings> {
         let pairs = pairs.iter().chain(&[("group.id", "g")]);
@@ -167,6 +121,7 @@ mod tests {
             ("max.poll.interval.ms", "12000"),
         ]);
         let settings = settings.expect("ours");
+        let reading = &settings.reading;
         let expected = FetchSettings {
             read_committed: true,
             min_bytes: 8,
@@ -176,7 +131,7 @@ mod tests {
             rack: "r".to_owned(),
         };
         assert_eq!(
-            (&*settings.fetch, settings.reset, settings.max_records),
+            (&*reading.fetch, reading.reset, reading.max_records),
             (&expected, Reset::None, 11)
         );
         assert_eq!(settings.max_poll_interval, Duration::from_secs(12));

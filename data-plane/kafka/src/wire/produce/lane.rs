@@ -8,10 +8,11 @@ use crate::codes::local;
 use crate::error::{Class, Error};
 use crate::lock::lock;
 use crate::metrics::{ClientMetrics, ProducerMetrics};
-use crate::port::{Ack, ProduceRecord, ProduceRefused, ProducerLane};
-use crate::wire::batch::encode::{HEAD, Open};
+use crate::port::{Ack, ProduceRecord, ProduceRefused, ProduceWhole, ProducerLane};
+use crate::wire::batch::encode::{HEAD, Open, Sealed};
 use crate::wire::metadata::Metadata;
 use async_trait::async_trait;
+use dray_connect::source_batch::BatchLimits;
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
@@ -152,6 +153,64 @@ impl Lane {
         outcome.map(|()| taken).map_err(|error| (taken, error))
     }
 
+    /// Takes a whole batch, unless it cannot be taken now.
+    fn take_whole(&mut self, state: &mut LaneState, whole: ProduceWhole<'_>, sealed: Sealed) -> Result<bool, Error> {
+        let now = Instant::now();
+        let producer = Arc::clone(&self.producer);
+        let settings = &*producer.settings;
+        let charge = sealed.len();
+        if state.used > 0 && state.used + charge > self.quota {
+            self.blocked = Blocked::Quota(charge);
+            return Ok(false);
+        }
+        let memory = producer.inbox.used();
+        if memory > 0 && memory + charge > settings.buffer_memory {
+            self.blocked = Blocked::Memory;
+            return Ok(false);
+        }
+        // Where it goes is known; whether that is there is found out as for a record.
+        let place = ProduceRecord {
+            topic: whole.topic,
+            partition: Some(whole.partition),
+            timestamp: None,
+            key: None,
+            value: None,
+            headers: &[],
+            sequence: whole.sequence,
+        };
+        self.places.update(&producer.cluster.metadata());
+        let track = match self.places.of(&place, false, state, now, settings) {
+            Place::Track(track) => track,
+            Place::Wait { topic, until } => {
+                producer.inbox.want(Arc::clone(&topic));
+                self.blocked = Blocked::Topic(topic, until);
+                return Ok(false);
+            }
+            Place::Never(error) => return Err(error),
+        };
+        let at = &mut state.tracks[track];
+        at.pass(sealed, whole.sequence, charge, now, settings);
+        if !at.listed {
+            at.listed = true;
+            self.listed.push(track);
+        }
+        state.used += charge;
+        producer.inbox.take_room(charge);
+        Ok(true)
+    }
+
+    /// Has the sender look at what was taken.
+    fn list(&mut self) {
+        if !self.listed.is_empty() {
+            let shared = &self.shared;
+            let tracks = self.listed.drain(..).map(|track| TrackRef {
+                lane: Arc::clone(shared),
+                track,
+            });
+            self.producer.inbox.list(tracks);
+        }
+    }
+
     fn has_quota(&self, state: &LaneState, wanted: usize) -> bool {
         // Room for the record that was not taken, and for some more: without the margin a full lane would wake up for each single
         // acknowledgement.
@@ -179,16 +238,41 @@ impl ProducerLane for Lane {
         }
         let outcome = self.take(&mut state, records);
         drop(state);
-        if !self.listed.is_empty() {
-            let tracks = self.listed.drain(..).map(|track| TrackRef {
-                lane: Arc::clone(&shared),
-                track,
-            });
-            self.producer.inbox.list(tracks);
-        }
+        self.list();
         let (Ok(taken) | Err((taken, _))) = &outcome;
         self.in_flight += taken;
         outcome.map_err(|(taken, error)| ProduceRefused { taken, error })
+    }
+
+    fn passes(&self) -> Option<BatchLimits> {
+        let settings = &self.producer.settings;
+        Some(BatchLimits {
+            codec: settings.codec_is_set.then(|| settings.codec.attributes() as u8),
+            bytes: settings.max_request,
+        })
+    }
+
+    fn pass(&mut self, whole: ProduceWhole<'_>) -> Result<bool, Error> {
+        self.blocked = Blocked::No;
+        let what = || format!("producing a batch to `{}-{}`", whole.topic, whole.partition);
+        let Some(sealed) = Sealed::whole(whole.batch) else {
+            return Err(local(what(), "InvalidRecord", "it is no batch", Class::Fatal));
+        };
+        if sealed.len() > self.producer.settings.max_request {
+            let (bytes, most) = (sealed.len(), self.producer.settings.max_request);
+            let message = format!("the batch has {bytes} bytes and the limit is {most}");
+            return Err(local(what(), "MSG_SIZE_TOO_LARGE", message, Class::Fatal));
+        }
+        let shared = Arc::clone(&self.shared);
+        let mut state = lock(&shared.state);
+        if let Some(error) = &state.failed {
+            return Err(error.clone());
+        }
+        let taken = self.take_whole(&mut state, whole, sealed);
+        drop(state);
+        self.list();
+        self.in_flight += usize::from(matches!(taken, Ok(true)));
+        taken
     }
 
     async fn ready(&mut self) {

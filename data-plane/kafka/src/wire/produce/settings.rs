@@ -50,6 +50,8 @@ pub(super) struct Settings {
     pub(super) batch_size: usize,
     pub(super) linger: Duration,
     pub(super) codec: Codec,
+    /// `compression.type` is set: batches that others have compressed are taken only when they are of that codec.
+    pub(super) codec_is_set: bool,
     pub(super) level: Option<i32>,
     /// `max.request.size`: bytes of a record, and of the batches in a request.
     pub(super) max_request: usize,
@@ -101,6 +103,9 @@ impl Settings {
             batch_size: size("batch.size", 512 << 10)?,
             linger: millis("linger.ms", 5)?,
             codec: Codec::named(codec).ok_or_else(|| invalid("compression.type", format!("`{codec}` is no codec")))?,
+            codec_is_set: ["compression.type", "compression.codec"]
+                .iter()
+                .any(|key| config.contains_key(*key)),
             level: settings
                 .get("compression.level")
                 .and_then(|level| level.trim().parse().ok()),

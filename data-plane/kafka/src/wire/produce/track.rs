@@ -243,6 +243,19 @@ impl Track {
         Pushed { sealed, begins }
     }
 
+    /// Takes a batch that is whole already, behind all that was taken before.
+    pub(super) fn pass(&mut self, sealed: Sealed, sequence: u64, bytes: usize, now: Instant, settings: &Settings) {
+        self.seal(settings);
+        self.waiting.push_back(Batch {
+            sealed,
+            runs: vec![(sequence, 1)],
+            bytes,
+            since: now,
+            stamp: None,
+            tries: 0,
+        });
+    }
+
     /// Whether this record would go to a batch that has others already.
     pub(super) fn takes_more(&self, record: &ProduceRecord<'_>, settings: &Settings) -> bool {
         let fits = |filling: &Filling| filling.batch.len() + Open::bound(record) <= settings.batch_size;

@@ -15,7 +15,7 @@ const ALL: Most = Most {
     bytes: usize::MAX,
 };
 /// A plain record as it is handed out: offset, timestamp, key, value, headers.
-type Got = (
+pub(super) type Got = (
     i64,
     Option<i64>,
     Option<Vec<u8>>,
@@ -23,7 +23,7 @@ type Got = (
     Vec<(Vec<u8>, Option<Vec<u8>>)>,
 );
 
-fn sent(offset: i64, value: &[u8]) -> Sent {
+pub(super) fn sent(offset: i64, value: &[u8]) -> Sent {
     Sent {
         transactional: false,
         control: false,
@@ -60,7 +60,7 @@ fn compress(plain: &[u8], compression: Compression) -> Vec<u8> {
 }
 
 /// One batch of these records.
-fn encoded(records: &[Sent], compression: Compression) -> Vec<u8> {
+pub(super) fn encoded(records: &[Sent], compression: Compression) -> Vec<u8> {
     let mut out = BytesMut::new();
     let compressor = |plain: &mut BytesMut, out: &mut BytesMut, compression| {
         out.put_slice(&compress(plain, compression));
@@ -75,14 +75,14 @@ fn encoded(records: &[Sent], compression: Compression) -> Vec<u8> {
 }
 
 /// Changes a batch's bytes and puts the checksum right again.
-fn changed(mut batch: Vec<u8>, change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+pub(super) fn changed(mut batch: Vec<u8>, change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     change(&mut batch);
     let crc = crc32c::crc32c(&batch[ATTRIBUTES..]);
     batch[CRC..CRC + 4].copy_from_slice(&crc.to_be_bytes());
     batch
 }
 
-fn with_attributes(batch: Vec<u8>, producer: i64, attributes: i16) -> Vec<u8> {
+pub(super) fn with_attributes(batch: Vec<u8>, producer: i64, attributes: i16) -> Vec<u8> {
     changed(batch, |batch| {
         batch[ATTRIBUTES..ATTRIBUTES + 2].copy_from_slice(&attributes.to_be_bytes());
         batch[PRODUCER_ID..PRODUCER_ID + 8].copy_from_slice(&producer.to_be_bytes());
@@ -90,13 +90,13 @@ fn with_attributes(batch: Vec<u8>, producer: i64, attributes: i16) -> Vec<u8> {
 }
 
 /// The control batch that ends a producer's transaction.
-fn marker(offset: i64, producer: i64, kind: i16) -> Vec<u8> {
+pub(super) fn marker(offset: i64, producer: i64, kind: i16) -> Vec<u8> {
     let mut record = sent(offset, &[0, 0, 0, 0, 0, 0]);
     record.key = Some(Bytes::from([0_i16.to_be_bytes(), kind.to_be_bytes()].concat()));
     with_attributes(encoded(&[record], Compression::None), producer, TRANSACTIONAL | CONTROL)
 }
 
-fn take(records: &mut Records, most: Most) -> Result<Vec<Got>, Malformed> {
+pub(super) fn take(records: &mut Records, most: Most) -> Result<Vec<Got>, Malformed> {
     let mut all = Vec::new();
     while let Some(batch) = records.take(&"t".into(), 3, most)? {
         assert!(batch.records.len() <= most.records);

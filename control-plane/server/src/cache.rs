@@ -9,7 +9,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use state::{Kept, LeaderSeen, State};
+pub use state::{Kept, LeaderSeen, Listed, State};
 
 use dray_store::keys::Keys;
 use dray_store::{MetadataStore, Read, Revision, Watch, WatchEvent, list_all};

@@ -14,7 +14,7 @@ use dray_store::{Entry, Key, Revision};
 use dray_wire::store::Rest;
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU64;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A record as it was last put.
 #[derive(Debug)]
@@ -38,6 +38,15 @@ pub struct LeaderSeen {
     pub record: LeaderRecord,
 }
 
+/// A connector in the list of all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Its name.
+    pub name: ConnectorName,
+    /// It goes when its tasks have stopped.
+    pub deleting: bool,
+}
+
 /// What a cluster's keys hold at one revision. Cheap to clone.
 #[derive(Clone)]
 pub struct State {
@@ -57,6 +66,8 @@ pub struct State {
     /// until it is the one that it was.
     pub behind: Option<Revision>,
     records: Table,
+    /// All connectors, by name. Clients ask for that list again and again while it stays the same: whoever asks first after a change makes it.
+    names: Arc<OnceLock<Vec<Listed>>>,
     /// The Kafka cluster that the workers are at, and the mod_revision of that.
     pub kafka: Option<Arc<(Modified, KafkaRecord)>>,
     /// The topics that connectors have used, and the mod_revisions of that.
@@ -76,6 +87,7 @@ impl State {
             unreadable: Arc::default(),
             behind: None,
             records: Table::new(),
+            names: Arc::default(),
             kafka: None,
             topics: Arc::default(),
             parts: Arc::default(),
@@ -129,7 +141,7 @@ impl State {
                 tracing::error!(key = %entry.key, error, "a value in the metadata store cannot be read");
                 Arc::make_mut(&mut self.unreadable).insert(entry.key.clone());
                 if let Some(name) = codec::record_name(&name) {
-                    self.records.remove(&name);
+                    self.remove(&name);
                 }
                 return;
             }
@@ -145,6 +157,12 @@ impl State {
                     record,
                     rest,
                 };
+                if let Name::Spec(connector) = &name {
+                    let deleting = |spec: Stored<&ConnectorSpec>| spec.record.deleting;
+                    if self.spec(connector).map(deleting) != spec(&kept).map(deleting) {
+                        self.names = Arc::default();
+                    }
+                }
                 self.records.put(name, Arc::new(kept));
             }
             Decoded::Leader(record) => {
@@ -191,10 +209,17 @@ impl State {
             }
             Some(name) => {
                 if let Some(name) = codec::record_name(&name) {
-                    self.records.remove(&name);
+                    self.remove(&name);
                 }
             }
             None => {}
+        }
+    }
+
+    fn remove(&mut self, name: &Name) {
+        self.records.remove(name);
+        if matches!(name, Name::Spec(_)) {
+            self.names = Arc::default();
         }
     }
 
@@ -239,6 +264,18 @@ impl State {
             .collect();
         specs.sort_unstable_by_key(|(name, _)| *name);
         specs
+    }
+
+    /// The names of all connectors, in order.
+    #[must_use]
+    pub fn names(&self) -> &[Listed] {
+        self.names.get_or_init(|| {
+            let listed = |(name, spec): (&ConnectorName, Stored<&ConnectorSpec>)| Listed {
+                name: name.clone(),
+                deleting: spec.record.deleting,
+            };
+            self.specs().into_iter().map(listed).collect()
+        })
     }
 
     /// The tasks of a connector.

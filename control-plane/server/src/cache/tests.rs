@@ -84,6 +84,32 @@ async fn every_change_is_seen() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_list_of_names_is_never_an_older_one() {
+    let store = Arc::new(MemStore::default());
+    put(&store, &spec_name("b"), &Record::Spec(spec(&[]))).await;
+    let (cache, _tasks) = following(&store).await;
+    let seen = async |revision: u64| -> Vec<(String, bool)> {
+        let state = cache.at_least(Revision::new(revision), LONG).await.unwrap();
+        let listed = state.names().iter();
+        listed
+            .map(|listed| (listed.name.to_string(), listed.deleting))
+            .collect()
+    };
+    let (a, b) = (|deleting| ("a".to_owned(), deleting), ("b".to_owned(), false));
+    assert_eq!(seen(0).await, std::slice::from_ref(&b));
+    let last = put(&store, &spec_name("a"), &Record::Spec(spec(&[]))).await;
+    assert_eq!(seen(last).await, [a(false), b.clone()]);
+    let last = put(&store, &spec_name("b"), &Record::Spec(spec(&[("x", "1")]))).await;
+    assert_eq!(seen(last).await, [a(false), b.clone()]);
+    let mut going = spec(&[]);
+    going.deleting = true;
+    let last = put(&store, &spec_name("a"), &Record::Spec(going)).await;
+    assert_eq!(seen(last).await, [a(true), b.clone()]);
+    let last = remove(&store, &spec_name("a")).await;
+    assert_eq!(seen(last).await, [b]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lost_place_in_history_is_no_gap() {
     let store = Arc::new(MemStore::new(History {
         revisions: 4,

@@ -22,16 +22,19 @@ impl ConnectorService for Services {
         let state = self.state(request.consistency).await?;
         let (connectors, next_page_token) = page(
             request.page.as_ref(),
-            state.specs(),
-            |(name, _), token| name.as_str() > token,
-            |(name, _)| name.to_string(),
-            |(name, spec)| match request.names_only {
-                true => v1::Connector {
-                    name: name.as_str().into(),
-                    deleting: spec.record.deleting,
-                    ..v1::Connector::default()
-                },
-                false => connector(&state, name, spec.record, spec.revision.0),
+            state.names(),
+            |listed, token| listed.name.as_str() > token,
+            |listed| listed.name.to_string(),
+            |listed| {
+                let spec = (!request.names_only).then(|| state.spec(&listed.name)).flatten();
+                match spec {
+                    Some(spec) => connector(&state, &listed.name, spec.record, spec.revision.0),
+                    None => v1::Connector {
+                        name: listed.name.as_str().into(),
+                        deleting: listed.deleting,
+                        ..v1::Connector::default()
+                    },
+                }
             },
         );
         Ok(Response::new(v1::ListConnectorsResponse {

@@ -43,7 +43,7 @@ impl StatusService for Services {
     ) -> Result<Response<v1::ListConnectorStatusesResponse>, Status> {
         let request = request.into_inner();
         let state = self.state(request.consistency).await?;
-        let names = state.specs().into_iter().map(|(name, _)| name);
+        let names = state.names().iter().map(|listed| &listed.name);
         let (connectors, next_page_token, fresh) = self.board.read(|seen: &Seen| {
             let (connectors, token) = page(
                 request.page.as_ref(),

@@ -9,16 +9,17 @@ use hyper::header::{CONTENT_TYPE, HOST};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::{Map, Value, json};
-use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
-use tokio::sync::{Mutex, mpsc};
-use tokio::task::JoinSet;
 
-/// Open connections. Requests that all of them are too busy for are late, and their wait counts.
-const CLIENTS: usize = 16;
+/// Open connections, each with a thread: nothing but the machine stands between the time of a request and its bytes. Each sends every
+/// sixteenth request; one that is still being answered then makes the next late, and that wait counts.
+const CLIENTS: u32 = 16;
 /// One request in so many is a write.
 const WRITES: u32 = 10;
+/// Until all are connected.
+const CONNECT: Duration = Duration::from_millis(100);
 /// One in so many is a list of all names.
 const LISTS: u32 = 20;
 /// Prime to the number of connectors: requests go all over the names, not one after the other.
@@ -38,11 +39,14 @@ struct Plan {
     address: String,
     connectors: u32,
     config: Map<String, Value>,
-    /// The number of a request, and when it is to be sent.
-    due: Mutex<mpsc::Receiver<(u32, Instant)>>,
+    /// When the first is to be sent, and how much later each one after it.
+    begun: Instant,
+    interval: Duration,
+    count: u32,
 }
 
-/// How long after its time each was answered, and how late it was sent, in ms.
+/// In ms, of each request: how long after its time it was answered, and how long after it a client that was free woke up. The second is the
+/// machine's and no part of the first.
 #[derive(Default)]
 struct Took {
     reads: Vec<f64>,
@@ -55,36 +59,30 @@ struct Took {
 ///
 /// # Errors
 /// When there is no connection, or one breaks. An answer that is a refusal is counted.
-pub(crate) async fn run(load: &Load<'_>) -> Result<Value> {
-    let (interval, count) = (Duration::from_secs(1) / load.per_second, load.per_second * load.seconds);
-    let (pace, due) = mpsc::channel(count as usize);
-    let plan = Arc::new(Plan {
+pub(crate) fn run(load: &Load<'_>) -> Result<Value> {
+    let plan = Plan {
         address: load.address.to_owned(),
         connectors: load.connectors,
         config: serde_json::from_str(load.config)?,
-        due: Mutex::new(due),
-    });
-    // A thread of its own: the timers of the runtime are good to a millisecond.
-    let pacer = tokio::task::spawn_blocking(move || {
-        let begun = Instant::now();
-        for number in 0..count {
-            let at = begun + interval * number;
-            std::thread::sleep(at.saturating_duration_since(Instant::now()));
-            if pace.blocking_send((number, at)).is_err() {
-                return;
-            }
-        }
-    });
-    let mut clients: JoinSet<Result<Took>> = (0..CLIENTS).map(|_| client(plan.clone())).collect();
+        begun: Instant::now() + CONNECT,
+        interval: Duration::from_secs(1) / load.per_second,
+        count: load.per_second * load.seconds,
+    };
     let mut all = Took::default();
-    while let Some(took) = clients.join_next().await {
-        let took = took??;
-        all.reads.extend(took.reads);
-        all.writes.extend(took.writes);
-        all.late.extend(took.late);
-        all.refused.extend(took.refused);
-    }
-    pacer.await?;
+    thread::scope(|scope| {
+        let plan = &plan;
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|first| scope.spawn(move || client(plan, first)))
+            .collect();
+        for client in clients {
+            let took = client.join().map_err(|_| "a client has panicked")??;
+            all.reads.extend(took.reads);
+            all.writes.extend(took.writes);
+            all.late.extend(took.late);
+            all.refused.extend(took.refused);
+        }
+        Result::Ok(())
+    })?;
     Ok(json!({
         "read": percentiles(all.reads),
         "write": percentiles(all.writes),
@@ -94,28 +92,17 @@ pub(crate) async fn run(load: &Load<'_>) -> Result<Value> {
     }))
 }
 
-async fn client(plan: Arc<Plan>) -> Result<Took> {
-    let stream = TcpStream::connect(&plan.address).await?;
-    stream.set_nodelay(true)?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    let mut took = Took::default();
-    let asks = async {
-        loop {
-            let next = plan.due.lock().await.recv().await;
-            let Some((number, due)) = next else { break Ok(took) };
-            took.late.push(since(due));
-            let (method, path, body) = plan.request(number);
-            let write = method == Method::PUT;
-            if let Some(refused) = ask(&plan.address, &mut sender, method, path, body).await? {
-                took.refused.push(refused);
-            }
-            if write { &mut took.writes } else { &mut took.reads }.push(since(due));
+fn client(plan: &Plan, first: u32) -> Result<Took> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    runtime.block_on(async {
+        let stream = TcpStream::connect(&plan.address).await?;
+        stream.set_nodelay(true)?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        tokio::select! {
+            took = plan.ask_all(&mut sender, first) => took,
+            ended = connection => Err(ended.err().map_or_else(|| "the connection was closed".into(), Into::into)),
         }
-    };
-    tokio::select! {
-        took = asks => took,
-        ended = connection => Err(ended.err().map_or_else(|| "the connection was closed".into(), Into::into)),
-    }
+    })
 }
 
 /// Sends a request, takes all of the answer, and says why if it is a refusal.
@@ -147,6 +134,27 @@ async fn ask(
 }
 
 impl Plan {
+    async fn ask_all(&self, sender: &mut SendRequest<Full<Bytes>>, first: u32) -> Result<Took> {
+        let mut took = Took::default();
+        for number in (first..self.count).step_by(CLIENTS as usize) {
+            let mut due = self.begun + self.interval * number;
+            let free = due.saturating_duration_since(Instant::now());
+            if !free.is_zero() {
+                // Nothing else runs on this thread.
+                thread::sleep(free);
+                took.late.push(since(due));
+                due = Instant::now();
+            }
+            let (method, path, body) = self.request(number);
+            let write = method == Method::PUT;
+            if let Some(refused) = ask(&self.address, sender, method, path, body).await? {
+                took.refused.push(refused);
+            }
+            if write { &mut took.writes } else { &mut took.reads }.push(since(due));
+        }
+        Ok(took)
+    }
+
     fn request(&self, number: u32) -> (Method, String, Vec<u8>) {
         let name = format!("c{:05}", number.wrapping_mul(STEP) % self.connectors);
         if number.is_multiple_of(WRITES) {

@@ -55,7 +55,7 @@ async fn run(args: &[&str]) -> Result<()> {
                 seconds: seconds.parse()?,
                 config,
             };
-            say(&load::run(&load).await?);
+            say(&load::run(&load)?);
             Ok(())
         }
         _ => Err(USAGE.into()),

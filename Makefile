@@ -29,7 +29,7 @@ proto-accept: ## take the protos as they are for what later ones may not break; 
 	@BREAKING="$(BREAKING)" deploy/lint/proto.sh accept
 
 # Of the clusters of real processes all but a minute without a control plane, and the hundred kills: `make e2e`.
-test: E2E := main_path operator wrong store crash leave tasks_do_not_notice
+test: E2E := main_path operator secrets wrong store crash leave tasks_do_not_notice
 # The last comparison has a broker of its own: what the real Connect had before would be in its topics.
 # Compiled before the servers start, so that a compile error costs none.
 test: export DRAY_TEST_ORACLE := $(CURDIR)/deploy/oracle/run.sh

@@ -77,9 +77,14 @@ pub(crate) async fn start(
         board.clone(),
     );
     for file in connectors {
-        trial
-            .check_connector(&file.config)
-            .map_err(|error| Failure::Usage(format!("{} (connector {}): {error}", file.path.display(), file.name)))?;
+        let checked = match trial.resolve(&file.config).await {
+            Ok(resolved) => trial.check_connector(resolved.config()),
+            Err(error) => Err(error),
+        };
+        checked.map_err(|error| {
+            let said = format!("{} (connector {}): {error}", file.path.display(), file.name);
+            Failure::Usage(telemetry.hidden.hide(&said).into_owned())
+        })?;
     }
 
     let cluster = worker
@@ -98,7 +103,7 @@ pub(crate) async fn start(
         listen: Vec::new(),
         listeners: listeners.clone(),
         advertise: Vec::new(),
-        worker: Some(worker.originals().clone()),
+        worker: Some(worker.written().clone()),
         data_dir: None,
         timing: Timing {
             graceful_ms: u32::try_from(worker.graceful_timeout.as_millis()).unwrap_or(u32::MAX),

@@ -25,7 +25,7 @@ pub(crate) struct Args {
 /// Runs until SIGINT or SIGTERM, then drains.
 pub(crate) fn run(args: &Args, runtime: &Runtime, telemetry: Telemetry) -> Result<(), Failure> {
     let usage = |error: files::Error| Failure::Usage(error.to_string());
-    let config = files::worker(&args.worker).map_err(usage)?;
+    let config = files::worker(&args.worker, &telemetry.hidden).map_err(usage)?;
     let connectors: Vec<_> = args
         .connectors
         .iter()

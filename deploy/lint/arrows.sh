@@ -13,9 +13,10 @@ may_name() {
     # The mirror's other side is a Kafka.
     dray-connector-mirror) echo dray-connect dray-kafka ;;
     dray-converters | dray-transforms | dray-connector-*) echo dray-connect ;;
+    dray-providers) echo dray-connect dray-process ;;
     dray-kafka) echo dray-model dray-connect ;;
-    dray-runtime) echo dray-model dray-session dray-connect dray-converters dray-transforms dray-kafka ;;
-    dray-agent) echo dray-model dray-connect dray-converters dray-transforms dray-kafka dray-runtime \
+    dray-runtime) echo dray-model dray-session dray-process dray-connect dray-converters dray-transforms dray-providers dray-kafka ;;
+    dray-agent) echo dray-model dray-connect dray-converters dray-transforms dray-providers dray-kafka dray-runtime \
       dray-process dray-session dray-wire 'dray-connector-*' ;;
     dray-simulation) echo dray-model dray-machine dray-session ;;
     dray-e2e) echo dray-model dray-process dray-wire ;;

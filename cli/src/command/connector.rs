@@ -517,8 +517,6 @@ async fn topics(args: &Topics) -> Result<(), Failure> {
 mod tests {
     use super::properties;
     use crate::cluster::Config;
-    use encoding_rs::UTF_8;
-    use java_properties::PropertiesIter;
 
     #[test]
     fn a_configuration_as_properties_reads_back_as_it_was() {
@@ -533,10 +531,7 @@ mod tests {
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .into();
         let text = properties(&config);
-        let mut read = Config::new();
-        PropertiesIter::new_with_encoding(text.as_bytes(), UTF_8)
-            .read_into(|key, value| drop(read.insert(key, value)))
-            .unwrap();
+        let read = dray_process::properties::read(text.as_bytes()).unwrap();
         assert_eq!(read, config, "{text}");
     }
 }

@@ -2,8 +2,6 @@
 
 use crate::Failure;
 use crate::cluster::{Config, New, Target};
-use encoding_rs::UTF_8;
-use java_properties::PropertiesIter;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -213,17 +211,10 @@ fn text(bytes: &[u8]) -> Result<&str, String> {
     std::str::from_utf8(bytes).map_err(|error| format!("it is not UTF-8: {error}"))
 }
 
-/// Java reads these files as ISO-8859-1; files in UTF-8 are what people write, so those are read as such.
 fn properties(bytes: &[u8]) -> Result<Draft, String> {
-    let text =
-        String::from_utf8(bytes.to_vec()).unwrap_or_else(|_| bytes.iter().map(|byte| char::from(*byte)).collect());
-    let mut config = Config::new();
-    PropertiesIter::new_with_encoding(text.as_bytes(), UTF_8)
-        .read_into(|key, value| drop(config.insert(key, value)))
-        .map_err(|error| error.to_string())?;
     Ok(Draft {
         name: None,
-        config,
+        config: dray_process::properties::read(bytes)?,
         target: None,
     })
 }

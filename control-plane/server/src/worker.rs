@@ -1,8 +1,6 @@
 //! The worker configuration: Connect's `connect-distributed.properties`, from which a cluster gets its worker keys and its id.
 
 use dray_model::ConfigMap;
-use encoding_rs::UTF_8;
-use java_properties::PropertiesIter;
 use std::path::{Path, PathBuf};
 
 /// Keys of one process, which stay in the files of agents: ports, paths, and what says where an agent stands.
@@ -71,17 +69,10 @@ impl WorkerFile {
             path: path.into(),
             source,
         })?;
-        let syntax = |problem: String| WorkerError::Syntax {
+        let mut config = dray_process::properties::read(&bytes).map_err(|problem| WorkerError::Syntax {
             path: path.into(),
             problem,
-        };
-        // Java reads these files as ISO-8859-1; files in UTF-8 are what people write, so those are read as such.
-        let text = String::from_utf8(bytes)
-            .unwrap_or_else(|error| error.as_bytes().iter().map(|byte| char::from(*byte)).collect());
-        let mut config = ConfigMap::new();
-        PropertiesIter::new_with_encoding(text.as_bytes(), UTF_8)
-            .read_into(|key, value| drop(config.insert(key, value)))
-            .map_err(|error| syntax(error.to_string()))?;
+        })?;
         if !config.contains_key("bootstrap.servers") {
             return Err(WorkerError::Missing {
                 path: path.into(),

@@ -112,7 +112,7 @@ impl Agent {
             self.identity.agent.clone(),
             self.identity.plugins.clone(),
             active.clone(),
-            self.telemetry.levels.clone(),
+            &self.telemetry,
         );
         let (gate, state) = (Arc::new(FenceGate::default()), Arc::new(SessionState::default()));
         let collector = SessionCollector {
@@ -272,6 +272,7 @@ impl Driver {
             Effect::FenceFirst { owned, dead, connector } => {
                 let source = self.is_source(&connector.config);
                 self.job(move |clusters| async move {
+                    let connector = clusters.resolved(connector).await;
                     clusters.fence_first(owned, dead, &connector, source).await;
                 });
             }
@@ -319,7 +320,7 @@ impl Driver {
         self.host = None;
         self.agent.board.clear();
         self.state.began(me.session.get());
-        let config = match WorkerConfig::parse(worker) {
+        let config = match WorkerConfig::resolve(worker, &self.agent.telemetry.hidden) {
             Ok(config) => config,
             Err(error) => {
                 tracing::error!(error = %dray_runtime::guard::trace(&error),
@@ -392,6 +393,7 @@ impl Driver {
             CommandWhat::FenceSessions { connector, dead } => {
                 let source = self.is_source(&connector.config);
                 self.job(move |clusters| async move {
+                    let connector = clusters.resolved(connector).await;
                     clusters.fence(&dead, &connector, source).await;
                     if !source {
                         clusters.expel(&dead, &connector).await;

@@ -6,6 +6,8 @@ use crate::keeper::Surroundings;
 use crate::topics::News;
 use dray_model::message::{CallsHello, Plugin};
 use dray_model::{AgentId, ConnectorName};
+use dray_process::Telemetry;
+use dray_process::hidden::Hidden;
 use dray_process::log::{Change, Level, Levels};
 use dray_runtime::active_topics::ActiveTopics;
 use dray_runtime::client_config;
@@ -37,17 +39,19 @@ pub(crate) struct Answers {
     agent: AgentId,
     plugins: Vec<Plugin>,
     levels: Levels,
+    hidden: Hidden,
     around: Mutex<Option<Arc<Surroundings>>>,
     at_once: Semaphore,
     news: News,
 }
 
 impl Answers {
-    pub(crate) fn new(agent: AgentId, plugins: Vec<Plugin>, active: ActiveTopics, levels: Levels) -> Arc<Self> {
+    pub(crate) fn new(agent: AgentId, plugins: Vec<Plugin>, active: ActiveTopics, telemetry: &Telemetry) -> Arc<Self> {
         Arc::new(Self {
             agent,
             plugins,
-            levels,
+            levels: telemetry.levels.clone(),
+            hidden: telemetry.hidden.clone(),
             around: Mutex::new(None),
             at_once: Semaphore::new(AT_ONCE),
             news: News::new(active),
@@ -92,7 +96,7 @@ impl Answers {
                             Ok(result) => result,
                             Err(_) => failed(format!("no answer within {} ms", within.as_millis())),
                         };
-                        let answer = CallAnswer { id: call.id, result: Some(result) };
+                        let answer = CallAnswer { id: call.id, result: Some(here.shown(result)) };
                         let body = Some(Body::Answer(answer));
                         // A stream that has ended takes nothing any more.
                         drop(answers.send(CallsRequest { body }).await);
@@ -130,8 +134,7 @@ impl Answers {
             },
             Some(Call::Validate(call)) => {
                 let entries = call.config.into_iter().map(|entry| (entry.name, entry.value));
-                let submitted: Vec<_> = entries.collect();
-                match around.worker.validate(&submitted) {
+                match around.worker.validate_resolved(entries.collect()).await {
                     Ok(infos) => Answer::Validated(config::infos(infos)),
                     Err(refused) => refusal(refused),
                 }
@@ -152,6 +155,14 @@ impl Answers {
 }
 
 impl Answers {
+    /// Without values of config providers.
+    fn shown(&self, mut answer: Answer) -> Answer {
+        if let Answer::Error(error) = &mut answer {
+            error.message = self.hidden.hide(&error.message).into_owned();
+        }
+        answer
+    }
+
     /// Those that hold in the whole cluster.
     fn set_levels(&self, call: SetLevelsCall) -> Answer {
         for LoggerLevel { name, level } in call.levels {
@@ -170,7 +181,11 @@ async fn read_offsets(worker: &Worker, call: ReadOffsetsCall) -> Answer {
         Ok(name) => name,
         Err(error) => return elsewhere(&format!("it cannot read the connector's name: {error}")),
     };
-    match worker.read_offsets(&name, &call.config).await {
+    let config = match worker.resolve(&call.config.into_iter().collect()).await {
+        Ok(resolved) => resolved,
+        Err(error) => return failed(error.to_string()),
+    };
+    match worker.read_offsets(&name, config.config()).await {
         Ok(offsets) => Answer::Offsets(OffsetsResult {
             offsets: offsets.into_iter().map(pair).collect(),
         }),
@@ -189,7 +204,11 @@ async fn alter_offsets(worker: &Worker, call: AlterOffsetsCall) -> Answer {
         let offsets = call.offsets.into_iter().map(|pair| (pair.partition, pair.offset));
         OffsetChange::Alter(offsets.collect())
     };
-    match worker.change_offsets(&name, &call.config, &change).await {
+    let config = match worker.resolve(&call.config.into_iter().collect()).await {
+        Ok(resolved) => resolved,
+        Err(error) => return failed(error.to_string()),
+    };
+    match worker.change_offsets(&name, config.config(), &change).await {
         Ok(external) => Answer::Altered(OffsetsAlteredResult { external }),
         Err(refused) => refusal(refused),
     }

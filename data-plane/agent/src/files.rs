@@ -2,6 +2,7 @@
 
 use dray_connect::ConfigMap;
 use dray_model::{ConnectorName, TargetState};
+use dray_process::hidden::Hidden;
 use dray_runtime::config::{WorkerConfig, worker_config};
 use std::path::{Path, PathBuf};
 
@@ -56,13 +57,13 @@ pub struct ConnectorFile {
 ///
 /// # Errors
 /// When it cannot be read, lacks a key that a worker needs, or has a value that is not allowed.
-pub fn worker(path: &Path) -> Result<WorkerConfig, Error> {
+pub fn worker(path: &Path, hidden: &Hidden) -> Result<WorkerConfig, Error> {
     let config = properties(path, &read(path)?)?;
     let wrong = |problem: String| {
         let path = path.to_owned();
         Err(Error::Value { path, problem })
     };
-    let worker = match WorkerConfig::parse(&config) {
+    let worker = match WorkerConfig::resolve(&config, hidden) {
         Ok(worker) => worker,
         Err(error) => return wrong(error.to_string()),
     };
@@ -162,27 +163,10 @@ fn read(path: &Path) -> Result<Vec<u8>, Error> {
 }
 
 fn properties(path: &Path, bytes: &[u8]) -> Result<ConfigMap, Error> {
-    // Java reads these files as ISO-8859-1; files in UTF-8 are what people write, so those are read as such.
-    let text =
-        String::from_utf8(bytes.to_vec()).unwrap_or_else(|_| bytes.iter().map(|byte| char::from(*byte)).collect());
-    let escaped: String = text
-        .chars()
-        .map(|c| {
-            if c.is_ascii() {
-                c.to_string()
-            } else {
-                c.encode_utf16(&mut [0; 2])
-                    .iter()
-                    .map(|unit| format!("\\u{unit:04x}"))
-                    .collect()
-            }
-        })
-        .collect();
-    let map = java_properties::read(escaped.as_bytes()).map_err(|error| Error::Syntax {
+    dray_process::properties::read(bytes).map_err(|problem| Error::Syntax {
         path: path.to_owned(),
-        problem: error.to_string(),
-    })?;
-    Ok(map.into_iter().collect())
+        problem,
+    })
 }
 
 type Parsed = (ConfigMap, Option<String>, Option<String>);
@@ -278,7 +262,7 @@ mod tests {
             "{shown}"
         );
         let (_folder, path) = file("key.converter=JsonConverter\n");
-        let shown = worker(&path).unwrap_err().to_string();
+        let shown = worker(&path, &Hidden::default()).unwrap_err().to_string();
         assert!(
             shown.contains("Missing required configuration \"value.converter\""),
             "{shown}"

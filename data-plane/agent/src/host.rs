@@ -174,6 +174,7 @@ impl Host {
     /// What has changed since this was last asked. Wait on the board's watch first.
     pub(crate) fn reports(&self) -> Vec<TaskReport> {
         let changed = self.board.take_changed();
+        let hidden = self.around.worker.config().providers().hidden();
         let watch = self.board.watch();
         let statuses = watch.borrow();
         changed
@@ -193,7 +194,8 @@ impl Host {
                 let report = TaskReport {
                     owned,
                     state,
-                    trace: trace.map(|trace| cut(trace).to_owned()),
+                    // First hidden, then cut: half of a value is one too.
+                    trace: trace.map(|trace| cut(&hidden.hide(trace)).to_owned()),
                     restarts,
                     cost: None,
                 };

@@ -4,7 +4,7 @@ use dray_connect::connector::{ConnectorPlugin, Make};
 use dray_model::message::{Plugin, PluginKind};
 use dray_model::{InvalidName, PluginClass, PluginVersion};
 
-/// These connectors, and every converter, transformation and predicate that is linked in.
+/// These connectors, and every converter, transformation, predicate and config provider that is linked in.
 ///
 /// # Errors
 /// When a class has no legal name.
@@ -31,6 +31,7 @@ pub fn inventory(connectors: &[&'static ConnectorPlugin]) -> Result<Vec<Plugin>,
             PluginKind::Transformation,
         ))
         .chain(named(dray_transforms::config::predicate_names(), PluginKind::Predicate))
+        .chain(named(owned(&dray_providers::CLASSES), PluginKind::ConfigProvider))
         .map(|(class, version, kind)| {
             Ok(Plugin {
                 class: PluginClass::try_from(class)?,
@@ -69,6 +70,10 @@ mod tests {
             (
                 "org.apache.kafka.connect.transforms.predicates.HasHeaderKey",
                 PluginKind::Predicate,
+            ),
+            (
+                "org.apache.kafka.common.config.provider.FileConfigProvider",
+                PluginKind::ConfigProvider,
             ),
         ] {
             let found = all

@@ -270,6 +270,26 @@ impl Clusters {
         }
     }
 
+    /// The connector with the values that it refers to; looks until they can be had.
+    pub(crate) async fn resolved(&self, connector: Arc<AssignedConnector>) -> Arc<AssignedConnector> {
+        loop {
+            match self.worker.resolve_connector(&connector.config).await {
+                Ok(resolved) if *resolved.config() == connector.config => return connector,
+                Ok(resolved) => {
+                    return Arc::new(AssignedConnector {
+                        config: resolved.config().clone(),
+                        ..AssignedConnector::clone(&connector)
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(connector = %connector.name, error = %trace(&error),
+                        "what it needs to fence a dead session cannot be read");
+                    sleep(RETRY).await;
+                }
+            }
+        }
+    }
+
     /// Fences dead sessions on the connector's cluster, where they have a writer; asks Kafka until it is done.
     pub(crate) async fn fence(&self, dead: &[DeadSession], connector: &AssignedConnector, source: bool) {
         let Some(session) = &self.session else { return };

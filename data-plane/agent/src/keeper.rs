@@ -1,7 +1,7 @@
 //! One ownership of a task or connector instance, from its start until it is dead.
 
 use crate::kafka::Clusters;
-use dray_connect::ConfigMap;
+use crate::used::{Used, Values};
 use dray_model::message::{AssignedConnector, Assignment, Owned};
 use dray_model::{ConnectorState, TargetState, TaskId, TaskState};
 use dray_runtime::guard::trace;
@@ -62,67 +62,72 @@ impl Kept {
 
     /// Runs it until it is told to end. Returns when it is dead: whether it ended by itself and in time.
     pub(crate) async fn keep(&self, around: &Surroundings, mut wanted: watch::Receiver<Wanted>) -> bool {
-        let paused = wanted.borrow().paused; // what changes meanwhile is seen in the first round below
-        let started = tokio::select! {
-            started = self.start(around, paused) => started,
-            () = to_end(&mut wanted) => return true, // nothing of it had begun
-        };
-        let mut running = match started {
-            Ok(running) => running,
-            Err(problem) => {
-                self.show_failed(around, problem);
-                to_end(&mut wanted).await;
-                return true;
-            }
-        };
+        let mut used = Used::new(around.worker.config(), self);
         // A sink's members of dead sessions are made to leave once ours has joined. That ends by itself, or with us.
-        let expelling = around.clusters.expel(&self.assignment.fence_first, &self.connector);
-        tokio::pin!(expelling);
-        let (mut ended, mut expelled) = (false, self.is_source(around) || self.assignment.fence_first.is_empty());
+        let mut expelled = self.is_source(around) || self.assignment.fence_first.is_empty();
         loop {
-            let now = *wanted.borrow_and_update();
-            if let Some(end) = now.end {
-                return ended || self.end(around, running, end, wanted).await;
+            let paused = wanted.borrow().paused; // what changes meanwhile is seen in the first round below
+            let started = tokio::select! {
+                started = self.start(around, &mut used, paused) => started,
+                () = to_end(&mut wanted) => return true, // nothing of it had begun
+            };
+            let (connector, mut running) = match started {
+                Ok(started) => started,
+                Err(problem) => {
+                    self.show_failed(around, problem);
+                    tokio::select! {
+                        () = used.changed() => continue,
+                        () = to_end(&mut wanted) => return true,
+                    }
+                }
+            };
+            let expelling = around.clusters.expel(&self.assignment.fence_first, &connector);
+            tokio::pin!(expelling);
+            let mut ended = false;
+            loop {
+                let now = *wanted.borrow_and_update();
+                if let Some(end) = now.end {
+                    return ended || self.end(around, running, end, wanted).await;
+                }
+                running.set_target(target(now.paused));
+                tokio::select! {
+                    // A sender that is gone belongs to an agent that is gone.
+                    changed = wanted.changed() => if changed.is_err() { return self.end(around, running, End::Kill, wanted).await },
+                    () = running.ended(), if !ended => ended = true, // it failed, and keeps its owner
+                    () = &mut expelling, if !expelled => expelled = true,
+                    () = used.changed() => break,
+                }
             }
-            running.set_target(target(now.paused));
-            tokio::select! {
-                // A sender that is gone belongs to an agent that is gone.
-                changed = wanted.changed() => if changed.is_err() { return self.end(around, running, End::Kill, wanted).await },
-                () = running.ended(), if !ended => ended = true, // it failed, and keeps its owner
-                () = &mut expelling, if !expelled => expelled = true,
+            tracing::info!(connector = %self.connector.name, task = %self.assignment.owned.task,
+                "values of config providers have changed: it restarts with the new ones");
+            if !ended {
+                let graceful = around.worker.config().graceful_timeout;
+                self.end(around, running, End::Graceful(graceful), wanted.clone()).await;
             }
         }
     }
 
-    /// Starts it, once what Kafka has to do for that is done.
-    async fn start(&self, around: &Surroundings, paused: bool) -> Result<Running, String> {
-        let connector = &self.connector;
+    /// Starts it, once what Kafka has to do for that is done; gives the connector as it was started, too.
+    async fn start(
+        &self,
+        around: &Surroundings,
+        used: &mut Used<'_>,
+        paused: bool,
+    ) -> Result<(Arc<AssignedConnector>, Running), String> {
         let say = |error: dray_connect::Error| trace(&error);
-        if self.assignment.owned.task.is_instance() {
-            return around
-                .worker
-                .start_connector(
-                    &connector.name,
-                    &connector.config,
-                    around.task_configs.clone(),
-                    target(paused),
-                )
-                .map_err(say);
-        }
-        let subject = self.subject();
-        let Subject::Task(id) = &subject else {
-            unreachable!("a task that is no instance has a task's subject")
+        let Values { connector, own } = used.now().await.map_err(say)?;
+        let (worker, target) = (&around.worker, target(paused));
+        let running = match &self.subject() {
+            Subject::Connector(name) => worker.start_connector(name, &own, around.task_configs.clone(), target),
+            Subject::Task(id) => {
+                let source = worker.is_source(&connector.config).map_err(say)?;
+                let waits = |text: String| worker.board().task(id, TaskState::Unassigned, Some(text));
+                around.clusters.ready(&connector, source, waits).await?;
+                let generation = self.assignment.owned.generation;
+                worker.start_task(id, generation, &connector.config, own.config(), target)
+            }
         };
-        let source = around.worker.is_source(&connector.config).map_err(say)?;
-        let waits = |text: String| around.worker.board().task(id, TaskState::Unassigned, Some(text));
-        around.clusters.ready(connector, source, waits).await?;
-        let config: ConfigMap = self.assignment.config.apply(&connector.config);
-        let target = target(paused);
-        let generation = self.assignment.owned.generation;
-        around
-            .worker
-            .start_task(id, generation, &connector.config, &config, target)
-            .map_err(say)
+        Ok((connector, running.map_err(say)?))
     }
 
     async fn end(

@@ -18,3 +18,4 @@ pub mod settings;
 mod status_topic;
 mod topics;
 pub mod transform_test;
+mod used;

@@ -224,6 +224,7 @@ impl TaskMaker {
             id: self.me.id.clone(),
             admin: self.port.admin(&admin).map_err(client)?,
             failures: self.me.metrics.failures().clone(),
+            hidden: self.worker.providers().hidden().clone(),
         })
     }
 

@@ -9,6 +9,7 @@ use crate::topics::create;
 use dray_connect::{Error, Result};
 use dray_kafka::port::{Ack, Admin, FetchBatch, HeaderRef, NewTopic, ProduceRecord, ProducerLane};
 use dray_model::TaskId;
+use dray_process::hidden::Hidden;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +26,8 @@ pub struct DeadLetters {
     pub admin: Arc<dyn Admin>,
     /// Counts them.
     pub failures: Arc<Failures>,
+    /// What nobody is to read in a reason.
+    pub hidden: Hidden,
 }
 
 /// A failed record with its place in the fetch.
@@ -132,8 +135,8 @@ impl DeadLetters {
             ("stage", letter.failure.stage.name().to_owned()),
             ("class.name", letter.failure.class.to_string()),
             ("exception.class.name", error.java_class().to_owned()),
-            ("exception.message", error.to_string()),
-            ("exception.stacktrace", trace(error)),
+            ("exception.message", self.hidden.hide(&error.to_string()).into_owned()),
+            ("exception.stacktrace", self.hidden.hide(&trace(error)).into_owned()),
         ]
     }
 }

@@ -10,6 +10,7 @@ use dray_connect::context::{ConnectorContext, ConnectorRequest, Loan, OffsetRead
 use dray_connect::{ConfigMap, Error, Result};
 use dray_model::record::MAX_TASKS;
 use dray_model::{ConnectorName, ConnectorState, TargetState};
+use dray_providers::Resolved;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -23,6 +24,8 @@ pub struct InstanceParts {
     pub plugin: &'static ConnectorPlugin,
     /// The connector's configuration.
     pub config: ConnectorConfig,
+    /// The same with what was written where it has values of config providers.
+    pub resolved: Resolved,
     /// Where offsets are stored.
     pub offsets: Arc<dyn OffsetStore>,
     /// What is lent to a source's code.
@@ -187,6 +190,7 @@ fn task_configs(parts: &InstanceParts, connector: &Connector) -> Result<Vec<Conf
     for config in &mut configs {
         config.insert("task.class".to_owned(), parts.plugin.task_class.to_owned());
         config.extend(parts.config.topic_keys());
+        parts.resolved.put_back(config)?;
     }
     within_limits(parts, &configs)?;
     Ok(configs)
@@ -201,7 +205,9 @@ fn within_limits(parts: &InstanceParts, configs: &[ConfigMap]) -> Result<()> {
         )));
     }
     let own = parts.config.originals();
-    let differs = |(key, value): &(&String, &String)| own.get(*key) != Some(*value);
+    let differs = |(key, value): &(&String, &String)| {
+        own.get(*key) != Some(*value) && parts.resolved.written(key) != Some(value.as_str())
+    };
     let entries = configs.iter().flat_map(|config| config.iter().filter(differs));
     let bytes: usize = entries.map(|(key, value)| key.len() + value.len()).sum();
     if bytes > DIFFERENCES_BYTES {

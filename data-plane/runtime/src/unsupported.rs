@@ -8,11 +8,6 @@ const VERSION: &str = "choosing a plugin's version is not supported yet; remove 
 
 /// Refuses a worker that asks for what is not there.
 pub(crate) fn refuse_worker(config: &ParsedConfig) -> Result<()> {
-    refuse(
-        config,
-        "config.providers",
-        "config providers are not supported yet; remove the key",
-    )?;
     refuse_versions(config)?;
     let policy = "connector.client.config.override.policy";
     match config.string(policy) {
@@ -102,7 +97,6 @@ mod tests {
             connector("exactly.once.support", "REQUIRED"),
             connector("connector.plugin.version", "1.0"),
             connector("header.converter.plugin.version", "1.0"),
-            worker("config.providers", "file"),
             worker("key.converter.plugin.version", "1.0"),
             worker("connector.client.config.override.policy", "None"),
         ] {

@@ -58,6 +58,30 @@ fn no_topics(topics: Option<&str>) -> Option<&'static str> {
 }
 
 impl Worker {
+    /// Validates the configuration of a connector with the values that it refers to, and shows none of them.
+    ///
+    /// # Errors
+    /// As [`validate`](Self::validate), and when a value cannot be had.
+    pub async fn validate_resolved(&self, mut submitted: Vec<(String, Option<String>)>) -> Result<Infos, Refused> {
+        let written: ConfigMap = submitted
+            .iter()
+            .filter_map(|(key, value)| Some((key.clone(), value.clone()?)))
+            .collect();
+        if !self.config().providers().are_used_by(&written) {
+            return self.validate(&submitted);
+        }
+        let resolved = self.resolve(&written).await;
+        let resolved = resolved.map_err(|error| Refused::BadRequest(error.to_string()))?;
+        for (key, value) in &mut submitted {
+            if let (Some(value), Some(found)) = (value, resolved.config().get(key)) {
+                value.clone_from(found);
+            }
+        }
+        let mut infos = self.validate(&submitted)?;
+        infos.hide(&resolved, self.config().providers().hidden());
+        Ok(infos)
+    }
+
     /// Validates the configuration of a connector.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ use dray_connect::connector::{ConnectorPlugin, Make};
 use dray_connect::{ConfigMap, Error, Result};
 use dray_kafka::port::{ClientConfig, KafkaPort};
 use dray_model::{ConnectorName, ConnectorState, Generation, TargetState, TaskId, TaskState};
+use dray_providers::Resolved;
 use dray_transforms::Chain;
 use std::future::Future;
 use std::sync::Arc;
@@ -263,18 +264,27 @@ impl Worker {
         Ok((plugin, settings))
     }
 
-    /// Starts a connector instance; its task configurations go to `tasks`.
+    /// A connector's or task's configuration with the values that it refers to. Cancel-safe.
+    ///
+    /// # Errors
+    /// When a value cannot be had, or not in time.
+    pub async fn resolve(&self, config: &ConfigMap) -> Result<Resolved> {
+        self.config.resolve_connector(config).await
+    }
+
+    /// Starts a connector instance; its task configurations go to `tasks`, with references where it has values of config providers.
     ///
     /// # Errors
     /// When the configuration is wrong, before anything is started.
     pub fn start_connector(
         &self,
         name: &ConnectorName,
-        config: &ConfigMap,
+        resolved: &Resolved,
         tasks: mpsc::Sender<TaskConfigs>,
         target: TargetState,
     ) -> Result<Running> {
         let subject = Subject::Connector(name.clone());
+        let config = resolved.config();
         let (plugin, settings) = self
             .connector(config)
             .inspect_err(|_| self.board.room().refused(&subject))?;
@@ -285,6 +295,7 @@ impl Worker {
             plugin,
             loan: lent(&self.port, &self.config, config),
             config: settings,
+            resolved: resolved.clone(),
             offsets: self.offsets.clone(),
             board: self.board.clone(),
             tasks,

@@ -1,8 +1,10 @@
 //! What the processes of both planes share: settings from file, environment and flags, logs, signals, exit codes, and what the service
 //! manager is told. It knows nothing of what they do.
 
+pub mod hidden;
 pub mod log;
 pub mod metrics;
+pub mod properties;
 pub mod settings;
 
 use std::fmt::{self, Display};
@@ -16,15 +18,19 @@ pub struct Telemetry {
     pub metrics: metrics::Exposition,
     /// Which log lines it writes.
     pub levels: log::Levels,
+    /// What its log lines do not show.
+    pub hidden: hidden::Hidden,
 }
 
 impl Telemetry {
     /// Starts logging, once in a process.
     #[must_use]
     pub fn start(format: log::Format) -> Self {
+        let hidden = hidden::Hidden::default();
         Self {
             metrics: metrics::Exposition::default(),
-            levels: log::start(format),
+            levels: log::start(format, hidden.clone()),
+            hidden,
         }
     }
 }

@@ -11,6 +11,7 @@ mod names;
 pub use level::Level;
 pub use levels::{Change, Levels, Logger, SetError};
 
+use crate::hidden::Hidden;
 use serde::Deserialize;
 use std::io::IsTerminal as _;
 use tracing_subscriber::Layer as _;
@@ -29,9 +30,9 @@ pub enum Format {
 }
 
 /// Starts logging, once in a process.
-pub(crate) fn start(format: Format) -> Levels {
+pub(crate) fn start(format: Format, hidden: Hidden) -> Levels {
     let levels = Levels::of_text(&std::env::var("DRAY_LOG").unwrap_or_default());
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt::layer().with_writer(hidden);
     let lines = match format {
         Format::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
         Format::Text => lines

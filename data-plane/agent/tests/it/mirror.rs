@@ -8,6 +8,7 @@ use dray_connect::{ConfigMap, Result, async_trait};
 use dray_kafka::port::{Ack, Assignment, ClientConfig, HeaderRef, KafkaPort, NewTopic, ProduceRecord, ReaderEvent};
 use dray_kafka::{Kafka, RdKafka};
 use dray_model::{ConnectorName, Generation, TargetState, TaskId};
+use dray_providers::Resolved;
 use dray_runtime::config::WorkerConfig;
 use dray_runtime::metrics::RuntimeCollector;
 use dray_runtime::offsets::{OffsetEntry, OffsetStore, key_json};
@@ -243,7 +244,10 @@ impl Stage {
         let name = ConnectorName::try_from(&*config["name"]).unwrap();
         let (sender, mut configs) = mpsc::channel(4);
         let target = TargetState::Started;
-        let connector = self.worker.start_connector(&name, config, sender, target).unwrap();
+        let connector = self
+            .worker
+            .start_connector(&name, &Resolved::plain(config), sender, target)
+            .unwrap();
         let configs = within("task configurations", configs.recv()).await.unwrap().configs;
         let tasks = configs.iter().enumerate().map(|(number, task)| {
             let id = TaskId::new(name.clone(), number as u32);

@@ -78,7 +78,9 @@ fn worker_keys_are_connects_but_for_those_listed() {
             .filter(|line| !own_names.contains(&name(line))),
     );
     assert_eq!(
-        shown(worker_config::definition()).into_iter().collect::<BTreeSet<_>>(),
+        shown_of_connect(worker_config::definition())
+            .into_iter()
+            .collect::<BTreeSet<_>>(),
         expected
     );
     for line in &ours {

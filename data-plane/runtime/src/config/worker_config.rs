@@ -8,6 +8,8 @@ use dray_connect::config::{
     ValidString,
 };
 use dray_connect::{ConfigMap, Error, Result};
+use dray_process::hidden::Hidden;
+use dray_providers::{Providers, Resolved, Whose};
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -46,8 +48,18 @@ pub struct WorkerConfig {
     pub offsets_file: Option<PathBuf>,
     /// `offset.storage.topic` and what belongs to it: where source offsets are kept, when in a topic.
     pub offsets_topic: Option<OffsetTopic>,
+    /// How often values of config providers are looked at again.
+    pub providers_poll: Duration,
+    providers: Arc<Providers>,
     originals: ConfigMap,
+    written: ConfigMap,
 }
+
+/// How often values of config providers are looked at again, in ms.
+const PROVIDERS_POLL: &str = "dray.config.providers.poll.interval.ms";
+
+/// How long reading values may take: those that there are come from this machine.
+const PROVIDERS_PATIENCE: Duration = Duration::from_secs(10);
 
 impl WorkerConfig {
     /// Reads a worker's configuration.
@@ -55,6 +67,18 @@ impl WorkerConfig {
     /// # Errors
     /// With Connect's text for the first key that is missing, has a value that is not allowed, or is not supported yet.
     pub fn parse(config: &ConfigMap) -> Result<Self> {
+        Self::resolve(config, &Hidden::default())
+    }
+
+    /// Reads a worker's configuration that may refer to config providers of its own, whose values are hidden from then on. Blocks while
+    /// they are read.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse), and when a value cannot be had.
+    pub fn resolve(written: &ConfigMap, hidden: &Hidden) -> Result<Self> {
+        let providers = Providers::of_worker(written, hidden.clone())?;
+        let resolved = providers.resolve(Whose::Worker, written)?;
+        let config = resolved.config();
         let parsed = definition().parse(config)?;
         unsupported::refuse_worker(&parsed)?;
         let converter = |key| PluginConfig::read(&parsed, key).expect("a converter of a worker has a value");
@@ -69,11 +93,46 @@ impl WorkerConfig {
             topic_tracking: parsed.boolean("topic.tracking.enable")?,
             offsets_file: parsed.string("offset.storage.file.filename").map(PathBuf::from),
             offsets_topic: OffsetTopic::read(&parsed)?,
+            providers_poll: millis(&parsed, PROVIDERS_POLL)?,
+            providers: Arc::new(providers),
             originals: config.clone(),
+            written: written.clone(),
         })
     }
 
-    /// The configuration as it was written: client settings are layered from it.
+    /// The providers that connectors may refer to.
+    #[must_use]
+    pub fn providers(&self) -> &Arc<Providers> {
+        &self.providers
+    }
+
+    /// A connector's or task's configuration with the values that it refers to. Cancel-safe.
+    ///
+    /// # Errors
+    /// When a value cannot be had, or not in time.
+    pub async fn resolve_connector(&self, config: &ConfigMap) -> Result<Resolved> {
+        if !self.providers.are_used_by(config) {
+            return Ok(Resolved::plain(config));
+        }
+        let (providers, config) = (self.providers.clone(), config.clone());
+        // A file may be on a disk that hangs.
+        let read = tokio::task::spawn_blocking(move || providers.resolve(Whose::Connector, &config));
+        match tokio::time::timeout(PROVIDERS_PATIENCE, read).await {
+            Ok(Ok(resolved)) => resolved,
+            Ok(Err(panicked)) => Err(Error::connect("a config provider panicked").with_source(panicked)),
+            Err(_) => Err(Error::retriable(format!(
+                "the config providers have not answered within {PROVIDERS_PATIENCE:?}"
+            ))),
+        }
+    }
+
+    /// The configuration with its references, as others may see it.
+    #[must_use]
+    pub fn written(&self) -> &ConfigMap {
+        &self.written
+    }
+
+    /// The configuration as it was written, with the values that it refers to: client settings are layered from it.
     #[must_use]
     pub fn originals(&self) -> &ConfigMap {
         &self.originals
@@ -246,6 +305,16 @@ fn common(def: ConfigDef) -> ConfigDef {
             "Names of config providers, which put secrets into configurations.",
         )
         .default_value(""),
+    )
+    .define(
+        key(
+            PROVIDERS_POLL,
+            Long,
+            Low,
+            "How often values of config providers are looked at again, so that what uses a changed one restarts, in ms.",
+        )
+        .default_value(30_000)
+        .validator(Range::at_least(100)),
     )
     .define(
         key(

@@ -1,6 +1,8 @@
 //! Definitions and findings side by side, as REST shows them, and how errors are counted.
 
 use dray_connect::config::{ConfigDef, ConfigInfoValue, ConfigKey, ConfigType, ConfigValue, Importance, Width};
+use dray_process::hidden::Hidden;
+use dray_providers::Resolved;
 use indexmap::IndexMap;
 
 /// The definition of a key, for people and forms.
@@ -86,6 +88,22 @@ impl Infos {
             error_count: main.error_count,
             groups: main.groups,
             configs: main.configs,
+        }
+    }
+
+    /// Shows what was written instead of values of config providers.
+    pub(super) fn hide(&mut self, resolved: &Resolved, hidden: &Hidden) {
+        let hide = |text: &mut String| *text = hidden.hide(text).into_owned();
+        for info in self.configs.iter_mut().filter_map(|info| info.value.as_mut()) {
+            let found = resolved.config().get(&info.name);
+            match resolved.written(&info.name) {
+                Some(written) if info.value.as_ref() == found => info.value = Some(written.to_owned()),
+                Some(_) | None => info.value.iter_mut().for_each(hide),
+            }
+            info.errors
+                .iter_mut()
+                .chain(&mut info.recommended_values)
+                .for_each(hide);
         }
     }
 

@@ -3,6 +3,7 @@
 
 use crate::harness::{SHELVES, Stage, has_misbehaved, map, unblock_all};
 use dray_model::{ConnectorName, ConnectorState, TargetState, TaskState};
+use dray_providers::Resolved;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
@@ -53,9 +54,12 @@ async fn blocked_connectors_harm_only_themselves() {
     let (sender, _receiver) = mpsc::channel(16);
     for call in instances {
         let name = ConnectorName::try_from(call).unwrap();
-        let running = stage
-            .worker
-            .start_connector(&name, &config(call), sender.clone(), TargetState::Started);
+        let running = stage.worker.start_connector(
+            &name,
+            &Resolved::plain(&config(call)),
+            sender.clone(),
+            TargetState::Started,
+        );
         bad.push(running.unwrap());
     }
     stage.wait_for("stop", TaskState::Running).await;

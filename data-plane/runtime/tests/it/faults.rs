@@ -2,6 +2,7 @@
 
 use crate::harness::{SHELVES, Stage, map, misbehaves, until};
 use dray_model::{ConnectorName, ConnectorState, TargetState, TaskState};
+use dray_providers::Resolved;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -162,7 +163,7 @@ async fn a_connector_instance_harms_only_itself() {
             ]);
             let running = stage
                 .worker
-                .start_connector(&name, &config, sender, TargetState::Started)
+                .start_connector(&name, &Resolved::plain(&config), sender, TargetState::Started)
                 .unwrap();
             let wanted = match (call, kind) {
                 ("connector.start", "hang") => ConnectorState::Unassigned,
@@ -203,7 +204,7 @@ async fn too_many_task_configurations_fail_the_connector() {
         ]);
         let running = stage
             .worker
-            .start_connector(&name, &config, sender, TargetState::Started)
+            .start_connector(&name, &Resolved::plain(&config), sender, TargetState::Started)
             .unwrap();
         let trace = stage.wait_for_connector(&name, ConnectorState::Failed).await.unwrap();
         let expected = format!("The connector many has generated {problem}");
@@ -228,7 +229,12 @@ async fn task_configurations_name_the_class_of_the_task_and_the_topics() {
         let (sender, mut receiver) = mpsc::channel(1);
         let running = stage
             .worker
-            .start_connector(&name, &map(&[&own, topics].concat()), sender, TargetState::Started)
+            .start_connector(
+                &name,
+                &Resolved::plain(&map(&[&own, topics].concat())),
+                sender,
+                TargetState::Started,
+            )
             .unwrap();
         let configs = receiver.recv().await.unwrap().configs;
         let expected = map(&[&[("count", "1"), ("task.class", "CounterTask")], topics].concat());
@@ -250,7 +256,7 @@ async fn a_paused_instance_makes_no_tasks_until_it_is_resumed() {
     let (sender, mut receiver) = mpsc::channel(1);
     let running = stage
         .worker
-        .start_connector(&name, &config, sender, TargetState::Paused)
+        .start_connector(&name, &Resolved::plain(&config), sender, TargetState::Paused)
         .unwrap();
     stage.wait_for_connector(&name, ConnectorState::Paused).await;
     for _ in 0..2 {

@@ -2,6 +2,7 @@
 
 use crate::harness::{Stage, id, map, until};
 use dray_model::{ConnectorName, TargetState, TaskState};
+use dray_providers::Resolved;
 use dray_runtime::metrics::RuntimeCollector;
 use dray_runtime::status::Subject;
 use prometheus_client::encoding::text::encode;
@@ -198,7 +199,7 @@ async fn series_go_with_what_they_are_about() {
     let config = map(&[("name", "gone"), ("connector.class", "Counter"), ("topic", "t")]);
     let instance = stage
         .worker
-        .start_connector(&name, &config, sender, TargetState::Started)
+        .start_connector(&name, &Resolved::plain(&config), sender, TargetState::Started)
         .unwrap();
     stage.wait_for("gone", TaskState::Running).await;
     until(|| Look::at(&stage).0.contains("connector_type=\"source\"")).await;

@@ -3,6 +3,7 @@
 use crate::harness::{SHELVES, Stage, id, map, until};
 use dray_kafka::Class;
 use dray_model::{ConnectorName, ConnectorState, TargetState, TaskState};
+use dray_providers::Resolved;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -146,7 +147,7 @@ async fn a_connector_instance_is_started_again_too() {
         let fault = [source(&shelf, call, kind, "1 2"), vec![("name", "c"), ("tasks", "1")]].concat();
         let running = stage
             .worker
-            .start_connector(&name, &map(&fault), sender, TargetState::Started)
+            .start_connector(&name, &Resolved::plain(&map(&fault)), sender, TargetState::Started)
             .unwrap();
         let reason = stage
             .wait_for_connector(&name, ConnectorState::Restarting)

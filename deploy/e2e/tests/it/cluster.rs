@@ -32,6 +32,15 @@ pub(crate) struct Cluster {
     folder: tempfile::TempDir,
 }
 
+/// Settings besides those that every cluster here has.
+#[derive(Default)]
+pub(crate) struct More {
+    /// Of replicas, in YAML: who they are for etcd.
+    pub(crate) control: String,
+    /// Of workers, as properties.
+    pub(crate) worker: String,
+}
+
 impl Cluster {
     /// Starts so many of each. Returns once all agents are connected.
     pub(crate) async fn start(etcd: &str, bootstrap: &str, controls: usize, agents: usize) -> Self {
@@ -46,14 +55,14 @@ impl Cluster {
         controls: usize,
         agents: usize,
     ) -> Self {
-        Self::start_as(folder, etcd, "", bootstrap, controls, agents).await
+        Self::start_with(folder, etcd, &More::default(), bootstrap, controls, agents).await
     }
 
-    /// With these settings of replicas besides: who they are for etcd.
-    pub(crate) async fn start_as(
+    /// With settings besides.
+    pub(crate) async fn start_with(
         folder: tempfile::TempDir,
         etcd: &str,
-        control_settings: &str,
+        more: &More,
         bootstrap: &str,
         controls: usize,
         agents: usize,
@@ -72,7 +81,8 @@ impl Cluster {
              status.storage.topic={id}-status\n\
              status.storage.replication.factor=1\n\
              status.storage.partitions=1\n\
-             offset.flush.interval.ms=1000\n",
+             offset.flush.interval.ms=1000\n{}",
+            more.worker
         );
         fs::write(folder.path().join("worker.properties"), worker).unwrap();
         let addresses: Vec<_> = free_ports(controls)
@@ -83,7 +93,7 @@ impl Cluster {
             id,
             bootstrap: bootstrap.to_owned(),
             etcd: etcd.to_owned(),
-            control_settings: control_settings.to_owned(),
+            control_settings: more.control.clone(),
             admin: Admin::new(&addresses),
             audit: Audit::start(&addresses),
             addresses,

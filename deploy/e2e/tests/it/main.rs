@@ -21,5 +21,6 @@ mod leader;
 mod leave;
 mod main_path;
 mod operator;
+mod secrets;
 mod store;
 mod wrong;

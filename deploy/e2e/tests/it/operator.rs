@@ -22,7 +22,7 @@ fn dray(cluster: &Cluster, args: &[&str]) -> Output {
 }
 
 /// What a command prints that succeeds.
-fn ok(cluster: &Cluster, args: &[&str]) -> String {
+pub(crate) fn ok(cluster: &Cluster, args: &[&str]) -> String {
     let output = dray(cluster, args);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{args:?}: {said}\n{}", cluster.report());

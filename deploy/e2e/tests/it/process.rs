@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+/// A variable of each process whose value nobody is to see.
+pub(crate) const CANARY: (&str, &str) = ("DRAY_TEST_CANARY", "canary-of-the-environment");
+
 /// Longer than anything takes on a loaded machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -75,6 +78,7 @@ impl Process {
             .args(&self.arguments)
             .env("DRAY_LOG", std::env::var("DRAY_LOG").unwrap_or_else(|_| "info".into()))
             .env("NO_COLOR", "1")
+            .env(CANARY.0, CANARY.1)
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)

@@ -126,20 +126,27 @@ fn status(address: &str) -> std::io::Result<Value> {
 
 /// One request to the HTTP gateway of a member of etcd.
 fn ask(address: &str, path: &str, body: &Value, token: Option<&str>) -> std::io::Result<Value> {
-    let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-    let body = body.to_string();
     let token = token.map_or_else(String::new, |token| format!("Authorization: {token}\r\n"));
-    let head = format!(
-        "POST /v3/{path} HTTP/1.0\r\n{token}Content-Length: {}\r\n\r\n",
-        body.len()
-    );
-    stream.write_all(head.as_bytes())?;
-    stream.write_all(body.as_bytes())?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
+    let answer = http(address, &format!("POST /v3/{path}"), &token, &body.to_string())?;
     let (_, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
     Ok(serde_json::from_str(body)?)
+}
+
+/// A request to the REST API of a replica, and the whole answer with its head.
+pub(crate) fn rest(address: &str, method: &str, path: &str, body: Option<&Value>) -> std::io::Result<String> {
+    let body = body.map(Value::to_string).unwrap_or_default();
+    let head = format!("Host: {address}\r\nContent-Type: application/json\r\n");
+    http(address, &format!("{method} {path}"), &head, &body)
+}
+
+fn http(address: &str, what: &str, head: &str, body: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    let request = format!("{what} HTTP/1.0\r\n{head}Content-Length: {}\r\n\r\n{body}", body.len());
+    stream.write_all(request.as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
 }
 
 impl Drop for Etcd {

@@ -1,7 +1,7 @@
 //! An etcd that cannot be used as it should: full, read-only, too old, or restored from a backup. What is wrong is said, tasks go on, and
 //! once an operator has acted so does everything else.
 
-use crate::cluster::{Cluster, sink};
+use crate::cluster::{Cluster, More, sink};
 use crate::process::{PATIENCE, Process, wait_until};
 use crate::proxy;
 use crate::servers::{Etcd, free_ports, shared_broker};
@@ -149,8 +149,11 @@ async fn an_etcd_that_may_only_be_read_stops_no_task() {
         let answer = etcd.ask(path, body, Some(&token));
         assert!(answer["error"].is_null(), "{path}: {answer}");
     };
-    let user = "etcd-user: dray\netcd-password: secret\n";
-    let cluster = Cluster::start_as(folder, &etcd.endpoints(), user, &shared_broker(), 2, 1).await;
+    let more = More {
+        control: "etcd-user: dray\netcd-password: secret\n".into(),
+        ..More::default()
+    };
+    let cluster = Cluster::start_with(folder, &etcd.endpoints(), &more, &shared_broker(), 2, 1).await;
     let traffic = cluster.under_load(1, 1, PACE).await;
     let before = cluster.owners();
 

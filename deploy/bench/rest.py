@@ -52,8 +52,9 @@ def statuses(address: str) -> Values:
     for _ in range(50):
         began = time.monotonic()
         connection.request("GET", "/connectors?expand=status")
-        found = json.loads(connection.getresponse().read())
+        answer = connection.getresponse().read()
         took.append((time.monotonic() - began) * 1e3)
+        found = json.loads(answer)
         if len(found) != CONNECTORS:
             raise Failed(f"{len(found)} statuses instead of {CONNECTORS}")
         time.sleep(0.2)

@@ -247,7 +247,11 @@ impl Writer {
                 return self.abort(error, caller);
             }
         }
-        match self.repeat(caller, || self.producer.commit_transaction(TURN)) {
+        let commit = || {
+            self.deliver();
+            self.producer.commit_transaction(TURN)
+        };
+        match self.repeat(caller, commit) {
             Step::Done => Outcome::Committed,
             Step::MustAbort(error) => {
                 let stored = lock(&self.producer.context().failed).take();
@@ -269,6 +273,14 @@ impl Writer {
                 }
                 Err((error, _)) => return Err(from_kafka(self.what.as_str(), &error)),
             }
+        }
+    }
+
+    /// Waits until the records are answered, for a while: the wait of `commit_transaction` itself polls for whole tenths of a second.
+    fn deliver(&self) {
+        let end = Instant::now() + TURN;
+        while self.producer.in_flight_count() > 0 && Instant::now() < end {
+            self.producer.poll(Duration::from_millis(1));
         }
     }
 

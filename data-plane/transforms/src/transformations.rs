@@ -1,6 +1,7 @@
 //! The transformations, a file each: Apache's here, those of others in a folder each.
 
 mod cast;
+mod confluent;
 mod debezium;
 mod drop_headers;
 mod extract_field;
@@ -47,6 +48,7 @@ pub(crate) const PACKAGES: &[(&str, &[TransformationKind])] = &[
             value_to_key::KIND,
         ],
     ),
+    ("io.confluent.connect.transforms.", confluent::KINDS),
     ("io.debezium.transforms.", debezium::KINDS),
     ("io.debezium.transforms.outbox.", debezium::OUTBOX),
 ];

@@ -3,6 +3,7 @@
 mod cast;
 mod confluent;
 mod debezium;
+mod dray;
 mod drop_headers;
 mod extract_field;
 mod filter;
@@ -51,6 +52,7 @@ pub(crate) const PACKAGES: &[(&str, &[TransformationKind])] = &[
     ("io.confluent.connect.transforms.", confluent::KINDS),
     ("io.debezium.transforms.", debezium::KINDS),
     ("io.debezium.transforms.outbox.", debezium::OUTBOX),
+    ("io.dray.connect.transforms.", dray::KINDS),
 ];
 
 /// The key that many of them have.

@@ -4,5 +4,6 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 rig=${DRAY_RIG:-$(cd "$here/../.." && pwd)/.rig}
 [ -f "$rig/oracle/.complete" ] || { echo "run.sh: the oracle is not built: run deploy/oracle/build.sh" >&2; exit 1; }
-exec java -Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Ddray.log=error \
-  -Dlog4j2.configurationFile="$here/../rig/log4j2.properties" -cp "$rig/oracle:$rig/kafka/libs/*" Oracle
+[ -f "$rig/debezium/libs/.complete" ] || { echo "run.sh: Debezium's jars are missing: run deploy/oracle/build.sh" >&2; exit 1; }
+exec java -Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Ddray.log=fatal \
+  -Dlog4j2.configurationFile="$here/../rig/log4j2.properties" -cp "$rig/oracle:$rig/kafka/libs/*:$rig/debezium/libs/*" Oracle

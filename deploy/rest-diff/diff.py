@@ -60,8 +60,8 @@ def body(ask: Ask, answer: Answer, exceptions: "Exceptions") -> object:
     value = json.loads(answer.body)
     exceptions.without_keys(value)
     if path.startswith("/connector-plugins") and isinstance(value, list) and "type" in (value or [{}])[0] and "class" in value[0]:
-        # Only Dray has its own.
-        value = [plugin for plugin in value if not plugin["class"].startswith("io.dray.")]
+        # Only Dray has its own, and transformations of others that this Connect has not installed.
+        value = [plugin for plugin in value if not plugin["class"].startswith(("io.dray.", "io.debezium.", "io.confluent."))]
     names = path.rstrip("/") == "/connectors" and ask.method == "GET"
     if names and isinstance(value, list):
         return sorted(value)

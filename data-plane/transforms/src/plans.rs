@@ -35,6 +35,12 @@ impl<P> Plans<P> {
         Ok(&self.known[0].1)
     }
 
+    /// The same, to be added to.
+    pub(crate) fn get_mut(&mut self, schema: &SchemaRef, make: impl FnOnce(&SchemaRef) -> Result<P>) -> Result<&mut P> {
+        self.get(schema, make)?;
+        Ok(&mut self.known[0].1)
+    }
+
     #[cold]
     fn bring_to_front(&mut self, schema: &SchemaRef, make: impl FnOnce(&SchemaRef) -> Result<P>) -> Result<()> {
         let same = self.known.iter().position(|(known, _)| Arc::ptr_eq(known, schema));

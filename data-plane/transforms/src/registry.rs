@@ -5,9 +5,7 @@ use dray_connect::config::{ConfigDef, ParsedConfig};
 
 use crate::{Predicate, Side, Transformation, predicates, transformations};
 
-/// Where Apache's transformations are in Java.
-const TRANSFORMATIONS: &str = "org.apache.kafka.connect.transforms.";
-/// Where its predicates are.
+/// Where Apache's predicates are in Java.
 const PREDICATES: &str = "org.apache.kafka.connect.transforms.predicates.";
 
 /// A transformation, or a pair of them for keys and values.
@@ -42,9 +40,15 @@ pub(crate) struct Named<K: 'static> {
     pub(crate) class: String,
 }
 
+/// Those of all packages, each with what the names of its package begin with.
+fn transformation_kinds() -> impl Iterator<Item = (&'static str, &'static TransformationKind)> {
+    let packages = transformations::PACKAGES.iter();
+    packages.flat_map(|(package, kinds)| kinds.iter().map(move |kind| (*package, kind)))
+}
+
 /// Each class with its full name. A pair has three: `X$Key`, `X$Value` and the abstract `X`, which has no side.
 fn transformation_classes() -> impl Iterator<Item = (String, Option<Side>, &'static TransformationKind)> {
-    transformations::ALL.iter().flat_map(|kind| {
+    transformation_kinds().flat_map(|(package, kind)| {
         let sides: &[Option<Side>] = if kind.sided {
             &[Some(Side::Key), Some(Side::Value), None]
         } else {
@@ -56,7 +60,7 @@ fn transformation_classes() -> impl Iterator<Item = (String, Option<Side>, &'sta
                 Some(Side::Value) if kind.sided => "$Value",
                 Some(_) | None => "",
             };
-            (format!("{TRANSFORMATIONS}{}{suffix}", kind.name), *side, kind)
+            (format!("{package}{}{suffix}", kind.name), *side, kind)
         })
     })
 }
@@ -151,6 +155,30 @@ mod tests {
         assert!(class_name("ReplaceField").is_some());
         assert!(predicate("RecordIsTombstone").is_some());
         assert!(transformation("RecordIsTombstone").is_none());
+        let debezium = transformation("EventRouter").unwrap();
+        assert_eq!(debezium.class, "io.debezium.transforms.outbox.EventRouter");
+    }
+
+    #[test]
+    fn no_two_classes_have_one_simple_name() {
+        let simple = |class: String| class.rsplit('.').next().unwrap().to_owned();
+        let mut names: Vec<String> = transformation_classes().map(|(class, _, _)| simple(class)).collect();
+        let count = names.len();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+
+    #[test]
+    fn all_definitions_are_sound() {
+        for (package, kind) in transformation_kinds() {
+            assert_eq!(
+                (kind.definition)().check().map_err(|error| error.to_string()),
+                Ok(()),
+                "{package}{}",
+                kind.name
+            );
+        }
     }
 
     #[test]

@@ -66,6 +66,15 @@ pub(crate) fn structure<const N: usize>(schema: &SchemaRef, values: [Value; N]) 
 /// The record after the transform of that class with these keys; its message where it fails. A key that begins with `../../`
 /// is one of the connector itself.
 pub(crate) fn apply(class: &str, keys: &[(&str, &str)], record: &Record) -> std::result::Result<Result, String> {
+    apply_or_drop(class, keys, record).map(|result| result.expect("this record is not dropped"))
+}
+
+/// The same; none where the record is dropped.
+pub(crate) fn apply_or_drop(
+    class: &str,
+    keys: &[(&str, &str)],
+    record: &Record,
+) -> std::result::Result<Option<Result>, String> {
     let mut config = ConfigMap::from([
         ("transforms".to_owned(), "x".to_owned()),
         ("transforms.x.type".to_owned(), class.to_owned()),
@@ -84,7 +93,7 @@ pub(crate) fn apply(class: &str, keys: &[(&str, &str)], record: &Record) -> std:
     first
 }
 
-fn apply_chain(chain: &mut Chain, record: &Record) -> std::result::Result<Result, String> {
+fn apply_chain(chain: &mut Chain, record: &Record) -> std::result::Result<Option<Result>, String> {
     let mut backing = Backing::default();
     let input = Input {
         topic: backing.topic(&record.topic.into()),
@@ -98,15 +107,14 @@ fn apply_chain(chain: &mut Chain, record: &Record) -> std::result::Result<Result
     let output = chain
         .apply(input, &mut backing)
         .map_err(|failure| failure.error.to_string())?;
-    let output = output.expect("none of these drops records");
-    Ok(Result {
+    Ok(output.map(|output| Result {
         topic: backing.topic_name(output.topic).to_string(),
         key: taken(output.key, &backing),
         value: taken(output.value, &backing),
         headers: output
             .headers
             .map_or_else(|| record.headers.clone(), |headers| *headers),
-    })
+    }))
 }
 
 fn put(data: &SchemaAndValue, backing: &mut Backing) -> Field {

@@ -1,6 +1,9 @@
-//! Apache's transformations, a file each.
+//! The transformations, a file each: Apache's here, those of others in a folder each.
 
 mod cast;
+mod confluent;
+mod debezium;
+mod dray;
 mod drop_headers;
 mod extract_field;
 mod filter;
@@ -23,24 +26,33 @@ use dray_connect::config::{ConfigKey, ConfigType, Importance};
 
 use crate::registry::TransformationKind;
 
-/// All of them.
-pub(crate) const ALL: &[TransformationKind] = &[
-    cast::KIND,
-    drop_headers::KIND,
-    extract_field::KIND,
-    filter::KIND,
-    flatten::KIND,
-    header_from::KIND,
-    hoist_field::KIND,
-    insert_field::KIND,
-    insert_header::KIND,
-    mask_field::KIND,
-    regex_router::KIND,
-    replace_field::KIND,
-    set_schema_metadata::KIND,
-    timestamp_converter::KIND,
-    timestamp_router::KIND,
-    value_to_key::KIND,
+/// All of them, by the package that they are in.
+pub(crate) const PACKAGES: &[(&str, &[TransformationKind])] = &[
+    (
+        "org.apache.kafka.connect.transforms.",
+        &[
+            cast::KIND,
+            drop_headers::KIND,
+            extract_field::KIND,
+            filter::KIND,
+            flatten::KIND,
+            header_from::KIND,
+            hoist_field::KIND,
+            insert_field::KIND,
+            insert_header::KIND,
+            mask_field::KIND,
+            regex_router::KIND,
+            replace_field::KIND,
+            set_schema_metadata::KIND,
+            timestamp_converter::KIND,
+            timestamp_router::KIND,
+            value_to_key::KIND,
+        ],
+    ),
+    ("io.confluent.connect.transforms.", confluent::KINDS),
+    ("io.debezium.transforms.", debezium::KINDS),
+    ("io.debezium.transforms.outbox.", debezium::OUTBOX),
+    ("io.dray.connect.transforms.", dray::KINDS),
 ];
 
 /// The key that many of them have.

@@ -15,12 +15,11 @@ pub(super) const KIND: TransformationKind = TransformationKind {
     sided: false,
     definition,
     make: |_, config| {
-        let pattern = Pattern::compile(config.string("regex").unwrap_or_default());
-        Ok(Box::new(RegexRouter {
-            pattern: pattern.map_err(|error| Error::config(error.to_string()))?,
-            replacement: Replacement::new(config.string("replacement").unwrap_or_default()),
-            routes: Topics::default(),
-        }))
+        let (regex, replacement) = (config.string("regex"), config.string("replacement"));
+        Ok(Box::new(RegexRouter::new(
+            regex.unwrap_or_default(),
+            replacement.unwrap_or_default(),
+        )?))
     },
 };
 
@@ -38,17 +37,26 @@ fn definition() -> ConfigDef {
         ))
 }
 
-struct RegexRouter {
+pub(super) struct RegexRouter {
     pattern: Pattern,
     replacement: Replacement,
     /// The new name of a topic; none where it stays.
     routes: Topics<Option<Arc<str>>>,
 }
 
-impl Transformation for RegexRouter {
-    fn apply(&mut self, record: &mut ConnectRecord<'_>) -> Result<Applied> {
+impl RegexRouter {
+    pub(super) fn new(regex: &str, replacement: &str) -> Result<Self> {
+        Ok(Self {
+            pattern: Pattern::compile(regex).map_err(|error| Error::config(error.to_string()))?,
+            replacement: Replacement::new(replacement),
+            routes: Topics::default(),
+        })
+    }
+
+    /// Where records of that topic go; none where the topic does not match.
+    pub(super) fn route(&mut self, topic: &Arc<str>) -> Result<Option<&Arc<str>>> {
         let (pattern, replacement) = (&self.pattern, &self.replacement);
-        let route = self.routes.get(record.topic(), |topic| {
+        let route = self.routes.get(topic, |topic| {
             if !pattern.matches(topic).map_err(PatternError::into_connect)? {
                 return Ok(None);
             }
@@ -58,7 +66,13 @@ impl Transformation for RegexRouter {
                 .map_err(PatternError::into_connect)?;
             Ok(Some(replaced.into()))
         })?;
-        if let Some(topic) = route {
+        Ok(route.as_ref())
+    }
+}
+
+impl Transformation for RegexRouter {
+    fn apply(&mut self, record: &mut ConnectRecord<'_>) -> Result<Applied> {
+        if let Some(topic) = self.route(record.topic())? {
             record.set_topic(topic);
         }
         Ok(Applied::Kept)

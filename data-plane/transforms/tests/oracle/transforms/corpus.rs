@@ -7,6 +7,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::configs::{Config, HEADERS, PREDICATES, SUBJECTS, Subject};
 use super::data::{self, drawn, names_in, null, scalars, schemaless, shapes, tagged, text};
+use super::debezium;
 use super::random::Random;
 use crate::ask::ask;
 
@@ -38,10 +39,11 @@ pub(crate) fn corpus() -> Vec<Case> {
     }
     predicates(&mut random, &mut cases);
     chains(&mut random, &mut cases);
+    cases.extend(debezium::cases());
     cases
 }
 
-fn case(about: &'static str, config: Map<String, Json>, mut record: Json) -> Case {
+pub(crate) fn case(about: &'static str, config: Map<String, Json>, mut record: Json) -> Case {
     let kind = if record["offset"].is_null() { "source" } else { "sink" };
     if kind == "source" {
         record.as_object_mut().unwrap().remove("offset");
@@ -67,7 +69,7 @@ fn record_of(random: &mut Random, data: Json, key: bool) -> Json {
 }
 
 /// A record of a topic: every second one is a sink's.
-fn placed(random: &mut Random, key: Json, value: Json) -> Json {
+pub(crate) fn placed(random: &mut Random, key: Json, value: Json) -> Json {
     const TOPICS: &[&str] = &["orders", "orders-2024", "a.b.c", "Zoë.topic", "x", "ORDERS"];
     const TIMESTAMPS: &[i64] = &[
         0,

@@ -1,9 +1,15 @@
 //! Expressions on records.
 
+use std::sync::Arc;
+
+use dray_connect::backing::Backing;
+use dray_connect::config::ConfigMap;
+use dray_connect::datum::Field;
 use dray_connect::schema::{Schema, SchemaBuilder};
 use dray_connect::value::{SchemaAndValue, Value};
 
 use crate::testing::{Record, apply, apply_or_drop, map, record, refused, structure};
+use crate::{Chain, Input, Origin};
 
 const CEL: &str = "io.dray.connect.transforms.Cel";
 
@@ -117,6 +123,43 @@ fn fields_of_structs_have_schemas() {
             .unwrap_err()
             .contains("the record has no value")
     );
+}
+
+/// Fields that are null in one record and not in the next: as many are added, but not the same.
+#[test]
+fn a_schema_is_made_once_for_what_is_added() {
+    let config = [
+        ("transforms", "x"),
+        ("transforms.x.type", CEL),
+        ("transforms.x.field.c", "value.a > 0 ? value.a : null"),
+        ("transforms.x.field.d", "value.a > 0 ? null : value.a"),
+    ];
+    let config: ConfigMap = config.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+    let mut chain = Chain::read(&config).unwrap();
+    let schema = SchemaBuilder::struct_().field("a", Schema::int32()).build().unwrap();
+    let mut backing = Backing::default();
+    let mut made = |a: i32| {
+        let datum = backing.value(&structure(&schema, [a.into()]).value);
+        let input = Input {
+            topic: backing.topic(&"t".into()),
+            kafka_partition: None,
+            timestamp: None,
+            key: Field::default(),
+            value: Field {
+                schema: Some(backing.schema(&schema)),
+                datum,
+            },
+            headers: None,
+            origin: Origin::Source,
+        };
+        let output = chain.apply(input, &mut backing).unwrap().unwrap();
+        let (schema, value) = output.value.view(&backing);
+        (Arc::clone(schema.unwrap()), value.to_value().java_to_string())
+    };
+    let records = [1, -1, 2].map(&mut made);
+    let shown: Vec<&str> = records.iter().map(|(_, shown)| &**shown).collect();
+    assert_eq!(shown, ["Struct{a=1,c=1}", "Struct{a=-1,d=-1}", "Struct{a=2,c=2}"]);
+    assert!(Arc::ptr_eq(&records[0].0, &records[2].0));
 }
 
 #[test]

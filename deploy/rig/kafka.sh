@@ -4,7 +4,9 @@
 #   kafka.sh fetch                 copies the jars into $DRAY_RIG/kafka/libs (default: .rig in the repository); once there, needs no network
 #   kafka.sh start DIR PORT        one KRaft node on 127.0.0.1:PORT with everything it owns in DIR; returns once it answers.
 #                                  After a stop or a kill the same DIR and PORT bring the same broker back. Extra lines of
-#                                  server.properties: $DRAY_BROKER_EXTRA. Files: DIR/broker.pid, broker.log, server.properties, data/
+#                                  server.properties: $DRAY_BROKER_EXTRA; heap: $DRAY_BROKER_HEAP (512m); id of the cluster that a new
+#                                  one is of: $DRAY_BROKER_CLUSTER. Files: DIR/broker.pid, broker.log, server.properties, data/
+#                                  Three nodes of one cluster: cluster.sh
 #   kafka.sh stop DIR              asks it to shut down cleanly, kills it after 30 s; succeeds if nothing runs
 #   kafka.sh kill9 DIR             kill -9, as a crash would
 #   kafka.sh freeport [N]          prints N ports (default 1) on which nothing listens
@@ -75,6 +77,8 @@ wait_gone() { # pid, tenths of a second
   return 1
 }
 
+new_id() { head -c 16 /dev/urandom | base64 | tr '+/' 'AB' | tr -d '='; }
+
 start() {
   local dir=$1 port=$2 controller pid
   [ -z "$(broker_pid "$dir")" ] || fail "the broker of $dir runs already"
@@ -105,13 +109,13 @@ broker.heartbeat.interval.ms=500
 ${DRAY_BROKER_EXTRA:-}
 P
   if [ ! -f "$dir/data/meta.properties" ]; then
-    local id; id=$(head -c 16 /dev/urandom | base64 | tr '+/' 'AB' | tr -d '=')
+    local id; id=${DRAY_BROKER_CLUSTER:-$(new_id)}
     (java_ 256m warn kafka.tools.StorageTool format -t "$id" -c "$dir/server.properties") >"$dir/format.log" 2>&1 ||
       { cat "$dir/format.log" >&2; fail "could not format $dir/data"; }
   fi
   local seen=0; [ ! -f "$dir/broker.log" ] || seen=$(wc -c <"$dir/broker.log")
   # A session of its own: Ctrl-C reaches whoever started us, who then stops the broker in order.
-  (exec setsid java -Xmx512m -XX:+UseSerialGC -Dlog4j2.configurationFile="$here/log4j2.properties" -cp "$libs/*" \
+  (exec setsid java "-Xmx${DRAY_BROKER_HEAP:-512m}" -XX:+UseSerialGC -Dlog4j2.configurationFile="$here/log4j2.properties" -cp "$libs/*" \
     kafka.Kafka "$dir/server.properties") >>"$dir/broker.log" 2>&1 </dev/null &
   pid=$!; echo "$pid" >"$dir/broker.pid"
   [ -z "${DRAY_TEST_STARTED:-}" ] || echo "$pid $dir" >>"$DRAY_TEST_STARTED"

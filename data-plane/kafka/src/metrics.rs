@@ -139,7 +139,7 @@ pub struct ConsumerMetrics {
     pub fetch_size: Window,
     /// Milliseconds from such a request until its answer; the broker may have waited for records.
     pub fetch_latency: Window,
-    /// Milliseconds for which such an answer asked us to fetch nothing.
+    /// Milliseconds for which such an answer, or one without anything, asked us to fetch nothing.
     pub fetch_throttle: Window,
     /// By topic.
     pub topics: BTreeMap<Arc<str>, ReadOfTopic>,
@@ -166,6 +166,11 @@ impl ConsumerMetrics {
         self.fetches.add(now, 1);
         self.fetch_size.record(now, bytes as f64);
         self.fetch_latency.record(now, millis(latency));
+        self.fetch_throttle.record(now, millis(throttle));
+    }
+
+    /// An answer that throttles brings nothing else.
+    pub(crate) fn throttled(&mut self, now: Instant, throttle: Duration) {
         self.fetch_throttle.record(now, millis(throttle));
     }
 

@@ -53,6 +53,7 @@ pub(crate) struct Connection {
     address: Arc<str>,
     versions: Arc<Versions>,
     requests: mpsc::Sender<Asked>,
+    waiting: Arc<Mutex<VecDeque<Waiting>>>,
     open: Arc<AtomicBool>,
 }
 
@@ -66,6 +67,7 @@ struct Asked {
 }
 
 /// A request that was written, or is being.
+#[derive(Debug)]
 struct Waiting {
     correlation: i32,
     deadline: Instant,
@@ -101,10 +103,11 @@ impl Connection {
         let open = Arc::new(AtomicBool::new(true));
         let address: Arc<str> = opened.address.into();
         let versions = Arc::new(opened.versions);
+        let waiting = Arc::default();
         let io = Io {
             address: Arc::clone(&address),
             versions: Arc::clone(&versions),
-            waiting: Mutex::default(),
+            waiting: Arc::clone(&waiting),
             first: Notify::new(),
             limits,
         };
@@ -114,6 +117,7 @@ impl Connection {
             address,
             versions,
             requests,
+            waiting,
             open,
         };
         (connection, task)
@@ -142,6 +146,13 @@ impl Connection {
         let (answer, reply) = oneshot::channel();
         self.enqueue(frame, timeout, Some(answer))?;
         Ok(Reply(reply))
+    }
+
+    /// The broker has said that it reads nothing from this connection for so long: whatever is on its way is answered as much later.
+    pub(crate) fn held_up(&self, time: Duration) {
+        for waiting in lock(&self.waiting).iter_mut() {
+            waiting.deadline += time;
+        }
     }
 
     /// Sends a request that the broker does not answer.
@@ -196,7 +207,7 @@ pub(crate) fn answer_header<R: Request>(answer: &mut Bytes, version: i16) -> Res
 struct Io {
     address: Arc<str>,
     versions: Arc<Versions>,
-    waiting: Mutex<VecDeque<Waiting>>,
+    waiting: Arc<Mutex<VecDeque<Waiting>>>,
     /// Somebody waits, and nobody did before; or nobody will ask any more.
     first: Notify,
     limits: Limits,

@@ -1,6 +1,7 @@
 //! The port on a real broker. `make test` starts one and names it in `DRAY_TEST_BOOTSTRAP`; without it these tests fail,
 //! so that nobody takes silence for success.
 
+mod cluster;
 mod consume;
 mod early;
 mod faults;

@@ -185,6 +185,21 @@ async fn an_answer_that_does_not_come_ends_the_connection_for_all() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_is_held_up_waits_as_much_longer() {
+    let (connection, _tasks, mut broker) = connected(limits(), None);
+    let began = Instant::now();
+    let first = connection.send(frame(10), Duration::from_secs(30)).expect("sent");
+    let second = connection.send(frame(10), Duration::from_secs(30)).expect("sent");
+    let (correlation, _) = heard(&mut broker).await;
+    heard(&mut broker).await;
+    broker.write_all(&answer(correlation, b"")).await.expect("written");
+    first.await.expect("an answer");
+    connection.held_up(Duration::from_secs(40));
+    assert_eq!(second.await.expect_err("late").code, "TIMED_OUT");
+    assert_eq!(began.elapsed().as_secs(), 70);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_answer_without_end_is_refused() {
     for length in [-1, 3, (1 << 20) + 1] {
         let (connection, _tasks, mut broker) = connected(limits(), None);

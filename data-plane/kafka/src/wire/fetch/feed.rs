@@ -9,6 +9,7 @@ use bytes::Bytes;
 use dray_connect::sink_batch::TopicPartition;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -35,6 +36,8 @@ pub(crate) struct FetchSettings {
     pub(crate) partition_bytes: i32,
     /// `client.rack`; empty without one.
     pub(crate) rack: String,
+    /// How long a replica is read that the leader named, before the leader is asked again (`metadata.max.age.ms`).
+    pub(crate) preferred_for: Duration,
 }
 
 #[derive(Debug)]
@@ -215,14 +218,14 @@ impl Feed {
     }
 
     pub(super) fn want(&self, now: Instant) -> Want {
-        let state = lock(&self.state);
+        let mut state = lock(&self.state);
         if state.stopped {
             return Want::Gone;
         }
         if state.paused {
             return Want::Nothing;
         }
-        if state.preferred.is_some_and(|(_, until)| until <= now) {
+        if state.preferred.take_if(|(_, until)| *until <= now).is_some() {
             return Want::Homeless;
         }
         let Some(position) = state.position else {

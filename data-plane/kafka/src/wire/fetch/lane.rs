@@ -13,7 +13,7 @@ use crate::wire::batch::decode::{cut_off, next_position};
 use crate::wire::cluster::Purpose;
 use crate::wire::connection::answer_header;
 use crate::wire::frame::Frame;
-use crate::wire::metadata::{Partition as Leader, address};
+use crate::wire::metadata::{NO_LEADER, Partition as Leader, address};
 use bytes::Bytes;
 use kafka_protocol::error::ResponseError as Code;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic, ForgottenTopic};
@@ -39,10 +39,11 @@ const BLOCKED_FOR: Duration = Duration::from_secs(1);
 const IDLE: Duration = Duration::from_secs(10);
 /// An answer may take this much longer than the broker was told to wait.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How long a replica is read that the leader named; Java's `metadata.max.age.ms`.
-const PREFERRED: Duration = Duration::from_secs(300);
 /// The reader hears of an error that is over with the next request only when it comes again and again.
 const QUIET: u32 = 10;
+
+/// A broker is asked so often in a row for a leader's epoch that it does not know, some hundred milliseconds, before others are.
+const BEHIND: u32 = 5;
 
 /// The partition is read from another broker now, or from none for a while.
 const ELSEWHERE: [Code; 11] = [
@@ -362,6 +363,13 @@ impl Lane {
             }
             self.share(hub, &feed, asked, share);
         }
+        if !throttle.is_zero() {
+            for (feed, _) in lock(&self.feeds).all.values() {
+                if told.insert(Arc::as_ptr(feed.inbox())) {
+                    lock(&feed.inbox().metrics).throttled(now, throttle);
+                }
+            }
+        }
     }
 
     /// What the answer says of one partition.
@@ -374,7 +382,7 @@ impl Lane {
                 false => share.high_watermark,
             });
             if share.preferred >= 0 && share.preferred != self.broker {
-                feed.prefer(Some((share.preferred, now + PREFERRED)));
+                feed.prefer(Some((share.preferred, now + self.settings.preferred_for)));
                 self.remove(feed);
                 hub.place(Arc::clone(feed), None);
                 return;
@@ -404,11 +412,16 @@ impl Lane {
             }
             self.remove(feed);
             hub.place(Arc::clone(feed), None);
+        } else if code == Code::UnknownLeaderEpoch && feed.failed(now).0 < BEHIND {
+            // It has not heard yet what we have: nobody else knows more.
+            tracing::debug!(partition = %feed.partition, broker = self.broker, "the broker has not heard of its leader's epoch");
         } else if ELSEWHERE.contains(&code) {
             feed.prefer(None);
             self.remove(feed);
             // Of a leader that the answer names nothing more has to be asked.
-            let told = share.leader.is_some_and(|(broker, _)| broker != self.broker);
+            let told = share
+                .leader
+                .is_some_and(|(broker, _)| broker != NO_LEADER && broker != self.broker);
             self.again(hub, Arc::clone(feed), error, !told);
         } else {
             feed.failed(now);

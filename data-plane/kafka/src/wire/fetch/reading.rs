@@ -5,14 +5,20 @@ use crate::codes::local;
 use crate::error::{Class, Error, Result};
 use crate::port::ClientConfig;
 use crate::wire::batch::decode::Malformed;
+use crate::wire::timing;
 use dray_connect::sink_batch::TopicPartition;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Records per batch where the configuration does not say.
 const MAX_RECORDS: usize = 2000;
 const FETCH_BYTES: i32 = 50 << 20;
 const PARTITION_BYTES: i32 = 1 << 20;
+/// `metadata.max.age.ms`, as Java has it.
+const PREFERRED_MS: u64 = 300_000;
+/// Shorter, and it would be over before the first fetch from the replica.
+const LEAST_PREFERRED_MS: u64 = 1000;
 
 /// What a consumer's settings say about reading.
 #[derive(Clone, Debug)]
@@ -57,6 +63,9 @@ impl Reading {
                 .unwrap_or(PARTITION_BYTES)
                 .max(1),
             rack: get("client.rack").unwrap_or_default().to_owned(),
+            preferred_for: Duration::from_millis(
+                timing::number(settings, "metadata.max.age.ms", PREFERRED_MS)?.max(LEAST_PREFERRED_MS),
+            ),
         };
         let records = config.get("max.poll.records").and_then(|n| n.trim().parse().ok());
         Ok(Some(Self {

@@ -116,6 +116,7 @@ mod tests {
             ("fetch.max.bytes", "10"),
             ("isolation.level", "READ_COMMITTED"),
             ("client.rack", "r"),
+            ("metadata.max.age.ms", "13000"),
             ("auto.offset.reset", "none"),
             ("max.poll.records", "11"),
             ("max.poll.interval.ms", "12000"),
@@ -129,6 +130,7 @@ mod tests {
             max_bytes: 10,
             partition_bytes: 9,
             rack: "r".to_owned(),
+            preferred_for: Duration::from_secs(13),
         };
         assert_eq!(
             (&*reading.fetch, reading.reset, reading.max_records),

@@ -389,7 +389,11 @@ impl Sender {
         };
         if !answers.throttle.is_zero() {
             let until = Instant::now() + answers.throttle;
-            self.broker(broker).not_before = Some(until);
+            let throttled = self.broker(broker);
+            throttled.not_before = Some(until);
+            if let Link::Up(connection) = &throttled.link {
+                connection.held_up(answers.throttle);
+            }
             self.wake_at(until, Wake::Nothing);
         }
         let endpoints: HashMap<i32, Arc<str>> = answers.endpoints.into_iter().collect();
@@ -403,7 +407,7 @@ impl Sender {
                 self.settle(sent, Answer::Again { at_once: false }, None);
                 continue;
             };
-            let (answer, fenced) = self.answer(part, &sent, &endpoints);
+            let (answer, fenced) = self.answer(broker, part, &sent, &endpoints);
             self.settle(sent, answer, fenced);
         }
     }
@@ -411,6 +415,7 @@ impl Sender {
     /// What the broker's code means. With an error that fences the whole lane, if it does.
     fn answer(
         &mut self,
+        broker: i32,
         part: &PartAnswer,
         sent: &Sent,
         endpoints: &HashMap<i32, Arc<str>>,
@@ -427,25 +432,28 @@ impl Sender {
         }
         match error.class {
             Class::Retriable => {
-                let hint = part.leader.is_some_and(|leader| self.hint(part, leader, endpoints));
-                if !hint {
+                if let Some(leader) = part.leader {
+                    self.hint(part, leader, endpoints);
+                }
+                // Whoever said so first, another batch's answer or a reader's.
+                let leader = self.metadata.leader(&part.topic, part.partition);
+                let moved = leader.is_some_and(|leader| leader != broker);
+                if !moved {
                     self.topics.want(Arc::clone(&sent.topic));
                 }
-                (Answer::Again { at_once: hint }, None)
+                (Answer::Again { at_once: moved }, None)
             }
             Class::Fenced if sent.named => (Answer::Refused(error.clone()), Some(error)),
             Class::Fenced | Class::Fatal => (Answer::Refused(error), None),
         }
     }
 
-    /// Takes in who leads now. True when that is news.
-    fn hint(&mut self, part: &PartAnswer, leader: Partition, endpoints: &HashMap<i32, Arc<str>>) -> bool {
+    /// Takes in who leads now.
+    fn hint(&mut self, part: &PartAnswer, leader: Partition, endpoints: &HashMap<i32, Arc<str>>) {
         let endpoint = endpoints.get(&leader.leader);
         let endpoint = endpoint.map(|address| (leader.leader, Arc::clone(address)));
         self.cluster.learn_leader(&part.topic, part.partition, leader, endpoint);
-        let before = self.metadata.partition(&part.topic, part.partition);
         self.metadata = self.cluster.metadata();
-        before != self.metadata.partition(&part.topic, part.partition)
     }
 
     /// Tells a track what became of its batch.

@@ -164,7 +164,7 @@ fn note(frame: &Bytes, asked: &Mutex<Asked>) {
 }
 
 /// The answer to a request of this kind, changed.
-fn changed<R: Request>(version: i16, mut frame: Bytes, change: impl FnOnce(&mut R::Response)) -> Bytes {
+pub(crate) fn changed<R: Request>(version: i16, mut frame: Bytes, change: impl FnOnce(&mut R::Response)) -> Bytes {
     let header_version = R::Response::header_version(version);
     let header = ResponseHeader::decode(&mut frame, header_version).expect("a header");
     let mut response = R::Response::decode(&mut frame, version).expect("an answer");

@@ -66,6 +66,8 @@ pub struct ProducerMetrics {
     pub retries: Total,
     /// Records that could not be written.
     pub errors: Total,
+    /// Batches that the broker found too large, and that were sent in two.
+    pub splits: Total,
     /// Bytes of each batch.
     pub batch: Window,
     /// Size on the wire over size before compression, of each batch.

@@ -7,3 +7,5 @@ mod quotas;
 mod racks;
 mod relay;
 mod traffic;
+
+pub(crate) use nodes::ask;

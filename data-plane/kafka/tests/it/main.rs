@@ -8,6 +8,7 @@ mod faults;
 mod group_offsets;
 mod idempotence;
 mod java;
+mod oversize;
 mod produce;
 mod reader;
 mod secure;

@@ -34,6 +34,11 @@ const PRODUCER: &[Gauge<ProducerMetrics>] = &[
         "Records a second that could not be written.",
         |m, now| m.errors.rate(now),
     ),
+    (
+        "batch_split_rate",
+        "Batches a second that the broker found too large, and that were sent in two.",
+        |m, now| m.splits.rate(now),
+    ),
     ("batch_size_avg", "Bytes of the mean batch.", |m, now| {
         m.batch.average(now)
     }),
@@ -96,6 +101,11 @@ const PRODUCER_COUNTERS: &[Counter<ProducerMetrics>] = &[
     ("byte", "Bytes of batches sent.", |m| m.bytes.total),
     ("record_retry", "Records sent again.", |m| m.retries.total),
     ("record_error", "Records that could not be written.", |m| m.errors.total),
+    (
+        "batch_split",
+        "Batches that the broker found too large, and that were sent in two.",
+        |m| m.splits.total,
+    ),
 ];
 
 const PRODUCER_TOPIC: &[Gauge<SentToTopic>] = &[

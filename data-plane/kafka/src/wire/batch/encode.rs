@@ -196,6 +196,11 @@ impl Sealed {
         self.count
     }
 
+    /// How its records are compressed.
+    pub(super) fn codec(&self) -> Codec {
+        self.codec
+    }
+
     /// Its size on the wire.
     pub(crate) fn len(&self) -> usize {
         HEAD + self.records.len()

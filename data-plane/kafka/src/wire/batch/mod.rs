@@ -5,3 +5,4 @@ mod compress;
 pub(crate) mod compression;
 pub(crate) mod decode;
 pub(crate) mod encode;
+mod split;

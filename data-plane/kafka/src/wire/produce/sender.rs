@@ -25,6 +25,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+const MESSAGE_TOO_LARGE: i16 = 10;
+const RECORD_LIST_TOO_LARGE: i16 = 18;
 const OUT_OF_ORDER_SEQUENCE: i16 = 45;
 const DUPLICATE_SEQUENCE: i16 = 46;
 const UNKNOWN_PRODUCER_ID: i16 = 59;
@@ -430,6 +432,9 @@ impl Sender {
         if matches!(part.code, OUT_OF_ORDER_SEQUENCE | UNKNOWN_PRODUCER_ID) && sent.stamped {
             return (Answer::Sequence, None);
         }
+        if matches!(part.code, MESSAGE_TOO_LARGE | RECORD_LIST_TOO_LARGE) {
+            return (Answer::TooLarge(error), None);
+        }
         match error.class {
             Class::Retriable => {
                 if let Some(leader) = part.leader {
@@ -462,8 +467,19 @@ impl Sender {
         let mut guard = lock(&sent.from.lane.state);
         let state = &mut *guard;
         let done = state.tracks[sent.from.track].answered(sent.number, answer, now, &self.settings);
+        let splits = done.splits;
         let mut wake = state.apply(done, &self.inbox);
-        lock(&sent.from.lane.metrics).used = state.used;
+        let mut metrics = lock(&sent.from.lane.metrics);
+        metrics.used = state.used;
+        if splits > 0 {
+            // The first is worth a line; how many there are is measured.
+            if metrics.splits.total == 0 {
+                tracing::warn!(client.id = self.settings.client.as_str(), topic = %sent.topic, partition = sent.partition,
+                    "batches are too large for the topic and are sent in halves: lower `batch.size` or raise `max.message.bytes`");
+            }
+            metrics.splits.add(now, splits);
+        }
+        drop(metrics);
         if let Some(error) = fenced.filter(|_| state.failed.is_none()) {
             tracing::warn!(client.id = self.settings.client.as_str(), owner = ?sent.from.lane.owner, %error,
                 "another producer has this task's transactional id");

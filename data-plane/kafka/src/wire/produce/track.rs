@@ -3,11 +3,12 @@
 //!
 //! Batches of an idempotent producer are sent up to five ahead. When one of them fails, nothing more is sent until all others on their
 //! way are answered: the broker refuses them too, as their sequences do not follow, unless it has them. Then all that is not stored is sent
-//! again in its order, one by one. What cannot be sent again under its sequence is sent under a newer epoch, which begins anew at sequence 0 (KIP-360).
+//! again in its order, one by one; what the broker finds too large is made two batches then, which have its sequences. What cannot be sent
+//! again under its sequence is sent under a newer epoch, which begins anew at sequence 0 (KIP-360).
 
 use super::settings::Settings;
 use crate::metrics::SentBatch;
-use crate::port::{Ack, Delivered, ProduceRecord};
+use crate::port::ProduceRecord;
 use crate::wire::batch::encode::{HEAD, Open, Sealed, Stamp, next_sequence};
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -15,15 +16,17 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
+mod batch;
+
+pub(super) use batch::Done;
+use batch::{Batch, Part, Run, both};
+
 /// For so long a broker surely remembers a producer that sends nothing (`producer.id.expiration.ms`, a day by default).
 const REMEMBERED: Duration = Duration::from_secs(600);
 
 /// A partition's batches leave at least so far apart unless they are full: a stream of single records would cost a request each, us and
 /// the broker. Never longer than `linger.ms`; a record after a longer silence leaves at once.
 const PACE: Duration = Duration::from_millis(2);
-
-/// A run of records by their own numbers.
-type Run = (u64, usize);
 
 /// A producer id with its epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,25 +55,14 @@ struct Filling {
     since: Instant,
 }
 
-/// A batch that takes no more records.
-#[derive(Debug)]
-struct Batch {
-    sealed: Sealed,
-    runs: Vec<Run>,
-    /// What its records count in the lane's quota.
-    bytes: usize,
-    since: Instant,
-    /// Under which it was sent before.
-    stamp: Option<Stamp>,
-    tries: u32,
-}
-
 #[derive(Debug)]
 struct Flying {
     number: u64,
     batch: Batch,
     /// It is to be sent again.
     failed: bool,
+    /// Instead of it.
+    halves: Option<(Sealed, Sealed)>,
 }
 
 /// The batches of a lane for a partition.
@@ -136,60 +128,10 @@ pub(super) enum Answer {
     Again { at_once: bool },
     /// Not stored under this sequence or epoch: to be sent again, under a new epoch unless an earlier one's failure explains it.
     Sequence,
+    /// Not stored, and it never will be as it is: to be sent in two batches, or if it has one record not at all.
+    TooLarge(crate::Error),
     /// Not stored, and it never will be.
     Refused(crate::Error),
-}
-
-/// What an answer, or the time, means for the lane.
-#[derive(Debug, Default)]
-pub(super) struct Done {
-    pub(super) acks: Vec<Ack>,
-    /// Given back to the quota.
-    pub(super) bytes: usize,
-    pub(super) records: usize,
-}
-
-impl Done {
-    fn stored(&mut self, batch: &Batch, partition: i32, offset: i64) {
-        let mut at = offset;
-        for (sequence, count) in &batch.runs {
-            let first = Delivered { partition, offset: at };
-            if offset >= 0 {
-                self.acks.push(Ack {
-                    sequence: *sequence,
-                    count: *count,
-                    outcome: Ok(first),
-                });
-                at += *count as i64;
-            } else {
-                // Offsets count on within a run; unknown ones do not.
-                let each = (*sequence..).take(*count);
-                self.acks.extend(each.map(|sequence| Ack {
-                    sequence,
-                    count: 1,
-                    outcome: Ok(first),
-                }));
-            }
-        }
-        self.close(batch.bytes, &batch.runs);
-    }
-
-    fn failed(&mut self, runs: &[Run], bytes: usize, error: &crate::Error) {
-        for (sequence, count) in runs {
-            let each = (*sequence..).take(*count);
-            self.acks.extend(each.map(|sequence| Ack {
-                sequence,
-                count: 1,
-                outcome: Err(Box::new(error.clone())),
-            }));
-        }
-        self.close(bytes, runs);
-    }
-
-    fn close(&mut self, bytes: usize, runs: &[Run]) {
-        self.bytes += bytes;
-        self.records += runs.iter().map(|(_, count)| count).sum::<usize>();
-    }
 }
 
 impl Track {
@@ -253,6 +195,7 @@ impl Track {
             since: now,
             stamp: None,
             tries: 0,
+            part: None,
         });
     }
 
@@ -276,6 +219,7 @@ impl Track {
             since: filling.since,
             stamp: None,
             tries: 0,
+            part: None,
         });
         true
     }
@@ -291,7 +235,7 @@ impl Track {
                 Mode::Own(_) | Mode::Named(_) => settings.max_in_flight,
             };
             // What may be stored already goes alone: with others behind it, stored, the broker could forget that it has it.
-            let resending = self.is_resent() || self.flying.iter().any(|flying| flying.batch.tries > 1);
+            let resending = self.is_resent() || self.flying.iter().any(|flying| flying.batch.goes_alone());
             // To another leader only once the old one has said what it has.
             let moved = leader.is_some_and(|leader| leader != self.flying_to);
             // A broker that knows nothing of a producer takes any sequence, so the first batch goes alone.
@@ -371,6 +315,7 @@ impl Track {
             number: self.numbers,
             batch,
             failed: false,
+            halves: None,
         });
         Some(parcel)
     }
@@ -425,7 +370,7 @@ impl Track {
         match answer {
             Answer::Stored(offset) => {
                 if let Some(flying) = self.flying.remove(place) {
-                    done.stored(&flying.batch, self.partition, offset);
+                    self.end(flying.batch, Ok(offset), &mut done);
                 }
                 self.failures = 0;
                 self.confirmed = Some(now);
@@ -440,8 +385,9 @@ impl Track {
                 self.flying[place].failed = true;
                 if !explained {
                     // A batch before it was given up, or the broker has lost what it knew. It is not stored, nor what is behind it.
-                    for flying in self.flying.iter_mut().skip(place) {
-                        flying.batch.stamp = None;
+                    let flying = self.flying.iter_mut().skip(place).map(|flying| &mut flying.batch);
+                    for batch in flying.chain(&mut self.waiting) {
+                        batch.stamp = None;
                     }
                     if !self.reset {
                         self.back_off(now, settings);
@@ -449,17 +395,51 @@ impl Track {
                     self.reset = true;
                 }
             }
-            Answer::Refused(error) => {
-                if let Some(flying) = self.flying.remove(place) {
-                    // No sequence can follow this one any more. Those that were sent before it keep theirs until they are known to be
-                    // stored or not.
-                    self.reset |= flying.batch.stamp.is_some();
-                    done.failed(&flying.batch.runs, flying.batch.bytes, &error);
+            Answer::TooLarge(error) => match self.flying[place].batch.sealed.halves(settings.level) {
+                Some(halves) => {
+                    self.flying[place].failed = true;
+                    self.flying[place].halves = Some(halves);
+                    done.splits += 1;
                 }
-            }
+                None => self.refuse(place, error, &mut done),
+            },
+            Answer::Refused(error) => self.refuse(place, error, &mut done),
         }
         self.gather(&mut done, settings);
         done
+    }
+
+    /// A batch on its way will never be stored.
+    fn refuse(&mut self, place: usize, error: crate::Error, done: &mut Done) {
+        if let Some(flying) = self.flying.remove(place) {
+            // No sequence can follow this one any more. Those that were sent before it keep theirs until they are known to be stored or
+            // not.
+            self.reset |= flying.batch.stamp.is_some();
+            self.end(flying.batch, Err(error), done);
+        }
+    }
+
+    /// A batch is stored from this offset on, or never will be.
+    fn end(&mut self, batch: Batch, outcome: crate::Result<i64>, done: &mut Done) {
+        let outcome = match batch.part {
+            Some(Part { whole, .. }) if batch.runs.is_empty() => return self.tell_last(whole, outcome),
+            Some(Part { before, .. }) => both(before, outcome),
+            None => outcome,
+        };
+        match outcome {
+            Ok(offset) => done.stored(&batch.runs, batch.bytes, self.partition, offset),
+            Err(error) => done.failed(&batch.runs, batch.bytes, &error),
+        }
+    }
+
+    /// Notes with the last part of a whole what became of one before it.
+    fn tell_last(&mut self, whole: u64, outcome: crate::Result<i64>) {
+        let flying = self.flying.iter_mut().map(|flying| &mut flying.batch);
+        let last = flying.chain(&mut self.waiting).filter(|batch| !batch.runs.is_empty());
+        let mut parts = last.filter_map(|batch| batch.part.as_mut());
+        if let Some(part) = parts.find(|part| part.whole == whole) {
+            part.before = Some(both(part.before.take(), outcome));
+        }
     }
 
     fn back_off(&mut self, now: Instant, settings: &Settings) {
@@ -477,10 +457,14 @@ impl Track {
             return;
         }
         while let Some(flying) = self.flying.pop_back() {
-            if flying.batch.tries > settings.retries {
+            if let Some(halves) = flying.halves {
+                let (first, second) = flying.batch.split(halves);
+                self.waiting.push_front(second);
+                self.waiting.push_front(first);
+            } else if flying.batch.tries > settings.retries {
                 self.reset |= flying.batch.stamp.is_some();
                 let error = late(&self.topic, self.partition, "it was tried as often as `retries` allows");
-                done.failed(&flying.batch.runs, flying.batch.bytes, &error);
+                self.end(flying.batch, Err(error), done);
             } else {
                 self.waiting.push_front(flying.batch);
             }
@@ -498,11 +482,8 @@ impl Track {
             && let Some(batch) = self.waiting.pop_front_if(|batch| batch.since + timeout <= now)
         {
             self.reset |= batch.stamp.is_some();
-            done.failed(
-                &batch.runs,
-                batch.bytes,
-                &late(&self.topic, self.partition, "`delivery.timeout.ms` is over"),
-            );
+            let error = late(&self.topic, self.partition, "`delivery.timeout.ms` is over");
+            self.end(batch, Err(error), &mut done);
         }
         if self.flying.is_empty()
             && self.waiting.is_empty()
@@ -522,9 +503,9 @@ impl Track {
     /// Fails all that is not on its way, and has what is fail too unless it is stored.
     pub(super) fn fail(&mut self, error: &crate::Error) -> Done {
         let mut done = Done::default();
-        for batch in self.waiting.drain(..) {
+        while let Some(batch) = self.waiting.pop_front() {
             self.reset |= batch.stamp.is_some();
-            done.failed(&batch.runs, batch.bytes, error);
+            self.end(batch, Err(error.clone()), &mut done);
         }
         if let Some(filling) = self.filling.take() {
             done.failed(&filling.runs, filling.bytes, error);

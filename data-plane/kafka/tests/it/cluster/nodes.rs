@@ -30,8 +30,9 @@ const NODES: [i32; 3] = [1, 2, 3];
 /// A leader is elected already.
 const ELECTION_NOT_NEEDED: i16 = 84;
 
-/// Groups hear of a session that has ended within a test.
-const SETTINGS: &str = "group.consumer.min.heartbeat.interval.ms=300\n\
+/// Groups hear of a session that has ended, and quotas are over, within a test.
+const SETTINGS: &str = "quota.window.num=4\n\
+                        group.consumer.min.heartbeat.interval.ms=300\n\
                         group.consumer.heartbeat.interval.ms=300\n\
                         group.consumer.min.session.timeout.ms=2000\n\
                         group.consumer.session.timeout.ms=2000";

@@ -3,6 +3,7 @@
 use super::nodes::cluster;
 use super::relay::{Relay, What};
 use crate::{counted, event, offer, record, within};
+use dray_connect::sink_batch::TopicPartition;
 use dray_kafka::Kafka;
 use dray_kafka::metrics::{ClientMetrics, ClientNumbers};
 use dray_kafka::port::{ConsumerEvent, KafkaPort as _};
@@ -12,11 +13,14 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Bytes a second. A broker counts over ten seconds at least, so ten times as much goes through at once.
-const RATE: f64 = 40_000.0;
+/// Bytes a second. These brokers count over three seconds at least, so three times as much goes through at once.
+const RATE: f64 = 50_000.0;
 const SIZE: usize = 10_000;
-/// A hundred thousand bytes more, for which a client waits some seconds.
-const RECORDS: u64 = 50;
+/// Seven seconds more than that; the reader, at its rate, waits nearly three.
+const RECORDS: u64 = 52;
+const READ_RATE: f64 = 90_000.0;
+/// Of which so much fills a request: the last of those that are on their way is answered later than requests may be without quotas.
+const BATCH: &str = "70000";
 /// On its way between the two ends of the relay.
 const ON_ITS_WAY: Duration = Duration::from_millis(50);
 
@@ -49,7 +53,29 @@ async fn who_is_throttled_waits_and_loses_nothing() {
     let topic = cluster.topic("quotas", &[&[1]], &[]).await;
     cluster.limit("slow", "producer_byte_rate", Some(RATE)).await;
     let port = Kafka::new();
-    let client = relay.client(&[("client.id", "slow"), ("batch.size", "50000"), ("linger.ms", "1000")]);
+    let reader = relay.client(&[
+        ("client.id", "reader"),
+        ("group.id", &topic),
+        ("group.protocol", "consumer"),
+        ("auto.offset.reset", "earliest"),
+    ]);
+    let mut consumer = port
+        .consumer(&reader, std::slice::from_ref(&topic), 1 << 20)
+        .expect("a consumer");
+    let place = TopicPartition {
+        topic: topic.as_str().into(),
+        partition: 0,
+    };
+    let assigned = event(&mut *consumer).await;
+    assert!(matches!(assigned, ConsumerEvent::Assigned(_)), "{assigned:?}");
+    consumer.pause(std::slice::from_ref(&place)).await.expect("paused");
+
+    let client = relay.client(&[
+        ("client.id", "slow"),
+        ("batch.size", BATCH),
+        ("linger.ms", "1000"),
+        ("request.timeout.ms", "100"),
+    ]);
     let mut lane = port.producer_lane(&client, 1 << 20, None).expect("a lane");
     let values: Vec<Vec<u8>> = (0..RECORDS)
         .map(|number| format!("{number:0SIZE$}").into_bytes())
@@ -85,19 +111,13 @@ async fn who_is_throttled_waits_and_loses_nothing() {
         .filter(|event| event.api == ProduceRequest::KEY);
     let connections: BTreeSet<usize> = produced.map(|event| event.connection).collect();
     assert_eq!(connections.len(), 1, "and no connection was given up");
+    let total: Duration = told.iter().sum();
+    assert!(total > Duration::from_secs(6), "long enough for that: {told:?}");
     drop(lane);
 
     // All readers of the process fetch together, under one name.
-    cluster.limit("dray-fetch", "consumer_byte_rate", Some(RATE)).await;
-    let mut reader = relay.client(&[
-        ("group.id", &topic),
-        ("group.protocol", "consumer"),
-        ("auto.offset.reset", "earliest"),
-    ]);
-    reader.insert("client.id".to_owned(), "reader".to_owned());
-    let mut consumer = port
-        .consumer(&reader, std::slice::from_ref(&topic), 1 << 20)
-        .expect("a consumer");
+    cluster.limit("dray-fetch", "consumer_byte_rate", Some(READ_RATE)).await;
+    consumer.resume(std::slice::from_ref(&place)).await.expect("resumed");
     let mut next = 0;
     while next < RECORDS {
         match event(&mut *consumer).await {
@@ -108,10 +128,10 @@ async fn who_is_throttled_waits_and_loses_nothing() {
                     next += 1;
                 }
             }
-            ConsumerEvent::Assigned(..) => assert_eq!(next, 0, "it is assigned once"),
-            other @ (ConsumerEvent::Revoked(_) | ConsumerEvent::Lost(_) | ConsumerEvent::Error(_)) => {
-                panic!("{other:?}")
-            }
+            other @ (ConsumerEvent::Assigned(_)
+            | ConsumerEvent::Revoked(_)
+            | ConsumerEvent::Lost(_)
+            | ConsumerEvent::Error(_)) => panic!("{other:?}"),
         }
     }
     let (told, disobeyed) = waits(&relay, FetchRequest::KEY);

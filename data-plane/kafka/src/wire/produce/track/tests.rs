@@ -3,6 +3,8 @@
 use super::*;
 use crate::codes::local;
 use crate::error::Class;
+use crate::wire::batch::compression::Codec;
+use crate::wire::batch::decode::{Most, Records};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -74,9 +76,10 @@ struct Partition {
 impl Partition {
     fn append(&mut self, parcel: &Parcel) -> Answer {
         let (epoch, sequence) = stamp(parcel);
-        if self.epoch.is_some_and(|known| epoch < known) {
-            return Answer::Refused(local("t", "InvalidProducerEpoch", "old", Class::Fenced));
-        }
+        assert!(
+            self.epoch.is_none_or(|known| epoch >= known),
+            "nothing goes under an old epoch behind a newer one"
+        );
         if self.epoch.is_some_and(|known| epoch > known) {
             if sequence != 0 {
                 return Answer::Sequence;
@@ -194,6 +197,166 @@ proptest! {
         let unsure = log.iter().filter(|number| !ended[*number]).count();
         if unsure == 0 {
             prop_assert_eq!(log, stored);
+        }
+    }
+}
+
+/// A partition that takes batches up to a size only. Records hold their numbers; those that [`is_huge`] says it takes in no batch.
+struct Narrow {
+    most: usize,
+    log: Vec<u64>,
+    epoch: i16,
+    next: i32,
+    known: VecDeque<(i32, usize, i64)>,
+}
+
+fn is_huge(number: u64) -> bool {
+    number % 16 == 5
+}
+
+fn numbers(parcel: &Parcel) -> Vec<u64> {
+    let bytes = [&parcel.head[..], &parcel.records].concat().into();
+    let all = Most {
+        records: usize::MAX,
+        bytes: usize::MAX,
+    };
+    let batch = Records::new(bytes, 0, None).take(&"t".into(), 0, all);
+    let batch = batch.expect("well formed").expect("not empty");
+    let values = batch.records.iter().map(|record| {
+        let value = batch.bytes(record.value.as_ref().expect("a value"));
+        u64::from_be_bytes(value.try_into().expect("eight bytes"))
+    });
+    values.collect()
+}
+
+impl Narrow {
+    fn append(&mut self, parcel: &Parcel) -> Answer {
+        let (epoch, sequence) = stamp(parcel);
+        let numbers = numbers(parcel);
+        // As a broker does, before it looks at the producer.
+        if numbers.len() > self.most || numbers.iter().copied().any(is_huge) {
+            return Answer::TooLarge(local("t", "MessageSizeTooLarge", "no", Class::Fatal));
+        }
+        assert!(
+            epoch >= self.epoch,
+            "nothing goes under an old epoch behind a newer one"
+        );
+        if epoch > self.epoch {
+            if sequence != 0 {
+                return Answer::Sequence;
+            }
+            self.next = 0;
+            self.known.clear();
+        }
+        let of_it = |(first, count, _): &&(i32, usize, i64)| (*first, *count) == (sequence, numbers.len());
+        if let Some((.., offset)) = self.known.iter().find(of_it) {
+            return Answer::Stored(*offset);
+        }
+        if sequence != self.next {
+            return Answer::Sequence;
+        }
+        let offset = self.log.len() as i64;
+        self.epoch = epoch;
+        self.next += numbers.len() as i32;
+        self.known.push_back((sequence, numbers.len(), offset));
+        if self.known.len() > 5 {
+            self.known.pop_front();
+        }
+        self.log.extend(numbers);
+        Answer::Stored(offset)
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    /// Whatever is too large for the partition is there once and in its place, in batches that are not; a record that is too large by
+    /// itself fails alone, and a batch that was passed on whole fails once, when all else that it holds is there.
+    #[test]
+    fn what_is_too_large_is_sent_in_parts(
+        pushes in prop::collection::vec((1..9_u64, any::<bool>()), 1..12),
+        most in 1..7_usize,
+        fates in prop::collection::vec(fate(), 0..60),
+        turns in prop::collection::vec(any::<bool>(), 0..300),
+        batch_size in prop_oneof![Just("1"), Just("250"), Just("2000")],
+        is_named in any::<bool>(),
+    ) {
+        let settings = settings(&[("batch.size", batch_size)]);
+        let mut track = track();
+        let mut partition = Narrow { most, log: Vec::new(), epoch: 0, next: 0, known: VecDeque::new() };
+        let mut identity = Identity { id: ID, epoch: 0 };
+        // Which records an acknowledgement is about, by its sequence.
+        let mut about: BTreeMap<u64, std::ops::Range<u64>> = BTreeMap::new();
+        let (mut next, mut bytes) = (0, 0);
+        for (count, is_whole) in pushes {
+            if is_whole {
+                let mut open = Open::with_capacity(0);
+                for number in next..next + count {
+                    let value = number.to_be_bytes();
+                    let record = ProduceRecord {
+                        topic: "t", partition: None, timestamp: None, key: None, value: Some(&value), headers: &[], sequence: 0,
+                    };
+                    open.push(&record, 0);
+                }
+                track.pass(open.seal(Codec::None, None), next, 50, Instant::now(), &settings);
+                about.insert(next, next..next + count);
+                bytes += 50;
+            } else {
+                for number in next..next + count {
+                    push(&mut track, number, &settings);
+                    about.insert(number, number..number + 1);
+                    bytes += 1;
+                }
+            }
+            next += count;
+        }
+        let (mut fates, mut turns) = (fates.into_iter(), turns.into_iter());
+        let mut flying: VecDeque<Parcel> = VecDeque::new();
+        let mut ended: BTreeMap<u64, Option<i64>> = BTreeMap::new();
+        for _ in 0..10_000 {
+            if track.is_empty() {
+                break;
+            }
+            let now = Instant::now();
+            let mode = if is_named { Mode::Named(identity) } else { Mode::Own(identity) };
+            let answer_first = !flying.is_empty() && turns.next().unwrap_or(true);
+            match track.due(now, mode, Some(LEADER), &settings) {
+                Due::Now if !answer_first => {
+                    flying.push_back(track.take(mode, LEADER, Instant::now(), &settings).expect("it is due"));
+                    continue;
+                }
+                Due::Epoch => identity.epoch += 1,
+                Due::Now | Due::At(_) | Due::No => {}
+            }
+            let Some(parcel) = flying.pop_front() else { continue };
+            let answer = match fates.next().unwrap_or(Fate::Goes) {
+                Fate::Goes | Fate::Refused => partition.append(&parcel),
+                Fate::Fails => Answer::Again { at_once: false },
+                Fate::Unheard => {
+                    partition.append(&parcel);
+                    Answer::Again { at_once: true }
+                }
+            };
+            let done = track.answered(parcel.number, answer, now, &settings);
+            bytes -= done.bytes;
+            for ack in done.acks {
+                let first = ack.outcome.as_ref().ok().map(|first| first.offset);
+                for (sequence, at) in ack.sequences().zip(0..) {
+                    let offset = first.map(|first| first + at);
+                    prop_assert!(ended.insert(sequence, offset).is_none(), "{sequence} ended twice");
+                }
+            }
+        }
+        prop_assert!(track.is_empty(), "it came to an end");
+        prop_assert_eq!(bytes, 0);
+        let fitting: Vec<u64> = (0..next).filter(|number| !is_huge(*number)).collect();
+        prop_assert_eq!(&partition.log, &fitting);
+        prop_assert_eq!(ended.keys().collect::<Vec<_>>(), about.keys().collect::<Vec<_>>());
+        for (sequence, records) in about {
+            let stored = !records.clone().any(is_huge);
+            let place = partition.log.iter().position(|number| *number == records.start);
+            let expected = place.filter(|_| stored).map(|place| place as i64);
+            prop_assert_eq!(ended[&sequence], expected, "{}", sequence);
         }
     }
 }

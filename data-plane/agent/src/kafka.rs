@@ -3,6 +3,7 @@
 //! Before a task has any effect, the writer of its cluster is initialised and the leader has confirmed it (rule F2 in ARCHITECTURE,
 //! *Fencing*). Offsets of sources go through it. Whoever takes a task over from a dead session fences that session's writer first.
 
+use crate::used;
 use async_trait::async_trait;
 use dray_connect::Result;
 use dray_connect::offset::{OffsetMap, SourcePartition};
@@ -273,14 +274,8 @@ impl Clusters {
     /// The connector with the values that it refers to; looks until they can be had.
     pub(crate) async fn resolved(&self, connector: Arc<AssignedConnector>) -> Arc<AssignedConnector> {
         loop {
-            match self.worker.resolve_connector(&connector.config).await {
-                Ok(resolved) if *resolved.config() == connector.config => return connector,
-                Ok(resolved) => {
-                    return Arc::new(AssignedConnector {
-                        config: resolved.config().clone(),
-                        ..AssignedConnector::clone(&connector)
-                    });
-                }
+            match used::resolve(&self.worker, &connector).await {
+                Ok((connector, _)) => return connector,
                 Err(error) => {
                     tracing::warn!(connector = %connector.name, error = %trace(&error),
                         "what it needs to fence a dead session cannot be read");

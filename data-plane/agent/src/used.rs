@@ -59,15 +59,7 @@ impl<'a> Used<'a> {
 
     async fn look(&self) -> Result<Values> {
         let kept = self.kept;
-        let written = &kept.connector.config;
-        let resolved = self.worker.resolve_connector(written).await?;
-        let connector = match resolved.config() == written {
-            true => kept.connector.clone(),
-            false => Arc::new(AssignedConnector {
-                config: resolved.config().clone(),
-                ..AssignedConnector::clone(&kept.connector)
-            }),
-        };
+        let (connector, resolved) = resolve(self.worker, &kept.connector).await?;
         let own = match kept.assignment.owned.task.is_instance() {
             true => resolved,
             false => self.worker.resolve_connector(&kept.config()).await?,
@@ -98,6 +90,24 @@ impl<'a> Used<'a> {
             }
         }
     }
+}
+
+/// The connector with the values that it refers to, and those beside what is written.
+///
+/// # Errors
+/// When one cannot be had.
+pub(crate) async fn resolve(
+    worker: &WorkerConfig,
+    connector: &Arc<AssignedConnector>,
+) -> Result<(Arc<AssignedConnector>, Resolved)> {
+    let resolved = worker.resolve_connector(&connector.config).await?;
+    if *resolved.config() == connector.config {
+        return Ok((connector.clone(), resolved));
+    }
+    let config = resolved.config().clone();
+    let mut connector = AssignedConnector::clone(connector);
+    connector.config = config;
+    Ok((Arc::new(connector), resolved))
 }
 
 impl Values {

@@ -10,6 +10,7 @@ use crate::port::{
 };
 use crate::rd::RdKafka;
 use crate::wire::cluster::Clusters;
+use crate::wire::fetch::tail::WireTail;
 use crate::wire::group::fallback::Consumers;
 use crate::wire::oauth::Sources;
 use crate::wire::produce::Producers;
@@ -107,7 +108,11 @@ impl KafkaPort for Kafka {
     }
 
     fn tail(&self, config: &ClientConfig, topic: &str) -> Result<Box<dyn TopicTail>> {
-        self.rd.tail(&chosen(config)?.0, topic)
+        let (config, wire) = chosen(config)?;
+        if wire && let Some(cluster) = self.clusters.of(&config)? {
+            return Ok(Box::new(WireTail::new(cluster, topic, &config)?));
+        }
+        self.rd.tail(&config, topic)
     }
 
     fn reader(&self, config: &ClientConfig, assignment: Assignment) -> Result<Box<dyn Reader>> {

@@ -32,6 +32,8 @@ pub(crate) enum Purpose {
     Short,
     /// One fetch session each.
     Fetch(u32),
+    /// Reading topics to their ends: answers may be large, and wait for transactions.
+    Tail,
     /// A share of the groups that the broker coordinates: it writes down what they say, and takes the next request of a connection
     /// only when that is done.
     Group(u32),

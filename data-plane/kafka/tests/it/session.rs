@@ -19,7 +19,7 @@ fn offset(topic: &str, value: &str) -> SessionRecord {
     }
 }
 
-async fn writer(port: &RdKafka, id: &str) -> SessionWriter {
+async fn writer(port: &dyn KafkaPort, id: &str) -> SessionWriter {
     let producer = port
         .transactional_producer(&config(&[]), id, PATIENCE)
         .await
@@ -28,7 +28,7 @@ async fn writer(port: &RdKafka, id: &str) -> SessionWriter {
 }
 
 /// All committed values of the key `offset`, in order, as whoever takes a task over reads them.
-async fn offsets(port: &RdKafka, topic: &str) -> Vec<String> {
+async fn offsets(port: &dyn KafkaPort, topic: &str) -> Vec<String> {
     let mut tail = port
         .tail(&config(&[("isolation.level", "read_committed")]), topic)
         .expect("a tail");
@@ -43,7 +43,7 @@ async fn offsets(port: &RdKafka, topic: &str) -> Vec<String> {
 }
 
 /// How many records a topic has.
-async fn count(port: &RdKafka, topic: &str) -> u64 {
+async fn count(port: &dyn KafkaPort, topic: &str) -> u64 {
     let mut tail = port.tail(&config(&[]), topic).expect("a tail");
     let mut count = 0;
     tail.read_to_end(PATIENCE, &mut |_| count += 1).await.expect("read");
@@ -52,7 +52,7 @@ async fn count(port: &RdKafka, topic: &str) -> u64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_cluster_has_an_id() {
-    let port = RdKafka::new();
+    let port = Kafka::new();
     let id = port.cluster_id(&config(&[]), PATIENCE).await.expect("an id");
     assert_eq!(id.len(), 22, "{id}");
     let nobody = ClientConfig::from([("bootstrap.servers".to_owned(), "127.0.0.1:1".to_owned())]);
@@ -65,7 +65,7 @@ async fn the_cluster_has_an_id() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_writer_commits_and_its_successor_fences_it() {
-    let port = RdKafka::new();
+    let port = Kafka::new();
     let topic = topic(&port, "offsets", 3, &[("cleanup.policy", "compact")]).await;
     let id = unique("c-agent-1");
     let first = writer(&port, &id).await;
@@ -89,7 +89,7 @@ async fn a_writer_commits_and_its_successor_fences_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_stored_is_aborted_and_the_writer_goes_on() {
-    let port = RdKafka::new();
+    let port = Kafka::new();
     let topic = topic(&port, "offsets", 1, &[("cleanup.policy", "compact")]).await;
     let writer = writer(&port, &unique("c-agent-1")).await;
     let large = "x".repeat(3 << 20);
@@ -104,7 +104,7 @@ async fn what_cannot_be_stored_is_aborted_and_the_writer_goes_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fence_is_quick_even_with_a_transaction_open() {
-    let port = RdKafka::new();
+    let port = Kafka::new();
     let topic = topic(&port, "offsets", 1, &[("cleanup.policy", "compact")]).await;
     let (mut idle, mut busy) = (Vec::<Duration>::new(), Vec::<Duration>::new());
     // librdkafka waits a second before it asks again. A busy machine may take as long, but not each time.
@@ -135,11 +135,15 @@ async fn a_fence_is_quick_even_with_a_transaction_open() {
 /// A transaction of another session is open before them: readers of committed records are told of an end that lies before it.
 #[tokio::test(flavor = "multi_thread")]
 async fn another_sessions_open_transaction_hides_no_offsets() {
-    let port = RdKafka::new();
-    let topic = topic(&port, "offsets", 1, &[("cleanup.policy", "compact")]).await;
+    open_transactions_hide_nothing(&RdKafka::new()).await;
+    open_transactions_hide_nothing(&Kafka::new()).await;
+}
+
+async fn open_transactions_hide_nothing(port: &dyn KafkaPort) {
+    let topic = topic(port, "offsets", 1, &[("cleanup.policy", "compact")]).await;
     let mut zombie = Zombie::start(&["open", &unique("c-agent-1"), &topic]);
     zombie.says("open").await;
-    let writer = writer(&port, &unique("c-agent-2")).await;
+    let writer = writer(port, &unique("c-agent-2")).await;
     let values: Vec<String> = (0..100).map(|n| n.to_string()).collect();
     let records = values.iter().map(|value| offset(&topic, value)).collect();
     assert!(matches!(writer.commit(records).await, Outcome::Committed));
@@ -161,7 +165,7 @@ async fn another_sessions_open_transaction_hides_no_offsets() {
         }
     }
 
-    let reading = offsets(&port, &topic);
+    let reading = offsets(port, &topic);
     tokio::pin!(reading);
     assert!(
         tokio::time::timeout(Duration::from_secs(1), &mut reading)
@@ -178,7 +182,7 @@ async fn another_sessions_open_transaction_hides_no_offsets() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stopped_session_has_no_effect_after_it_was_fenced() {
-    let port = RdKafka::new();
+    let port = Kafka::new();
     let topic = topic(&port, "offsets", 1, &[("cleanup.policy", "compact")]).await;
     let data = super::topic(&port, "data", 1, &[]).await;
     let id = unique("c-agent-1");
@@ -261,7 +265,7 @@ async fn successor(group: &str, topic: &str, protocol: &str, partitions: usize) 
 /// A dead member's partitions go to its successor at once, and what it does when it wakes up is refused.
 async fn left_on_behalf(protocol: &str, signal: &str) {
     const PARTITIONS: usize = 6;
-    let port = RdKafka::new();
+    let port = Kafka::new();
     let topic = topic(&port, "sink", 6, &[]).await;
     let mut lane = port.producer_lane(&config(&[]), 1 << 20, None).expect("lane");
     produce(&mut *lane, &topic, &numbered(0..1000)).await;
@@ -375,7 +379,7 @@ async fn a_stopped_member_leaves_on_its_behalf() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_group_that_is_not_there_has_no_members() {
-    let port = RdKafka::new();
+    let port = Kafka::new();
     let group = unique("connect-none");
     let members = port
         .group_members(&config(&[]), &group, PATIENCE)

@@ -57,8 +57,12 @@ async fn create_describe_and_never_by_asking() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tail_reads_to_the_end_and_goes_on_from_there() {
-    let port = RdKafka::new();
-    let topic = topic(&port, "tail", 3, &[("cleanup.policy", "compact")]).await;
+    reads_to_the_end(&RdKafka::new()).await;
+    reads_to_the_end(&Kafka::new()).await;
+}
+
+async fn reads_to_the_end(port: &dyn KafkaPort) {
+    let topic = topic(port, "tail", 3, &[("cleanup.policy", "compact")]).await;
     let mut tail = port.tail(&config(&[]), &topic).expect("tail");
     let mut count = 0;
     tail.read_to_end(PATIENCE, &mut |_| count += 1)

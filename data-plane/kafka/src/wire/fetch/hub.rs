@@ -4,16 +4,13 @@
 use super::feed::{Feed, FetchSettings, Reset};
 use super::inbox::{Budget, Word};
 use super::lane::Lane;
+use super::offsets::{Asked, End, list_offsets};
 use crate::codes;
-use crate::error::{Class, Error, Result};
+use crate::error::{Class, Error};
 use crate::lock::lock;
-use crate::wire::cluster::{Cluster, Purpose};
-use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
-use kafka_protocol::messages::{BrokerId, ListOffsetsRequest, TopicName};
-use kafka_protocol::protocol::StrBytes;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use crate::wire::cluster::Cluster;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -21,12 +18,8 @@ use tokio::time::Instant;
 
 /// Bytes that all consumers of one cluster hold ahead of their readers.
 const BUDGET: usize = 256 << 20;
-const TIMEOUT: Duration = Duration::from_secs(30);
 /// The reader hears of a partition that has no leader for so many tries.
 const QUIET: u32 = 10;
-/// What ListOffsets calls the ends of a partition.
-const LATEST: i64 = -1;
-const EARLIEST: i64 = -2;
 
 /// What the consumers of a cluster hold: when the last one is gone, so are the fetchers.
 #[derive(Debug)]
@@ -267,7 +260,13 @@ impl Hub {
                 if group.is_empty() {
                     continue;
                 }
-                let found = self.ask(leader, (read_committed, reset), &group).await;
+                let asked = group.iter().map(|(feed, _, epoch)| Asked {
+                    topic: &feed.partition.topic,
+                    partition: feed.partition.partition,
+                    leader_epoch: *epoch,
+                });
+                let end = if reset == Reset::Latest { End::Latest } else { End::Earliest };
+                let found = list_offsets(&self.cluster, leader, (end, read_committed), asked).await;
                 for (feed, asked, epoch) in group {
                     let place = (feed.partition.topic.to_string(), feed.partition.partition);
                     let missing = || codes::error("finding where to start", -1, Some("the answer lacks the partition"));
@@ -283,46 +282,5 @@ impl Hub {
                 }
             }
         }
-    }
-
-    #[allow(clippy::type_complexity, reason = "made and used once each")]
-    async fn ask(
-        &self,
-        leader: i32,
-        (read_committed, reset): (bool, Reset),
-        feeds: &[&(Arc<Feed>, u64, i32)],
-    ) -> Result<BTreeMap<(String, i32), Result<i64>>> {
-        let at = if reset == Reset::Latest { LATEST } else { EARLIEST };
-        let mut topics: BTreeMap<&str, BTreeMap<i32, ListOffsetsPartition>> = BTreeMap::new();
-        for (feed, _, epoch) in feeds {
-            let partition = ListOffsetsPartition::default()
-                .with_partition_index(feed.partition.partition)
-                .with_current_leader_epoch(*epoch)
-                .with_timestamp(at);
-            let topic = topics.entry(&feed.partition.topic).or_default();
-            topic.insert(feed.partition.partition, partition);
-        }
-        let topic = |(name, partitions): (&str, BTreeMap<i32, _>)| {
-            let name = TopicName(StrBytes::from_string(name.to_owned()));
-            let partitions = partitions.into_values().collect();
-            ListOffsetsTopic::default().with_name(name).with_partitions(partitions)
-        };
-        let request = ListOffsetsRequest::default()
-            .with_replica_id(BrokerId(-1))
-            .with_isolation_level(i8::from(read_committed))
-            .with_topics(topics.into_iter().map(topic).collect());
-        let connection = self.cluster.connection(leader, Purpose::Short).await?;
-        let client = StrBytes::from_static_str("dray-fetch");
-        let answer = connection.ask(&client, &request, 4..=8, TIMEOUT).await?;
-        let mut found = BTreeMap::new();
-        for topic in answer.topics {
-            for partition in topic.partitions {
-                let place = (topic.name.to_string(), partition.partition_index);
-                let what = format!("finding where to start with {}-{}", place.0, place.1);
-                let offset = codes::check(what, partition.error_code, None).map(|()| partition.offset);
-                found.insert(place, offset);
-            }
-        }
-        Ok(found)
     }
 }

@@ -6,9 +6,11 @@ pub(crate) mod feed;
 pub(crate) mod hub;
 pub(crate) mod inbox;
 mod lane;
+pub(crate) mod offsets;
 pub(crate) mod reader;
 pub(crate) mod reading;
 mod session;
+pub(crate) mod tail;
 
 use std::time::Duration;
 

@@ -3,8 +3,9 @@
 use super::nodes::{Cluster, cluster};
 use super::relay::Relay;
 use super::traffic::{Reads, Sending};
-use crate::within;
+use crate::{PATIENCE, within};
 use dray_kafka::Kafka;
+use dray_kafka::port::KafkaPort as _;
 use kafka_protocol::messages::{FetchRequest, MetadataRequest, ProduceRequest};
 use kafka_protocol::protocol::Request as _;
 
@@ -41,12 +42,19 @@ async fn leaders_move_and_brokers_die_and_each_record_is_there_once_in_order() {
     let client = cluster.client(&SENDER);
     let mut sending = Sending::start(&Kafka::new(), &client, &topic, 3);
     let mut reads = Reads::start(&Kafka::new(), &client, &topic, 3);
+    // Reads to the end now and then, whoever leads.
+    let mut tail = Kafka::new().tail(&client, &topic).expect("a tail");
+    let mut seen = 0;
     goes_on(&mut sending, &mut reads, 300).await;
     for round in 0..4 {
         lead_each(&cluster, &topic, |partition| (partition + round) % 3 + 1).await;
+        let at_least = seen + 300;
         goes_on(&mut sending, &mut reads, 300).await;
+        tail.read_to_end(PATIENCE, &mut |_| seen += 1).await.expect("read");
+        assert!(seen >= at_least, "{seen} of {at_least}");
     }
     cluster.stop(3).await;
+    tail.read_to_end(PATIENCE, &mut |_| seen += 1).await.expect("read");
     goes_on(&mut sending, &mut reads, 300).await;
     // Of two replicas that are in sync one dies: nothing is stored until another has caught up, and nothing lost.
     cluster.kill9(2).await;
@@ -59,6 +67,8 @@ async fn leaders_move_and_brokers_die_and_each_record_is_there_once_in_order() {
     let counts = sending.end().await;
     assert!(retries > 0, "something was sent again");
     reads.end(&counts).await;
+    tail.read_to_end(PATIENCE, &mut |_| seen += 1).await.expect("read");
+    assert_eq!(seen, counts.iter().sum::<u64>());
     // What is in the log, for another client: exactly these, in order.
     let mut again = Reads::start(&Kafka::new(), &client, &topic, 3);
     again.until(&counts).await;

@@ -15,8 +15,8 @@ Values = dict[str, float]
 
 # What was just done is over after this; then what is idle is watched for as long.
 SETTLE = 3.0
-# For a broker whose code has just been loaded.
-WARM_UP = 20.0
+# For a broker whose code has just been loaded: after 20 s its compiler still takes a core of two, and what is measured is that.
+WARM_UP = 60.0
 NO_BROKER = "127.0.0.1:9"
 
 

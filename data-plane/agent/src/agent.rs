@@ -182,6 +182,8 @@ impl Agent {
                 }
             }
         }
+        drop(incoming);
+        driver.link.close().await;
         driver.jobs.shutdown().await;
         Ok(())
     }

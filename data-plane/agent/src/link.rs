@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Channel, Endpoint};
 
@@ -19,6 +20,8 @@ const CONNECT: Duration = Duration::from_secs(3);
 /// HTTP/2 pings notice a peer that is gone without a word. They are never the lease.
 const PING: Duration = Duration::from_secs(10);
 const PING_ANSWER: Duration = Duration::from_secs(5);
+/// What the last words of an agent may take.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// Messages that wait for the stream. The machine merges what it says a second; a stream that does not take this much is broken.
 const OUTBOUND: usize = 256;
 /// A full delta has 500 assignments.
@@ -110,6 +113,16 @@ impl Link {
         }
     }
 
+    /// Has what was said go out, and ends the streams, within a second: what the leader does not hear it has to find out, and fences
+    /// the session for it. Nobody may wait for events any more.
+    pub(crate) async fn close(mut self) {
+        self.open.clear();
+        let ended = async { while self.streams.join_next().await.is_some() {} };
+        if timeout(FAREWELL, ended).await.is_err() {
+            tracing::debug!("a stream to the control plane did not end in time");
+        }
+    }
+
     /// Waits for a stream to have ended. Cancel-safe.
     pub(crate) async fn ended(&mut self) {
         match self.streams.join_next().await {
@@ -161,3 +174,6 @@ fn chain(error: &dyn std::error::Error) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests;

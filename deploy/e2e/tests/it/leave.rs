@@ -42,6 +42,12 @@ async fn an_agent_that_leaves_hands_its_tasks_over() {
         );
     }
 
+    let log = cluster.agent_named("agent-2").log();
+    assert!(
+        !log.contains("fenced a dead session"),
+        "its last words were heard, so nobody had to be fenced\n{log}"
+    );
+
     // One that joins takes nothing that has just moved: whoever runs goes on.
     let joined = Instant::now();
     cluster.add_agent("agent-3", "");

@@ -265,7 +265,11 @@ impl Hub {
                     partition: feed.partition.partition,
                     leader_epoch: *epoch,
                 });
-                let end = if reset == Reset::Latest { End::Latest } else { End::Earliest };
+                let end = if reset == Reset::Latest {
+                    End::Latest
+                } else {
+                    End::Earliest
+                };
                 let found = list_offsets(&self.cluster, leader, (end, read_committed), asked).await;
                 for (feed, asked, epoch) in group {
                     let place = (feed.partition.topic.to_string(), feed.partition.partition);

@@ -70,7 +70,9 @@ impl WireTail {
         Ok(Self {
             cluster,
             topic: Arc::from(topic),
-            read_committed: settings.get("isolation.level").is_some_and(|level| level == "read_committed"),
+            read_committed: settings
+                .get("isolation.level")
+                .is_some_and(|level| level == "read_committed"),
             id: TopicId::nil(),
             next: BTreeMap::new(),
         })
@@ -205,7 +207,13 @@ impl WireTail {
     }
 
     /// Visits what an answer brings.
-    async fn take(&mut self, answer: Answer, metadata: &Metadata, call: &mut Call, visit: &mut Visit<'_>) -> Result<()> {
+    async fn take(
+        &mut self,
+        answer: Answer,
+        metadata: &Metadata,
+        call: &mut Call,
+        visit: &mut Visit<'_>,
+    ) -> Result<()> {
         // One partition's records may have left no room for another's.
         let is_empty = answer.partitions.iter().all(|share| share.records.is_empty());
         let mut gone = Vec::new();

@@ -13,13 +13,16 @@ use tokio::time::Instant;
 pub(super) struct Topics {
     /// To be asked for next.
     wanted: BTreeSet<Arc<str>>,
+    /// One of them was never asked for: it need not wait because another one had to be asked for again.
+    fresh: bool,
     /// Those that lanes wait for, and until when.
     missed: BTreeMap<Arc<str>, Instant>,
     /// All that were ever asked for; asked again when what is known is too old.
     used: BTreeSet<Arc<str>>,
     max_age: Duration,
-    /// Nothing is asked before.
+    /// Nothing is asked again before.
     not_before: Instant,
+    begun: Instant,
     old_at: Option<Instant>,
     asking: bool,
     failures: u32,
@@ -29,10 +32,12 @@ impl Topics {
     pub(super) fn new(max_age: Duration) -> Self {
         Self {
             wanted: BTreeSet::new(),
+            fresh: false,
             missed: BTreeMap::new(),
             used: BTreeSet::new(),
             max_age,
             not_before: Instant::now(),
+            begun: Instant::now(),
             old_at: None,
             asking: false,
             failures: 0,
@@ -41,13 +46,14 @@ impl Topics {
 
     /// Asks for a topic whose partitions have no leader, or another.
     pub(super) fn want(&mut self, topic: Arc<str>) {
+        self.fresh |= !self.used.contains(&topic);
         self.wanted.insert(topic);
     }
 
     /// Asks for a topic that is not known until it is, not longer than this.
     pub(super) fn miss(&mut self, topic: Arc<str>, until: Instant) {
         self.missed.entry(Arc::clone(&topic)).or_insert(until);
-        self.wanted.insert(topic);
+        self.want(topic);
     }
 
     /// When there will be something to ask; none while there is nothing, or somebody is asking.
@@ -55,7 +61,8 @@ impl Topics {
         if self.asking {
             return None;
         }
-        let wanted = (!self.wanted.is_empty()).then_some(self.not_before);
+        let at = if self.fresh { self.begun } else { self.not_before };
+        let wanted = (!self.wanted.is_empty()).then_some(at);
         wanted.into_iter().chain(self.old_at).min()
     }
 
@@ -68,7 +75,7 @@ impl Topics {
             self.wanted.extend(self.used.iter().cloned());
         }
         self.old_at = Some(now + self.max_age);
-        self.asking = true;
+        (self.asking, self.fresh) = (true, false);
         self.used.extend(self.wanted.iter().cloned());
         Some(std::mem::take(&mut self.wanted).into_iter().collect())
     }
@@ -114,6 +121,9 @@ mod tests {
         assert_eq!(topics.ask(now), Some(vec!["a".into()]));
         topics.miss("b".into(), now + Duration::from_secs(10));
         assert_eq!(topics.ask(now), None, "somebody is asking");
+        topics.refreshed(true);
+        topics.keep_missed(&Metadata::default(), now + Duration::from_millis(100));
+        assert_eq!(topics.ask(now), Some(vec!["b".into()]), "it was not asked for yet");
         topics.refreshed(true);
         topics.keep_missed(&Metadata::default(), now + Duration::from_millis(100));
         assert_eq!(topics.ask(now), None, "not at once again");

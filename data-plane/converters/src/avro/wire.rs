@@ -134,12 +134,29 @@ fn ended() -> Error {
 
 #[inline(always)]
 pub(super) fn long(value: i64, out: &mut Vec<u8>) {
-    let mut value = ((value << 1) ^ (value >> 63)) as u64;
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
+    let value = ((value << 1) ^ (value >> 63)) as u64;
+    if value < 0x80 {
+        out.push(value as u8);
+    } else {
+        long_rest(value, out);
+    }
+}
+
+/// At most ten bytes, which are appended at once.
+#[inline(never)]
+fn long_rest(mut value: u64, out: &mut Vec<u8>) {
+    let mut digits = [0; 10];
+    let mut count = 0;
+    for digit in &mut digits {
+        count += 1;
+        if value < 0x80 {
+            *digit = value as u8;
+            break;
+        }
+        *digit = value as u8 | 0x80;
         value >>= 7;
     }
-    out.push(value as u8);
+    out.extend_from_slice(digits.get(..count).unwrap_or_default());
 }
 
 #[inline(always)]

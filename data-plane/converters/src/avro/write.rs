@@ -499,8 +499,9 @@ impl Write {
 impl Record {
     #[inline]
     fn write(&self, record: StructRef<'_>, out: &mut Vec<u8>) -> Result<()> {
+        let values = record.values();
         for field in &self.fields {
-            let value = field.from.and_then(|index| record.at(index)).unwrap_or(ValueRef::Null);
+            let value = field.from.and_then(|index| values.at(index)).unwrap_or(ValueRef::Null);
             if value.is_null()
                 && let Some(default) = &field.default
             {

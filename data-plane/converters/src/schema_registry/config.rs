@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use dray_connect::config::{ConfigDef, ConfigKey, ConfigType, Importance};
+use dray_connect::config::{ConfigDef, ConfigKey, ConfigType, ConfigValue, Importance, Lambda, Validator};
 use dray_connect::{ConfigMap, Error, Result};
 
 use super::subject::SubjectStrategy;
@@ -16,8 +16,6 @@ use Importance::{High, Low, Medium};
 
 const URL: &str = "schema.registry.url";
 const APICURIO_URL: &str = "apicurio.registry.url";
-/// Behind which Apicurio speaks Confluent's API.
-const APICURIO_API: &str = "/apis/ccompat/";
 const REQUEST_HEADER: &str = "request.header.";
 const SERIALIZER: &str = "schema.id.serializer";
 const DESERIALIZER: &str = "schema.id.deserializer";
@@ -104,19 +102,9 @@ impl Usage {
                 )));
             }
         }
-        for (name, there) in [
-            (SERIALIZER, &["PrefixSchemaIdSerializer"][..]),
-            (
-                DESERIALIZER,
-                &["DualSchemaIdDeserializer", "PrefixSchemaIdDeserializer"],
-            ),
-        ] {
+        for name in [SERIALIZER, DESERIALIZER] {
             let name = format!("{side}.{name}");
-            let class = config.get(&name).map(|class| class.trim());
-            if class.is_some_and(|class| !there.contains(&class.strip_prefix(PACKAGE).unwrap_or(class))) {
-                let problem = "Schema ids stand before the value here, and in no header";
-                return Err(Error::invalid_config(&name, class, Some(problem)));
-            }
+            before_value(&name, config.get(&name).map(String::as_str))?;
         }
         let key = format!("{side}.subject.name.strategy");
         let id = integer(config, "use.schema.id", -1)?;
@@ -141,27 +129,48 @@ impl Usage {
     }
 }
 
+/// Refuses a class that has ids elsewhere than before the value.
+fn before_value(name: &str, class: Option<&str>) -> Result<()> {
+    let there = [
+        "PrefixSchemaIdSerializer",
+        "PrefixSchemaIdDeserializer",
+        "DualSchemaIdDeserializer",
+    ];
+    match class.map(str::trim) {
+        Some(class) if !there.contains(&class.strip_prefix(PACKAGE).unwrap_or(class)) => {
+            let problem = "Schema ids stand before the value here, and in no header";
+            Err(Error::invalid_config(name, Some(class), Some(problem)))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn class_check(check: fn(&str, &str) -> Result<()>) -> impl Validator {
+    Lambda::new("A class that is there", move |name, value| {
+        if let ConfigValue::Class(class) = value {
+            check(name, class)
+        } else {
+            Ok(())
+        }
+    })
+}
+
 /// The servers, and who is named in their URLs.
 fn urls(config: &ConfigMap) -> Result<(Vec<String>, Option<String>)> {
-    let (key, text) = match (config.get(URL), config.get(APICURIO_URL)) {
-        (Some(text), _) => (URL, text),
-        (None, Some(text)) if text.contains(APICURIO_API) => (APICURIO_URL, text),
-        (None, Some(text)) => {
-            let problem = "Apicurio's own API has ids of another form; its Confluent API is spoken here: \
-                           the URL ends with /apis/ccompat/v7";
-            return Err(Error::invalid_config(APICURIO_URL, Some(text), Some(problem)));
-        }
-        (None, None) => {
-            let text = format!("Missing required configuration \"{URL}\" which has no default value.");
-            return Err(Error::config(text));
-        }
+    let Some(text) = config.get(URL) else {
+        // Its own API has ids of another form.
+        let apicurio = config
+            .get(APICURIO_URL)
+            .map_or("", |_| " Apicurio speaks that API behind /apis/ccompat/v7.");
+        let text = format!("Missing required configuration \"{URL}\" which has no default value.{apicurio}");
+        return Err(Error::config(text));
     };
     let (mut urls, mut user) = (Vec::new(), None);
     for url in text.split(',').map(str::trim).filter(|url| !url.is_empty()) {
         let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
         if !matches!(scheme, "http" | "https") || rest.is_empty() {
             return Err(Error::invalid_config(
-                key,
+                URL,
                 Some(text),
                 Some("Each must begin with http:// or https://"),
             ));
@@ -178,7 +187,7 @@ fn urls(config: &ConfigMap) -> Result<(Vec<String>, Option<String>)> {
         urls.push(format!("{scheme}://{host}{}", path.trim_end_matches('/')));
     }
     if urls.is_empty() {
-        return Err(Error::invalid_config(key, Some(text), Some("It names no server")));
+        return Err(Error::invalid_config(URL, Some(text), Some("It names no server")));
     }
     Ok((urls, user))
 }
@@ -378,15 +387,20 @@ pub(crate) fn definition(of: ConfigDef) -> ConfigDef {
                     Medium,
                     "How the subject of a schema is named.",
                 )
-                .default_value("io.confluent.kafka.serializers.subject.TopicNameStrategy"),
+                .default_value("io.confluent.kafka.serializers.subject.TopicNameStrategy")
+                .validator(class_check(|name, class| {
+                    SubjectStrategy::of_class(name, Some(class)).map(drop)
+                })),
             )
             .define(
                 key(&name(SERIALIZER), Class, Medium, "Where the id of a schema is written.")
-                    .default_value("io.confluent.kafka.serializers.schema.id.PrefixSchemaIdSerializer"),
+                    .default_value("io.confluent.kafka.serializers.schema.id.PrefixSchemaIdSerializer")
+                    .validator(class_check(|name, class| before_value(name, Some(class)))),
             )
             .define(
                 key(&name(DESERIALIZER), Class, Medium, "Where the id of a schema is read.")
-                    .default_value("io.confluent.kafka.serializers.schema.id.DualSchemaIdDeserializer"),
+                    .default_value("io.confluent.kafka.serializers.schema.id.DualSchemaIdDeserializer")
+                    .validator(class_check(|name, class| before_value(name, Some(class)))),
             );
     }
     of = of
@@ -474,10 +488,6 @@ mod tests {
                 &[(URL, "http://a"), ("request.header.X-Y", "z")],
                 r#"["http://a"] [("X-Y", "z")]"#,
             ),
-            (
-                &[(APICURIO_URL, "http://a/apis/ccompat/v7")],
-                r#"["http://a/apis/ccompat/v7"] []"#,
-            ),
         ] {
             assert_eq!(of(pairs), expected);
         }
@@ -501,6 +511,30 @@ mod tests {
         ] {
             assert!(Config::read(&config(pairs)).is_err(), "{pairs:?}");
         }
+    }
+
+    #[test]
+    fn validation_shows_what_is_wrong() {
+        let errors = |pairs: &[(&str, &str)]| -> Vec<String> {
+            let given = config(pairs)
+                .into_iter()
+                .map(|(name, value)| (name, Some(value)))
+                .collect();
+            let values = definition(ConfigDef::new()).validate_all(&given);
+            values.into_iter().flat_map(|value| value.errors).collect()
+        };
+        let url = (URL, "http://a");
+        assert_eq!(errors(&[url]), Vec::<String>::new());
+        assert_eq!(errors(&[]).len(), 1);
+        assert_eq!(
+            errors(&[url, ("value.subject.name.strategy", "RecordNameStrategy")]),
+            Vec::<String>::new()
+        );
+        assert_eq!(errors(&[url, ("value.subject.name.strategy", "Own")]).len(), 1);
+        assert_eq!(
+            errors(&[url, ("key.schema.id.serializer", "HeaderSchemaIdSerializer")]).len(),
+            1
+        );
     }
 
     #[test]

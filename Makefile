@@ -33,17 +33,20 @@ test: E2E := main_path operator secrets wrong store crash leave tasks_do_not_not
 # The last comparison has a broker of its own: what the real Connect had before would be in its topics.
 # Compiled before the servers start, so that a compile error costs none.
 test: export DRAY_TEST_ORACLE := $(CURDIR)/deploy/oracle/run.sh
+test: export DRAY_TEST_REGISTRY_PYTHON := $(or $(DRAY_RIG),$(CURDIR)/.rig)/registry-clients/bin/python
 # The same properties each time; PROPTEST_RNG_SEED=n tries others.
 test: export PROPTEST_RNG_SEED ?= 1
-test: setup ## all tests, against a real Kafka broker and a real etcd started for them, and the real Connect as oracle
+test: setup ## all tests, against a real Kafka broker, etcd and schema registry started for them, and the real Connect as oracle
 	deploy/rig/kafka.sh fetch
 	deploy/oracle/build.sh
 	deploy/rest-clients/fetch.sh
+	deploy/rig/registry.sh fetch
+	deploy/registry-clients/fetch.sh
 	python3 deploy/metrics/check.py fetch
 	cargo test --workspace --locked --no-run
 	cargo test -p dray-e2e --test it --locked --no-run
 	python3 -m unittest discover -s deploy/bench
-	exec deploy/rig/with-etcd.sh deploy/rig/with-broker.sh bash -c \
+	exec deploy/rig/with-registry.sh deploy/rig/with-etcd.sh deploy/rig/with-broker.sh bash -c \
 	  'cargo test --workspace --locked && cargo test -p dray-e2e --test it --locked -- $(E2E) && python3 deploy/rest-diff/diff.py && \
 	  python3 deploy/rest-clients/clients.py && python3 deploy/metrics/check.py'
 	exec deploy/rig/with-etcd.sh deploy/rig/with-broker.sh python3 deploy/rest-diff/diff.py --cluster

@@ -20,9 +20,10 @@ pub fn inventory(connectors: &[&'static ConnectorPlugin]) -> Result<Vec<Plugin>,
     let named = |names: Vec<String>, kind| names.into_iter().map(move |name| (name, ours, kind));
     let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
     let converters = owned(dray_converters::CLASSES);
-    // Every converter of these is a header converter too, as in Java.
+    // Every converter of these is a header converter too, as in Java; one with a schema registry is not.
     let mut header_converters = owned(dray_converters::HEADER_CLASSES);
-    header_converters.extend(converters.clone());
+    let with_registry = |class: &String| dray_converters::WITH_REGISTRY.contains(&class.as_str());
+    header_converters.extend(converters.iter().filter(|class| !with_registry(class)).cloned());
     connectors
         .chain(named(converters, PluginKind::Converter))
         .chain(named(header_converters, PluginKind::HeaderConverter))

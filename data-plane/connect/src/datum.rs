@@ -9,7 +9,7 @@ use crate::backing::{Backing, Row, SchemaId, Span, StructRow};
 use crate::schema::{SchemaRef, Type};
 use crate::value::Value;
 
-pub use self::nested::{ArrayRef, DecimalRef, MapRef, StructRef};
+pub use self::nested::{ArrayRef, DecimalRef, FieldValues, MapRef, StructRef};
 
 /// A value inside a batch: scalars inline, text and bytes as spans of the batch, arrays, maps and structs as rows of it.
 /// A handle: copies of it are the same value, and outside of its batch it means nothing.

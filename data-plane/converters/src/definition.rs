@@ -1,7 +1,7 @@
 //! The keys that converters define, as validation shows them.
 
 use crate::header::SIMPLE_CLASS;
-use crate::{json, string};
+use crate::{avro, json, string};
 use dray_connect::config::{
     CaseInsensitiveValidString, ConfigDef, ConfigKey, ConfigType, Importance, ValidString, Width,
 };
@@ -14,6 +14,7 @@ use Importance::{High, Low};
 pub fn definition(class: &str) -> ConfigDef {
     match class {
         SIMPLE_CLASS => ConfigDef::new(),
+        avro::CLASS => avro::definition(with_type()),
         json::CLASS => of_json(),
         string::CLASS => with_type().define(
             key("converter.encoding", Text, High, "Which characters the bytes are.")

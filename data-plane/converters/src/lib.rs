@@ -4,18 +4,22 @@
 //! one record at a time; it keeps caches and no other state. What happens to a record whose conversion fails is decided
 //! by the runtime.
 
+mod avro;
 mod binary;
 mod boolean;
 mod charset;
 mod definition;
 mod header;
 mod json;
+mod lru;
 mod number;
 mod registry;
+mod schema_registry;
 mod settings;
 mod string;
 
 use std::ops::Range;
+use std::pin::Pin;
 
 use dray_connect::Result;
 use dray_connect::backing::{Backing, Span};
@@ -23,13 +27,14 @@ use dray_connect::datum::{Field, ValueRef};
 use dray_connect::schema::SchemaRef;
 use dray_connect::value::SchemaAndValue;
 
+pub use self::avro::AvroConverter;
 pub use self::binary::ByteArrayConverter;
 pub use self::boolean::BooleanConverter;
 pub use self::definition::definition;
 pub use self::header::{AsHeaderConverter, SimpleHeaderConverter};
 pub use self::json::JsonConverter;
 pub use self::number::{Number, NumberConverter};
-pub use self::registry::{CLASSES, HEADER_CLASSES, class_name, converter, header_converter};
+pub use self::registry::{CLASSES, HEADER_CLASSES, WITH_REGISTRY, class_name, converter, header_converter};
 pub use self::string::StringConverter;
 
 /// Bytes to convert, and where they lie in the batch, so that what is found in them can stay there.
@@ -52,7 +57,11 @@ pub enum Written<'a> {
     Scratch(Range<usize>),
 }
 
+/// Finds what a converter lacks. It may be dropped at any time; whoever asks again then starts anew.
+pub type Lookup = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// Goes between the bytes of a record's key or value and what connectors see. Obligations:
+/// - It never waits. What it lacks, such as a schema that a server has, it offers as a [`Converter::lookup`].
 /// - Bytes are only appended to `scratch`; after an error it is as long as before.
 /// - The same input gives the same output whatever came before: caches never show.
 /// - Any bytes may come in. What cannot be converted is an error of class `DataException`, never a panic.
@@ -70,6 +79,11 @@ pub trait Converter: Send {
     /// The schema and value of bytes, put into the batch; `None` are the bytes of a tombstone. After an error the batch
     /// may hold parts that nothing points to.
     fn to_connect(&mut self, topic: &str, input: Option<Input<'_>>, batch: &mut Backing) -> Result<Field>;
+
+    /// What the last call lacked, if that is why it failed. Once this is done the same call again finds it, or fails with the reason.
+    fn lookup(&mut self) -> Option<Lookup> {
+        None
+    }
 
     /// The schema of all that [`Converter::to_connect`] reads, if it takes whatever is UTF-8 for a text as it is and a tombstone for null,
     /// and [`Converter::from_connect`] does the same the other way round, whatever the topic and the schema. Who has many records need

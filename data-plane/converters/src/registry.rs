@@ -2,13 +2,15 @@
 
 use dray_connect::{ConfigMap, Error, Result};
 
+use crate::avro::{self, AvroConverter};
 use crate::header::{AsHeaderConverter, SIMPLE_CLASS, SimpleHeaderConverter};
 use crate::number::{Number, NumberConverter};
 use crate::{BooleanConverter, ByteArrayConverter, Converter, HeaderConverter, JsonConverter, StringConverter};
 use crate::{binary, boolean, json, string};
 
-/// The class names that [`converter`] knows; each is a header converter as well.
+/// The class names that [`converter`] knows; each but those of [`WITH_REGISTRY`] is a header converter as well.
 pub const CLASSES: &[&str] = &[
+    avro::CLASS,
     binary::CLASS,
     boolean::CLASS,
     "org.apache.kafka.connect.converters.DoubleConverter",
@@ -19,6 +21,9 @@ pub const CLASSES: &[&str] = &[
     json::CLASS,
     string::CLASS,
 ];
+
+/// Those of [`CLASSES`] whose schemas are in a schema registry.
+pub const WITH_REGISTRY: &[&str] = &[avro::CLASS];
 
 /// The class names that only [`header_converter`] knows.
 pub const HEADER_CLASSES: &[&str] = &[SIMPLE_CLASS];
@@ -38,18 +43,25 @@ pub fn class_name(class: &str) -> Option<&'static str> {
 pub fn converter(class: &str, config: &ConfigMap, is_key: bool) -> Result<Box<dyn Converter>> {
     let key = if is_key { "key.converter" } else { "value.converter" };
     match find(class) {
-        Some(found) => build(found, config),
+        Some(found) => build(found, config, is_key),
         None => Err(not_found(key, class)),
     }
 }
 
-/// A header converter by its class name or alias (`SimpleHeaderConverter`, `Simple`, or any of [`converter`]).
+/// A header converter by its class name or alias (`SimpleHeaderConverter`, `Simple`, or any of [`converter`] without a registry).
 pub fn header_converter(class: &str, config: &ConfigMap) -> Result<Box<dyn HeaderConverter>> {
     if is_simple(class) {
         return Ok(Box::new(SimpleHeaderConverter));
     }
     match find(class) {
-        Some(found) => Ok(Box::new(AsHeaderConverter::new(build(found, config)?))),
+        Some(found) if WITH_REGISTRY.contains(&found) => Err(Error::invalid_config(
+            "header.converter",
+            Some(class),
+            Some(&format!(
+                "Class class {found} does not implement the HeaderConverter interface"
+            )),
+        )),
+        Some(found) => Ok(Box::new(AsHeaderConverter::new(build(found, config, false)?))),
         None => Err(not_found("header.converter", class)),
     }
 }
@@ -58,16 +70,19 @@ fn is_simple(class: &str) -> bool {
     [SIMPLE_CLASS, "SimpleHeaderConverter", "Simple"].contains(&class.trim())
 }
 
-/// The full name of a class that was given in full, by its simple name, or by that without `Converter`.
+/// The full name of a class that was given in full, by its simple name, by that without `Converter`, or as Apicurio calls it.
 fn find(class: &str) -> Option<&'static str> {
     let class = class.trim();
+    if class == avro::APICURIO_CLASS {
+        return Some(avro::CLASS);
+    }
     CLASSES.iter().copied().find(|full| {
         let simple = full.rsplit('.').next().unwrap_or(full);
         class == *full || class == simple || Some(class) == simple.strip_suffix("Converter")
     })
 }
 
-fn build(class: &'static str, config: &ConfigMap) -> Result<Box<dyn Converter>> {
+fn build(class: &'static str, config: &ConfigMap, is_key: bool) -> Result<Box<dyn Converter>> {
     let numbers = [
         Number::Short,
         Number::Integer,
@@ -79,6 +94,7 @@ fn build(class: &'static str, config: &ConfigMap) -> Result<Box<dyn Converter>> 
         return Ok(Box::new(NumberConverter::new(kind)));
     }
     Ok(match class {
+        avro::CLASS => Box::new(AvroConverter::new(config, is_key)?),
         binary::CLASS => Box::new(ByteArrayConverter::default()),
         boolean::CLASS => Box::new(BooleanConverter::default()),
         json::CLASS => Box::new(JsonConverter::new(config)?),

@@ -10,7 +10,9 @@ use dray_connect::schema::{Schema, SchemaBuilder, SchemaRef};
 use dray_connect::structs::Struct;
 use dray_connect::value::{SchemaAndValue, Value};
 
-use crate::{CLASSES, Converter, Input, Written, converter, header_converter, to_connect_owned};
+use crate::{
+    CLASSES, Converter, Input, WITH_REGISTRY, Written, class_name, converter, header_converter, to_connect_owned,
+};
 
 fn config(pairs: &[(&str, &str)]) -> ConfigMap {
     pairs
@@ -56,15 +58,22 @@ fn read(converter: &mut dyn Converter, text: &str) -> Result<Value, String> {
 
 #[test]
 fn classes_answer_to_their_names_and_aliases() {
+    let config = config(&[("schema.registry.url", "http://localhost:1")]);
     for class in CLASSES {
         let simple = class.rsplit('.').next().unwrap();
         for name in [class, simple, simple.strip_suffix("Converter").unwrap()] {
-            assert_eq!(converter(name, &ConfigMap::new(), true).unwrap().class(), *class);
-            assert_eq!(header_converter(name, &ConfigMap::new()).unwrap().class(), *class);
+            assert_eq!(converter(name, &config, true).unwrap().class(), *class);
+            let header = header_converter(name, &config).map(|header| header.class());
+            assert_eq!(header.ok(), Some(*class).filter(|class| !WITH_REGISTRY.contains(class)));
         }
     }
-    let error = converter("Avro", &ConfigMap::new(), true).err().unwrap();
-    let text = "Invalid value Avro for configuration key.converter: Class Avro could not be found.";
+    let apicurio = "io.apicurio.registry.utils.converter.AvroConverter";
+    assert_eq!(
+        converter(apicurio, &config, true).unwrap().class(),
+        class_name("Avro").unwrap()
+    );
+    let error = converter("Nope", &ConfigMap::new(), true).err().unwrap();
+    let text = "Invalid value Nope for configuration key.converter: Class Nope could not be found.";
     assert_eq!(error.to_string(), text);
     assert!(header_converter("Simple", &ConfigMap::new()).is_ok());
 }

@@ -4,18 +4,18 @@
 use crate::encode::Converters;
 use crate::policy::{ErrorPolicy, Failure, Stage, Tries};
 use crate::transform::transform_sink;
-use dray_connect::Result;
 use dray_connect::backing::{Backing, SchemaId, Span, TopicId};
 use dray_connect::datum::{Datum, Field, Utf8Span};
 use dray_connect::header::Headers;
 use dray_connect::sink_batch::{SinkBatch, SinkRecordData};
+use dray_connect::{Error, Result};
 use dray_converters::{Converter, Input};
 use dray_kafka::port::{FetchBatch, FetchedRecord, Slice};
 use dray_transforms::Chain;
 use tokio_util::sync::CancellationToken;
 
 /// Converts and transforms a fetch, into an empty batch. A record that fails retriably is tried again; one that fails for good
-/// is handed to `failed` with its place in the fetch. Waits only between tries.
+/// is handed to `failed` with its place in the fetch. Waits between tries, and for what a converter lacks.
 ///
 /// # Errors
 /// Whatever `failed` answers, or [`dray_connect::Error::Cancelled`] when `stop` ends a wait.
@@ -47,8 +47,17 @@ pub async fn decode(
             match decoded.and_then(|data| transform_sink(data, chain, batch.backing_mut())) {
                 Ok(Some(data)) => batch.push(data),
                 Ok(None) => {}
-                Err(failure) if tries.again(failure.stage, &failure.error, policy, stop).await? => continue,
-                Err(failure) => failed(place, failure)?,
+                Err(failure) => {
+                    // No try of the record's: it could not even be looked at.
+                    if let Some(lookup) = converters.lookup(failure.stage) {
+                        stop.run_until_cancelled(lookup).await.ok_or(Error::Cancelled)?;
+                        continue;
+                    }
+                    if tries.again(failure.stage, &failure.error, policy, stop).await? {
+                        continue;
+                    }
+                    failed(place, failure)?;
+                }
             }
             break;
         }

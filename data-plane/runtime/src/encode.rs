@@ -6,8 +6,9 @@ use dray_connect::datum::Datum;
 use dray_connect::offset::SourcePartition;
 use dray_connect::source_batch::{Body, Field, SourceBatch, SourceRecord, WholeBatch};
 use dray_connect::{Error, Result};
-use dray_converters::{Converter, HeaderConverter, Written};
+use dray_converters::{Converter, HeaderConverter, Lookup, Written};
 use dray_kafka::port::{HeaderRef, ProduceRecord};
+use std::fmt;
 use std::ops::Range;
 use tokio::time::Instant;
 
@@ -19,6 +20,19 @@ pub struct Converters {
     pub value: Box<dyn Converter>,
     /// For headers.
     pub header: Box<dyn HeaderConverter>,
+}
+
+impl Converters {
+    /// What the converter of a stage lacked when it failed just now.
+    pub(crate) fn lookup(&mut self, stage: Stage) -> Option<Lookup> {
+        if stage == Stage::KeyConverter {
+            self.key.lookup()
+        } else if stage == Stage::ValueConverter {
+            self.value.lookup()
+        } else {
+            None
+        }
+    }
 }
 
 /// The bytes of a key or value before the scratch buffer stands still.
@@ -96,7 +110,6 @@ pub struct EncodedBatch<'a> {
 }
 
 /// How the encoding of a batch ends.
-#[derive(Debug)]
 pub enum End {
     /// All of it is done.
     Whole,
@@ -104,6 +117,19 @@ pub enum End {
     Failed(Error),
     /// A record failed retriably: it is to be tried again then, and what comes behind it waits.
     Again(Instant),
+    /// A converter lacks what this finds: then the record is converted again, and what comes behind it waits.
+    Lacks(Lookup),
+}
+
+impl fmt::Debug for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Whole => f.write_str("Whole"),
+            Self::Failed(error) => write!(f, "Failed({error:?})"),
+            Self::Again(when) => write!(f, "Again({when:?})"),
+            Self::Lacks(_) => f.write_str("Lacks"),
+        }
+    }
 }
 
 /// How far the encoding of a batch is.
@@ -115,9 +141,9 @@ pub struct Progress {
     tries: Tries,
 }
 
-/// Encodes what is left of a batch, and enters its records into the ledger. It ends before a record that failed retriably, and goes on
-/// there when it is called again. One that fails for good and is tolerated is entered as finished and reported through `failed`. What comes
-/// after a failure that is not tolerated is not entered, so no offset beyond it is ever committed.
+/// Encodes what is left of a batch, and enters its records into the ledger. It ends before a record that failed retriably or that a converter
+/// lacks something for, and goes on there when it is called again. One that fails for good and is tolerated is entered as finished and
+/// reported through `failed`. What comes after a failure that is not tolerated is not entered, so no offset beyond it is ever committed.
 pub fn encode<'a>(
     batch: &'a SourceBatch,
     progress: &mut Progress,
@@ -177,6 +203,11 @@ pub fn encode<'a>(
                         done: place,
                         tries: Tries::default(),
                     };
+                }
+                // No try of the record's: it could not even be looked at.
+                if let Some(lookup) = converters.lookup(failure.stage) {
+                    encoded.end = End::Lacks(lookup);
+                    return encoded;
                 }
                 if let Some(when) = progress.tries.next(failure.stage, &failure.error, policy) {
                     encoded.end = End::Again(when);

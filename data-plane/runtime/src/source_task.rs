@@ -279,7 +279,13 @@ impl Runner {
                 End::Failed(error) => return Err(error),
                 End::Whole => return transformed.map(|()| flow),
                 End::Again(when) => {
-                    if flow == Flow::Stop || self.wait_until(when).await? == Flow::Stop {
+                    let when = tokio::time::sleep_until(when);
+                    if flow == Flow::Stop || self.wait_for(when).await? == Flow::Stop {
+                        return Ok(Flow::Stop);
+                    }
+                }
+                End::Lacks(lookup) => {
+                    if flow == Flow::Stop || self.wait_for(lookup).await? == Flow::Stop {
                         return Ok(Flow::Stop);
                     }
                 }
@@ -339,8 +345,9 @@ impl Runner {
         Ok(flow)
     }
 
-    /// Until a record is tried again: acknowledgements and commits go on meanwhile.
-    async fn wait_until(&mut self, when: Instant) -> Result<Flow> {
+    /// Until a record is converted again: acknowledgements and commits go on meanwhile.
+    async fn wait_for(&mut self, ready: impl Future<Output = ()>) -> Result<Flow> {
+        tokio::pin!(ready);
         loop {
             let beside = other(
                 self.parts.lane.as_mut(),
@@ -351,7 +358,7 @@ impl Runner {
             let event = tokio::select! {
                 biased;
                 () = self.parts.stop.cancelled() => return Ok(Flow::Stop),
-                () = tokio::time::sleep_until(when) => return Ok(Flow::Continue),
+                () = &mut ready => return Ok(Flow::Continue),
                 other = beside => other,
             };
             self.on_other(event).await?;

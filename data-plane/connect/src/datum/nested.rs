@@ -5,7 +5,7 @@ use std::fmt;
 use bigdecimal::BigDecimal;
 use num_bigint::BigInt;
 
-use super::ValueRef;
+use super::{Datum, ValueRef};
 use crate::backing::{Backing, Row, StructRow};
 use crate::error::{Error, Result};
 use crate::schema::{Field, SchemaRef, validate_field};
@@ -142,6 +142,28 @@ impl<'a> MapRef<'a> {
     }
 }
 
+/// The values of a struct, found once for whoever asks for all of them.
+#[derive(Clone, Copy)]
+pub struct FieldValues<'a>(Cells<'a>);
+
+#[derive(Clone, Copy)]
+enum Cells<'a> {
+    Batch(&'a Backing, &'a [Datum]),
+    Owned(&'a [Value]),
+}
+
+impl<'a> FieldValues<'a> {
+    /// The value of the field at that place of the schema, defaults not filled in.
+    #[must_use]
+    #[inline(always)]
+    pub fn at(self, index: usize) -> Option<ValueRef<'a>> {
+        match self.0 {
+            Cells::Batch(backing, row) => row.get(index).map(|datum| datum.view(backing)),
+            Cells::Owned(values) => values.get(index).map(ValueRef::from),
+        }
+    }
+}
+
 /// A struct: its schema and a value for each field.
 #[derive(Clone, Copy)]
 pub struct StructRef<'a>(Fields<'a>);
@@ -177,6 +199,16 @@ impl<'a> StructRef<'a> {
             Fields::Batch(backing, row) => backing.fields(row).get(index).map(|datum| datum.view(backing)),
             Fields::Owned(record) => record.values().get(index).map(ValueRef::from),
         }
+    }
+
+    /// All values, for a reader that goes through them.
+    #[must_use]
+    #[inline]
+    pub fn values(self) -> FieldValues<'a> {
+        FieldValues(match self.0 {
+            Fields::Batch(backing, row) => Cells::Batch(backing, backing.fields(row)),
+            Fields::Owned(record) => Cells::Owned(record.values()),
+        })
     }
 
     /// The value of a field; the schema's default stands for null.

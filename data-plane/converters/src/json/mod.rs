@@ -8,7 +8,6 @@ mod base64;
 mod encoding;
 mod escape;
 mod expected;
-mod lru;
 mod node;
 mod out;
 mod outline;
@@ -28,13 +27,13 @@ use dray_connect::schema::SchemaRef;
 use dray_connect::{ConfigMap, Error, Result};
 
 use self::expected::Plan;
-use self::lru::Lru;
 use self::node::{Cell, Node, Tape};
 use self::out::{Out, Schemaless};
 use self::parser::Scratch;
 use self::read::Reader;
 use self::scan::Scanner;
 use self::write::{DecimalFormat, Writer};
+use crate::lru::Lru;
 use crate::{Converter, Input, Written, settings};
 
 pub(crate) const CLASS: &str = "org.apache.kafka.connect.json.JsonConverter";

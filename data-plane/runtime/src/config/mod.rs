@@ -86,11 +86,16 @@ fn converter_class(interface: &'static str) -> impl Validator {
         "A concrete subclass of org.apache.kafka.connect.storage.{interface}, A class with a public, no-argument constructor"
     );
     Lambda::new(description, move |_name, value| {
-        // Every converter is a header converter as well.
-        if let ConfigValue::Class(class) = value
-            && interface == "Converter"
-            && !dray_converters::CLASSES.contains(&class.as_str())
-        {
+        let ConfigValue::Class(class) = value else {
+            return Ok(());
+        };
+        // Every converter without a registry is a header converter as well.
+        let fits = if interface == "Converter" {
+            dray_converters::CLASSES.contains(&class.as_str())
+        } else {
+            !dray_converters::WITH_REGISTRY.contains(&class.as_str())
+        };
+        if !fits {
             let text = format!("Class class {class} does not implement the {interface} interface");
             return Err(Error::config(text));
         }

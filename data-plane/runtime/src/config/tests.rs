@@ -187,8 +187,8 @@ fn what_is_wrong_is_said_in_connects_words() {
             "Invalid value 5s for configuration task.shutdown.graceful.timeout.ms: Not a number of type LONG",
         ),
         (
-            &[("value.converter", "Avro")],
-            "Invalid value Avro for configuration value.converter: Class Avro could not be found.",
+            &[("value.converter", "Thrift")],
+            "Invalid value Thrift for configuration value.converter: Class Thrift could not be found.",
         ),
     ];
     for (pairs, expected) in table {

@@ -13,8 +13,8 @@ impl Worker {
                 continue;
             };
             value.recommended_values = match definition.name.as_str() {
-                "key.converter" | "value.converter" => converters(&[]),
-                "header.converter" => converters(dray_converters::HEADER_CLASSES),
+                "key.converter" | "value.converter" => converters(&[], &[]),
+                "header.converter" => converters(dray_converters::HEADER_CLASSES, dray_converters::WITH_REGISTRY),
                 name if definition.kind == ConfigType::Class && is_type(name, TRANSFORMS) => transformation_names(),
                 name if definition.kind == ConfigType::Class && is_type(name, PREDICATES) => predicate_names(),
                 _ => continue,
@@ -40,8 +40,9 @@ fn is_type(name: &str, of: &str) -> bool {
         .is_some_and(|rest| rest.starts_with('.') && rest.ends_with(".type"))
 }
 
-fn converters(more: &[&str]) -> Vec<String> {
+fn converters(more: &[&str], less: &[&str]) -> Vec<String> {
     let classes = dray_converters::CLASSES.iter().chain(more);
+    let classes = classes.filter(|class| !less.contains(class));
     let mut classes: Vec<String> = classes.map(|class| (*class).to_owned()).collect();
     classes.sort();
     classes

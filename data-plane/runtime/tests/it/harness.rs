@@ -131,6 +131,26 @@ impl Stage {
         Self { kafka, offsets, worker }
     }
 
+    /// Over a real broker; the Kafka of the stage is not used then.
+    pub(crate) fn on_kafka(kafka: dray_kafka::Kafka, servers: &str) -> Self {
+        let mut stage = Self::new();
+        let string = "org.apache.kafka.connect.storage.StringConverter";
+        let config = map(&[
+            ("key.converter", string),
+            ("value.converter", string),
+            ("bootstrap.servers", servers),
+            ("offset.flush.interval.ms", "200"),
+        ]);
+        stage.worker = Worker::new(
+            WorkerConfig::parse(&config).unwrap(),
+            Arc::new(kafka),
+            stage.offsets.clone(),
+            vec![&SOURCE, &SINK],
+            StatusBoard::default(),
+        );
+        stage
+    }
+
     /// Connectors and tasks on a crew of so many threads, in real time.
     pub(crate) fn on_crew(size: usize) -> Self {
         let mut stage = Self::new();

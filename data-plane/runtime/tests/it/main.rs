@@ -7,6 +7,8 @@ mod faults;
 mod gate;
 mod harness;
 mod metrics;
+
+mod registry;
 mod rejoin;
 mod restart;
 mod retry;

@@ -12,10 +12,10 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 /// What a look at the board shows.
-struct Look(String);
+pub(crate) struct Look(String);
 
 impl Look {
-    fn at(stage: &Stage) -> Self {
+    pub(crate) fn at(stage: &Stage) -> Self {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(RuntimeCollector(stage.worker.board().clone())));
         let mut text = String::new();
@@ -32,7 +32,7 @@ impl Look {
         line.parse().ok()
     }
 
-    fn of_task(&self, name: &str, connector: &str) -> f64 {
+    pub(crate) fn of_task(&self, name: &str, connector: &str) -> f64 {
         let series = format!("{name}{{connector=\"{connector}\",task=\"0\"}}");
         self.value(&series).unwrap_or_else(|| panic!("{series} in {}", self.0))
     }

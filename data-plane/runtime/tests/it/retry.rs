@@ -6,7 +6,7 @@ use dray_connect::datum::{Datum, Field, Utf8Span, ValueRef};
 use dray_connect::schema::{Schema, SchemaRef};
 use dray_connect::sink_batch::TopicPartition;
 use dray_connect::{Error, Result};
-use dray_converters::{Converter, Input, StringConverter, Written};
+use dray_converters::{Converter, Input, Lookup, StringConverter, Written};
 use dray_kafka::port::{ClientConfig, KafkaPort as _};
 use dray_model::{Generation, TargetState, TaskState};
 use dray_runtime::config::{SinkConfig, SourceConfig};
@@ -31,6 +31,8 @@ use tokio_util::sync::CancellationToken;
 #[derive(Clone)]
 struct Away {
     failures: u32,
+    /// How long what such a call lacks takes to be found; none if it lacks nothing.
+    lookup: Option<Duration>,
     calls: Arc<AtomicU32>,
     times: Arc<Mutex<Vec<Instant>>>,
 }
@@ -39,8 +41,16 @@ impl Away {
     fn new(failures: u32) -> Self {
         Self {
             failures,
+            lookup: None,
             calls: Arc::default(),
             times: Arc::default(),
+        }
+    }
+
+    fn lacking(failures: u32, lookup: Duration) -> Self {
+        Self {
+            lookup: Some(lookup),
+            ..Self::new(failures)
         }
     }
 
@@ -92,6 +102,11 @@ impl Converter for Away {
             schema: Some(batch.schema(&Schema::string())),
             datum: Datum::Str(Utf8Span::new(batch, span).unwrap()),
         })
+    }
+    fn lookup(&mut self) -> Option<Lookup> {
+        let lacked = self.calls.load(Ordering::Relaxed) <= self.failures;
+        let lookup = self.lookup.filter(|_| lacked)?;
+        Some(Box::pin(tokio::time::sleep(lookup)))
     }
     fn class(&self) -> &'static str {
         "Away"
@@ -299,6 +314,45 @@ async fn a_stop_ends_the_wait_and_finishes_nothing() {
             stage.offsets.position("c").is_none_or(|position| position <= 3),
             "{kind}"
         );
+    }
+}
+
+/// What a converter lacks is waited for whatever `errors.retry.timeout` says, and then the record is converted for the first time.
+#[tokio::test(start_paused = true)]
+async fn a_lookup_is_no_try() {
+    let second = Duration::from_secs(1);
+    let (stage, away) = (Stage::new(), Away::lacking(2, second));
+    let task = sink(&stage, &away, "looked up", &[]);
+    until(|| committed(&stage) == Some(3)).await;
+    assert_eq!(shelf("looked up"), ["a", "bad", "b"]);
+    assert_eq!(away.times(), [0, 1_000, 2_000]);
+    task.stop().await;
+
+    let (stage, away) = (Stage::new(), Away::lacking(2, second));
+    let task = source(&stage, &away, &[]);
+    until(|| stage.offsets.position("c") == Some(10)).await;
+    let all: Vec<String> = (0..10).map(|n| n.to_string()).collect();
+    assert_eq!(stage.values("out"), all, "each once, in order");
+    assert_eq!(away.times(), [0, 1_000, 2_000]);
+    task.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_ends_a_lookup() {
+    let never = Duration::from_secs(1_000_000);
+    for kind in ["source", "sink"] {
+        let (stage, away) = (Stage::new(), Away::lacking(1, never));
+        let task = match kind {
+            "source" => source(&stage, &away, &[]),
+            _ => sink(&stage, &away, "looked up in vain", &[]),
+        };
+        until(|| !away.times.lock().unwrap().is_empty()).await;
+        // What comes before is sent and committed meanwhile.
+        if kind == "source" {
+            until(|| stage.offsets.position("c") == Some(3)).await;
+        }
+        task.stop().await;
+        assert_eq!(stage.wait_for("c", TaskState::Unassigned).await, None, "{kind}");
     }
 }
 

@@ -8,14 +8,14 @@ use std::hash::Hash;
 ///
 /// Making room looks at every entry. That is only done when something new comes in, which costs far more by itself.
 #[derive(Debug)]
-pub(super) struct Lru<K, V> {
+pub(crate) struct Lru<K, V> {
     limit: usize,
     clock: u64,
     entries: HashMap<K, (u64, V)>,
 }
 
 impl<K: Eq + Hash + Clone, V> Lru<K, V> {
-    pub(super) fn new(limit: usize) -> Self {
+    pub(crate) fn new(limit: usize) -> Self {
         Self {
             limit,
             clock: 0,
@@ -23,7 +23,7 @@ impl<K: Eq + Hash + Clone, V> Lru<K, V> {
         }
     }
 
-    pub(super) fn get<Q: Eq + Hash + ?Sized>(&mut self, key: &Q) -> Option<&V>
+    pub(crate) fn get<Q: Eq + Hash + ?Sized>(&mut self, key: &Q) -> Option<&V>
     where
         K: Borrow<Q>,
     {
@@ -33,7 +33,7 @@ impl<K: Eq + Hash + Clone, V> Lru<K, V> {
         Some(value)
     }
 
-    pub(super) fn insert(&mut self, key: K, value: V) {
+    pub(crate) fn insert(&mut self, key: K, value: V) {
         if self.limit == 0 {
             return;
         }

@@ -1,0 +1,560 @@
+//! From values to Avro's bytes: a plan that is made once for a Connect schema and the Avro schema that its values are written with, which may
+//! be another than the one made of it (`use.latest.version`, `use.schema.id`). Fields go together by name.
+
+use std::collections::HashMap;
+
+use dray_connect::datum::{StructRef, ValueRef};
+use dray_connect::logical::{self, Logical};
+use dray_connect::schema::{Schema as Connect, SchemaRef, Type};
+use dray_connect::value::Value;
+use dray_connect::{Error, Result};
+use serde_json::Value as Json;
+
+use super::from_connect::is_union;
+use super::schema::{Kind, Record as AvroRecord, Schema, TypeId};
+use super::settings::Settings;
+use super::to_connect::{branch_name, is_map_entry};
+use super::{anything, default, wire};
+use crate::java_class;
+
+/// How values of a Connect schema are written.
+#[derive(Debug)]
+pub(super) enum Write {
+    Boolean,
+    /// From integers of that type or a shorter one, as for the numbers below.
+    Int(Type),
+    Long(Type),
+    Float(Type),
+    Double(Type),
+    String,
+    Bytes,
+    Fixed(usize),
+    Enum(Box<Symbols>),
+    Decimal(SchemaRef),
+    FixedDecimal(SchemaRef, usize),
+    Date(SchemaRef),
+    Time(SchemaRef),
+    Timestamp,
+    Array(Box<Write>),
+    Map(Box<Write>),
+    Entries(Box<(Write, Write)>),
+    Record(Box<Record>),
+    /// One branch of a union, and the one of null where that is allowed.
+    Branch(Option<i64>, i64, Box<Write>),
+    /// A struct of which one field has a value: null's branch, and field, branch and plan of each.
+    Union(Option<i64>, Box<[(usize, i64, Write)]>),
+    Anything,
+}
+
+#[derive(Debug)]
+pub(super) struct Symbols {
+    name: String,
+    places: HashMap<Box<[u8]>, i64>,
+}
+
+#[derive(Debug)]
+pub(super) struct Record {
+    schema: SchemaRef,
+    fields: Box<[WriteField]>,
+}
+
+#[derive(Debug)]
+struct WriteField {
+    /// None where the struct has no such field, and the default is written.
+    from: Option<usize>,
+    of: Write,
+    /// In place of null.
+    default: Option<Box<[u8]>>,
+}
+
+/// Makes plans.
+pub(super) struct Planner<'a> {
+    pub(super) schema: &'a Schema,
+    pub(super) settings: &'a Settings,
+    /// Whether a schema that allows null needs one that does.
+    pub(super) strict: bool,
+}
+
+impl Planner<'_> {
+    pub(super) fn root(&self, connect: Option<&SchemaRef>) -> Result<Write> {
+        match connect {
+            Some(connect) => self.of(connect, self.schema.root()),
+            None if anything::is_anything(self.schema, self.schema.root()) => Ok(Write::Anything),
+            None => Err(Error::data(
+                "a value without a schema cannot be written with an Avro schema that has one",
+            )),
+        }
+    }
+
+    fn of(&self, connect: &SchemaRef, id: TypeId) -> Result<Write> {
+        if let Kind::Union(branches) = self.schema.kind(id) {
+            return if is_union(connect) {
+                self.union(connect, branches)
+            } else {
+                self.branch(connect, branches)
+            };
+        }
+        if connect.optional() && self.strict {
+            let text = "it allows null, and the schema it is written with does not";
+            return Err(Error::data(text));
+        }
+        self.plain(connect, id)
+    }
+
+    fn null(&self, branches: &[TypeId]) -> Option<i64> {
+        let is_null = |id: &TypeId| matches!(self.schema.kind(*id), Kind::Null);
+        branches.iter().position(is_null).map(|index| index as i64)
+    }
+
+    /// The branch that a schema is written as: the one of its own type, or else the first that takes it.
+    fn branch(&self, connect: &SchemaRef, branches: &[TypeId]) -> Result<Write> {
+        let null = self.null(branches).filter(|_| connect.optional());
+        if connect.optional() && null.is_none() && self.strict {
+            return Err(Error::data(
+                "it allows null, and the schema it is written with does not",
+            ));
+        }
+        let name = connect.name().map(|name| self.settings.scrubbed_full(name));
+        let is_own = |id: &TypeId| {
+            let kind = self.schema.kind(*id);
+            match (kind.name(), &name) {
+                (Some(of), Some(name)) => of.full() == *name,
+                (Some(_), None) => false,
+                (None, _) => own_word(connect) == kind.word(),
+            }
+        };
+        let order = branches.iter().filter(|id| is_own(id)).chain(branches);
+        let mut why = None;
+        for id in order {
+            let index = branches.iter().position(|other| other == id).unwrap_or_default() as i64;
+            if matches!(self.schema.kind(*id), Kind::Null) {
+                continue;
+            }
+            match self.plain(connect, *id) {
+                Ok(of) => return Ok(Write::Branch(null, index, Box::new(of))),
+                Err(error) => drop(why.get_or_insert(error)),
+            }
+        }
+        Err(why.unwrap_or_else(|| does_not_fit(connect, "a union of nothing")))
+    }
+
+    fn union(&self, connect: &SchemaRef, branches: &[TypeId]) -> Result<Write> {
+        let mut plans = Vec::new();
+        for field in connect.fields()? {
+            let found = branches.iter().enumerate().find_map(|(index, id)| {
+                let kind = self.schema.kind(*id);
+                let is_it = branch_name(kind, index, self.settings) == *field.name;
+                is_it.then_some((index, *id))
+            });
+            // By name, or else by place, where a branch is called otherwise in the settings of now.
+            let place = field.index + usize::from(self.null(branches) == Some(0));
+            let found = found.or_else(|| Some((place, *branches.get(place)?)));
+            let (index, id) = found.ok_or_else(|| does_not_fit(&field.schema, "any branch of a union"))?;
+            plans.push((field.index, index as i64, self.plain(&field.schema, id)?));
+        }
+        Ok(Write::Union(self.null(branches), plans.into()))
+    }
+
+    fn plain(&self, connect: &SchemaRef, id: TypeId) -> Result<Write> {
+        let logical = Logical::of(connect);
+        let kind = self.schema.kind(id);
+        let own = connect.type_();
+        let shared = || SchemaRef::clone(connect);
+        let number = |types: &[Type]| logical.is_none() && types.contains(&own);
+        Ok(match kind {
+            Kind::Int if logical == Some(Logical::Date) => Write::Date(shared()),
+            Kind::Int if logical == Some(Logical::Time) => Write::Time(shared()),
+            Kind::Long if logical == Some(Logical::Timestamp) => Write::Timestamp,
+            Kind::Bytes if logical == Some(Logical::Decimal) => Write::Decimal(shared()),
+            Kind::Fixed(of) if logical == Some(Logical::Decimal) => Write::FixedDecimal(shared(), of.size),
+            Kind::Int if number(&[Type::Int8, Type::Int16, Type::Int32]) => Write::Int(own),
+            Kind::Long if number(&[Type::Int8, Type::Int16, Type::Int32, Type::Int64]) => Write::Long(own),
+            Kind::Float if number(&[Type::Float32]) => Write::Float(own),
+            Kind::Double if number(&[Type::Float32, Type::Float64]) => Write::Double(own),
+            Kind::Boolean if number(&[Type::Boolean]) => Write::Boolean,
+            Kind::String if number(&[Type::String]) => Write::String,
+            Kind::Bytes if number(&[Type::Bytes]) => Write::Bytes,
+            Kind::Fixed(of) if number(&[Type::Bytes]) => Write::Fixed(of.size),
+            Kind::Enum(of) if number(&[Type::String]) => {
+                let symbols = of.symbols.iter().zip(0_i64..);
+                Write::Enum(Box::new(Symbols {
+                    name: of.name.full(),
+                    places: symbols
+                        .map(|(symbol, place)| (symbol.as_bytes().into(), place))
+                        .collect(),
+                }))
+            }
+            Kind::Array(items) if own == Type::Array => {
+                Write::Array(Box::new(self.of(connect.value_schema()?, *items)?))
+            }
+            Kind::Map(values) if own == Type::Map && connect.key_schema()?.type_() == Type::String => {
+                Write::Map(Box::new(self.of(connect.value_schema()?, *values)?))
+            }
+            Kind::Array(items) if own == Type::Map => self.entries(connect, *items)?,
+            Kind::Record(record) if own == Type::Struct => self.record(connect, record)?,
+            Kind::Null
+            | Kind::Boolean
+            | Kind::Int
+            | Kind::Long
+            | Kind::Float
+            | Kind::Double
+            | Kind::Bytes
+            | Kind::String
+            | Kind::Array(_)
+            | Kind::Map(_)
+            | Kind::Union(_)
+            | Kind::Enum(_)
+            | Kind::Fixed(_)
+            | Kind::Record(_) => return Err(does_not_fit(connect, kind.word())),
+        })
+    }
+
+    fn entries(&self, connect: &SchemaRef, items: TypeId) -> Result<Write> {
+        let of = self.schema.at(items);
+        if let Kind::Record(record) = &of.kind
+            && is_map_entry(record, of.text("connect.internal.type"))
+            && let [key, value] = &record.fields[..]
+        {
+            let key = self.of(connect.key_schema()?, key.of)?;
+            let value = self.of(connect.value_schema()?, value.of)?;
+            return Ok(Write::Entries(Box::new((key, value))));
+        }
+        Err(does_not_fit(connect, "array"))
+    }
+
+    fn record(&self, connect: &SchemaRef, record: &AvroRecord) -> Result<Write> {
+        let connects = connect.fields()?;
+        let mut fields = Vec::with_capacity(record.fields.len());
+        for field in &record.fields {
+            let from = connects
+                .iter()
+                .find(|from| self.settings.scrubbed(&from.name) == *field.name);
+            let Some(from) = from else {
+                let json = field.default.as_ref().ok_or_else(|| {
+                    Error::data(format!(
+                        "{}: the schema it is written with has such a field, and no default for it",
+                        field.name
+                    ))
+                })?;
+                let mut bytes = Vec::new();
+                self.json(field.of, json, &mut bytes)?;
+                fields.push(WriteField {
+                    from: None,
+                    of: Write::Anything,
+                    default: Some(bytes.into()),
+                });
+                continue;
+            };
+            let of = self
+                .of(&from.schema, field.of)
+                .map_err(|error| within(&from.name, &error))?;
+            let default = from.schema.default().filter(|_| !self.settings.ignore_defaults);
+            let default = default.map(|value| of.default(value)).transpose();
+            fields.push(WriteField {
+                from: Some(from.index),
+                default: default.map_err(|error| within(&from.name, &error))?,
+                of,
+            });
+        }
+        Ok(Write::Record(Box::new(Record {
+            schema: SchemaRef::clone(connect),
+            fields: fields.into(),
+        })))
+    }
+
+    /// Appends the default of a field that only the Avro schema has.
+    fn json(&self, id: TypeId, json: &Json, out: &mut Vec<u8>) -> Result<()> {
+        let wrong = || Error::data(format!("the default {json} does not fit its Avro type"));
+        let integer = || json.as_i64().ok_or_else(wrong);
+        let text = || json.as_str().ok_or_else(wrong);
+        match self.schema.kind(id) {
+            Kind::Null => {}
+            Kind::Boolean => out.push(json.as_bool().ok_or_else(wrong)?.into()),
+            Kind::Int | Kind::Long => wire::long(integer()?, out),
+            Kind::Float => out.extend_from_slice(&(json.as_f64().ok_or_else(wrong)? as f32).to_le_bytes()),
+            Kind::Double => out.extend_from_slice(&json.as_f64().ok_or_else(wrong)?.to_le_bytes()),
+            Kind::Bytes => wire::bytes(&default::latin1(text()?).ok_or_else(wrong)?, out),
+            Kind::Fixed(of) => {
+                let bytes = default::latin1(text()?).filter(|bytes| bytes.len() == of.size);
+                out.extend_from_slice(&bytes.ok_or_else(wrong)?);
+            }
+            Kind::String => wire::bytes(text()?.as_bytes(), out),
+            Kind::Enum(of) => {
+                let text = text()?;
+                let place = of.symbols.iter().position(|symbol| **symbol == *text);
+                wire::long(place.ok_or_else(wrong)? as i64, out);
+            }
+            Kind::Array(of) => {
+                let all = json.as_array().ok_or_else(wrong)?;
+                if !all.is_empty() {
+                    wire::long(all.len() as i64, out);
+                }
+                all.iter().try_for_each(|json| self.json(*of, json, out))?;
+                out.push(0);
+            }
+            Kind::Map(of) => {
+                let all = json.as_object().ok_or_else(wrong)?;
+                if !all.is_empty() {
+                    wire::long(all.len() as i64, out);
+                }
+                for (key, json) in all {
+                    wire::bytes(key.as_bytes(), out);
+                    self.json(*of, json, out)?;
+                }
+                out.push(0);
+            }
+            Kind::Union(branches) => {
+                out.push(0);
+                self.json(*branches.first().ok_or_else(wrong)?, json, out)?;
+            }
+            Kind::Record(record) => {
+                let members = json.as_object().ok_or_else(wrong)?;
+                for field in &record.fields {
+                    let json = members.get(&*field.name).or(field.default.as_ref());
+                    self.json(field.of, json.ok_or_else(wrong)?, out)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Write {
+    /// Appends a value. After an error what was appended of it is still there.
+    pub(super) fn write(&self, value: ValueRef<'_>, out: &mut Vec<u8>) -> Result<()> {
+        match (self, value) {
+            (Self::Branch(null, ..), ValueRef::Null) => wire::long(null.ok_or_else(null_value)?, out),
+            (Self::Branch(_, branch, of), value) => {
+                wire::long(*branch, out);
+                of.write(value, out)?;
+            }
+            (Self::Int(Type::Int32), ValueRef::Int32(value)) => wire::long(value.into(), out),
+            (Self::Long(Type::Int64), ValueRef::Int64(value)) => wire::long(value, out),
+            (Self::String, ValueRef::Str(text)) => wire::bytes(text, out),
+            (Self::Boolean, ValueRef::Boolean(value)) => out.push(value.into()),
+            (Self::Float(Type::Float32), ValueRef::Float32(value)) => out.extend_from_slice(&value.to_le_bytes()),
+            (Self::Double(Type::Float64), ValueRef::Float64(value)) => out.extend_from_slice(&value.to_le_bytes()),
+            (Self::Bytes, ValueRef::Bytes(bytes)) => wire::bytes(bytes, out),
+            (Self::Record(of), ValueRef::Struct(record)) => {
+                if !SchemaRef::ptr_eq(record.schema(), &of.schema) && **record.schema() != *of.schema {
+                    return Err(Error::data("Mismatching struct schema"));
+                }
+                of.write(record, out)?;
+            }
+            (Self::Array(of), ValueRef::Array(elements)) => {
+                if !elements.is_empty() {
+                    wire::long(elements.len() as i64, out);
+                }
+                for element in elements.iter() {
+                    of.write(element, out)?;
+                }
+                out.push(0);
+            }
+            (Self::Map(of), ValueRef::Map(entries)) => {
+                if !entries.is_empty() {
+                    wire::long(entries.len() as i64, out);
+                }
+                for (key, value) in entries.iter() {
+                    Self::String.write(key, out)?;
+                    of.write(value, out)?;
+                }
+                out.push(0);
+            }
+            (Self::Anything, value) => anything::write(value, 1, out)?,
+            (_, value) => self.rare(value, out)?,
+        }
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn rare(&self, value: ValueRef<'_>, out: &mut Vec<u8>) -> Result<()> {
+        match (self, value) {
+            (Self::Int(Type::Int8) | Self::Long(Type::Int8), ValueRef::Int8(value)) => wire::long(value.into(), out),
+            (Self::Int(Type::Int16) | Self::Long(Type::Int16), ValueRef::Int16(value)) => wire::long(value.into(), out),
+            (Self::Long(Type::Int32), ValueRef::Int32(value)) => wire::long(value.into(), out),
+            (Self::Double(Type::Float32), ValueRef::Float32(value)) => {
+                out.extend_from_slice(&f64::from(value).to_le_bytes());
+            }
+            (Self::Fixed(size), ValueRef::Bytes(bytes)) => {
+                if bytes.len() != *size {
+                    let text = format!("{} bytes for an Avro fixed of {size}", bytes.len());
+                    return Err(Error::data(text));
+                }
+                out.extend_from_slice(bytes);
+            }
+            (Self::Enum(symbols), ValueRef::Str(text)) => match symbols.places.get(text) {
+                Some(place) => wire::long(*place, out),
+                None => {
+                    let text = String::from_utf8_lossy(text);
+                    return Err(Error::data(format!("{text} is no symbol of the enum {}", symbols.name)));
+                }
+            },
+            (Self::Decimal(schema), ValueRef::Decimal(value)) => {
+                wire::bytes(&logical::decimal_to_bytes(schema, &value.to_decimal())?, out);
+            }
+            (Self::FixedDecimal(schema, size), ValueRef::Decimal(value)) => {
+                let bytes = logical::decimal_to_bytes(schema, &value.to_decimal())?;
+                let missing = size.checked_sub(bytes.len()).ok_or_else(|| {
+                    let length = bytes.len();
+                    Error::data(format!(
+                        "Unscaled value byte array length {length} is greater than fixed size {size}"
+                    ))
+                })?;
+                let sign = if bytes.first().is_some_and(|first| *first >= 0x80) {
+                    0xff
+                } else {
+                    0
+                };
+                out.extend(std::iter::repeat_n(sign, missing));
+                out.extend_from_slice(&bytes);
+            }
+            (Self::Date(schema), ValueRef::Date(value)) => {
+                wire::long(logical::date_to_days(schema, value)?.into(), out)
+            }
+            (Self::Time(schema), ValueRef::Date(value)) => {
+                wire::long(logical::time_to_millis(schema, value)?.into(), out);
+            }
+            (Self::Timestamp, ValueRef::Date(value)) => wire::long(value, out),
+            (Self::Entries(of), ValueRef::Map(entries)) => {
+                if !entries.is_empty() {
+                    wire::long(entries.len() as i64, out);
+                }
+                for (key, value) in entries.iter() {
+                    of.0.write(key, out)?;
+                    of.1.write(value, out)?;
+                }
+                out.push(0);
+            }
+            (Self::Union(null, _), ValueRef::Null) => wire::long(null.ok_or_else(null_value)?, out),
+            (Self::Union(null, branches), ValueRef::Struct(record)) => {
+                let set = |index: usize| record.at(index).filter(|value| !value.is_null());
+                let found = branches
+                    .iter()
+                    .find_map(|(field, branch, of)| Some((set(*field)?, branch, of)));
+                let Some((value, branch, of)) = found else {
+                    wire::long(null.ok_or_else(null_value)?, out);
+                    return Ok(());
+                };
+                wire::long(*branch, out);
+                of.write(value, out)?;
+            }
+            (_, ValueRef::Null) => return Err(null_value()),
+            (of, value) => return Err(of.wrong(value)),
+        }
+        Ok(())
+    }
+
+    /// The value of a whole message whose schema is `bytes`: Confluent writes no length there.
+    pub(super) fn bare(&self, value: ValueRef<'_>, out: &mut Vec<u8>) -> Result<()> {
+        match (self, value) {
+            (Self::Bytes, ValueRef::Bytes(bytes)) => out.extend_from_slice(bytes),
+            (Self::Decimal(schema), ValueRef::Decimal(value)) => {
+                out.extend_from_slice(&logical::decimal_to_bytes(schema, &value.to_decimal())?);
+            }
+            (of, value) => of.write(value, out)?,
+        }
+        Ok(())
+    }
+
+    /// The bytes of a default. A struct's is of the schema as it was before it had the default, so that it is not compared.
+    fn default(&self, value: &Value) -> Result<Box<[u8]>> {
+        let mut bytes = Vec::new();
+        let mut of = self;
+        if let (Self::Branch(_, branch, inner), Value::Struct(_)) = (self, value) {
+            wire::long(*branch, &mut bytes);
+            of = inner;
+        }
+        match (of, value) {
+            (Self::Record(of), Value::Struct(record)) => of.write(StructRef::from(&**record), &mut bytes)?,
+            (of, value) => of.write(value.into(), &mut bytes)?,
+        }
+        Ok(bytes.into())
+    }
+
+    #[cold]
+    fn wrong(&self, value: ValueRef<'_>) -> Error {
+        let class = java_class(value);
+        let logical = |name: &str, class_wanted: &str| {
+            Error::data(format!(
+                "Invalid type for {name}, expected {class_wanted} but was {class}"
+            ))
+        };
+        let kind = match self {
+            Self::Decimal(_) | Self::FixedDecimal(..) => return logical("Decimal", "BigDecimal"),
+            Self::Date(_) => return logical("Date", "Date"),
+            Self::Time(_) => return logical("Time", "Date"),
+            Self::Timestamp => return logical("Timestamp", "Date"),
+            Self::Int(kind) | Self::Long(kind) | Self::Float(kind) | Self::Double(kind) => *kind,
+            Self::Boolean => Type::Boolean,
+            Self::String | Self::Enum(_) => Type::String,
+            Self::Bytes | Self::Fixed(_) => Type::Bytes,
+            Self::Array(_) => Type::Array,
+            Self::Map(_) | Self::Entries(_) => Type::Map,
+            Self::Record(_) | Self::Union(..) | Self::Branch(..) | Self::Anything => Type::Struct,
+        };
+        wrong_class(kind, value)
+    }
+}
+
+impl Record {
+    #[inline]
+    fn write(&self, record: StructRef<'_>, out: &mut Vec<u8>) -> Result<()> {
+        let values = record.values();
+        for field in &self.fields {
+            let value = field.from.and_then(|index| values.at(index)).unwrap_or(ValueRef::Null);
+            if value.is_null()
+                && let Some(default) = &field.default
+            {
+                out.extend_from_slice(default);
+                continue;
+            }
+            if let Err(error) = field.of.write(value, out) {
+                return Err(self.within(field, &error));
+            }
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn within(&self, field: &WriteField, error: &Error) -> Error {
+        let fields = self.schema.fields().unwrap_or_default();
+        let name = field.from.and_then(|index| Some(&*fields.get(index)?.name));
+        within(name.unwrap_or_default(), error)
+    }
+}
+
+#[cold]
+fn within(name: &str, error: &Error) -> Error {
+    Error::data(format!("{name}: {error}"))
+}
+
+#[cold]
+fn null_value() -> Error {
+    Error::data("Found null value for non-optional schema")
+}
+
+#[cold]
+fn wrong_class(kind: Type, value: ValueRef<'_>) -> Error {
+    Error::data(format!("Invalid type for {kind}: {}", java_class(value)))
+}
+
+fn does_not_fit(connect: &Connect, what: &str) -> Error {
+    Error::data(format!("{connect} cannot be written as Avro's {what}"))
+}
+
+/// The word of the Avro type that a schema is written as by itself, where that has no name.
+fn own_word(connect: &Connect) -> &'static str {
+    match connect.type_() {
+        Type::Int8 | Type::Int16 | Type::Int32 => "int",
+        Type::Int64 => "long",
+        Type::Float32 => "float",
+        Type::Float64 => "double",
+        Type::Boolean => "boolean",
+        Type::String => "string",
+        Type::Bytes => "bytes",
+        Type::Array => "array",
+        Type::Map => "map",
+        // Known by its name.
+        Type::Struct => "",
+    }
+}

@@ -1,0 +1,299 @@
+//! What is asked of a registry, and what its answers mean.
+
+use std::collections::HashSet;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use dray_connect::Error;
+use serde_json::{Value as Json, json};
+
+use super::http::{Http, Reply};
+
+/// References that one schema may have, with theirs: they come from outside.
+const MAX_REFERENCES: usize = 1000;
+/// What is repeated of a server's message.
+const SAID: usize = 2000;
+
+/// One thing to ask.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Question {
+    /// A schema by its id.
+    ById { id: i32 },
+    /// The newest schema of a subject.
+    Latest { subject: Arc<str> },
+    /// The id of a schema that is there already.
+    Find {
+        subject: Arc<str>,
+        text: Arc<str>,
+        normalize: bool,
+    },
+    /// The id of a schema, which is registered if it is not there yet.
+    Register {
+        subject: Arc<str>,
+        text: Arc<str>,
+        normalize: bool,
+    },
+}
+
+/// A schema as the registry has it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) id: i32,
+    /// Subjects that it stands under, and its version there; of what was asked for by its id.
+    pub(crate) versions: Vec<(String, i32)>,
+    /// `AVRO`, `JSON`, `PROTOBUF`.
+    pub(crate) kind: String,
+    pub(crate) text: Arc<str>,
+    /// The texts of what it refers to, each behind those that it refers to itself.
+    pub(crate) references: Vec<Arc<str>>,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug)]
+pub(crate) enum Failure {
+    /// No server could be asked, or none could say just now.
+    Away(String),
+    /// The answer is no, for this schema.
+    Refused(String),
+    /// Whoever asks may not.
+    Denied(String),
+}
+
+impl Failure {
+    pub(crate) fn to_error(&self) -> Error {
+        match self {
+            Self::Away(text) => Error::retriable(text),
+            Self::Refused(text) => Error::data(text),
+            Self::Denied(text) => Error::connect(text),
+        }
+    }
+
+    fn context(self, what: &str) -> Self {
+        match self {
+            Self::Away(text) => Self::Away(format!("{what}: {text}")),
+            Self::Refused(text) => Self::Refused(format!("{what}: {text}")),
+            Self::Denied(text) => Self::Denied(format!("{what}: {text}")),
+        }
+    }
+}
+
+impl Question {
+    /// Asks each server once, one after the other, until one can say. Blocks.
+    pub(super) fn ask(&self, http: &Http) -> Result<Found, Failure> {
+        match self {
+            Self::ById { id } => {
+                let what = format!("cannot read schema {id} from the schema registry");
+                let by_id = |failure: Failure| failure.context(&what);
+                let reply = http.get(&format!("/schemas/ids/{id}")).map_err(by_id)?;
+                let json = reply.expect_good(missing_id).map_err(by_id)?;
+                found(http, &json, *id, versions(http, *id).map_err(by_id)?).map_err(by_id)
+            }
+            Self::Latest { subject } => {
+                let what = format!("cannot read the latest schema of subject {subject} from the schema registry");
+                let latest = |failure: Failure| failure.context(&what);
+                let path = format!("/subjects/{}/versions/latest", encoded(subject));
+                let json = http
+                    .get(&path)
+                    .and_then(|reply| reply.expect_good(missing_subject))
+                    .map_err(latest)?;
+                let id = number(&json, "id").map_err(latest)?;
+                found(http, &json, id, Vec::new()).map_err(latest)
+            }
+            Self::Find {
+                subject,
+                text,
+                normalize,
+            } => {
+                let what = format!("cannot find the schema under subject {subject} of the schema registry");
+                let path = format!("/subjects/{}?normalize={normalize}", encoded(subject));
+                let reply = http.post(&path, &json!({ "schema": &**text, "schemaType": "AVRO" }));
+                let json = reply.and_then(|reply| reply.expect_good(not_registered));
+                let json = json.map_err(|failure| failure.context(&with_schema(&what, text)))?;
+                own(&json, text).map_err(|failure| failure.context(&what))
+            }
+            Self::Register {
+                subject,
+                text,
+                normalize,
+            } => {
+                let what = format!("cannot register the schema under subject {subject} of the schema registry");
+                let registering = |failure: Failure| failure.context(&with_schema(&what, text));
+                let body = json!({ "schema": &**text, "schemaType": "AVRO" });
+                let path = format!("/subjects/{}/versions?normalize={normalize}", encoded(subject));
+                let reply = http.post(&path, &body).map_err(registering)?;
+                if reply.status == 409 {
+                    return Err(registering(Failure::Refused(incompatible(
+                        http, subject, &body, &reply,
+                    ))));
+                }
+                let json = reply.expect_good(|_| None).map_err(registering)?;
+                own(&json, text).map_err(registering)
+            }
+        }
+    }
+}
+
+/// The schema of an answer, with what it refers to.
+fn found(http: &Http, json: &Json, id: i32, versions: Vec<(String, i32)>) -> Result<Found, Failure> {
+    let (mut references, mut seen) = (Vec::new(), HashSet::new());
+    refer(http, json, 1, &mut seen, &mut references)?;
+    Ok(Found {
+        id,
+        versions,
+        // An answer about an Avro schema does not say so.
+        kind: json
+            .get("schemaType")
+            .and_then(Json::as_str)
+            .unwrap_or("AVRO")
+            .to_owned(),
+        text: text(json)?,
+        references,
+    })
+}
+
+/// Appends the schemas that a schema refers to.
+fn refer(
+    http: &Http,
+    json: &Json,
+    level: usize,
+    seen: &mut HashSet<(String, i64)>,
+    out: &mut Vec<Arc<str>>,
+) -> Result<(), Failure> {
+    let references = json.get("references").and_then(Json::as_array);
+    for reference in references.into_iter().flatten() {
+        let subject = reference.get("subject").and_then(Json::as_str);
+        let version = reference.get("version").and_then(Json::as_i64);
+        let (Some(subject), Some(version)) = (subject, version) else {
+            return Err(Failure::Refused(format!(
+                "its reference {reference} names no subject and version"
+            )));
+        };
+        if !seen.insert((subject.to_owned(), version)) {
+            continue;
+        }
+        if seen.len() > MAX_REFERENCES || level > 100 {
+            return Err(Failure::Refused(format!(
+                "it refers to more than {MAX_REFERENCES} others"
+            )));
+        }
+        let path = format!("/subjects/{}/versions/{version}?deleted=true", encoded(subject));
+        let json = http.get(&path).and_then(|reply| reply.expect_good(missing_subject));
+        let json =
+            json.map_err(|failure| failure.context(&format!("its reference to {subject}, version {version}")))?;
+        refer(http, &json, level + 1, seen, out)?;
+        out.push(text(&json)?);
+    }
+    Ok(())
+}
+
+/// Where a schema stands. That of another subject may be read all the same, so that no answer is no failure.
+fn versions(http: &Http, id: i32) -> Result<Vec<(String, i32)>, Failure> {
+    let reply = http.get(&format!("/schemas/ids/{id}/versions"))?;
+    let entry = |entry: &Json| {
+        Some((
+            entry.get("subject")?.as_str()?.to_owned(),
+            number(entry, "version").ok()?,
+        ))
+    };
+    let entries = reply.json.as_array().filter(|_| reply.status == 200);
+    Ok(entries.into_iter().flatten().filter_map(entry).collect())
+}
+
+/// The answer about one's own schema, which has its id.
+fn own(json: &Json, text: &Arc<str>) -> Result<Found, Failure> {
+    Ok(Found {
+        id: number(json, "id")?,
+        versions: Vec::new(),
+        kind: "AVRO".to_owned(),
+        text: Arc::clone(text),
+        references: Vec::new(),
+    })
+}
+
+fn number(json: &Json, name: &str) -> Result<i32, Failure> {
+    let number = json
+        .get(name)
+        .and_then(Json::as_i64)
+        .and_then(|number| i32::try_from(number).ok());
+    number.ok_or_else(|| Failure::Away(format!("its answer has no {name}; is this a schema registry?")))
+}
+
+fn text(json: &Json) -> Result<Arc<str>, Failure> {
+    let text = json.get("schema").and_then(Json::as_str);
+    text.map(Into::into)
+        .ok_or_else(|| Failure::Away("its answer has no schema; is this a schema registry?".to_owned()))
+}
+
+fn missing_id(reply: &Reply) -> Option<&'static str> {
+    (reply.status == 404)
+        .then_some("it has no such schema: the message was written with another registry, or the schema was deleted")
+}
+
+fn missing_subject(reply: &Reply) -> Option<&'static str> {
+    (reply.status == 404).then_some("it has no such subject or version: register the schema first")
+}
+
+fn not_registered(reply: &Reply) -> Option<&'static str> {
+    (reply.status == 404).then_some("it is not there: register it first, or set auto.register.schemas=true")
+}
+
+/// What the registry says against a schema that it refused, in detail where it has some.
+fn incompatible(http: &Http, subject: &str, body: &Json, refused: &Reply) -> String {
+    let mut out = format!("it is incompatible with an earlier one: {}", refused.said());
+    let path = format!(
+        "/compatibility/subjects/{}/versions/latest?verbose=true",
+        encoded(subject)
+    );
+    let messages = http.post(&path, body).ok().filter(|reply| reply.status == 200);
+    // Confluent's says it in a list, Apicurio's in one text.
+    let json = messages.as_ref().map(|reply| &reply.json);
+    let messages = json
+        .and_then(|json| json.get("messages")?.as_array())
+        .into_iter()
+        .flatten();
+    let reason = json.and_then(|json| json.get("reason"));
+    for message in messages
+        .chain(reason)
+        .filter_map(Json::as_str)
+        .filter(|message| !refused.said().contains(message))
+    {
+        write!(out, "; {}", clipped(message)).expect("a text takes more text");
+    }
+    out
+}
+
+fn with_schema(what: &str, text: &str) -> String {
+    format!("{what} ({})", clipped(text))
+}
+
+/// So much of a text as an error may repeat.
+pub(super) fn clipped(text: &str) -> String {
+    let mut out: String = text.chars().filter(|c| !c.is_control()).take(SAID).collect();
+    if out.len() < text.len() {
+        out.push_str("...");
+    }
+    out
+}
+
+/// A part of a path.
+fn encoded(text: &str) -> String {
+    let mut out = String::new();
+    for byte in text.bytes() {
+        match byte {
+            b'.' | b'-' | b'~' | b'_' => out.push(char::from(byte)),
+            byte if byte.is_ascii_alphanumeric() => out.push(char::from(byte)),
+            byte => write!(out, "%{byte:02X}").expect("a text takes more text"),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::encoded;
+
+    #[test]
+    fn parts_of_a_path() {
+        assert_eq!(encoded("a b/c-value:ü"), "a%20b%2Fc-value%3A%C3%BC");
+    }
+}

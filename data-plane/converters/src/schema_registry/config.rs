@@ -1,0 +1,560 @@
+//! What Confluent's converters are told of their registry: keys, as validation shows them, and what they come to.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use dray_connect::config::{ConfigDef, ConfigKey, ConfigType, ConfigValue, Importance, Lambda, Validator};
+use dray_connect::{ConfigMap, Error, Result};
+
+use super::subject::SubjectStrategy;
+use super::tls::Tls;
+use crate::settings;
+
+use ConfigType::{Boolean, Class, Int, List, Password, String as Text};
+use Importance::{High, Low, Medium};
+
+const URL: &str = "schema.registry.url";
+const APICURIO_URL: &str = "apicurio.registry.url";
+const REQUEST_HEADER: &str = "request.header.";
+const SERIALIZER: &str = "schema.id.serializer";
+const DESERIALIZER: &str = "schema.id.deserializer";
+const PACKAGE: &str = "io.confluent.kafka.serializers.schema.id.";
+
+/// A registry, and how it is reached. It holds secrets, and is never printed.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Config {
+    /// Without a slash at their ends.
+    pub(super) urls: Vec<String>,
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) tls: Tls,
+    pub(super) proxy: Option<String>,
+    pub(super) connect: Duration,
+    pub(super) read: Duration,
+    /// How often all servers are asked again.
+    pub(super) retries: u32,
+    pub(super) backoff: Duration,
+    pub(super) backoff_max: Duration,
+}
+
+/// Which schema a value is written with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Registering {
+    /// `auto.register.schemas`: its own, which is registered.
+    Register,
+    /// Its own, which must be there.
+    Find,
+    /// `use.latest.version`.
+    Latest { strict: bool },
+    /// `use.schema.id`.
+    Id { id: i32, strict: bool },
+}
+
+/// What a converter does with its registry.
+#[derive(Clone, Debug)]
+pub(crate) struct Usage {
+    pub(crate) strategy: SubjectStrategy,
+    pub(crate) registering: Registering,
+    pub(crate) normalize: bool,
+    /// After which the latest version is asked for again.
+    pub(crate) latest_ttl: Option<Duration>,
+}
+
+impl Config {
+    /// The registry of a converter.
+    pub(crate) fn read(config: &ConfigMap) -> Result<Self> {
+        let get = |name: &str| config.get(name).map(|text| text.trim()).filter(|text| !text.is_empty());
+        let millis = |name: &str, default: u32| number(config, name, default).map(|n| Duration::from_millis(n.into()));
+        let mut headers = Vec::new();
+        for (name, value) in config {
+            if let Some(name) = name.strip_prefix(REQUEST_HEADER) {
+                headers.push((name.to_owned(), value.clone()));
+            }
+        }
+        let (urls, user) = urls(config)?;
+        headers.extend(authorization(config, user)?);
+        let proxy = match (get("proxy.host"), get("proxy.port")) {
+            (Some(host), Some(port)) => Some(format!("http://{host}:{port}")),
+            (_, _) => None,
+        };
+        Ok(Self {
+            urls,
+            headers,
+            tls: Tls::read(config)?,
+            proxy,
+            connect: millis("http.connect.timeout.ms", 60_000)?,
+            read: millis("http.read.timeout.ms", 60_000)?,
+            retries: number(config, "max.retries", 3)?,
+            backoff: millis("retries.wait.ms", 1_000)?,
+            backoff_max: millis("retries.max.wait.ms", 20_000)?,
+        })
+    }
+}
+
+impl Usage {
+    pub(crate) fn read(config: &ConfigMap, is_key: bool) -> Result<Self> {
+        let side = if is_key { "key" } else { "value" };
+        let flag = |key: &str, default: bool| settings::boolean(config, key, default);
+        for name in ["use.schema.guid", "use.latest.with.metadata"] {
+            if config.get(name).is_some_and(|value| !value.is_empty()) {
+                return Err(Error::config(format!(
+                    "Invalid configuration {name}: there is none here"
+                )));
+            }
+        }
+        for name in [SERIALIZER, DESERIALIZER] {
+            let name = format!("{side}.{name}");
+            before_value(&name, config.get(&name).map(String::as_str))?;
+        }
+        let key = format!("{side}.subject.name.strategy");
+        let id = integer(config, "use.schema.id", -1)?;
+        let registering = if flag("auto.register.schemas", true)? {
+            Registering::Register
+        } else if id >= 0 {
+            let strict = flag("id.compatibility.strict", true)?;
+            Registering::Id { id, strict }
+        } else if flag("use.latest.version", false)? {
+            let strict = flag("latest.compatibility.strict", true)?;
+            Registering::Latest { strict }
+        } else {
+            Registering::Find
+        };
+        let ttl = integer(config, "latest.cache.ttl.sec", -1)?;
+        Ok(Self {
+            strategy: SubjectStrategy::of_class(&key, config.get(&key).map(String::as_str))?,
+            registering,
+            normalize: flag("normalize.schemas", false)?,
+            latest_ttl: u64::try_from(ttl).ok().map(Duration::from_secs),
+        })
+    }
+}
+
+/// Refuses a class that has ids elsewhere than before the value.
+fn before_value(name: &str, class: Option<&str>) -> Result<()> {
+    let there = [
+        "PrefixSchemaIdSerializer",
+        "PrefixSchemaIdDeserializer",
+        "DualSchemaIdDeserializer",
+    ];
+    match class.map(str::trim) {
+        Some(class) if !there.contains(&class.strip_prefix(PACKAGE).unwrap_or(class)) => {
+            let problem = "Schema ids stand before the value here, and in no header";
+            Err(Error::invalid_config(name, Some(class), Some(problem)))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn class_check(check: fn(&str, &str) -> Result<()>) -> impl Validator {
+    Lambda::new("A class that is there", move |name, value| {
+        if let ConfigValue::Class(class) = value {
+            check(name, class)
+        } else {
+            Ok(())
+        }
+    })
+}
+
+/// The servers, and who is named in their URLs.
+fn urls(config: &ConfigMap) -> Result<(Vec<String>, Option<String>)> {
+    let Some(text) = config.get(URL) else {
+        // Its own API has ids of another form.
+        let apicurio = config
+            .get(APICURIO_URL)
+            .map_or("", |_| " Apicurio speaks that API behind /apis/ccompat/v7.");
+        let text = format!("Missing required configuration \"{URL}\" which has no default value.{apicurio}");
+        return Err(Error::config(text));
+    };
+    let (mut urls, mut user) = (Vec::new(), None);
+    for url in text.split(',').map(str::trim).filter(|url| !url.is_empty()) {
+        let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+        if !matches!(scheme, "http" | "https") || rest.is_empty() {
+            return Err(Error::invalid_config(
+                URL,
+                Some(text),
+                Some("Each must begin with http:// or https://"),
+            ));
+        }
+        // Up to the path, which may have an @ of its own.
+        let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let host = match host.rsplit_once('@') {
+            Some((named, host)) => {
+                user.get_or_insert_with(|| decoded(named));
+                host
+            }
+            None => host,
+        };
+        urls.push(format!("{scheme}://{host}{}", path.trim_end_matches('/')));
+    }
+    if urls.is_empty() {
+        return Err(Error::invalid_config(URL, Some(text), Some("It names no server")));
+    }
+    Ok((urls, user))
+}
+
+/// The header that says who asks.
+fn authorization(config: &ConfigMap, user_of_url: Option<String>) -> Result<Option<(String, String)>> {
+    const BASIC: &str = "basic.auth.credentials.source";
+    const BEARER: &str = "bearer.auth.credentials.source";
+    let get = |name: &str| config.get(name).map(|text| text.trim()).filter(|text| !text.is_empty());
+    let header = |value: String| Some(("Authorization".to_owned(), value));
+    let basic = |user: &str| header(format!("Basic {}", STANDARD.encode(user)));
+    let token = get("bearer.auth.token");
+    if get(BASIC).is_some() && get(BEARER).is_some() {
+        let text = format!("Only one of '{BASIC}' and '{BEARER}' may be specified");
+        return Err(Error::config(text));
+    }
+    match (get(BEARER), token) {
+        (Some("STATIC_TOKEN"), Some(token)) => return Ok(header(format!("Bearer {token}"))),
+        (None, Some(token)) if get(BASIC).is_none() => return Ok(header(format!("Bearer {token}"))),
+        (Some("STATIC_TOKEN"), None) => {
+            return Err(Error::config("bearer.auth.token is missing, which STATIC_TOKEN needs"));
+        }
+        (Some(other), _) => {
+            return Err(Error::invalid_config(
+                BEARER,
+                Some(other),
+                Some("There is STATIC_TOKEN only"),
+            ));
+        }
+        (None, _) => {}
+    }
+    match get(BASIC) {
+        None | Some("URL") => Ok(user_of_url.as_deref().and_then(basic)),
+        Some("USER_INFO") => {
+            let user = get("basic.auth.user.info").or_else(|| get("schema.registry.basic.auth.user.info"));
+            match user {
+                Some(user) if user.contains(':') => Ok(basic(user)),
+                Some(_) => Err(Error::config(
+                    "Invalid configuration basic.auth.user.info: it is no `user:password`",
+                )),
+                None => Err(Error::config("basic.auth.user.info is missing, which USER_INFO needs")),
+            }
+        }
+        Some(other) => Err(Error::invalid_config(
+            BASIC,
+            Some(other),
+            Some("There are URL and USER_INFO"),
+        )),
+    }
+}
+
+/// A part of a URL without its escapes.
+fn decoded(text: &str) -> String {
+    let (mut out, mut rest) = (Vec::new(), text.as_bytes());
+    while let [first, behind @ ..] = rest {
+        let digits = behind.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
+        let escaped = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        match escaped.filter(|_| *first == b'%') {
+            Some(byte) => {
+                out.push(byte);
+                rest = &behind[2..];
+            }
+            None => {
+                out.push(*first);
+                rest = behind;
+            }
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+fn integer(config: &ConfigMap, key: &str, default: i32) -> Result<i32> {
+    let Some(text) = config.get(key) else {
+        return Ok(default);
+    };
+    let number = text.trim().parse();
+    number.map_err(|_| Error::invalid_config(key, Some(text), Some("Not a number of type INT")))
+}
+
+fn number(config: &ConfigMap, key: &str, default: u32) -> Result<u32> {
+    let value = integer(config, key, default.try_into().unwrap_or(i32::MAX))?;
+    let text = config.get(key).map(String::as_str);
+    u32::try_from(value).map_err(|_| Error::invalid_config(key, text, Some("Value must be at least 0")))
+}
+
+/// The keys of a registry, in the order in which Confluent's converters define them.
+pub(crate) fn definition(of: ConfigDef) -> ConfigDef {
+    let key = |name: &str, kind: ConfigType, importance: Importance, doc: &str| {
+        ConfigKey::new(name, kind).importance(importance).doc(doc)
+    };
+    let mut of = of
+        .define(key(
+            URL,
+            List,
+            High,
+            "The servers of the schema registry; each is tried until one answers.",
+        ))
+        .define(
+            key(
+                "normalize.schemas",
+                Boolean,
+                Medium,
+                "Whether the registry compares schemas in their normal form.",
+            )
+            .default_value(false),
+        )
+        .define(
+            key(
+                "auto.register.schemas",
+                Boolean,
+                Medium,
+                "Whether a schema is registered when it is first written.",
+            )
+            .default_value(true),
+        )
+        .define(
+            key(
+                "use.schema.id",
+                Int,
+                Low,
+                "The id of the schema that is written with, where schemas are not registered.",
+            )
+            .default_value(-1),
+        )
+        .define(
+            key(
+                "id.compatibility.strict",
+                Boolean,
+                Low,
+                "Whether all values must fit the schema of that id.",
+            )
+            .default_value(true),
+        )
+        .define(
+            key(
+                "use.latest.version",
+                Boolean,
+                Low,
+                "Whether the newest schema of the subject is written with, where schemas are not registered.",
+            )
+            .default_value(false),
+        )
+        .define(
+            key(
+                "latest.compatibility.strict",
+                Boolean,
+                Low,
+                "Whether all values must fit that newest schema.",
+            )
+            .default_value(true),
+        )
+        .define(
+            key(
+                "latest.cache.ttl.sec",
+                Int,
+                Low,
+                "For how long a newest schema is taken for the newest; -1 for ever.",
+            )
+            .default_value(-1),
+        )
+        .define(
+            key(
+                "basic.auth.credentials.source",
+                Text,
+                Medium,
+                "Where user and password come from: URL or USER_INFO.",
+            )
+            .default_value("URL"),
+        )
+        .define(
+            key(
+                "bearer.auth.credentials.source",
+                Text,
+                Medium,
+                "Where the token comes from: STATIC_TOKEN.",
+            )
+            .default_value("STATIC_TOKEN"),
+        )
+        .define(
+            key(
+                "schema.registry.basic.auth.user.info",
+                Password,
+                Medium,
+                "The same as basic.auth.user.info.",
+            )
+            .default_value(""),
+        )
+        .define(key("basic.auth.user.info", Password, Medium, "`user:password`.").default_value(""))
+        .define(key("bearer.auth.token", Password, Medium, "A token.").default_value(""));
+    for side in ["key", "value"] {
+        let name = |what: &str| format!("{side}.{what}");
+        of = of
+            .define(
+                key(
+                    &name("subject.name.strategy"),
+                    Class,
+                    Medium,
+                    "How the subject of a schema is named.",
+                )
+                .default_value("io.confluent.kafka.serializers.subject.TopicNameStrategy")
+                .validator(class_check(|name, class| {
+                    SubjectStrategy::of_class(name, Some(class)).map(drop)
+                })),
+            )
+            .define(
+                key(&name(SERIALIZER), Class, Medium, "Where the id of a schema is written.")
+                    .default_value("io.confluent.kafka.serializers.schema.id.PrefixSchemaIdSerializer")
+                    .validator(class_check(|name, class| before_value(name, Some(class)))),
+            )
+            .define(
+                key(&name(DESERIALIZER), Class, Medium, "Where the id of a schema is read.")
+                    .default_value("io.confluent.kafka.serializers.schema.id.DualSchemaIdDeserializer")
+                    .validator(class_check(|name, class| before_value(name, Some(class)))),
+            );
+    }
+    of = of
+        .define(key("proxy.host", Text, Low, "A proxy on the way to the registry.").default_value(""))
+        .define(key("proxy.port", Int, Low, "Its port.").default_value(-1))
+        .define(key("http.connect.timeout.ms", Int, Low, "How long a connection may take.").default_value(60_000))
+        .define(key("http.read.timeout.ms", Int, Low, "How long an answer may take.").default_value(60_000))
+        .define(key("max.retries", Int, Low, "How often all servers are asked again.").default_value(3))
+        .define(
+            key(
+                "retries.wait.ms",
+                Int,
+                Low,
+                "The longest wait before they are asked again; it doubles.",
+            )
+            .default_value(1_000),
+        )
+        .define(key("retries.max.wait.ms", Int, Low, "The longest wait of all.").default_value(20_000));
+    let ssl = |name: &str| format!("schema.registry.ssl.{name}");
+    for (name, kind, doc) in [
+        ("keystore.type", Text, "The form of the key store: PEM."),
+        (
+            "keystore.location",
+            Text,
+            "A file with the client's certificates and its key.",
+        ),
+        ("keystore.key", Password, "The client's key."),
+        ("keystore.certificate.chain", Password, "The client's certificates."),
+        ("truststore.type", Text, "The form of the trust store: PEM."),
+        (
+            "truststore.location",
+            Text,
+            "A file with the certificates that are trusted.",
+        ),
+        (
+            "truststore.certificates",
+            Password,
+            "The certificates that are trusted.",
+        ),
+    ] {
+        of = of.define(key(&ssl(name), kind, Medium, doc).default_null());
+    }
+    of
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(pairs: &[(&str, &str)]) -> ConfigMap {
+        pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
+    }
+
+    #[test]
+    fn servers_and_who_asks() {
+        let of = |pairs: &[(&str, &str)]| {
+            let read = Config::read(&config(pairs)).map(|config| format!("{:?} {:?}", config.urls, config.headers));
+            read.unwrap_or_else(|error| error.to_string())
+        };
+        for (pairs, expected) in [
+            (
+                &[(URL, "http://a:1/, https://b/x")][..],
+                r#"["http://a:1", "https://b/x"] []"#,
+            ),
+            (
+                &[(URL, "http://u:p%40@a")],
+                r#"["http://a"] [("Authorization", "Basic dTpwQA==")]"#,
+            ),
+            (
+                &[
+                    (URL, "http://a"),
+                    ("basic.auth.credentials.source", "USER_INFO"),
+                    ("basic.auth.user.info", "u:p"),
+                ],
+                r#"["http://a"] [("Authorization", "Basic dTpw")]"#,
+            ),
+            (
+                &[(URL, "http://a"), ("bearer.auth.token", "t")],
+                r#"["http://a"] [("Authorization", "Bearer t")]"#,
+            ),
+            (
+                &[(URL, "http://a"), ("request.header.X-Y", "z")],
+                r#"["http://a"] [("X-Y", "z")]"#,
+            ),
+        ] {
+            assert_eq!(of(pairs), expected);
+        }
+        for pairs in [
+            &[][..],
+            &[(URL, "")],
+            &[(URL, "a:1")],
+            &[(APICURIO_URL, "http://a/apis/registry/v2")],
+            &[(URL, "http://a"), ("basic.auth.credentials.source", "SASL_INHERIT")],
+            &[
+                (URL, "http://a"),
+                ("bearer.auth.credentials.source", "OAUTHBEARER"),
+                ("bearer.auth.token", "t"),
+            ],
+            &[(URL, "https://a"), ("schema.registry.ssl.truststore.location", "x.jks")],
+            &[
+                (URL, "https://a"),
+                ("schema.registry.ssl.endpoint.identification.algorithm", ""),
+            ],
+            &[(URL, "http://a"), ("max.retries", "-1")],
+        ] {
+            assert!(Config::read(&config(pairs)).is_err(), "{pairs:?}");
+        }
+    }
+
+    #[test]
+    fn validation_shows_what_is_wrong() {
+        let errors = |pairs: &[(&str, &str)]| -> Vec<String> {
+            let given = config(pairs)
+                .into_iter()
+                .map(|(name, value)| (name, Some(value)))
+                .collect();
+            let values = definition(ConfigDef::new()).validate_all(&given);
+            values.into_iter().flat_map(|value| value.errors).collect()
+        };
+        let url = (URL, "http://a");
+        assert_eq!(errors(&[url]), Vec::<String>::new());
+        assert_eq!(errors(&[]).len(), 1);
+        assert_eq!(
+            errors(&[url, ("value.subject.name.strategy", "RecordNameStrategy")]),
+            Vec::<String>::new()
+        );
+        assert_eq!(errors(&[url, ("value.subject.name.strategy", "Own")]).len(), 1);
+        assert_eq!(
+            errors(&[url, ("key.schema.id.serializer", "HeaderSchemaIdSerializer")]).len(),
+            1
+        );
+    }
+
+    #[test]
+    fn what_is_written_with() {
+        let of = |pairs: &[(&str, &str)]| Usage::read(&config(pairs), false).map(|usage| usage.registering);
+        let no = ("auto.register.schemas", "false");
+        assert_eq!(of(&[]).unwrap(), Registering::Register);
+        // As in Java: who registers does not use another.
+        assert_eq!(of(&[("use.latest.version", "true")]).unwrap(), Registering::Register);
+        assert_eq!(of(&[no]).unwrap(), Registering::Find);
+        assert_eq!(
+            of(&[no, ("use.latest.version", "true")]).unwrap(),
+            Registering::Latest { strict: true }
+        );
+        let id = Registering::Id { id: 7, strict: false };
+        assert_eq!(
+            of(&[no, ("use.schema.id", "7"), ("id.compatibility.strict", "false")]).unwrap(),
+            id
+        );
+        assert!(of(&[("value.schema.id.serializer", "HeaderSchemaIdSerializer")]).is_err());
+        assert!(of(&[("value.schema.id.deserializer", "DualSchemaIdDeserializer")]).is_ok());
+    }
+}

@@ -1,0 +1,91 @@
+//! A schema registry in the API of Confluent's: what a converter asks it, and how it is told from a registry that is away.
+//!
+//! Converters never wait. What one lacks is a [`Question`]; the future of [`Registry::ask`] finds the answer, and the converter's
+//! next call takes it from its [`Slot`]. Answers are shared by all converters of the process that ask the same registry in the same way.
+
+mod api;
+mod config;
+mod http;
+mod registry;
+mod subject;
+mod tls;
+
+pub(crate) use self::api::{Found, Question};
+pub(crate) use self::config::{Config, Registering, Usage, definition};
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dray_connect::{Error, Result};
+
+use self::registry::{Registry, Slot, lock};
+use crate::Lookup;
+
+/// How one converter asks a registry.
+pub(crate) struct Asker {
+    registry: Arc<Registry>,
+    /// What the last call lacked, and where the answer is put.
+    lacking: Option<(Question, Slot)>,
+}
+
+impl Asker {
+    pub(crate) fn new(config: Config) -> Result<Self> {
+        Ok(Self {
+            registry: Registry::of(config)?,
+            lacking: None,
+        })
+    }
+
+    /// The answer, if it is there or not older than that. If not, the error says to wait for [`Asker::lookup`] and to call again.
+    pub(crate) fn answer(&mut self, question: Question, ttl: Option<Duration>) -> Result<Arc<Found>> {
+        let lacking = self.lacking.take().filter(|(lacked, _)| *lacked == question);
+        // Whoever waited for an answer gets that one, even if nothing else would be kept.
+        if let Some(outcome) = lacking.and_then(|(_, slot)| lock(&slot).take()) {
+            return outcome.map_err(|failure| failure.to_error());
+        }
+        if let Some(found) = self.registry.known(&question, ttl) {
+            return Ok(found);
+        }
+        self.lacking = Some((question, Slot::default()));
+        Err(Error::retriable("the schema registry has to be asked first"))
+    }
+
+    /// Finds what the last call lacked.
+    pub(crate) fn lookup(&mut self) -> Option<Lookup> {
+        let (question, slot) = self.lacking.as_ref()?;
+        // A slot that somebody else holds as well is being filled.
+        (Arc::strong_count(slot) == 1 && lock(slot).is_none())
+            .then(|| self.registry.ask(question.clone(), Arc::clone(slot)))
+    }
+
+    /// A call that lacked nothing.
+    pub(crate) fn lacks_nothing(&mut self) {
+        self.lacking = None;
+    }
+}
+
+/// What stands before a value's bytes: a zero, and the id of its schema in four bytes.
+pub(crate) const PREFIX: usize = 5;
+
+/// The schema id of a message.
+pub(crate) fn read_prefix(bytes: &[u8]) -> Result<i32> {
+    match bytes {
+        [0, a, b, c, d, ..] => Ok(i32::from_be_bytes([*a, *b, *c, *d])),
+        [] => Err(Error::data(
+            "Unknown magic byte! The message is empty, and should begin with the id of its schema",
+        )),
+        [0, ..] => Err(Error::data(format!(
+            "Size of data received by the converter is {}, and should be at least {PREFIX}: a zero, and the id of its schema",
+            bytes.len()
+        ))),
+        [first, ..] => Err(Error::data(format!(
+            "Unknown magic byte! The message begins with {first:#04x}, and should with 0x00 and the id of its schema: it was not \
+             written with a schema registry, or with the id in a header"
+        ))),
+    }
+}
+
+pub(crate) fn write_prefix(id: i32, out: &mut Vec<u8>) {
+    out.push(0);
+    out.extend_from_slice(&id.to_be_bytes());
+}

@@ -1,0 +1,152 @@
+//! Tasks whose converters ask a real schema registry: from a source over a real broker to a sink, and while the registry is away. In real time.
+
+use crate::harness::{SHELVES, Stage};
+use crate::metrics::Look;
+use dray_kafka::Kafka;
+use dray_model::TaskState;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+const AVRO: &str = "io.confluent.connect.avro.AvroConverter";
+
+fn environment(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| {
+        panic!("{name} is missing: `deploy/rig/with-registry.sh deploy/rig/with-broker.sh cargo test -p dray-runtime`")
+    })
+}
+
+async fn until(what: &str, mut met: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !met() {
+        assert!(Instant::now() < deadline, "it never happened: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+fn shelf(name: &str) -> Vec<String> {
+    let mut values = SHELVES.lock().unwrap().get(name).cloned().unwrap_or_default();
+    values.sort_by_key(|value| value.parse::<i64>().unwrap());
+    values
+}
+
+fn numbers(count: i64) -> Vec<String> {
+    (0..count).map(|number| number.to_string()).collect()
+}
+
+fn source<'a>(topic: &'a str, url: &'a str) -> Vec<(&'a str, &'a str)> {
+    vec![
+        ("connector.class", "Counter"),
+        ("topic", topic),
+        ("count", "25"),
+        ("value.converter", AVRO),
+        ("value.converter.schema.registry.url", url),
+    ]
+}
+
+fn sink<'a>(topic: &'a str, url: &'a str, shelf: &'a str) -> Vec<(&'a str, &'a str)> {
+    vec![
+        ("connector.class", "Keeper"),
+        ("topics", topic),
+        ("shelf", shelf),
+        ("value.converter", AVRO),
+        ("value.converter.schema.registry.url", url),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn from_a_source_over_a_real_broker_to_a_sink() {
+    let (broker, url) = (environment("DRAY_TEST_BOOTSTRAP"), environment("DRAY_TEST_REGISTRY"));
+    let stage = Stage::on_kafka(Kafka::new(), &broker);
+    let topic = format!("avro-{}", std::process::id());
+    let from_beginning = ("consumer.override.auto.offset.reset", "earliest");
+    let writing = stage.task("writes", &source(&topic, &url));
+    until("all is written", || stage.offsets.position("writes") == Some(25)).await;
+    let reading = stage.task("reads", &[sink(&topic, &url, "avro"), vec![from_beginning]].concat());
+    until("all is read", || shelf("avro").len() >= 25).await;
+    assert_eq!(shelf("avro"), numbers(25));
+    for running in [writing, reading] {
+        assert!(
+            running
+                .stop(tokio::time::Instant::now() + Duration::from_secs(20))
+                .await
+        );
+    }
+}
+
+/// A registry of one's own.
+struct Own {
+    script: PathBuf,
+    dir: PathBuf,
+    port: String,
+}
+
+impl Own {
+    fn prepare() -> Self {
+        let script = PathBuf::from(environment("DRAY_TEST_REGISTRY_SH"));
+        let port = Command::new(script.with_file_name("kafka.sh"))
+            .arg("freeport")
+            .output()
+            .unwrap();
+        Self {
+            dir: std::env::temp_dir().join(format!("dray-runtime-registry-{}", std::process::id())),
+            port: String::from_utf8(port.stdout).unwrap().trim().to_owned(),
+            script,
+        }
+    }
+
+    fn call(&self, command: &str, more: &[&str]) {
+        let mut call = Command::new(&self.script);
+        let status = call.arg(command).arg(&self.dir).args(more).status().unwrap();
+        assert!(status.success(), "registry.sh {command}");
+    }
+
+    fn url(&self) -> String {
+        format!("http://127.0.0.1:{}/apis/ccompat/v7", self.port)
+    }
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        self.call("kill9", &[]);
+        drop(std::fs::remove_dir_all(&self.dir));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tasks_wait_for_a_registry_that_is_away() {
+    let (stage, own) = (Stage::new(), Own::prepare());
+    let url = own.url();
+    let patient = [
+        ("errors.retry.timeout", "-1"),
+        ("errors.retry.delay.max.ms", "50"),
+        ("value.converter.max.retries", "0"),
+    ];
+    let retries = |name: &str| Look::at(&stage).of_task("kafka_connect_task_error_total_retries_total", name);
+    // Nobody listens.
+    let writing = stage.task("writes", &[source("away", &url), patient.to_vec()].concat());
+    stage.wait_for("writes", TaskState::Running).await;
+    until("the source tries again", || retries("writes") >= 2.0).await;
+    own.call("start", &[&own.port]);
+    until("all is written", || stage.offsets.position("writes") == Some(25)).await;
+    // It listens, and does not answer. Other waits are another client, which has no answers yet.
+    own.call("pause", &[]);
+    let short = [("value.converter.http.read.timeout.ms", "100")];
+    let reading = stage.task(
+        "reads",
+        &[sink("away", &url, "away"), patient.to_vec(), short.to_vec()].concat(),
+    );
+    stage.wait_for("reads", TaskState::Running).await;
+    until("the sink tries again", || retries("reads") >= 2.0).await;
+    assert_eq!(shelf("away").len(), 0);
+    own.call("resume", &[]);
+    until("all is read", || shelf("away").len() >= 25).await;
+    assert_eq!(shelf("away"), numbers(25));
+    for running in [writing, reading] {
+        assert!(
+            running
+                .stop(tokio::time::Instant::now() + Duration::from_secs(20))
+                .await
+        );
+    }
+}

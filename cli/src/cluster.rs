@@ -45,6 +45,12 @@ pub(crate) trait Cluster: Send + Sync {
     async fn set_offsets(&self, name: &str, offsets: &[Offset]) -> Result<String, Error>;
     /// Forgets the offsets of a stopped connector; what is said about it.
     async fn reset_offsets(&self, name: &str) -> Result<String, Error>;
+    /// Letters of a connector's dead letter queue, from a place on or the newest.
+    async fn letters(&self, name: &str, count: u32, from: Option<LetterPlace>) -> Result<Letters, Error>;
+    /// Replays letters, and waits until they are stored.
+    async fn replay_letters(&self, name: &str, replay: &Replay) -> Result<Replayed, Error>;
+    /// Drops the letters before these places; what is left.
+    async fn drop_letters(&self, name: &str, before: &[LetterPlace]) -> Result<Vec<LetterBounds>, Error>;
     /// The topics that it has written to or read from (KIP-558).
     async fn topics(&self, name: &str) -> Result<Vec<String>, Error>;
     /// Forgets these.
@@ -166,6 +172,65 @@ pub(crate) struct Offset {
     pub(crate) partition: Value,
     #[serde(default)]
     pub(crate) offset: Value,
+}
+
+/// A place in a dead letter queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LetterPlace {
+    pub(crate) partition: i32,
+    pub(crate) offset: i64,
+}
+
+/// What a partition of a dead letter queue holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct LetterBounds {
+    pub(crate) partition: i32,
+    pub(crate) first: i64,
+    /// The offset behind the last.
+    pub(crate) end: i64,
+}
+
+/// A dead letter.
+#[derive(Clone, Debug)]
+pub(crate) struct Letter {
+    pub(crate) place: LetterPlace,
+    pub(crate) timestamp_ms: Option<i64>,
+    pub(crate) key: Option<Vec<u8>>,
+    pub(crate) value: Option<Vec<u8>>,
+    pub(crate) headers: Vec<(String, Option<Vec<u8>>)>,
+}
+
+/// A dead letter queue and some of its letters, oldest first.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Letters {
+    pub(crate) topic: String,
+    pub(crate) bounds: Vec<LetterBounds>,
+    pub(crate) letters: Vec<Letter>,
+}
+
+impl Letters {
+    /// How many there are in the queue, or were before some were compacted away.
+    pub(crate) fn count(&self) -> i64 {
+        self.bounds.iter().map(|bound| bound.end - bound.first).sum()
+    }
+}
+
+/// Which letters to replay.
+#[derive(Clone, Debug)]
+pub(crate) struct Replay {
+    pub(crate) from: LetterPlace,
+    pub(crate) count: u32,
+    pub(crate) to: Option<String>,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Replayed {
+    pub(crate) replayed: u64,
+    /// By offset, and why.
+    pub(crate) refused: Vec<(i64, String)>,
+    /// The offset to go on at.
+    pub(crate) next: i64,
 }
 
 #[derive(Clone, Debug, Serialize)]

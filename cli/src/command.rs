@@ -6,6 +6,7 @@ pub(crate) mod cluster;
 pub(crate) mod connector;
 pub(crate) mod context;
 mod describe;
+pub(crate) mod dlq;
 mod files;
 pub(crate) mod logger;
 mod offsets;

@@ -41,6 +41,9 @@ enum Command {
     Connector(Box<command::connector::Command>),
     /// Create connectors as files declare them, or change those that are there
     Apply(Box<command::apply::Apply>),
+    /// Dead letters of connectors
+    #[command(subcommand)]
+    Dlq(command::dlq::Command),
     /// Tasks of a cluster's connectors
     #[command(subcommand, visible_alias = "tasks")]
     Task(command::task::Command),
@@ -119,6 +122,7 @@ fn main() -> ExitCode {
         Command::Transform(transform::Command::Test(args)) => transform::test(&args),
         Command::Connector(command) => runtime.block_on(command::connector::run(*command)),
         Command::Apply(args) => runtime.block_on(command::apply::run(&args)),
+        Command::Dlq(command) => runtime.block_on(command::dlq::run(command)),
         Command::Task(command) => runtime.block_on(command::task::run(command)),
         Command::Status(args) => runtime.block_on(command::status::run(*args)),
         Command::Plugin(command) => runtime.block_on(command::plugin::run(command)),

@@ -4,10 +4,11 @@ use prost_types::{DescriptorProto, FileDescriptorSet};
 use std::path::{Path, PathBuf};
 use std::{env, error::Error, fmt::Write as _, fs};
 
-const FILES: [&str; 14] = [
+const FILES: [&str; 16] = [
     "dray/admin/v1/agent.proto",
     "dray/admin/v1/cluster.proto",
     "dray/admin/v1/connector.proto",
+    "dray/admin/v1/letter.proto",
     "dray/admin/v1/logger.proto",
     "dray/admin/v1/offset.proto",
     "dray/admin/v1/operation.proto",
@@ -18,6 +19,7 @@ const FILES: [&str; 14] = [
     "dray/agent/v1/agent.proto",
     "dray/agent/v1/call.proto",
     "dray/plugin/v1/config.proto",
+    "dray/plugin/v1/letter.proto",
     "dray/store/v1/store.proto",
 ];
 

@@ -1,17 +1,20 @@
 //! A cluster by Dray's own admin services. Loggers, which those do not have, are asked over REST, which every replica serves on the same port.
 
+mod letters;
 mod shape;
 
 use super::http::Access;
 use super::rest::Rest;
 use super::{
-    About, Agent, Cluster, Config, Connector, Error, ErrorKind, Event, Key, KeyErrors, Leader, Level, Member, New,
-    Offset, Plugin, Policy, Restarted, Scope, Target, Validation,
+    About, Agent, Cluster, Config, Connector, Error, ErrorKind, Event, Key, KeyErrors, Leader, LetterBounds,
+    LetterPlace, Letters, Level, Member, New, Offset, Plugin, Policy, Replay, Replayed, Restarted, Scope, Target,
+    Validation,
 };
 use dray_wire::admin::v1;
 use dray_wire::admin::v1::agent_service_client::AgentServiceClient;
 use dray_wire::admin::v1::cluster_service_client::ClusterServiceClient;
 use dray_wire::admin::v1::connector_service_client::ConnectorServiceClient;
+use dray_wire::admin::v1::letter_service_client::LetterServiceClient;
 use dray_wire::admin::v1::offset_service_client::OffsetServiceClient;
 use dray_wire::admin::v1::plugin_service_client::PluginServiceClient;
 use dray_wire::admin::v1::status_service_client::StatusServiceClient;
@@ -94,6 +97,10 @@ impl Grpc {
 
     fn offsets_client(&self) -> OffsetServiceClient<Channel> {
         OffsetServiceClient::new(self.channel.clone())
+    }
+
+    fn letters_client(&self) -> LetterServiceClient<Channel> {
+        LetterServiceClient::new(self.channel.clone()).max_decoding_message_size(dray_wire::MAX_MESSAGE)
     }
 
     fn agents_client(&self) -> AgentServiceClient<Channel> {
@@ -383,6 +390,44 @@ impl Cluster for Grpc {
         let request = v1::ResetOffsetsRequest { connector: name.into() };
         let answer = self.offsets_client().reset_offsets(call(request)).await?.into_inner();
         Ok(done("The offsets have been reset", answer.external))
+    }
+
+    async fn letters(&self, name: &str, count: u32, from: Option<LetterPlace>) -> Result<Letters, Error> {
+        let request = v1::ListLettersRequest {
+            connector: name.into(),
+            count,
+            from: from.map(letters::wire_place),
+        };
+        let found = self.letters_client().list_letters(call(request)).await?.into_inner();
+        Ok(letters::letters(found))
+    }
+
+    async fn replay_letters(&self, name: &str, replay: &Replay) -> Result<Replayed, Error> {
+        let request = v1::ReplayLettersRequest {
+            connector: name.into(),
+            from: Some(letters::wire_place(replay.from)),
+            count: replay.count,
+            to: replay.to.clone(),
+        };
+        let done = self.letters_client().replay_letters(call(request)).await?.into_inner();
+        Ok(Replayed {
+            replayed: done.replayed,
+            refused: done
+                .refused
+                .into_iter()
+                .map(|letter| (letter.offset, letter.reason))
+                .collect(),
+            next: done.next,
+        })
+    }
+
+    async fn drop_letters(&self, name: &str, before: &[LetterPlace]) -> Result<Vec<LetterBounds>, Error> {
+        let request = v1::DropLettersRequest {
+            connector: name.into(),
+            before: before.iter().copied().map(letters::wire_place).collect(),
+        };
+        let left = self.letters_client().drop_letters(call(request)).await?.into_inner();
+        Ok(left.bounds.into_iter().map(letters::bounds).collect())
     }
 
     async fn topics(&self, name: &str) -> Result<Vec<String>, Error> {

@@ -2,8 +2,9 @@
 
 use super::http::{Access, Http, segment};
 use super::{
-    About, Agent, Change, Cluster, Config, Connector, Error, ErrorKind, Event, Key, KeyErrors, Level, Member, New,
-    Offset, Plugin, Policy, Restarted, Scope, Seen, Target, Task, Validation,
+    About, Agent, Change, Cluster, Config, Connector, Error, ErrorKind, Event, Key, KeyErrors, LetterBounds,
+    LetterPlace, Letters, Level, Member, New, Offset, Plugin, Policy, Replay, Replayed, Restarted, Scope, Seen, Target,
+    Task, Validation,
 };
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -247,6 +248,18 @@ impl Cluster for Rest {
         Ok(message(&self.http.ask("DELETE", &path, None, &[]).await?.body))
     }
 
+    async fn letters(&self, _: &str, _: u32, _: Option<LetterPlace>) -> Result<Letters, Error> {
+        Err(no_letters())
+    }
+
+    async fn replay_letters(&self, _: &str, _: &Replay) -> Result<Replayed, Error> {
+        Err(no_letters())
+    }
+
+    async fn drop_letters(&self, _: &str, _: &[LetterPlace]) -> Result<Vec<LetterBounds>, Error> {
+        Err(no_letters())
+    }
+
     async fn topics(&self, name: &str) -> Result<Vec<String>, Error> {
         #[derive(Deserialize)]
         struct Topics {
@@ -473,5 +486,11 @@ fn always_checked(checked: bool) -> Result<(), Error> {
 fn no_agents() -> Error {
     let said = "Kafka Connect has no agents, and its REST API no way to ask for them: use --control HOST:PORT for a Dray cluster; \
                 `dray cluster members` shows Connect's workers";
+    Error::new(ErrorKind::Unsupported, said)
+}
+
+fn no_letters() -> Error {
+    let said =
+        "Kafka Connect's REST API has no way to ask for dead letters: use --control HOST:PORT for a Dray cluster";
     Error::new(ErrorKind::Unsupported, said)
 }

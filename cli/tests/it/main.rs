@@ -7,6 +7,7 @@ mod broker;
 mod clusters;
 mod control;
 mod crash;
+mod dlq;
 mod files;
 mod fleet;
 mod harness;

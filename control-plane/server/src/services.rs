@@ -6,6 +6,7 @@ mod change;
 mod cluster;
 mod connectors;
 mod leader;
+mod letters;
 mod loggers;
 mod offsets;
 mod operations;
@@ -27,6 +28,7 @@ use dray_store::MetadataStore;
 use dray_wire::admin::v1::agent_service_server::AgentServiceServer;
 use dray_wire::admin::v1::cluster_service_server::ClusterServiceServer;
 use dray_wire::admin::v1::connector_service_server::ConnectorServiceServer;
+use dray_wire::admin::v1::letter_service_server::LetterServiceServer;
 use dray_wire::admin::v1::logger_service_server::LoggerServiceServer;
 use dray_wire::admin::v1::offset_service_server::OffsetServiceServer;
 use dray_wire::admin::v1::operation_service_server::OperationServiceServer;
@@ -114,6 +116,7 @@ impl Services {
             .add_service(StatusServiceServer::new(self.clone()))
             .add_service(PluginServiceServer::new(self.clone()))
             .add_service(OffsetServiceServer::new(self.clone()))
+            .add_service(LetterServiceServer::new(self.clone()))
             .add_service(LoggerServiceServer::new(self.clone()))
             .add_service(OperationServiceServer::new(self))
     }

@@ -1,6 +1,7 @@
 //! What people ask of this agent through the leader, and what it answers: typed calls, on a stream of their own.
 
 mod config;
+mod letters;
 
 use crate::keeper::Surroundings;
 use crate::topics::News;
@@ -149,6 +150,9 @@ impl Answers {
             }
             Some(Call::ActiveTopics(_)) => elsewhere("this call is answered before others"),
             Some(Call::AlterOffsets(call)) => alter_offsets(&around.worker, call).await,
+            Some(Call::Letters(call)) => letters::list(&around.worker, call).await,
+            Some(Call::ReplayLetters(call)) => letters::replay(&around.worker, call).await,
+            Some(Call::DropLetters(call)) => letters::discard(&around.worker, call).await,
             Some(Call::SetLevels(_)) | None => elsewhere("it does not know this call: is it of an older version?"),
         }
     }
@@ -159,6 +163,11 @@ impl Answers {
     fn shown(&self, mut answer: Answer) -> Answer {
         if let Answer::Error(error) = &mut answer {
             error.message = self.hidden.hide(&error.message).into_owned();
+        }
+        if let Answer::Replayed(replayed) = &mut answer {
+            for letter in &mut replayed.refused {
+                letter.reason = self.hidden.hide(&letter.reason).into_owned();
+            }
         }
         answer
     }

@@ -112,6 +112,17 @@ impl SinkBatch {
         self.backing.clear();
     }
 
+    /// Takes the records out; their bytes stay, so that they may come back with [`push`](Self::push), all or in parts.
+    #[must_use]
+    pub fn take_records(&mut self) -> Vec<SinkRecordData> {
+        std::mem::take(&mut self.records)
+    }
+
+    /// Forgets the records, and neither tables nor bytes.
+    pub fn forget_records(&mut self) {
+        self.records.clear();
+    }
+
     /// Keeps the records for which `keep` is true.
     pub fn retain(&mut self, mut keep: impl FnMut(SinkRecord<'_>) -> bool) {
         let backing = &self.backing;

@@ -21,6 +21,9 @@ pub struct StringConverter {
 }
 
 impl StringConverter {
+    /// The Java class that this one stands for.
+    pub const CLASS: &'static str = CLASS;
+
     /// A converter with `converter.encoding`, which is UTF-8 when unset.
     ///
     /// Java takes any charset it knows, and finds out about others at the first record. Here the Unicode and Latin ones

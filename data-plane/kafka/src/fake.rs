@@ -69,6 +69,8 @@ struct Cluster {
 #[derive(Debug, Default)]
 struct Topic {
     partitions: Vec<Vec<FakeRecord>>,
+    /// What is deleted of partitions, up to these offsets.
+    deleted: BTreeMap<i32, i64>,
     configs: BTreeMap<String, String>,
 }
 
@@ -250,7 +252,12 @@ impl Cluster {
             return false;
         }
         let partitions = vec![Vec::new(); partitions.max(1)];
-        self.topics.insert(name.to_owned(), Topic { partitions, configs });
+        let topic = Topic {
+            partitions,
+            configs,
+            ..Topic::default()
+        };
+        self.topics.insert(name.to_owned(), topic);
         self.assign_new();
         true
     }

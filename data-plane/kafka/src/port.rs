@@ -322,6 +322,12 @@ pub trait Admin: Send + Sync {
     /// The settings in force for a topic.
     async fn topic_config(&self, topic: &str, timeout: Duration) -> Result<BTreeMap<String, String>>;
 
+    /// The first offset of each partition of a topic, and the one behind its last record.
+    async fn bounds(&self, topic: &str, timeout: Duration) -> Result<BTreeMap<i32, Range<i64>>>;
+
+    /// Deletes the records of a topic's partitions that are before these offsets (KIP-107). Some may be deleted when it fails.
+    async fn delete_records(&self, topic: &str, before: &BTreeMap<i32, i64>, timeout: Duration) -> Result<()>;
+
     /// The cluster's own id.
     async fn cluster_id(&self, timeout: Duration) -> Result<String>;
 }

@@ -2,8 +2,12 @@
 
 use crate::active_topics::{ActiveTopics, TaskTopics};
 use crate::client_config;
-use crate::config::{ConnectorConfig, DeadLetterConfig, PluginConfig, SinkConfig, SourceConfig, Topics, WorkerConfig};
-use crate::dead_letter::DeadLetters;
+use crate::config::{
+    ConnectorConfig, DeadLetterConfig, SinkConfig, SourceConfig, SourceLetterConfig, Topics, WorkerConfig,
+    source_config,
+};
+use crate::conversion::{conversion, plugins};
+use crate::dead_letter::{DeadLetters, SourceLetters, Writer, pipeline_hash};
 use crate::encode::Converters;
 use crate::gate::TaskGate;
 use crate::guard::guarded_now;
@@ -19,7 +23,7 @@ use crate::topics::TopicCreator;
 use dray_connect::connector::{ConnectorPlugin, Make, SinkConnector, SourceConnector};
 use dray_connect::context::Loan;
 use dray_connect::{ConfigMap, Error, Result};
-use dray_kafka::port::{Clients, KafkaPort};
+use dray_kafka::port::{Admin, Clients, KafkaPort};
 use dray_model::{TargetState, TaskId};
 use dray_transforms::Chain;
 use futures::future::BoxFuture;
@@ -30,7 +34,7 @@ use tokio_util::sync::CancellationToken;
 
 /// Bytes that one source task may have in flight. An eighth of the shared producer's default queue: enough to keep a
 /// fast broker busy, and a task whose partition has no leader leaves room for the others.
-const LANE_QUOTA: usize = 16 << 20;
+pub(crate) const LANE_QUOTA: usize = 16 << 20;
 /// Bytes that one sink task's consumer holds ahead.
 const PREFETCH: usize = 16 << 20;
 
@@ -92,6 +96,15 @@ impl TaskMaker {
         };
         let topics = TopicCreator::new(config.topic_groups, admin)?;
         let (converters, chain) = self.conversion(&config.connector)?;
+        let oversize = config.oversize;
+        if let Some(conflict) = source_config::conflict(&self.connector, converters.value.class()) {
+            let value = self.connector.get(conflict.key).map(String::as_str);
+            return Err(Error::invalid_config(conflict.key, value, Some(&conflict.problem)));
+        }
+        let letters = config
+            .letters
+            .map(|letters| self.source_letters(letters, &config.connector));
+        let letters = letters.transpose()?;
         self.me.metrics.client(&producer, lane.metrics());
         let policy = self.counted(config.connector.errors);
         let (me, task_config, offsets) = (self.me.clone(), self.task.clone(), self.offsets.clone());
@@ -111,6 +124,8 @@ impl TaskMaker {
                 converters,
                 chain,
                 policy,
+                letters,
+                oversize,
                 topics,
                 active,
                 offsets,
@@ -143,6 +158,10 @@ impl TaskMaker {
     fn sink(&self, make: fn() -> Box<dyn SinkConnector>, again: bool) -> Result<Attempt> {
         let config = SinkConfig::parse(&self.connector)?;
         let (converters, chain) = self.conversion(&config.connector)?;
+        let letters = config
+            .dead_letters
+            .map(|letters| self.dead_letters(letters, &config.connector));
+        let dead_letters = letters.transpose()?;
         let policy = self.counted(config.connector.errors);
         let worker = self.worker.originals();
         let (list, pattern) = match config.topics {
@@ -153,8 +172,6 @@ impl TaskMaker {
                 (Vec::new(), Some(TopicPattern::new(regex, admin)))
             }
         };
-        let letters = config.dead_letters.map(|letters| self.dead_letters(letters));
-        let dead_letters = letters.transpose()?;
         let (name, number) = (self.me.id.connector.as_str(), self.me.id.number);
         let consumer = client_config::consumer(worker, &self.connector, name, number, self.marker.as_deref());
         let (port, metrics) = (self.port.clone(), self.me.metrics.clone());
@@ -213,19 +230,44 @@ impl TaskMaker {
         }
     }
 
-    fn dead_letters(&self, config: DeadLetterConfig) -> Result<DeadLetters> {
+    fn dead_letters(&self, config: DeadLetterConfig, connector: &ConnectorConfig) -> Result<DeadLetters> {
         let producer = client_config::producer(self.worker.originals(), &self.connector);
-        let admin = client_config::admin(self.worker.originals(), &self.connector);
         let lane = self.port.producer_lane(&producer, LANE_QUOTA, None).map_err(client)?;
         self.me.metrics.client(&producer, lane.metrics());
         Ok(DeadLetters {
             lane,
             config,
-            id: self.me.id.clone(),
-            admin: self.port.admin(&admin).map_err(client)?,
+            writer: self.writer(connector),
+            admin: self.admin()?,
             failures: self.me.metrics.failures().clone(),
-            hidden: self.worker.providers().hidden().clone(),
         })
+    }
+
+    fn source_letters(&self, config: SourceLetterConfig, connector: &ConnectorConfig) -> Result<SourceLetters> {
+        Ok(SourceLetters {
+            topic: config.topic,
+            replication_factor: config.replication_factor,
+            writer: self.writer(connector),
+            admin: self.admin()?,
+            failures: self.me.metrics.failures().clone(),
+        })
+    }
+
+    fn admin(&self) -> Result<Arc<dyn Admin>> {
+        let admin = client_config::admin(self.worker.originals(), &self.connector);
+        self.port.admin(&admin).map_err(client)
+    }
+
+    /// Whose dead letters this task's are.
+    fn writer(&self, connector: &ConnectorConfig) -> Writer {
+        let hidden = self.worker.providers().hidden().clone();
+        let converters = plugins(&self.worker, connector).map(|of| (of.class.as_str(), &of.settings));
+        Writer {
+            id: self.me.id.clone(),
+            generation: self.me.generation,
+            pipeline: pipeline_hash(connector.originals(), converters, &hidden),
+            hidden,
+        }
     }
 
     /// A policy that counts for this task.
@@ -272,21 +314,12 @@ impl TaskMaker {
         self.me.metrics.begins(parts, stages);
     }
 
-    /// The connector's converters, and the worker's where it names none; its transforms.
+    /// Its converters, and its transforms.
     fn conversion(&self, connector: &ConnectorConfig) -> Result<(Converters, Chain)> {
-        fn own<'a>(own: &'a Option<PluginConfig>, worker: &'a PluginConfig) -> &'a PluginConfig {
-            own.as_ref().unwrap_or(worker)
-        }
-        let key = own(&connector.key_converter, &self.worker.key_converter);
-        let value = own(&connector.value_converter, &self.worker.value_converter);
-        let header = own(&connector.header_converter, &self.worker.header_converter);
-        let converters = Converters {
-            key: dray_converters::converter(&key.class, &key.settings, true)?,
-            value: dray_converters::converter(&value.class, &value.settings, false)?,
-            header: dray_converters::header_converter(&header.class, &header.settings)?,
-        };
-        self.told([&key.class, &value.class, &header.class], connector.originals());
-        Ok((converters, Chain::read(connector.originals())?))
+        let made = conversion(&self.worker, connector)?;
+        let classes = plugins(&self.worker, connector).map(|plugin| plugin.class.as_str());
+        self.told(classes, connector.originals());
+        Ok(made)
     }
 }
 

@@ -1,7 +1,9 @@
 //! The way of a source batch to Kafka's bytes: converters, in Connect's order (header, key, value).
 
+use crate::dead_letter::{SourceLetters, Why};
 use crate::ledger::{Ledger, PartitionNumber, Sequence};
 use crate::policy::{ErrorPolicy, Failure, Stage, Tries};
+use crate::transform::Refused;
 use dray_connect::datum::Datum;
 use dray_connect::offset::SourcePartition;
 use dray_connect::source_batch::{Body, Field, SourceBatch, SourceRecord, WholeBatch};
@@ -37,7 +39,7 @@ impl Converters {
 
 /// The bytes of a key or value before the scratch buffer stands still.
 #[derive(Clone)]
-enum Part<'a> {
+pub(crate) enum Part<'a> {
     Null,
     Borrowed(&'a [u8]),
     Scratch(Range<usize>),
@@ -141,9 +143,21 @@ pub struct Progress {
     tries: Tries,
 }
 
+/// What becomes of records that fail on their way.
+pub struct Failing<'a, 'f> {
+    /// Whether they may.
+    pub policy: &'f ErrorPolicy,
+    /// Those that the transforms have refused.
+    pub refused: &'a [Refused],
+    /// Where their letters go, if anywhere.
+    pub letters: Option<&'a SourceLetters>,
+    /// Told of each that fails for good here.
+    pub report: &'f mut (dyn FnMut(&Failure) + Send),
+}
+
 /// Encodes what is left of a batch, and enters its records into the ledger. It ends before a record that failed retriably or that a converter
-/// lacks something for, and goes on there when it is called again. One that fails for good and is tolerated is entered as finished and
-/// reported through `failed`. What comes after a failure that is not tolerated is not entered, so no offset beyond it is ever committed.
+/// lacks something for, and goes on there when it is called again. Of one that fails for good and is tolerated the letter goes in its
+/// place; without letters it is entered as finished. So is one that the transforms have refused. What comes after a failure that is not tolerated is not entered, so no offset beyond it is ever committed.
 // Into its one caller, however the crate is cut into units.
 #[inline]
 pub fn encode<'a>(
@@ -151,11 +165,11 @@ pub fn encode<'a>(
     progress: &mut Progress,
     converters: &mut Converters,
     ledger: &mut Ledger,
-    policy: &ErrorPolicy,
+    failing: &mut Failing<'a, '_>,
     scratch: &mut Vec<u8>,
-    failed: &mut (dyn FnMut(&Failure) + Send),
 ) -> EncodedBatch<'a> {
     scratch.clear();
+    let (policy, letters) = (failing.policy, failing.letters);
     let numbers: Vec<PartitionNumber> = batch
         .source_partitions()
         .iter()
@@ -194,7 +208,14 @@ pub fn encode<'a>(
                     });
                 }
                 Body::Data { .. } | Body::Encoded { .. } | Body::Dropped => {
-                    ledger.enter_finished(number, record.source_offset.clone());
+                    let refused = failing.refused.iter().find(|refused| refused.place == place);
+                    if let (Some(refused), Some(letters)) = (refused, letters) {
+                        let sequence = ledger.enter(number, record.source_offset.clone());
+                        let (body, failure) = (&refused.body, &refused.failure);
+                        encoded.push_letter(batch, record, (body, failure), sequence, letters, scratch);
+                    } else {
+                        ledger.enter_finished(number, record.source_offset.clone());
+                    }
                 }
             },
             Err(failure) => {
@@ -215,12 +236,17 @@ pub fn encode<'a>(
                     encoded.end = End::Again(when);
                     return encoded;
                 }
-                failed(&failure);
-                if let Err(error) = policy.judge(failure.error) {
-                    encoded.end = End::Failed(error);
+                (failing.report)(&failure);
+                if let Err(verdict) = policy.tolerate() {
+                    encoded.end = End::Failed(verdict.with_source(failure.error));
                     return encoded;
                 }
-                ledger.enter_finished(number, record.source_offset.clone());
+                if let Some(letters) = letters {
+                    let sequence = ledger.enter(number, record.source_offset.clone());
+                    encoded.push_letter(batch, record, (&record.body, &failure), sequence, letters, scratch);
+                } else {
+                    ledger.enter_finished(number, record.source_offset.clone());
+                }
             }
         }
     }
@@ -306,6 +332,35 @@ impl<'a> EncodedBatch<'a> {
             });
         }
         self.records.push(produced(batch, record, sequence, key, value));
+    }
+
+    /// The letter of a record, in its place.
+    #[cold]
+    fn push_letter(
+        &mut self,
+        batch: &'a SourceBatch,
+        record: &SourceRecord,
+        (body, failure): (&'a Body, &Failure),
+        sequence: Sequence,
+        letters: &'a SourceLetters,
+        scratch: &mut Vec<u8>,
+    ) {
+        let start = self.headers.len();
+        let why = Why {
+            failure,
+            topic: batch.topic_name(record.topic),
+            kafka_partition: record.kafka_partition,
+            source: Some((
+                &batch.source_partitions()[record.source_partition.index()],
+                &record.source_offset,
+            )),
+        };
+        let (key, value) = letters.write(batch, body, &why, scratch, &mut self.headers);
+        let headers = start..self.headers.len();
+        self.push(batch, record, sequence, key, value, headers);
+        if let Some(letter) = self.records.last_mut() {
+            (letter.topic, letter.partition) = (letters.topic.as_str(), None);
+        }
     }
 
     /// The headers of all records, one after the other: what [`EncodedBatch::into_records`] borrows from.

@@ -106,6 +106,15 @@ impl Ledger {
         self.finish(sequence, 1);
     }
 
+    /// Where an unfinished record comes from, and where there.
+    #[must_use]
+    pub fn source(&self, sequence: Sequence) -> Option<(&SourcePartition, &SourceOffset)> {
+        let partition = self.partitions.get((sequence.0 >> LOCAL_BITS) as usize)?;
+        let place = (sequence.0 & LOCAL_MASK).wrapping_sub(partition.base) & LOCAL_MASK;
+        let entry = partition.entries.get(place as usize)?;
+        Some((&partition.key, &entry.offset))
+    }
+
     /// As many records are durable, from this one on and as they were entered. Finishing one twice changes nothing.
     pub fn finish(&mut self, first: Sequence, count: usize) {
         let number = (first.0 >> LOCAL_BITS) as usize;

@@ -5,9 +5,11 @@
 
 pub mod active_topics;
 mod attempt;
+pub mod breaker;
 pub mod client_config;
 pub mod config;
 pub mod connector_offsets;
+mod conversion;
 pub mod crew;
 pub mod dead_letter;
 pub mod decode;
@@ -17,6 +19,7 @@ pub mod gate;
 pub mod guard;
 pub mod instance;
 pub mod ledger;
+pub mod letter_queue;
 pub mod metrics;
 pub mod offsets;
 pub mod policy;

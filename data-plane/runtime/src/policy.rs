@@ -1,5 +1,6 @@
 //! What happens to a record that fails: `errors.tolerance`, retries and their back-off (KIP-298), as one table.
 
+use crate::breaker::Breaker;
 use crate::metrics::Failures;
 use dray_connect::config::ParsedConfig;
 use dray_connect::{Error, Result};
@@ -75,6 +76,8 @@ pub struct ErrorPolicy {
     pub log: bool,
     /// Whether the log shows where the record is.
     pub log_messages: bool,
+    /// Ends the task when too many fail.
+    pub breaker: Option<Arc<Breaker>>,
     /// Counts them.
     pub failures: Arc<Failures>,
 }
@@ -97,18 +100,34 @@ impl ErrorPolicy {
             retry_delay_max: Duration::from_millis(millis("errors.retry.delay.max.ms")?.unwrap_or(0)),
             log: config.boolean("errors.log.enable")?,
             log_messages: config.boolean("errors.log.include.messages")?,
+            breaker: Breaker::read(config)?,
             failures: Arc::default(),
         })
     }
 
+    /// So many records are about to go through the pipeline.
+    pub fn saw(&self, count: usize) {
+        if let Some(breaker) = &self.breaker {
+            breaker.saw(count);
+        }
+    }
+
     /// The error of a task that meets a bad record it may not skip; none when it may.
     pub fn judge(&self, error: Error) -> Result<()> {
+        self.tolerate().map_err(|verdict| verdict.with_source(error))
+    }
+
+    /// Whether one more bad record may be skipped.
+    ///
+    /// # Errors
+    /// When it may not; the record's own error is the cause.
+    pub fn tolerate(&self) -> Result<()> {
         match self.tolerance {
             Tolerance::All => {
                 self.failures.skipped();
-                Ok(())
+                self.breaker.as_ref().map_or(Ok(()), |breaker| breaker.failed())
             }
-            Tolerance::None => Err(Error::connect("Tolerance exceeded in error handler").with_source(error)),
+            Tolerance::None => Err(Error::connect("Tolerance exceeded in error handler")),
         }
     }
 

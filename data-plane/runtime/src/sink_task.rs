@@ -1,5 +1,6 @@
 //! One sink task: fetch, convert, put, and commit what the sink says is durable.
 
+mod bisect;
 mod offsets;
 
 use crate::active_topics::TaskTopics;
@@ -373,14 +374,9 @@ impl Runner {
             let letter = Letter { place, failure };
             log_failure(me, policy, &letter, &fetch);
             letters.push(letter);
-            match policy.tolerance {
-                crate::policy::Tolerance::All => {
-                    policy.failures.skipped();
-                    Ok(())
-                }
-                crate::policy::Tolerance::None => Err(Error::connect("Tolerance exceeded in error handler")),
-            }
+            policy.tolerate()
         };
+        policy.saw(fetch.records.len());
         let decoded = decode(
             &fetch,
             std::mem::take(&mut self.spare),
@@ -425,14 +421,22 @@ impl Runner {
         if self.stop.run_until_cancelled(allowed).await.is_none() {
             return Err(Error::Cancelled); // its records come again
         }
-        let begun = Instant::now();
-        match guarded("put", self.task.put(&pending.batch)).await {
+        let (begun, whole) = (Instant::now(), pending.batch.len());
+        let (mut put, mut bad) = (guarded("put", self.task.put(&pending.batch)).await, Vec::new());
+        if let Err(refused) = put {
+            put = match self.may_bisect(&pending.batch, &refused) {
+                true => self.put_in_parts(&mut pending.batch, refused, &mut bad).await,
+                false => Err(refused),
+            };
+        }
+        match put {
             Ok(()) => {
-                let (read, put) = (&pending.fetch.records, pending.batch.len());
+                let (read, put) = (&pending.fetch.records, whole - bad.len());
                 let first = read.first().and_then(|record| record.timestamp);
                 self.me.metrics.put(read.len(), put, begun.elapsed(), first);
                 let requests = self.context.take_requests();
-                self.report_errant(&pending.fetch, requests.errant).await?;
+                bad.extend(requests.errant);
+                self.report_errant(&pending.fetch, bad).await?;
                 self.rewind(requests.rewind).await?;
                 // Records of a partition mostly stand together, so the maps are asked once for each such run.
                 let same = |a: &FetchedRecord, b: &FetchedRecord| (a.topic, a.partition) == (b.topic, b.partition);
@@ -453,7 +457,9 @@ impl Runner {
                 self.spare = pending.batch;
                 Ok(())
             }
+            Err(Error::Cancelled) if self.stop.is_cancelled() => Err(Error::Cancelled), // its records come again
             Err(Error::Retriable { message, source }) => {
+                self.report_errant(&pending.fetch, bad).await?;
                 pending.attempt += 1;
                 let asked = self.context.take_timeout();
                 let wait = asked.unwrap_or_else(|| self.policy.delay(pending.attempt));

@@ -1,10 +1,15 @@
-//! One source task: poll, encode, produce, and commit what is durable. How whole batches go is in `whole`.
+//! One source task: poll, encode, produce, and commit what is durable. How whole batches go is in `whole`, what becomes of what Kafka
+//! refuses in `refused`.
 
+mod refused;
 mod whole;
 
+use self::refused::Refusals;
 use self::whole::Within;
 use crate::active_topics::TaskTopics;
-use crate::encode::{Converters, End, Passed, Progress, encode};
+use crate::config::Oversize;
+use crate::dead_letter::SourceLetters;
+use crate::encode::{Converters, End, Failing, Passed, Progress, encode};
 use crate::gate::TaskGate;
 use crate::guard::{guarded, guarded_within, is_half_way, trace};
 use crate::ledger::{Ledger, Sequence};
@@ -44,6 +49,10 @@ pub struct SourceParts {
     pub chain: Chain,
     /// What happens to bad records.
     pub policy: ErrorPolicy,
+    /// Where bad records go, if anywhere.
+    pub letters: Option<SourceLetters>,
+    /// What happens to records that are too large.
+    pub oversize: Oversize,
     /// Creates topics, where the configuration asks for it.
     pub topics: TopicCreator,
     /// Notes which topics it uses.
@@ -78,6 +87,7 @@ struct Runner {
     ledger: Ledger,
     acks: Vec<Ack>,
     within: Within,
+    refusals: Refusals,
     scratch: Vec<u8>,
     /// At most one commit at a time (KAFKA-5756: overlapping flushes).
     commits: JoinSet<Committed>,
@@ -90,8 +100,9 @@ struct Runner {
 ///
 /// # Errors
 /// When it failed, which is not on the board.
-pub async fn run(parts: SourceParts) -> Result<()> {
+pub async fn run(mut parts: SourceParts) -> Result<()> {
     let me = parts.me.clone();
+    let refusals = Refusals::new(parts.letters.take().map(Arc::new), parts.oversize);
     let mut next_commit = tokio::time::interval_at(Instant::now() + parts.commit_interval, parts.commit_interval);
     next_commit.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut runner = Runner {
@@ -99,6 +110,7 @@ pub async fn run(parts: SourceParts) -> Result<()> {
         ledger: Ledger::new(),
         acks: Vec::new(),
         within: Within::default(),
+        refusals,
         scratch: Vec::new(),
         commits: JoinSet::new(),
         next_commit,
@@ -130,6 +142,12 @@ impl Runner {
             .allowing(self.short_cuts())
             .lending(self.parts.loan.clone());
         let stop = self.parts.stop.clone();
+        if let Some(letters) = &self.refusals.letters {
+            tokio::select! {
+                prepared = letters.prepare() => prepared?,
+                () = stop.cancelled() => return Ok(()),
+            }
+        }
         tokio::select! {
             started = guarded("start", self.parts.task.start(context, &self.parts.config)) => started?,
             () = stop.cancelled() => return Ok(()),
@@ -246,7 +264,10 @@ impl Runner {
         let me = self.parts.me.clone();
         let policy = self.parts.policy.clone();
         let mut report = |failure: &Failure| log_failure(&me, &policy, failure.stage, &failure.error);
-        let transformed = transform_source(batch, &mut self.parts.chain, &policy, &mut report, &self.parts.stop).await;
+        policy.saw(batch.count());
+        let (mut refused, letters) = (Vec::new(), self.refusals.letters.clone());
+        let chain = &mut self.parts.chain;
+        let transformed = transform_source(batch, chain, &policy, &mut refused, &mut report, &self.parts.stop).await;
         let batch: &SourceBatch = batch;
         let first = batch.records().first().and_then(|record| record.timestamp);
         self.parts.topics.ensure(batch, &self.parts.stop).await?;
@@ -254,16 +275,14 @@ impl Runner {
         loop {
             let before = progress.done;
             let mut scratch = std::mem::take(&mut self.scratch);
-            let SourceParts { converters, policy, .. } = &mut self.parts;
-            let mut encoded = encode(
-                batch,
-                &mut progress,
-                converters,
-                &mut self.ledger,
-                policy,
-                &mut scratch,
-                &mut report,
-            );
+            let mut failing = Failing {
+                policy: &policy,
+                refused: &refused,
+                letters: letters.as_deref(),
+                report: &mut report,
+            };
+            let (converters, ledger) = (&mut self.parts.converters, &mut self.ledger);
+            let mut encoded = encode(batch, &mut progress, converters, ledger, &mut failing, &mut scratch);
             let end = std::mem::replace(&mut encoded.end, End::Whole);
             let passed = std::mem::take(&mut encoded.passed);
             let flow = {
@@ -327,14 +346,18 @@ impl Runner {
             match self.parts.lane.produce(&records[sent..]) {
                 Ok(taken) => {
                     self.parts.active.sent(&records[sent..sent + taken], one);
+                    self.refusals.keep(&records[sent..sent + taken]);
                     sent += taken;
                 }
                 Err(refused) => {
-                    sent += refused.taken;
-                    let sequence = Sequence::from_u64(records[sent].sequence);
-                    sent += 1;
-                    me.metrics.acknowledged(0, 1);
-                    self.on_unproducible(sequence, refused.error)?;
+                    let after = sent + refused.taken + 1;
+                    self.refusals.keep(&records[sent..after]);
+                    sent = after;
+                    let sequence = Sequence::from_u64(records[sent - 1].sequence);
+                    if !self.on_unproducible(sequence, refused.error)? {
+                        me.metrics.acknowledged(0, 1);
+                    }
+                    self.produce_instead()?;
                 }
             }
             if sent < records.len() && self.wait_for_room().await? == Flow::Stop {
@@ -396,31 +419,27 @@ impl Runner {
         }
         self.parts.active.acknowledged(&acks);
         let (durable, otherwise) = self.within.ended(&acks);
-        self.parts.me.metrics.acknowledged(durable, otherwise);
+        let (mut instead, mut ended) = (0, Ok(()));
         for ack in acks.drain(..) {
             let sequence = Sequence::from_u64(ack.sequence);
             match ack.outcome {
-                Ok(_) => self.ledger.finish(sequence, ack.count),
-                Err(error) => self.on_unproducible(sequence, *error)?,
+                Ok(_) => {
+                    self.refusals.stored(&ack);
+                    self.ledger.finish(sequence, ack.count);
+                }
+                Err(error) => match self.on_unproducible(sequence, *error) {
+                    Ok(goes_on) => instead += usize::from(goes_on),
+                    Err(error) => {
+                        ended = Err(error);
+                        break;
+                    }
+                },
             }
         }
+        self.parts.me.metrics.acknowledged(durable, otherwise - instead);
         self.acks = acks; // for its allocation
-        Ok(())
-    }
-
-    fn on_unproducible(&mut self, sequence: Sequence, error: dray_kafka::Error) -> Result<()> {
-        let fenced = error.class == dray_kafka::Class::Fenced;
-        let error = Error::connect("Unrecoverable exception from producer send callback").with_source(error);
-        self.parts.policy.failures.failed();
-        self.parts.policy.failures.gave_up();
-        log_failure(&self.parts.me, &self.parts.policy, Stage::KafkaProduce, &error);
-        if fenced {
-            // Nothing is wrong with the record: it is for the task's new owner to send, whatever is tolerated.
-            return Err(error);
-        }
-        self.parts.policy.judge(error)?;
-        self.ledger.finish(sequence, 1);
-        Ok(())
+        ended?;
+        self.produce_instead()
     }
 
     /// Starts a commit of all that became committable, unless one is running.

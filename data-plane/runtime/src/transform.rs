@@ -8,8 +8,19 @@ use dray_connect::source_batch::{Body, SourceBatch};
 use dray_transforms::{Chain, Input, Origin, Output};
 use tokio_util::sync::CancellationToken;
 
+/// A record that a transform refused, and what it had then.
+#[derive(Debug)]
+pub struct Refused {
+    /// Its place in the batch.
+    pub place: usize,
+    /// What of it would have gone to Kafka.
+    pub body: Body,
+    /// Why.
+    pub failure: Failure,
+}
+
 /// Runs the chain on a source's records, in place; encoded ones pass by. A record that fails retriably is tried again; one
-/// that fails for good and is tolerated is dropped and reported through `failed`. Waits only between tries.
+/// that fails for good and is tolerated is dropped, reported through `failed`, and put into `refused`. Waits only between tries.
 ///
 /// # Errors
 /// The first failure that is not tolerated, or [`dray_connect::Error::Cancelled`] when `stop` ends a wait. The batch then
@@ -18,6 +29,7 @@ pub async fn transform_source(
     batch: &mut SourceBatch,
     chain: &mut Chain,
     policy: &ErrorPolicy,
+    refused: &mut Vec<Refused>,
     failed: &mut (dyn FnMut(&Failure) + Send),
     stop: &CancellationToken,
 ) -> Result<()> {
@@ -27,24 +39,24 @@ pub async fn transform_source(
     for place in 0..batch.len() {
         let mut tries = Tries::default();
         while let Err(failure) = transform_one(batch, place, chain) {
-            let again = match tries.again(failure.stage, &failure.error, policy, stop).await {
+            let verdict = match tries.again(failure.stage, &failure.error, policy, stop).await {
+                Ok(true) => continue,
                 Ok(false) => {
                     failed(&failure);
-                    policy.judge(failure.error).map(|()| false)
+                    policy.tolerate()
                 }
-                again => again,
-            };
-            match again {
-                Ok(true) => {}
-                Ok(false) => {
-                    batch.records_mut().0[place].body = Body::Dropped;
-                    break;
-                }
-                Err(error) => {
+                Err(stopped) => {
                     batch.truncate(place);
-                    return Err(error);
+                    return Err(stopped);
                 }
+            };
+            if let Err(verdict) = verdict {
+                batch.truncate(place);
+                return Err(verdict.with_source(failure.error));
             }
+            let body = std::mem::replace(&mut batch.records_mut().0[place].body, Body::Dropped);
+            refused.push(Refused { place, body, failure });
+            break;
         }
     }
     Ok(())

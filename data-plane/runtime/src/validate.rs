@@ -10,7 +10,7 @@ pub use self::info::{Info, Infos, KeyInfo};
 
 use self::info::Section;
 use crate::config::connector_config::{sink_definition, source_definition};
-use crate::config::{sink_config, sink_config::LETTERS};
+use crate::config::{sink_config, sink_config::LETTERS, source_config};
 use crate::guard::guarded_now;
 use crate::unsupported;
 use crate::worker::Worker;
@@ -148,6 +148,12 @@ impl Worker {
         let failed = |error: dray_connect::Error| Refused::Failed(error.to_string());
         match connector {
             Connector::Source(source) => {
+                let named = config.get("value.converter").map(|class| class.trim());
+                let class = named.unwrap_or(&self.config().value_converter.class);
+                let class = dray_converters::class_name(class).unwrap_or(class);
+                if let Some(conflict) = source_config::conflict(config, class) {
+                    add(values, conflict.key, None, &conflict.problem);
+                }
                 let wanted = config.get("transaction.boundary").map(|value| value.trim());
                 if wanted.is_some_and(|value| value.eq_ignore_ascii_case("connector")) {
                     let can = guarded_now("can_define_transaction_boundaries", || {
@@ -202,11 +208,12 @@ impl Worker {
     /// The client settings that a connector overrides, for each client that it has.
     fn client_sections(&self, source: bool, config: &ConfigMap) -> Vec<dray_connect::Result<Section>> {
         let letters = config.get(LETTERS).is_some_and(|topic| !topic.trim().is_empty());
+        let source_letters = source && source_config::has_letters(config);
         let creates = self.config().topic_creation && config.keys().any(|key| key.starts_with("topic.creation."));
         let clients = [
             ("producer", source || letters),
             ("consumer", !source),
-            ("admin", if source { creates } else { letters }),
+            ("admin", if source { creates || source_letters } else { letters }),
         ];
         let used = clients.into_iter().filter(|(_, used)| *used);
         used.map(|(client, _)| client_keys::section(client, config)).collect()

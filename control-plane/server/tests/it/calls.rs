@@ -9,6 +9,7 @@ use dray_store::mem::MemStore;
 use dray_wire::admin::v1;
 use dray_wire::admin::v1::cluster_service_client::ClusterServiceClient;
 use dray_wire::admin::v1::connector_service_client::ConnectorServiceClient;
+use dray_wire::admin::v1::letter_service_client::LetterServiceClient;
 use dray_wire::admin::v1::offset_service_client::OffsetServiceClient;
 use dray_wire::admin::v1::plugin_service_client::PluginServiceClient;
 use dray_wire::agent::v1::agent_call_service_client::AgentCallServiceClient;
@@ -17,9 +18,9 @@ use dray_wire::agent::v1::calls_request::Body;
 use dray_wire::agent::v1::calls_response::Call;
 use dray_wire::agent::v1::{
     ActiveTopicsResult, CallAnswer, CallError, CallErrorKind, CallsRequest, CallsResponse, ConnectorTopics,
-    KafkaClusterResult, PluginConfigResult,
+    KafkaClusterResult, LettersDroppedResult, LettersReplayedResult, LettersResult, PluginConfigResult,
 };
-use dray_wire::plugin::v1::{ConfigEntry, ConfigInfo, ConfigInfos, ConfigKey, ConfigValue};
+use dray_wire::plugin::v1::{ConfigEntry, ConfigInfo, ConfigInfos, ConfigKey, ConfigValue, LetterBounds, LetterPlace};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -94,6 +95,20 @@ async fn answers_with(control: &Control, described: Arc<AtomicUsize>, news: News
                 Call::ReadOffsets(_) | Call::AlterOffsets(_) | Call::SetLevels(_) => {
                     unreachable!("there is no connector, and no level")
                 }
+                Call::Letters(asked) => Answer::Letters(LettersResult {
+                    topic: format!("letters-{}-{}", asked.count, asked.config["tasks.max"]),
+                    ..LettersResult::default()
+                }),
+                Call::ReplayLetters(asked) => Answer::Replayed(LettersReplayedResult {
+                    next: asked.from.unwrap().offset + i64::from(asked.count),
+                    ..LettersReplayedResult::default()
+                }),
+                Call::DropLetters(asked) => Answer::Dropped(LettersDroppedResult {
+                    bounds: vec![LetterBounds {
+                        first: asked.before[0].offset,
+                        ..LetterBounds::default()
+                    }],
+                }),
                 Call::KafkaCluster(_) => Answer::KafkaCluster(KafkaClusterResult { id: "kafka-1".into() }),
                 Call::ActiveTopics(asked) => match news.lock().await.take() {
                     Some(connectors) => Answer::ActiveTopics(ActiveTopicsResult {
@@ -213,6 +228,42 @@ async fn any_replica_answers_through_the_leader() {
         offsets.alter_offsets(nothing).await.unwrap_err().code(),
         Code::InvalidArgument
     );
+
+    let mut letters = LetterServiceClient::new(channel(two.addresses[0]));
+    let mut list = v1::ListLettersRequest {
+        connector: "c".into(),
+        count: 3,
+        from: None,
+    };
+    let nobody = letters.list_letters(list.clone()).await.unwrap_err();
+    assert_eq!(nobody.code(), Code::NotFound);
+    list.connector = "checked".into();
+    let found = letters.list_letters(list).await.unwrap().into_inner();
+    assert_eq!(found.topic, "letters-3-2", "the configuration goes along");
+    let place = Some(LetterPlace {
+        partition: 0,
+        offset: 7,
+    });
+    let mut replay = v1::ReplayLettersRequest {
+        connector: "checked".into(),
+        from: place,
+        count: 5,
+        to: None,
+    };
+    let done = letters.replay_letters(replay.clone()).await.unwrap().into_inner();
+    assert_eq!(done.next, 12);
+    replay.from = None;
+    let unsaid = letters.replay_letters(replay).await.unwrap_err();
+    assert_eq!(unsaid.code(), Code::InvalidArgument);
+    let mut drop_them = v1::DropLettersRequest {
+        connector: "checked".into(),
+        before: place.into_iter().collect(),
+    };
+    let left = letters.drop_letters(drop_them.clone()).await.unwrap().into_inner();
+    assert_eq!(left.bounds[0].first, 7);
+    drop_them.before.clear();
+    let unsaid = letters.drop_letters(drop_them).await.unwrap_err();
+    assert_eq!(unsaid.code(), Code::InvalidArgument);
 
     // Without an agent nobody can say it, and the caller is told so instead of waiting for ever.
     drop(agent);

@@ -5,6 +5,7 @@ use crate::error::Result;
 use crate::port::{Admin, NewTopic, TailRecord, TopicCreation, TopicTail};
 use async_trait::async_trait;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,6 +59,30 @@ impl Admin for FakeAdmin {
         let mut configs = BTreeMap::from([("cleanup.policy".to_owned(), "delete".to_owned())]);
         configs.extend(found.configs.clone());
         Ok(configs)
+    }
+
+    async fn bounds(&self, topic: &str, _timeout: Duration) -> Result<BTreeMap<i32, Range<i64>>> {
+        let cluster = self.0.lock();
+        let found = cluster
+            .topics
+            .get(topic)
+            .ok_or_else(|| unknown_topic("asking for offsets", topic))?;
+        let bounds = found.partitions.iter().zip(0..).map(|(log, partition)| {
+            let first = found.deleted.get(&partition).copied().unwrap_or_default();
+            (partition, first..log.len() as i64)
+        });
+        Ok(bounds.collect())
+    }
+
+    async fn delete_records(&self, topic: &str, before: &BTreeMap<i32, i64>, _timeout: Duration) -> Result<()> {
+        self.0.change(|cluster| {
+            let found = cluster
+                .topics
+                .get_mut(topic)
+                .ok_or_else(|| unknown_topic("deleting records", topic))?;
+            found.deleted.extend(before);
+            Ok(())
+        })
     }
 
     async fn cluster_id(&self, _timeout: Duration) -> Result<String> {

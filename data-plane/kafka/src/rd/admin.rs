@@ -1,4 +1,4 @@
-//! Topics: listing, describing, creating. Blocking calls run on tokio's blocking threads, a few at a time.
+//! Topics: listing, describing, creating, deleting records. Blocking calls run on tokio's blocking threads, a few at a time.
 
 use super::client::{Quiet, native, translated};
 use super::config::Role;
@@ -12,7 +12,9 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, ResourceSpecifier
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaResult, RDKafkaErrorCode as Code};
 use rdkafka::metadata::Metadata;
+use rdkafka::{Offset, TopicPartitionList};
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -180,6 +182,42 @@ impl Admin for RdAdmin {
             .into_iter()
             .filter_map(|entry| Some((entry.name, entry.value?)))
             .collect())
+    }
+
+    async fn bounds(&self, topic: &str, timeout: Duration) -> Result<BTreeMap<i32, Range<i64>>> {
+        let what = format!("asking for the offsets of topic `{topic}`");
+        let Some(partitions) = self.partitions(topic, timeout).await? else {
+            return Err(from_code(what, Code::UnknownTopicOrPartition));
+        };
+        let permit = Arc::clone(&self.permits).acquire_owned().await;
+        let (metadata, topic) = (Arc::clone(&self.metadata), topic.to_owned());
+        let bounds: KafkaResult<_> = tokio::task::spawn_blocking(move || {
+            let bounds = (0..partitions).map(|partition| {
+                let partition = i32::try_from(partition).unwrap_or(i32::MAX);
+                let (first, end) = metadata.fetch_watermarks(&topic, partition, timeout)?;
+                Ok((partition, first..end))
+            });
+            let bounds = bounds.collect();
+            drop(permit);
+            bounds
+        })
+        .await
+        .map_err(|error| local(what.as_str(), "THREAD", error.to_string(), Class::Fatal))?;
+        bounds.map_err(|error| from_kafka(what, &error))
+    }
+
+    async fn delete_records(&self, topic: &str, before: &BTreeMap<i32, i64>, timeout: Duration) -> Result<()> {
+        let what = format!("deleting records of topic `{topic}`");
+        let mut offsets = TopicPartitionList::new();
+        for (partition, offset) in before {
+            let added = offsets.add_partition_offset(topic, *partition, Offset::Offset(*offset));
+            added.map_err(|error| from_kafka(what.as_str(), &error))?;
+        }
+        let admin = self.admin(&what).await?;
+        let deleted = admin.delete_records(&offsets, &options(timeout)).await;
+        let deleted = deleted.map_err(|error| from_kafka(what.as_str(), &error))?;
+        let failed = deleted.elements().into_iter().find_map(|element| element.error().err());
+        failed.map_or(Ok(()), |error| Err(from_kafka(what, &error)))
     }
 
     async fn cluster_id(&self, timeout: Duration) -> Result<String> {

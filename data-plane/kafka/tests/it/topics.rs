@@ -56,6 +56,25 @@ async fn create_describe_and_never_by_asking() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn records_are_deleted_up_to_an_offset() {
+    let port = RdKafka::new();
+    let admin = port.admin(&config(&[])).expect("admin");
+    let missing = admin.bounds(&unique("missing"), PATIENCE).await.expect_err("no topic");
+    assert_eq!(&*missing.code, "UnknownTopicOrPartition");
+    let name = topic(&port, "deleted", 1, &[]).await;
+    let mut lane = port.producer_lane(&config(&[]), 1 << 20, None).expect("lane");
+    assert_eq!(counted(&produce(lane.as_mut(), &name, &numbered(0..10)).await), 10);
+    let bounds = admin.bounds(&name, PATIENCE).await.expect("bounds");
+    assert_eq!(bounds, BTreeMap::from([(0, 0..10)]));
+    let before = BTreeMap::from([(0, 7)]);
+    admin.delete_records(&name, &before, PATIENCE).await.expect("deleted");
+    let bounds = admin.bounds(&name, PATIENCE).await.expect("bounds");
+    assert_eq!(bounds, BTreeMap::from([(0, 7..10)]));
+    let beyond = admin.delete_records(&name, &BTreeMap::from([(0, 11)]), PATIENCE).await;
+    assert_eq!(&*beyond.expect_err("there is no such offset").code, "OffsetOutOfRange");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_tail_reads_to_the_end_and_goes_on_from_there() {
     reads_to_the_end(&RdKafka::new()).await;
     reads_to_the_end(&Kafka::new()).await;

@@ -1,6 +1,8 @@
 //! The keys that every connector has, those of sources and those of sinks, and the settings that both kinds share.
 
+use super::source_config::Oversize;
 use super::{PluginClasses, PluginConfig, converter_class, key, unique_names};
+use crate::breaker;
 use crate::policy::ErrorPolicy;
 use crate::unsupported;
 use dray_connect::config::{
@@ -12,7 +14,7 @@ use dray_model::message::Recovery;
 use dray_session::RestartPolicy;
 use std::sync::{Arc, LazyLock};
 
-use ConfigType::{Boolean, Class, Int, List, Long, Short, String as Text};
+use ConfigType::{Boolean, Class, Double, Int, List, Long, Short, String as Text};
 use Importance::{High, Low, Medium};
 
 /// The key of the connector's class.
@@ -23,6 +25,12 @@ pub(super) const TOPICS: &str = "topics";
 pub(super) const PATTERN: &str = "topics.regex";
 /// Which failures are tried again. Our own keys begin with `dray.`.
 const RESTART_POLICY: &str = "dray.restart.policy";
+/// The dead letter queue of a source.
+pub(super) const SOURCE_LETTERS: &str = "dray.errors.deadletterqueue.topic.name";
+/// What a source does with records that are too large.
+pub(super) const OVERSIZE: &str = "dray.errors.oversize";
+/// Whether bad records are looked for in a batch that a sink refuses.
+pub(super) const BISECT: &str = "dray.errors.bisect";
 const COMMON: &str = "Common";
 const ERRORS: &str = "Error Handling";
 
@@ -329,6 +337,32 @@ fn define_common() -> ConfigDef {
             .width(Width::Short)
             .display_name("Restart Policy"),
         )
+        .define(
+            key(
+                breaker::PERCENT,
+                Double,
+                Medium,
+                "How many percent of the last records may fail and be tolerated; when more do, the task fails.",
+            )
+            .default_value(100.0)
+            .validator(Range::between(0.0, 100.0))
+            .group("Dray", 2)
+            .width(Width::Short)
+            .display_name("Breaker Percent"),
+        )
+        .define(
+            key(
+                breaker::RECORDS,
+                Int,
+                Medium,
+                "How many records those are the percent of.",
+            )
+            .default_value(1000)
+            .validator(Range::at_least(1))
+            .group("Dray", 3)
+            .width(Width::Short)
+            .display_name("Breaker Records"),
+        )
 }
 
 fn define_source() -> ConfigDef {
@@ -406,6 +440,43 @@ fn define_source() -> ConfigDef {
             .width(Width::Long)
             .display_name("Offsets topic"),
         )
+        .define(
+            key(
+                SOURCE_LETTERS,
+                Text,
+                Medium,
+                "The topic that records go to when they fail; none when empty.",
+            )
+            .default_value("")
+            .group("Dray", 4)
+            .width(Width::Medium)
+            .display_name("Dead Letter Queue Topic Name"),
+        )
+        .define(
+            key(
+                "dray.errors.deadletterqueue.topic.replication.factor",
+                Short,
+                Medium,
+                "Its replication factor when it has to be created.",
+            )
+            .default_value(3)
+            .group("Dray", 5)
+            .width(Width::Medium)
+            .display_name("Dead Letter Queue Topic Replication Factor"),
+        )
+        .define(
+            key(
+                OVERSIZE,
+                Text,
+                Medium,
+                "What happens to a record that is larger than Kafka takes: what errors.tolerance says (fail), a dead letter, or its value is cut.",
+            )
+            .default_value("fail")
+            .validator(ValidString::of(Oversize::NAMES))
+            .group("Dray", 6)
+            .width(Width::Short)
+            .display_name("Oversize"),
+        )
 }
 
 fn define_sink() -> ConfigDef {
@@ -470,5 +541,17 @@ fn define_sink() -> ConfigDef {
             .group(ERRORS, 8)
             .width(Width::Medium)
             .display_name("Enable Error Context Headers"),
+        )
+        .define(
+            key(
+                BISECT,
+                Boolean,
+                Medium,
+                "Whether a batch that the sink refuses for its data is split until the bad records are found, which go to the dead letter queue.",
+            )
+            .default_value(true)
+            .group("Dray", 4)
+            .width(Width::Short)
+            .display_name("Bisect"),
         )
 }

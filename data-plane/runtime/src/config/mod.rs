@@ -13,7 +13,7 @@ mod tests;
 
 pub use self::connector_config::ConnectorConfig;
 pub use self::sink_config::{DeadLetterConfig, SinkConfig, Topics};
-pub use self::source_config::SourceConfig;
+pub use self::source_config::{Oversize, SourceConfig, SourceLetterConfig};
 pub use self::topic_creation::TopicGroup;
 pub use self::worker_config::WorkerConfig;
 

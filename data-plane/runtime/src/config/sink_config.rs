@@ -1,6 +1,6 @@
 //! The settings of a sink connector.
 
-use super::connector_config::{ConnectorConfig, PATTERN, TOPICS, sink_definition};
+use super::connector_config::{BISECT, ConnectorConfig, PATTERN, TOPICS, sink_definition};
 use dray_connect::pattern::Pattern;
 use dray_connect::{ConfigMap, Error, Result};
 use dray_transforms::config::enrich;
@@ -26,6 +26,8 @@ pub struct DeadLetterConfig {
     pub replication_factor: i16,
     /// `errors.deadletterqueue.context.headers.enable`.
     pub context_headers: bool,
+    /// `dray.errors.bisect`: whether bad records are looked for in a batch that the sink refuses.
+    pub bisect: bool,
 }
 
 /// What the framework needs of a sink connector's configuration.
@@ -64,6 +66,7 @@ impl SinkConfig {
                 topic: letters.to_owned(),
                 replication_factor: parsed.short("errors.deadletterqueue.topic.replication.factor")?,
                 context_headers: parsed.boolean("errors.deadletterqueue.context.headers.enable")?,
+                bisect: parsed.boolean(BISECT)?,
             })
         });
         Ok(Self {

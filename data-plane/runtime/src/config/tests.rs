@@ -239,6 +239,7 @@ fn topics_and_the_dead_letter_queue_may_not_contradict_each_other() {
         topic: "letters".to_owned(),
         replication_factor: 3,
         context_headers: false,
+        bisect: true,
     };
     assert_eq!(config.dead_letters, Some(expected));
 }
@@ -321,4 +322,37 @@ fn groups_of_topics_inherit_from_the_default() {
         source(&[("topic.creation.default.partitions", "3")]).unwrap_err(),
         "Missing required configuration \"topic.creation.default.replication.factor\" which has no default value."
     );
+}
+
+#[test]
+fn what_becomes_of_large_records_needs_what_it_needs() {
+    let text = "org.apache.kafka.connect.storage.StringConverter";
+    let json = "org.apache.kafka.connect.json.JsonConverter";
+    let letters = ("dray.errors.deadletterqueue.topic.name", "letters");
+    for (pairs, converter, problem) in [
+        (&[("dray.errors.oversize", "truncate")][..], text, None),
+        (
+            &[("dray.errors.oversize", "truncate")],
+            json,
+            Some("only what StringConverter"),
+        ),
+        (
+            &[("dray.errors.oversize", "dead-letter")],
+            text,
+            Some("dray.errors.deadletterqueue.topic.name"),
+        ),
+        (&[("dray.errors.oversize", "dead-letter"), letters], json, None),
+        (&[("dray.errors.oversize", "fail")], json, None),
+        (&[], json, None),
+    ] {
+        let conflict = source_config::conflict(&map(&[], pairs), converter);
+        let found = conflict.map(|conflict| (conflict.key, conflict.problem));
+        match problem {
+            None => assert_eq!(found, None, "{pairs:?}"),
+            Some(problem) => {
+                let (key, text) = found.unwrap();
+                assert!(key == "dray.errors.oversize" && text.starts_with(problem), "{text}");
+            }
+        }
+    }
 }

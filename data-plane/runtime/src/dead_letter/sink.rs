@@ -1,18 +1,12 @@
-//! The dead letter queue of a sink (KIP-298): records that failed, as they were consumed, with the reason in headers.
-//! Unlike Connect's, it is part of the record's way: offsets wait until the letters are acknowledged.
+//! A sink's dead letter queue: records as they were consumed.
 
+use super::{Writer, prepare, unwritable};
 use crate::config::DeadLetterConfig;
-use crate::guard::trace;
 use crate::metrics::Failures;
 use crate::policy::Failure;
-use crate::topics::create;
 use dray_connect::{Error, Result};
-use dray_kafka::port::{Ack, Admin, FetchBatch, HeaderRef, NewTopic, ProduceRecord, ProducerLane};
-use dray_model::TaskId;
-use dray_process::hidden::Hidden;
-use std::collections::BTreeMap;
+use dray_kafka::port::{Ack, Admin, FetchBatch, HeaderRef, ProduceRecord, ProducerLane};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// The queue of one task.
 pub struct DeadLetters {
@@ -21,13 +15,11 @@ pub struct DeadLetters {
     /// Its settings.
     pub config: DeadLetterConfig,
     /// Whose letters these are.
-    pub id: TaskId,
+    pub writer: Writer,
     /// Looks for the topic and creates it.
     pub admin: Arc<dyn Admin>,
     /// Counts them.
     pub failures: Arc<Failures>,
-    /// What nobody is to read in a reason.
-    pub hidden: Hidden,
 }
 
 /// A failed record with its place in the fetch.
@@ -44,25 +36,7 @@ impl DeadLetters {
     /// # Errors
     /// When it does not exist and cannot be created.
     pub async fn prepare(&mut self) -> Result<()> {
-        let topic = NewTopic {
-            name: self.config.topic.clone(),
-            partitions: 1,
-            replication_factor: self.config.replication_factor,
-            configs: BTreeMap::new(),
-        };
-        while let Err(error) = create(self.admin.as_ref(), &topic).await {
-            if !error.is_retriable() {
-                let text = format!(
-                    "Could not initialize dead letter queue with topic={}",
-                    self.config.topic
-                );
-                return Err(Error::connect(text).with_source(error));
-            }
-            tracing::warn!(topic = self.config.topic, error = %error,
-                "dead letter queue could not be created; tried again");
-            tokio::time::sleep(Duration::from_secs(1)).await;
-        }
-        Ok(())
+        prepare(self.admin.as_ref(), &self.config.topic, self.config.replication_factor).await
     }
 
     /// Sends letters and waits until all are acknowledged. Not cancel-safe: a dropped call leaves the offsets
@@ -81,7 +55,7 @@ impl DeadLetters {
                 headers.push((name, value.as_ref().map(|slice| fetch.bytes(slice))));
             }
             for (name, value) in &context {
-                headers.push((format!("__connect.errors.{name}"), Some(value.as_bytes())));
+                headers.push(((*name).to_owned(), Some(value.as_bytes())));
             }
             let headers: Vec<HeaderRef<'_>> = headers
                 .iter()
@@ -117,7 +91,7 @@ impl DeadLetters {
 
     fn unwritable(&self, error: dray_kafka::Error) -> Error {
         self.failures.letter_failed();
-        Error::connect(format!("dead letter queue {} cannot be written", self.config.topic)).with_source(error)
+        unwritable(&self.config.topic, error)
     }
 
     fn context(&self, fetch: &FetchBatch, letter: &Letter) -> Vec<(&'static str, String)> {
@@ -125,18 +99,14 @@ impl DeadLetters {
             return Vec::new();
         }
         let record = &fetch.records[letter.place];
-        let error = &letter.failure.error;
-        vec![
-            ("topic", fetch.topics[record.topic as usize].to_string()),
-            ("partition", record.partition.to_string()),
-            ("offset", record.offset.to_string()),
-            ("connector.name", self.id.connector.to_string()),
-            ("task.id", self.id.number.to_string()),
-            ("stage", letter.failure.stage.name().to_owned()),
-            ("class.name", letter.failure.class.to_string()),
-            ("exception.class.name", error.java_class().to_owned()),
-            ("exception.message", self.hidden.hide(&error.to_string()).into_owned()),
-            ("exception.stacktrace", self.hidden.hide(&trace(error)).into_owned()),
-        ]
+        let place = [
+            (
+                "__connect.errors.topic",
+                fetch.topics[record.topic as usize].to_string(),
+            ),
+            ("__connect.errors.partition", record.partition.to_string()),
+            ("__connect.errors.offset", record.offset.to_string()),
+        ];
+        place.into_iter().chain(self.writer.reasons(&letter.failure)).collect()
     }
 }

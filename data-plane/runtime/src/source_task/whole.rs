@@ -48,7 +48,8 @@ impl Runner {
         }
         ShortCuts {
             encoded: true,
-            batches: self.parts.lane.passes(),
+            // Of what Kafka refuses each record is to be had.
+            batches: self.parts.lane.passes().filter(|_| !self.refusals.is_on()),
         }
     }
 

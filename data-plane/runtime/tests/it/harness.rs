@@ -417,8 +417,10 @@ impl SourceTask for Counter {
             batch.source_partition(&partition()),
         );
         let schema = Some(batch.schema(&Schema::string()));
+        // So that records have a size.
+        let width = self.config.get("width").map_or(0, |width| width.parse().unwrap());
         for _ in 0..10.min(count - self.next) {
-            let span = batch.backing_mut().copy(self.next.to_string().as_bytes());
+            let span = batch.backing_mut().copy(format!("{:0width$}", self.next).as_bytes());
             let datum = Datum::Str(utf8(batch.backing(), span));
             self.next += 1;
             batch.push(SourceRecord {
@@ -506,9 +508,14 @@ impl SinkTask for Keeper {
         {
             misbehave(&self.config, "put").await?;
         }
+        let texts = || batch.iter().map(|record| record.value().to_value().java_to_string());
+        let refuses = self.config.get("refuses").map_or("", String::as_str);
+        if texts().any(|text| refuses.split(' ').any(|refused| refused == text)) {
+            return Err(Error::data("it refuses a record, and does not say which"));
+        }
         let mut shelves = SHELVES.lock().unwrap();
         let shelf = shelves.entry(self.config["shelf"].clone()).or_default();
-        shelf.extend(batch.iter().map(|record| record.value().to_value().java_to_string()));
+        shelf.extend(texts());
         Ok(())
     }
     async fn pre_commit(&mut self, offsets: &SinkOffsets) -> Result<SinkOffsets> {

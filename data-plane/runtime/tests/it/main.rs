@@ -3,9 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, wherever the call stands")]
 
 mod blocking;
+mod errors;
 mod faults;
 mod gate;
 mod harness;
+mod letters;
 mod metrics;
 
 mod registry;

@@ -199,6 +199,8 @@ fn source(stage: &Stage, away: &Away, errors: &[(&str, &str)]) -> Task {
         converters: away.converters(),
         chain: Chain::default(),
         policy,
+        letters: None,
+        oversize: config.oversize,
         topics: TopicCreator::new(Vec::new(), || panic!("no topics are created")).unwrap(),
         offsets: stage.offsets.clone(),
         loan: None,

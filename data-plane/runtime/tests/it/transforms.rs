@@ -238,6 +238,8 @@ async fn run_moody(stage: &Stage, moody: Moody, errors: &[(&str, &str)], done: i
         },
         chain,
         policy: config.connector.errors,
+        letters: None,
+        oversize: config.oversize,
         topics: TopicCreator::new(Vec::new(), || panic!("no topics are created")).unwrap(),
         offsets: stage.offsets.clone(),
         loan: None,

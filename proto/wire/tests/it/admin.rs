@@ -52,6 +52,7 @@ fn reflection_knows_every_service() {
             "AgentService",
             "ClusterService",
             "ConnectorService",
+            "LetterService",
             "LoggerService",
             "OffsetService",
             "OperationService",

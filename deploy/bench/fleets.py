@@ -1,6 +1,7 @@
 """The workloads of the cluster: figures of real processes on two cores, each round on a cluster of its own."""
 
 import re
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import rest
 from fleet import CLIENT, SOURCE, Fleet, Talker, config, fleet
-from servers import Failed, cpu_seconds, say
+from servers import TARGET, Failed, cpu_seconds, say
 
 Values = dict[str, float]
 
@@ -243,8 +244,15 @@ def agents(folder: Path) -> Values:
             return seen
 
 
+def scheduler(_: Path) -> Values:
+    """The scheduler at full size: a process of its own that says what each event costs."""
+    told = subprocess.run([TARGET / "release/examples/scheduler"], capture_output=True, text=True, check=True).stdout
+    rows = (line.split() for line in told.splitlines()[1:])
+    return {f"{event}_ms": float(median) for event, median, _, _ in rows}
+
+
 MEASURE: dict[str, Callable[[Path], Values]] = {"cluster-idle": idle, "cluster-move": move, "cluster-leader": leader,
-                                                "cluster-agents": agents, "cluster-rest": rest.dray}
+                                                "cluster-agents": agents, "cluster-rest": rest.dray, "cluster-scheduler": scheduler}
 
 
 def beside(folder: Path) -> Values:

@@ -74,6 +74,8 @@ def build(workloads: list[Workload]) -> None:
     # Binaries that are elsewhere are taken as they are.
     if any(isinstance(workload, Cluster) for workload in workloads) and "DRAY_BINARIES" not in os.environ:
         commands.append(["cargo", "build", "--release", "--locked", "-p", "dray-control", "-p", "dray-agent", "-p", "dray-bench"])
+    if any(workload.id == "cluster-scheduler" for workload in workloads):
+        commands.append(["cargo", "build", "--release", "--locked", "-p", "dray-machine", "--example", "scheduler"])
     for command in commands:
         subprocess.run(command, check=True, cwd=ROOT)
 

@@ -175,6 +175,13 @@ CLUSTER = [
         Figure("connect_refused", "Connect: requests refused, of 3,000", ""),
         Figure("connect_statuses_p99_ms", "Connect: all 1,000 statuses in one answer, p99", "ms"),
     ]),
+    Cluster("cluster-scheduler", "the scheduler alone, no other process: 1,000 agents in 4 regions of 3 zones, 10,000 connectors, 100,000 tasks; medians of 11 runs", [
+        Figure("cold_ms", "all tasks placed by a new leader", "ms", 100, 50),
+        Figure("lost_ms", "the tasks of a lost agent placed elsewhere", "ms", 0.3, 0.1),
+        Figure("joins_ms", "an agent joins: what it gets", "ms"),
+        Figure("zone-lost_ms", "a zone is lost", "ms"),
+        Figure("rebuild_ms", "the state of a new leader, when the tasks have owners", "ms"),
+    ]),
     Cluster("cluster-agents", "1,000 simulated agents in a process of their own, one control plane", [
         Figure("rss_mb", "RSS of the control plane", "MB", 250, 150),
         Figure("cores", "CPU of the control plane, heartbeats only", "cores", 0.5, 0.2),

@@ -15,50 +15,20 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 kafka="$here/kafka.sh"
 "$kafka" fetch
 
-work=$(mktemp -d "${TMPDIR:-/tmp}/dray-broker.XXXXXX")
-child=''
-cleanup() {
-  local code=$? pid dir
-  trap '' INT TERM HUP # a second Ctrl-C must not leave servers behind
-  trap - EXIT
-  if [ -n "$child" ]; then # its whole process group: asked first, then made to
-    kill -TERM -- "-$child" 2>/dev/null || true
-    for _ in $(seq 1 50); do kill -0 -- "-$child" 2>/dev/null || break; sleep 0.1; done
-    kill -KILL -- "-$child" 2>/dev/null || true
+is_its() { case $1 in *"kafka.Kafka $2/server.properties"*) ;; *) return 1 ;; esac }
+start() { rm -rf "$work/broker"; "$kafka" start "$work/broker" "$1"; }
+keep() {
+  local kept="${DRAY_RIG:-$here/../../.rig}/broker-failed.log"
+  if [ "$1" != 0 ] && [ "$1" -lt 128 ] && cp "$work/broker/broker.log" "$kept" 2>/dev/null; then
+    echo "with-broker.sh: the broker's log is kept in $(cd "$(dirname "$kept")" && pwd)/broker-failed.log" >&2
   fi
-  if [ "$code" != 0 ] && [ "$code" -lt 128 ] && [ -f "$work/broker/broker.log" ]; then
-    local kept; kept="${DRAY_RIG:-$here/../../.rig}/broker-failed.log"
-    cp "$work/broker/broker.log" "$kept" 2>/dev/null && echo "with-broker.sh: the broker's log is kept in $(cd "$(dirname "$kept")" && pwd)/broker-failed.log" >&2
-  fi
-  while read -r pid dir; do
-    # A test may have removed the folder of its broker, pid file and all. The command line tells whether the pid is still that broker.
-    case $({ tr '\0' ' ' <"/proc/$pid/cmdline" || ps -ww -p "$pid" -o args=; } 2>/dev/null) in
-      *"kafka.Kafka $dir/server.properties"*) kill -KILL "$pid" 2>/dev/null || true ;;
-    esac
-  done <"$work/started"
-  rm -rf "$work" 2>/dev/null || { sleep 1; rm -rf "$work"; } # a broker that is just ending may still write
-  exit "$code"
 }
-export DRAY_TEST_STARTED="$work/started"; : >"$DRAY_TEST_STARTED"
-trap cleanup EXIT
-trap 'exit 129' HUP
-trap 'exit 130' INT
-trap 'exit 143' TERM
 
-port=''
-for attempt in 1 2 3; do # a free port can be taken before the broker has it
-  port=$("$kafka" freeport)
-  if "$kafka" start "$work/broker" "$port"; then break; fi
-  [ "$attempt" != 3 ] || exit 1
-  rm -rf "$work/broker"
-done
+# shellcheck source=deploy/rig/beside.sh
+. "$here/beside.sh"
+begin broker
+export DRAY_TEST_STARTED="$started"
+on_free_port start
 export DRAY_TEST_BOOTSTRAP="127.0.0.1:$port" DRAY_TEST_BROKER_PORT="$port"
 export DRAY_TEST_BROKER_DIR="$work/broker" DRAY_TEST_KAFKA_SH="$kafka"
-
-# In a process group of its own, and waited for: a signal to this script is acted on at once, and reaches everything the command started.
-set -m
-"$@" </dev/null &
-child=$!
-set +m
-code=0; wait "$child" || code=$?
-exit "$code"
+beside "$@"

@@ -14,40 +14,13 @@ nodes=1
 [ "${1:-}" != --nodes ] || { nodes=${2:-}; shift 2; }
 case $nodes/$# in */0 | [!1-9]*/*) echo "usage: with-etcd.sh [--nodes N] CMD ARGS..." >&2; exit 2 ;; esac
 
-work=$(mktemp -d "${TMPDIR:-/tmp}/dray-etcd.XXXXXX")
-child=''
-cleanup() {
-  local code=$? pid data
-  trap '' INT TERM HUP # a second Ctrl-C must not leave servers behind
-  trap - EXIT
-  if [ -n "$child" ]; then # its whole process group: asked first, then made to. What is in it may have servers of its own to end.
-    kill -TERM -- "-$child" 2>/dev/null || true
-    for _ in $(seq 1 100); do kill -0 -- "-$child" 2>/dev/null || break; sleep 0.1; done
-    kill -KILL -- "-$child" 2>/dev/null || true
-  fi
-  while read -r pid data; do
-    # A test may have removed the folder of its etcd, pid file and all. The command line tells whether the pid is still that member.
-    case $({ tr '\0' ' ' <"/proc/$pid/cmdline" || ps -ww -p "$pid" -o args=; } 2>/dev/null) in
-      *"etcd "*"--data-dir $data "*) kill -KILL "$pid" 2>/dev/null || true ;;
-    esac
-  done <"$work/started"
-  rm -rf "$work" 2>/dev/null || { sleep 1; rm -rf "$work"; } # a member that is just ending may still write
-  exit "$code"
-}
-export DRAY_TEST_ETCD_STARTED="$work/started"; : >"$DRAY_TEST_ETCD_STARTED"
-trap cleanup EXIT
-trap 'exit 129' HUP
-trap 'exit 130' INT
-trap 'exit 143' TERM
+is_its() { case $1 in *"etcd "*"--data-dir $2 "*) ;; *) return 1 ;; esac }
 
+# shellcheck source=deploy/rig/beside.sh
+. "$here/beside.sh"
+begin etcd
+export DRAY_TEST_ETCD_STARTED="$started"
 "$here/etcd.sh" start "$work/etcd" "$nodes"
 DRAY_TEST_ETCD=$(paste -sd, "$work/etcd/endpoints")
 export DRAY_TEST_ETCD DRAY_TEST_ETCD_DIR="$work/etcd" DRAY_TEST_ETCD_SH="$here/etcd.sh"
-
-# In a process group of its own, and waited for: a signal to this script is acted on at once, and reaches everything the command started.
-set -m
-"$@" </dev/null &
-child=$!
-set +m
-code=0; wait "$child" || code=$?
-exit "$code"
+beside "$@"

@@ -13,45 +13,13 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 registry="$here/registry.sh"
 "$registry" fetch
 
-work=$(mktemp -d "${TMPDIR:-/tmp}/dray-registry.XXXXXX")
-child=''
-cleanup() {
-  local code=$? pid dir
-  trap '' INT TERM HUP # a second Ctrl-C must not leave servers behind
-  trap - EXIT
-  if [ -n "$child" ]; then # its whole process group: asked first, then made to. What is in it may have servers of its own to end.
-    kill -TERM -- "-$child" 2>/dev/null || true
-    for _ in $(seq 1 100); do kill -0 -- "-$child" 2>/dev/null || break; sleep 0.1; done
-    kill -KILL -- "-$child" 2>/dev/null || true
-  fi
-  while read -r pid dir; do
-    # A test may have removed the folder of its registry, pid file and all. The command line tells whether the pid is still that one.
-    case $({ tr '\0' ' ' <"/proc/$pid/cmdline" || ps -ww -p "$pid" -o args=; } 2>/dev/null) in
-      *"-Ddray.dir=$dir "*) kill -KILL "$pid" 2>/dev/null || true ;;
-    esac
-  done <"$work/started"
-  rm -rf "$work" 2>/dev/null || { sleep 1; rm -rf "$work"; } # one that is just ending may still write
-  exit "$code"
-}
-export DRAY_TEST_REGISTRY_STARTED="$work/started"; : >"$DRAY_TEST_REGISTRY_STARTED"
-trap cleanup EXIT
-trap 'exit 129' HUP
-trap 'exit 130' INT
-trap 'exit 143' TERM
+is_its() { case $1 in *"-Ddray.dir=$2 "*) ;; *) return 1 ;; esac }
+start() { rm -rf "$work/registry"; "$registry" start "$work/registry" "$1"; }
 
-port=''
-for attempt in 1 2 3; do # a free port can be taken before the registry has it
-  port=$("$here/kafka.sh" freeport)
-  if "$registry" start "$work/registry" "$port"; then break; fi
-  [ "$attempt" != 3 ] || exit 1
-  rm -rf "$work/registry"
-done
+# shellcheck source=deploy/rig/beside.sh
+. "$here/beside.sh"
+begin registry
+export DRAY_TEST_REGISTRY_STARTED="$started"
+on_free_port start
 export DRAY_TEST_REGISTRY="http://127.0.0.1:$port/apis/ccompat/v7" DRAY_TEST_REGISTRY_SH="$registry"
-
-# In a process group of its own, and waited for: a signal to this script is acted on at once, and reaches everything the command started.
-set -m
-"$@" </dev/null &
-child=$!
-set +m
-code=0; wait "$child" || code=$?
-exit "$code"
+beside "$@"

@@ -5,7 +5,13 @@ use rustix::fs::{FlockOperation, flock, fstatfs};
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant as Moment};
 
+/// How long a process that was killed may take to end, if the next one is started at once: it has memory to give back.
+const ENDING: Duration = Duration::from_secs(2);
+/// Between two looks whether it has.
+const LOOK: Duration = Duration::from_millis(5);
 /// Of statfs: locks there are another machine's word.
 const NFS: i64 = 0x6969;
 
@@ -46,11 +52,15 @@ pub enum Error {
 }
 
 impl DataFolder {
-    /// Makes the folder if there is none, locks it, and notes this process in it.
+    /// Makes the folder if there is none, locks it, and notes this process in it. Waits for a process that is just ending.
     ///
     /// # Errors
     /// When it is in use, on NFS, or cannot be read and written.
     pub fn open(folder: &Path, instance: Instance) -> Result<Self, Error> {
+        Self::open_within(folder, instance, ENDING)
+    }
+
+    fn open_within(folder: &Path, instance: Instance, patience: Duration) -> Result<Self, Error> {
         let path = folder.join("instance");
         let io = |doing, path: &Path| {
             let path = path.to_owned();
@@ -68,10 +78,14 @@ impl DataFolder {
         if system.f_type == NFS {
             return Err(Error::Network(folder.to_owned()));
         }
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => return Err(Error::InUse(folder.to_owned())),
-            Err(error) => return Err(io("lock", &path)(error.into())),
+        let begun = Moment::now();
+        loop {
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => break,
+                Err(rustix::io::Errno::WOULDBLOCK) if begun.elapsed() < patience => sleep(LOOK),
+                Err(rustix::io::Errno::WOULDBLOCK) => return Err(Error::InUse(folder.to_owned())),
+                Err(error) => return Err(io("lock", &path)(error.into())),
+            }
         }
         let mut text = String::new();
         file.read_to_string(&mut text).map_err(io("read", &path))?;
@@ -107,12 +121,26 @@ mod tests {
         let first = DataFolder::open(&inner, Instance(1)).unwrap();
         assert_eq!(first.previous, None);
         // A second open of the file is another lock holder, as another process would be.
-        assert!(matches!(DataFolder::open(&inner, Instance(2)), Err(Error::InUse(_))));
+        let at_once = DataFolder::open_within(&inner, Instance(2), Duration::ZERO);
+        assert!(matches!(at_once, Err(Error::InUse(_))));
         drop(first);
         assert_eq!(
             DataFolder::open(&inner, Instance(2)).unwrap().previous,
             Some(Instance(1))
         );
+    }
+
+    #[test]
+    fn a_process_that_is_just_ending_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = DataFolder::open(folder.path(), Instance(1)).unwrap();
+        std::thread::scope(|scope| {
+            let next = scope.spawn(|| DataFolder::open(folder.path(), Instance(2)));
+            sleep(Duration::from_millis(50));
+            assert!(!next.is_finished());
+            drop(first);
+            assert_eq!(next.join().unwrap().unwrap().previous, Some(Instance(1)));
+        });
     }
 
     #[test]

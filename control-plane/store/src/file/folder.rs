@@ -7,7 +7,13 @@ use crate::types::Revision;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
+/// How long a process that was killed may take to end, if the next one is started at once.
+const ENDING: Duration = Duration::from_secs(2);
+/// Between two looks whether it has.
+const LOOK: Duration = Duration::from_millis(5);
 const DOING: &str = "open the folder of the metadata store";
 
 pub(super) struct Folder {
@@ -18,6 +24,7 @@ pub(super) struct Folder {
 }
 
 impl Folder {
+    /// Waits for a process that is just ending.
     pub(super) fn lock(path: &Path) -> Result<Self, Error> {
         let refused = |error: io::Error| Error::Refused {
             doing: DOING,
@@ -32,7 +39,13 @@ impl Folder {
             .truncate(false)
             .open(path.join("store.lock"))
             .map_err(refused)?;
-        let locked = lock.try_lock();
+        let begun = Instant::now();
+        let locked = loop {
+            match lock.try_lock() {
+                Err(TryLockError::WouldBlock) if begun.elapsed() < ENDING => sleep(LOOK),
+                locked => break locked,
+            }
+        };
         let mut said = String::new();
         // Whatever is in there that is not text says nothing.
         let said = lock.read_to_string(&mut said).map_or("", |_| said.trim());

@@ -1,6 +1,6 @@
 //! What is asked of a registry, and what its answers mean.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -24,12 +24,16 @@ pub(crate) enum Question {
     /// The id of a schema that is there already.
     Find {
         subject: Arc<str>,
+        /// As [`Found::kind`].
+        kind: &'static str,
         text: Arc<str>,
         normalize: bool,
     },
     /// The id of a schema, which is registered if it is not there yet.
     Register {
         subject: Arc<str>,
+        /// As [`Found::kind`].
+        kind: &'static str,
         text: Arc<str>,
         normalize: bool,
     },
@@ -46,6 +50,8 @@ pub(crate) struct Found {
     pub(crate) text: Arc<str>,
     /// The texts of what it refers to, each behind those that it refers to itself.
     pub(crate) references: Vec<Arc<str>>,
+    /// The names under which those are referred to, each with its place among them.
+    pub(crate) names: Vec<(Arc<str>, usize)>,
 }
 
 /// Why there is no answer.
@@ -101,24 +107,26 @@ impl Question {
             }
             Self::Find {
                 subject,
+                kind,
                 text,
                 normalize,
             } => {
                 let what = format!("cannot find the schema under subject {subject} of the schema registry");
                 let path = format!("/subjects/{}?normalize={normalize}", encoded(subject));
-                let reply = http.post(&path, &json!({ "schema": &**text, "schemaType": "AVRO" }));
+                let reply = http.post(&path, &json!({ "schema": &**text, "schemaType": kind }));
                 let json = reply.and_then(|reply| reply.expect_good(not_registered));
                 let json = json.map_err(|failure| failure.context(&with_schema(&what, text)))?;
-                own(&json, text).map_err(|failure| failure.context(&what))
+                own(&json, kind, text).map_err(|failure| failure.context(&what))
             }
             Self::Register {
                 subject,
+                kind,
                 text,
                 normalize,
             } => {
                 let what = format!("cannot register the schema under subject {subject} of the schema registry");
                 let registering = |failure: Failure| failure.context(&with_schema(&what, text));
-                let body = json!({ "schema": &**text, "schemaType": "AVRO" });
+                let body = json!({ "schema": &**text, "schemaType": kind });
                 let path = format!("/subjects/{}/versions?normalize={normalize}", encoded(subject));
                 let reply = http.post(&path, &body).map_err(registering)?;
                 if reply.status == 409 {
@@ -127,7 +135,7 @@ impl Question {
                     ))));
                 }
                 let json = reply.expect_good(|_| None).map_err(registering)?;
-                own(&json, text).map_err(registering)
+                own(&json, kind, text).map_err(registering)
             }
         }
     }
@@ -135,8 +143,8 @@ impl Question {
 
 /// The schema of an answer, with what it refers to.
 fn found(http: &Http, json: &Json, id: i32, versions: Vec<(String, i32)>) -> Result<Found, Failure> {
-    let (mut references, mut seen) = (Vec::new(), HashSet::new());
-    refer(http, json, 1, &mut seen, &mut references)?;
+    let mut referred = Referred::default();
+    refer(http, json, 1, &mut referred)?;
     Ok(Found {
         id,
         versions,
@@ -147,18 +155,22 @@ fn found(http: &Http, json: &Json, id: i32, versions: Vec<(String, i32)>) -> Res
             .unwrap_or("AVRO")
             .to_owned(),
         text: text(json)?,
-        references,
+        references: referred.texts,
+        names: referred.names,
     })
 }
 
+/// What was found of the schemas that one refers to.
+#[derive(Default)]
+struct Referred {
+    texts: Vec<Arc<str>>,
+    names: Vec<(Arc<str>, usize)>,
+    /// By subject and version, where it stands among the texts; nowhere as long as its own references are being asked for.
+    seen: HashMap<(String, i64), Option<usize>>,
+}
+
 /// Appends the schemas that a schema refers to.
-fn refer(
-    http: &Http,
-    json: &Json,
-    level: usize,
-    seen: &mut HashSet<(String, i64)>,
-    out: &mut Vec<Arc<str>>,
-) -> Result<(), Failure> {
+fn refer(http: &Http, json: &Json, level: usize, out: &mut Referred) -> Result<(), Failure> {
     let references = json.get("references").and_then(Json::as_array);
     for reference in references.into_iter().flatten() {
         let subject = reference.get("subject").and_then(Json::as_str);
@@ -168,10 +180,17 @@ fn refer(
                 "its reference {reference} names no subject and version"
             )));
         };
-        if !seen.insert((subject.to_owned(), version)) {
+        let name: Arc<str> = reference.get("name").and_then(Json::as_str).unwrap_or_default().into();
+        let key = (subject.to_owned(), version);
+        if let Some(place) = out.seen.get(&key) {
+            let known = place.map(|place| (name, place));
+            let is_new = |known: &(Arc<str>, usize)| out.names.len() < MAX_REFERENCES && !out.names.contains(known);
+            let known = known.filter(is_new);
+            out.names.extend(known);
             continue;
         }
-        if seen.len() > MAX_REFERENCES || level > 100 {
+        out.seen.insert(key.clone(), None);
+        if out.seen.len() > MAX_REFERENCES || level > 100 {
             return Err(Failure::Refused(format!(
                 "it refers to more than {MAX_REFERENCES} others"
             )));
@@ -180,8 +199,10 @@ fn refer(
         let json = http.get(&path).and_then(|reply| reply.expect_good(missing_subject));
         let json =
             json.map_err(|failure| failure.context(&format!("its reference to {subject}, version {version}")))?;
-        refer(http, &json, level + 1, seen, out)?;
-        out.push(text(&json)?);
+        refer(http, &json, level + 1, out)?;
+        out.names.push((name, out.texts.len()));
+        out.seen.insert(key, Some(out.texts.len()));
+        out.texts.push(text(&json)?);
     }
     Ok(())
 }
@@ -200,13 +221,14 @@ fn versions(http: &Http, id: i32) -> Result<Vec<(String, i32)>, Failure> {
 }
 
 /// The answer about one's own schema, which has its id.
-fn own(json: &Json, text: &Arc<str>) -> Result<Found, Failure> {
+fn own(json: &Json, kind: &str, text: &Arc<str>) -> Result<Found, Failure> {
     Ok(Found {
         id: number(json, "id")?,
         versions: Vec::new(),
-        kind: "AVRO".to_owned(),
+        kind: kind.to_owned(),
         text: Arc::clone(text),
         references: Vec::new(),
+        names: Vec::new(),
     })
 }
 
@@ -267,7 +289,7 @@ fn with_schema(what: &str, text: &str) -> String {
 }
 
 /// So much of a text as an error may repeat.
-pub(super) fn clipped(text: &str) -> String {
+pub(crate) fn clipped(text: &str) -> String {
     let mut out: String = text.chars().filter(|c| !c.is_control()).take(SAID).collect();
     if out.len() < text.len() {
         out.push_str("...");

@@ -36,7 +36,6 @@ use crate::{Converter, Input, Lookup, Written};
 pub(crate) const CLASS: &str = "io.confluent.connect.avro.AvroConverter";
 /// The same in Apicurio's words.
 pub(crate) const APICURIO_CLASS: &str = "io.apicurio.registry.utils.converter.AvroConverter";
-
 /// What a registry calls such schemas.
 const KIND: &str = "AVRO";
 
@@ -244,7 +243,8 @@ fn parsed(found: &Found) -> Result<Schema> {
         );
         return Err(Error::data(text));
     }
-    parse::parse(&found.text, &found.references).map_err(|cause| {
+    let references = found.references.iter().map(|reference| Arc::clone(&reference.text));
+    parse::parse(&found.text, &references.collect::<Vec<_>>()).map_err(|cause| {
         Error::data(format!(
             "schema {} of the registry is no Avro schema: {cause}",
             found.id

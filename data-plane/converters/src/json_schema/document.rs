@@ -2,10 +2,11 @@
 //! references: a schema comes from outside, and could have any address asked for.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use dray_connect::{Error, Result};
 use serde_json::{Map, Value as Json};
+
+use crate::schema_registry::Reference;
 
 /// Which words a schema is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +25,7 @@ pub(super) struct Documents {
     /// The schema itself, then the others.
     all: Vec<Json>,
     /// The names under which the others are referred to.
-    names: Vec<(Arc<str>, usize)>,
+    names: Vec<(String, usize)>,
 }
 
 /// A schema within a document.
@@ -47,11 +48,11 @@ impl<'a> Place<'a> {
 }
 
 impl Documents {
-    /// `texts` are those of what the schema refers to, under these names.
+    /// With what the schema refers to, and other names of that.
     pub(super) fn parse(
         text: &str,
-        texts: &[Arc<str>],
-        names: &[(Arc<str>, usize)],
+        references: &[Reference],
+        aliases: &[(String, usize)],
         ignore_modern: bool,
     ) -> Result<Self> {
         let parse = |text: &str, what: &str| -> Result<Json> {
@@ -65,13 +66,17 @@ impl Documents {
             }
         };
         let mut all = vec![parse(text, "it")?];
-        for text in texts {
-            all.push(parse(text, "a schema that it refers to")?);
+        for reference in references {
+            all.push(parse(&reference.text, "a schema that it refers to")?);
         }
-        let names = names.iter().map(|(name, place)| (Arc::clone(name), place + 1));
+        let names = references
+            .iter()
+            .zip(1..)
+            .map(|(reference, place)| (reference.name.clone(), place));
+        let aliases = aliases.iter().map(|(name, place)| (name.clone(), place + 1));
         Ok(Self {
             dialect: dialect(&all[0], ignore_modern),
-            names: names.collect(),
+            names: names.chain(aliases).collect(),
             all,
         })
     }
@@ -252,13 +257,12 @@ mod tests {
     use super::*;
 
     fn check(text: &str, others: &[(&str, &str)], reference: &str, expected: &str) {
-        let texts: Vec<Arc<str>> = others.iter().map(|(_, text)| (*text).into()).collect();
-        let names: Vec<(Arc<str>, usize)> = others
-            .iter()
-            .enumerate()
-            .map(|(n, (name, _))| ((*name).into(), n))
-            .collect();
-        let documents = Documents::parse(text, &texts, &names, false).unwrap();
+        let others = others.iter().map(|(name, text)| Reference {
+            name: (*name).to_owned(),
+            text: (*text).into(),
+        });
+        let aliases = [("alias.json".to_owned(), 0)];
+        let documents = Documents::parse(text, &others.collect::<Vec<_>>(), &aliases, false).unwrap();
         let found = Resolver::new(&documents).resolve(documents.root(), reference);
         let found = found.map(|place| place.json.to_string());
         assert_eq!(found.unwrap_or_else(|error| error.to_string()), expected, "{reference}");
@@ -281,6 +285,7 @@ mod tests {
             ("c.json#/definitions/d", "2"),
             ("./c.json#/definitions/d", "2"),
             ("http://h/a/c.json#/$defs/d", "2"),
+            ("alias.json#/$defs/d", "2"),
             ("/e.json", "true"),
             ("http://h/e.json#", "true"),
         ] {

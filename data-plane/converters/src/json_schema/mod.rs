@@ -223,7 +223,7 @@ impl JsonSchemaConverter {
             return Err(Error::data(text));
         }
         let ignore_modern = self.settings.ignore_modern;
-        Documents::parse(&found.text, &found.references, &found.names, ignore_modern)
+        Documents::parse(&found.text, &found.references, &found.aliases, ignore_modern)
             .map_err(|cause| Error::data(format!("schema {id} of the registry is no JSON Schema: {cause}")))
     }
 }

@@ -24,7 +24,6 @@ pub(crate) enum Question {
     /// The id of a schema that is there already.
     Find {
         subject: Arc<str>,
-        /// As [`Found::kind`].
         kind: &'static str,
         text: Arc<str>,
         normalize: bool,
@@ -32,7 +31,6 @@ pub(crate) enum Question {
     /// The id of a schema, which is registered if it is not there yet.
     Register {
         subject: Arc<str>,
-        /// As [`Found::kind`].
         kind: &'static str,
         text: Arc<str>,
         normalize: bool,
@@ -48,10 +46,18 @@ pub(crate) struct Found {
     /// `AVRO`, `JSON`, `PROTOBUF`.
     pub(crate) kind: String,
     pub(crate) text: Arc<str>,
-    /// The texts of what it refers to, each behind those that it refers to itself.
-    pub(crate) references: Vec<Arc<str>>,
-    /// The names under which those are referred to, each with its place among them.
-    pub(crate) names: Vec<(Arc<str>, usize)>,
+    /// What it refers to, each behind those that it refers to itself.
+    pub(crate) references: Vec<Reference>,
+    /// Other names of some of those, each with its place among them.
+    pub(crate) aliases: Vec<(String, usize)>,
+}
+
+/// A schema that another one refers to.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Reference {
+    /// What the other one calls it: in Protobuf what it imports, in JSON Schema its URI.
+    pub(crate) name: String,
+    pub(crate) text: Arc<str>,
 }
 
 /// Why there is no answer.
@@ -155,17 +161,17 @@ fn found(http: &Http, json: &Json, id: i32, versions: Vec<(String, i32)>) -> Res
             .unwrap_or("AVRO")
             .to_owned(),
         text: text(json)?,
-        references: referred.texts,
-        names: referred.names,
+        references: referred.all,
+        aliases: referred.aliases,
     })
 }
 
 /// What was found of the schemas that one refers to.
 #[derive(Default)]
 struct Referred {
-    texts: Vec<Arc<str>>,
-    names: Vec<(Arc<str>, usize)>,
-    /// By subject and version, where it stands among the texts; nowhere as long as its own references are being asked for.
+    all: Vec<Reference>,
+    aliases: Vec<(String, usize)>,
+    /// By subject and version, its place; nowhere as long as its own references are being asked for.
     seen: HashMap<(String, i64), Option<usize>>,
 }
 
@@ -180,13 +186,12 @@ fn refer(http: &Http, json: &Json, level: usize, out: &mut Referred) -> Result<(
                 "its reference {reference} names no subject and version"
             )));
         };
-        let name: Arc<str> = reference.get("name").and_then(Json::as_str).unwrap_or_default().into();
+        let name = reference.get("name").and_then(Json::as_str).unwrap_or_default();
         let key = (subject.to_owned(), version);
         if let Some(place) = out.seen.get(&key) {
-            let known = place.map(|place| (name, place));
-            let is_new = |known: &(Arc<str>, usize)| out.names.len() < MAX_REFERENCES && !out.names.contains(known);
-            let known = known.filter(is_new);
-            out.names.extend(known);
+            // Another may call it by another name.
+            let alias = place.filter(|place| out.all[*place].name != name && out.aliases.len() < MAX_REFERENCES);
+            out.aliases.extend(alias.map(|place| (name.to_owned(), place)));
             continue;
         }
         out.seen.insert(key.clone(), None);
@@ -200,9 +205,11 @@ fn refer(http: &Http, json: &Json, level: usize, out: &mut Referred) -> Result<(
         let json =
             json.map_err(|failure| failure.context(&format!("its reference to {subject}, version {version}")))?;
         refer(http, &json, level + 1, out)?;
-        out.names.push((name, out.texts.len()));
-        out.seen.insert(key, Some(out.texts.len()));
-        out.texts.push(text(&json)?);
+        out.seen.insert(key, Some(out.all.len()));
+        out.all.push(Reference {
+            name: name.to_owned(),
+            text: text(&json)?,
+        });
     }
     Ok(())
 }
@@ -228,7 +235,7 @@ fn own(json: &Json, kind: &str, text: &Arc<str>) -> Result<Found, Failure> {
         kind: kind.to_owned(),
         text: Arc::clone(text),
         references: Vec::new(),
-        names: Vec::new(),
+        aliases: Vec::new(),
     })
 }
 

@@ -11,7 +11,7 @@ mod registry;
 mod subject;
 mod tls;
 
-pub(crate) use self::api::{Found, Question, clipped};
+pub(crate) use self::api::{Found, Question, Reference, clipped};
 pub(crate) use self::config::{Config, Registering, Usage, definition};
 pub(crate) use self::plans::Plans;
 

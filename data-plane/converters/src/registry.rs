@@ -6,13 +6,14 @@ use crate::avro::{self, AvroConverter};
 use crate::header::{AsHeaderConverter, SIMPLE_CLASS, SimpleHeaderConverter};
 use crate::number::{Number, NumberConverter};
 use crate::{BooleanConverter, ByteArrayConverter, Converter, HeaderConverter, JsonConverter, StringConverter};
-use crate::{binary, boolean, json, string};
+use crate::{JsonSchemaConverter, binary, boolean, json, json_schema, string};
 
 /// The class names that [`converter`] knows; each but those of [`WITH_REGISTRY`] is a header converter as well.
 pub const CLASSES: &[&str] = &[
     avro::CLASS,
     binary::CLASS,
     boolean::CLASS,
+    json_schema::CLASS,
     "org.apache.kafka.connect.converters.DoubleConverter",
     "org.apache.kafka.connect.converters.FloatConverter",
     "org.apache.kafka.connect.converters.IntegerConverter",
@@ -23,7 +24,7 @@ pub const CLASSES: &[&str] = &[
 ];
 
 /// Those of [`CLASSES`] whose schemas are in a schema registry.
-pub const WITH_REGISTRY: &[&str] = &[avro::CLASS];
+pub const WITH_REGISTRY: &[&str] = &[avro::CLASS, json_schema::CLASS];
 
 /// The class names that only [`header_converter`] knows.
 pub const HEADER_CLASSES: &[&str] = &[SIMPLE_CLASS];
@@ -98,6 +99,7 @@ fn build(class: &'static str, config: &ConfigMap, is_key: bool) -> Result<Box<dy
         binary::CLASS => Box::new(ByteArrayConverter::default()),
         boolean::CLASS => Box::new(BooleanConverter::default()),
         json::CLASS => Box::new(JsonConverter::new(config)?),
+        json_schema::CLASS => Box::new(JsonSchemaConverter::new(config, is_key)?),
         _ => Box::new(StringConverter::new(config)?),
     })
 }

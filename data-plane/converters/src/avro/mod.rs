@@ -30,16 +30,14 @@ use self::schema::{Kind, Schema};
 use self::settings::Settings;
 use self::wire::Bytes;
 use self::write::{Planner, Write};
-use crate::lru::Lru;
-use crate::schema_registry::{self as registry, Asker, Config, Found, PREFIX, Question, Registering, Usage};
+use crate::schema_registry::{self as registry, Asker, Config, Found, PREFIX, Plans, Question, Registering, Usage};
 use crate::{Converter, Input, Lookup, Written};
 
 pub(crate) const CLASS: &str = "io.confluent.connect.avro.AvroConverter";
 /// The same in Apicurio's words.
 pub(crate) const APICURIO_CLASS: &str = "io.apicurio.registry.utils.converter.AvroConverter";
-
-/// Topics that one schema is kept for. A converter has few, and one with many makes some plans again.
-const TOPICS: usize = 16;
+/// What a registry calls such schemas.
+const KIND: &str = "AVRO";
 
 /// How the messages of one schema are read.
 struct Reader {
@@ -69,12 +67,10 @@ pub struct AvroConverter {
     usage: Usage,
     settings: Settings,
     is_key: bool,
-    /// By the schema's id, for each topic.
-    readers: Lru<i32, Vec<Arc<Reader>>>,
-    last_reader: Option<Arc<Reader>>,
-    /// By the address of the schema, for each topic.
-    writers: Lru<usize, Vec<Arc<Writer>>>,
-    last_writer: Option<Arc<Writer>>,
+    /// By the schema's id.
+    readers: Plans<i32, Reader>,
+    /// By the address of the schema.
+    writers: Plans<usize, Writer>,
     stack: Vec<Datum>,
 }
 
@@ -86,10 +82,8 @@ impl AvroConverter {
             asker: Asker::new(Config::read(config)?)?,
             usage: Usage::read(config, is_key)?,
             is_key,
-            readers: Lru::new(settings.cache),
-            last_reader: None,
-            writers: Lru::new(settings.cache),
-            last_writer: None,
+            readers: Plans::new(settings.cache),
+            writers: Plans::new(settings.cache),
             stack: Vec::new(),
             settings,
         })
@@ -98,35 +92,22 @@ impl AvroConverter {
     /// How messages with that id are read.
     #[inline]
     fn reader(&mut self, topic: &str, id: i32) -> Result<Arc<Reader>> {
-        if let Some(last) = &self.last_reader
-            && last.id == id
-            && *last.topic == *topic
-        {
-            return Ok(Arc::clone(last));
+        let is_it = |reader: &Reader| reader.id == id && *reader.topic == *topic;
+        match self.readers.last(is_it) {
+            Some(last) => Ok(last),
+            None => self.other_reader(topic, id),
         }
-        self.other_reader(topic, id)
     }
 
     #[inline(never)]
     fn other_reader(&mut self, topic: &str, id: i32) -> Result<Arc<Reader>> {
-        let known = self
-            .readers
-            .get(&id)
-            .and_then(|all| all.iter().find(|reader| *reader.topic == *topic));
-        if let Some(known) = known.cloned() {
-            self.last_reader = Some(Arc::clone(&known));
+        let of_topic = |reader: &Reader| *reader.topic == *topic;
+        if let Some(known) = self.readers.find(&id, of_topic) {
             return Ok(known);
         }
         let found = self.asker.answer(Question::ById { id }, None)?;
-        let reader = Arc::new(self.new_reader(topic, &found)?);
-        let mut all = self.readers.get(&id).cloned().unwrap_or_default();
-        if all.len() >= TOPICS {
-            all.remove(0);
-        }
-        all.push(Arc::clone(&reader));
-        self.readers.insert(id, all);
-        self.last_reader = Some(Arc::clone(&reader));
-        Ok(reader)
+        let reader = self.new_reader(topic, &found)?;
+        Ok(self.readers.keep(id, reader, of_topic))
     }
 
     fn new_reader(&self, topic: &str, found: &Found) -> Result<Reader> {
@@ -156,31 +137,21 @@ impl AvroConverter {
     /// How values of that schema are written.
     #[inline]
     fn writer(&mut self, topic: &str, schema: Option<&SchemaRef>) -> Result<Arc<Writer>> {
-        if let Some(last) = &self.last_writer
-            && last.is_of(topic, schema)
-        {
-            return Ok(Arc::clone(last));
+        match self.writers.last(|writer| writer.is_of(topic, schema)) {
+            Some(last) => Ok(last),
+            None => self.other_writer(topic, schema),
         }
-        self.other_writer(topic, schema)
     }
 
     #[inline(never)]
     fn other_writer(&mut self, topic: &str, schema: Option<&SchemaRef>) -> Result<Arc<Writer>> {
         let address = schema.map_or(0, |schema| Arc::as_ptr(schema).addr());
-        let mut all = self.writers.get(&address).cloned().unwrap_or_default();
-        if let Some(known) = all.iter().find(|writer| writer.is_of(topic, schema)) {
-            self.last_writer = Some(Arc::clone(known));
-            return Ok(Arc::clone(known));
+        if let Some(known) = self.writers.find(&address, |writer| writer.is_of(topic, schema)) {
+            return Ok(known);
         }
-        let writer = Arc::new(self.new_writer(topic, schema)?);
-        all.retain(|other| *other.topic != *topic);
-        if all.len() >= TOPICS {
-            all.remove(0);
-        }
-        all.push(Arc::clone(&writer));
-        self.writers.insert(address, all);
-        self.last_writer = Some(Arc::clone(&writer));
-        Ok(writer)
+        let writer = self.new_writer(topic, schema)?;
+        let of_topic = |writer: &Writer| *writer.topic == *topic;
+        Ok(self.writers.keep(address, writer, of_topic))
     }
 
     fn new_writer(&mut self, topic: &str, schema: Option<&SchemaRef>) -> Result<Writer> {
@@ -197,12 +168,14 @@ impl AvroConverter {
                 let question = if self.usage.registering == Registering::Register {
                     Question::Register {
                         subject,
+                        kind: KIND,
                         text,
                         normalize,
                     }
                 } else {
                     Question::Find {
                         subject,
+                        kind: KIND,
                         text,
                         normalize,
                     }
@@ -263,14 +236,15 @@ impl Writer {
 
 /// The schema that a registry gave.
 fn parsed(found: &Found) -> Result<Schema> {
-    if found.kind != "AVRO" {
+    if found.kind != KIND {
         let text = format!(
-            "schema {} of the registry is of type {}, and not AVRO",
+            "schema {} of the registry is of type {}, and not {KIND}",
             found.id, found.kind
         );
         return Err(Error::data(text));
     }
-    parse::parse(&found.text, &found.references).map_err(|cause| {
+    let references = found.references.iter().map(|reference| Arc::clone(&reference.text));
+    parse::parse(&found.text, &references.collect::<Vec<_>>()).map_err(|cause| {
         Error::data(format!(
             "schema {} of the registry is no Avro schema: {cause}",
             found.id

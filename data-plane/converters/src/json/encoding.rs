@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::charset;
 
 /// The text in UTF-8, without a byte order mark. UTF-8 is passed on unchecked; text that no encoding fits is none.
-pub(super) fn to_utf8(bytes: &[u8]) -> Option<Cow<'_, [u8]>> {
+pub(crate) fn to_utf8(bytes: &[u8]) -> Option<Cow<'_, [u8]>> {
     let owned = |text: String| Some(Cow::Owned(text.into_bytes()));
     match bytes {
         // Nearly all there is.

@@ -1,5 +1,7 @@
 //! Writes JSON strings with Jackson's escapes.
 
+use super::scan::ends_plain;
+
 const PAIR: u8 = 1;
 const HEX: &[u8; 16] = b"0123456789ABCDEF";
 
@@ -28,9 +30,36 @@ const ESCAPES: [u8; 256] = {
 };
 
 /// Appends the string of a text, which is UTF-8, in quotes.
-pub(super) fn string(text: &[u8], out: &mut Vec<u8>) {
+#[inline]
+pub(crate) fn string(text: &[u8], out: &mut Vec<u8>) {
     out.reserve(text.len() + 2);
     out.push(b'"');
+    if is_plain(text) {
+        out.extend_from_slice(text);
+    } else {
+        escaped(text, out);
+    }
+    out.push(b'"');
+}
+
+/// Whether a text is ASCII that stands for itself, as nearly all are. Eight bytes are looked at at once.
+#[inline]
+fn is_plain(text: &[u8]) -> bool {
+    let (chunks, tail) = text.as_chunks::<8>();
+    let mut ends = chunks
+        .iter()
+        .fold(0, |ends, chunk| ends | ends_plain(u64::from_le_bytes(*chunk)));
+    // What is missing at the end stands for itself.
+    let mut last = [b' '; 8];
+    if let Some(place) = last.get_mut(..tail.len()) {
+        place.copy_from_slice(tail);
+        ends |= ends_plain(u64::from_le_bytes(last));
+    }
+    ends == 0
+}
+
+#[inline(never)]
+fn escaped(text: &[u8], out: &mut Vec<u8>) {
     let mut copied = 0;
     for (i, byte) in text.iter().enumerate() {
         let escape = ESCAPES[usize::from(*byte)];
@@ -49,7 +78,6 @@ pub(super) fn string(text: &[u8], out: &mut Vec<u8>) {
         }
     }
     out.extend_from_slice(text.get(copied..).unwrap_or_default());
-    out.push(b'"');
 }
 
 /// Jackson writes a character outside of the basic plane as the two escapes of its surrogates.
@@ -62,4 +90,36 @@ fn pair(character: &[u8], out: &mut Vec<u8>) {
 fn code(unit: u16, out: &mut Vec<u8>) {
     let digit = |shift: u32| HEX[usize::from(unit >> shift & 0xf)];
     out.extend_from_slice(&[b'\\', b'u', digit(12), digit(8), digit(4), digit(0)]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stands_for_itself_and_what_does_not() {
+        for length in 0..20 {
+            for place in 0..length {
+                for (c, expected) in [
+                    ('"', "\\\""),
+                    ('\\', "\\\\"),
+                    ('\n', "\\n"),
+                    ('\u{1}', "\\u0001"),
+                    ('ü', "ü"),
+                    ('~', "~"),
+                ] {
+                    let (before, behind) = ("a".repeat(place), "b".repeat(length - place));
+                    let mut out = Vec::new();
+                    string(format!("{before}{c}{behind}").as_bytes(), &mut out);
+                    assert_eq!(
+                        String::from_utf8(out).unwrap(),
+                        format!("\"{before}{expected}{behind}\"")
+                    );
+                }
+            }
+        }
+        let mut out = Vec::new();
+        string("😀".as_bytes(), &mut out);
+        assert_eq!(out, br#""\uD83D\uDE00""#);
+    }
 }

@@ -4,19 +4,19 @@
 //! Jackson's part, `read` and `write` Connect's. Two short cuts lead past `node` and `read`: a text without a schema is
 //! parsed straight into the batch (`out`), and a payload that looks as its schema lets expect too (`expected`).
 
-mod base64;
-mod encoding;
-mod escape;
+pub(crate) mod base64;
+pub(crate) mod encoding;
+pub(crate) mod escape;
 mod expected;
-mod node;
-mod out;
+pub(crate) mod node;
+pub(crate) mod out;
 mod outline;
-mod parser;
-mod read;
-mod scan;
+pub(crate) mod parser;
+pub(crate) mod read;
+pub(crate) mod scan;
 mod schema_read;
 mod schema_write;
-mod write;
+pub(crate) mod write;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -39,7 +39,6 @@ use crate::{Converter, Input, Written, settings};
 pub(crate) const CLASS: &str = "org.apache.kafka.connect.json.JsonConverter";
 const SCHEMAS_ENABLE: &str = "schemas.enable";
 const SCHEMAS_CACHE_SIZE: &str = "schemas.cache.size";
-const DECIMAL_FORMAT: &str = "decimal.format";
 const REPLACE_NULL: &str = "replace.null.with.default";
 const SCHEMA_CONTENT: &str = "schema.content";
 
@@ -87,20 +86,11 @@ impl JsonConverter {
         let reader = Reader {
             replace_null_with_default,
         };
-        let decimal_format = match config.get(DECIMAL_FORMAT) {
-            None => DecimalFormat::Base64,
-            Some(text) if text.eq_ignore_ascii_case("base64") => DecimalFormat::Base64,
-            Some(text) if text.eq_ignore_ascii_case("numeric") => DecimalFormat::Numeric,
-            Some(text) => {
-                let problem = "String must be one of (case insensitive): BASE64, NUMERIC";
-                return Err(Error::invalid_config(DECIMAL_FORMAT, Some(text), Some(problem)));
-            }
-        };
         Ok(Self {
             schemas_enabled: settings::boolean(config, SCHEMAS_ENABLE, true)?,
             fixed: fixed_schema(config, reader)?,
             writer: Writer {
-                decimal_format,
+                decimal_format: DecimalFormat::read(config)?,
                 replace_null_with_default,
             },
             reader,

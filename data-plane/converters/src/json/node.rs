@@ -10,7 +10,7 @@ use super::scan::Text;
 
 /// The values of a text that are not yet Connect's. Kept for the next text, so that parsing does not allocate.
 #[derive(Debug, Default)]
-pub(super) struct Tape {
+pub(crate) struct Tape {
     cells: Vec<Cell>,
     /// The texts that had escapes.
     unescaped: String,
@@ -18,7 +18,7 @@ pub(super) struct Tape {
 
 /// One JSON value; ranges are those of the input or the tape.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Cell {
+pub(crate) enum Cell {
     Null,
     Boolean(bool),
     Number {
@@ -50,13 +50,13 @@ pub(super) enum Cell {
 }
 
 impl Tape {
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.cells.clear();
         self.unescaped.clear();
     }
 
     /// The node of a cell of this tape.
-    pub(super) fn node<'a>(&'a self, input: &'a [u8], cell: Option<Cell>) -> Node<'a> {
+    pub(crate) fn node<'a>(&'a self, input: &'a [u8], cell: Option<Cell>) -> Node<'a> {
         Node {
             tape: self,
             input,
@@ -132,7 +132,7 @@ impl Sink for Tape {
 
 /// One JSON value, or none at all.
 #[derive(Clone, Copy)]
-pub(super) struct Node<'a> {
+pub(crate) struct Node<'a> {
     tape: &'a Tape,
     input: &'a [u8],
     cell: Option<Cell>,
@@ -140,7 +140,7 @@ pub(super) struct Node<'a> {
 
 impl<'a> Node<'a> {
     /// The name Connect's messages use.
-    pub(super) fn kind(self) -> &'static str {
+    pub(crate) fn kind(self) -> &'static str {
         match self.cell {
             None => "MISSING",
             Some(Cell::Null) => "NULL",
@@ -153,15 +153,15 @@ impl<'a> Node<'a> {
     }
 
     /// The text that it was parsed from.
-    pub(super) fn input(self) -> &'a [u8] {
+    pub(crate) fn input(self) -> &'a [u8] {
         self.input
     }
 
-    pub(super) fn is_null(self) -> bool {
+    pub(crate) fn is_null(self) -> bool {
         matches!(self.cell, Some(Cell::Null))
     }
 
-    pub(super) fn is_known_schema(self) -> bool {
+    pub(crate) fn is_known_schema(self) -> bool {
         matches!(self.cell, Some(Cell::KnownSchema))
     }
 
@@ -177,7 +177,7 @@ impl<'a> Node<'a> {
     }
 
     /// The elements of an array.
-    pub(super) fn elements(self) -> Option<impl ExactSizeIterator<Item = Node<'a>>> {
+    pub(crate) fn elements(self) -> Option<impl ExactSizeIterator<Item = Node<'a>>> {
         if let Some(Cell::Array { start, end }) = self.cell {
             Some(self.cells(start, end).iter().map(move |cell| self.of(*cell)))
         } else {
@@ -186,7 +186,7 @@ impl<'a> Node<'a> {
     }
 
     /// The members of an object, each name once; a name is the node of a string.
-    pub(super) fn members(self) -> Option<impl ExactSizeIterator<Item = (Node<'a>, Node<'a>)>> {
+    pub(crate) fn members(self) -> Option<impl ExactSizeIterator<Item = (Node<'a>, Node<'a>)>> {
         if let Some(Cell::Object { start, end }) = self.cell {
             let (members, _) = self.cells(start, end).as_chunks::<2>();
             Some(
@@ -200,7 +200,7 @@ impl<'a> Node<'a> {
     }
 
     /// The member of an object; none for any other node.
-    pub(super) fn get(self, name: &str) -> Option<Self> {
+    pub(crate) fn get(self, name: &str) -> Option<Self> {
         let mut members = self.members()?;
         members
             .find(|(found, _)| found.text() == Some(name))
@@ -208,7 +208,7 @@ impl<'a> Node<'a> {
     }
 
     /// The text of a string.
-    pub(super) fn text(self) -> Option<&'a str> {
+    pub(crate) fn text(self) -> Option<&'a str> {
         let bytes = match self.cell {
             Some(Cell::Text { start, end }) => self.input.get(start..end),
             Some(Cell::Unescaped { start, end }) => self.tape.unescaped.as_bytes().get(start..end),
@@ -227,7 +227,7 @@ impl<'a> Node<'a> {
     }
 
     /// The text of a string, for a sink.
-    pub(super) fn string(self) -> Option<Text<'a>> {
+    pub(crate) fn string(self) -> Option<Text<'a>> {
         if let Some(Cell::Text { start, end }) = self.cell {
             return Some(Text::Plain(start..end));
         }
@@ -235,7 +235,7 @@ impl<'a> Node<'a> {
     }
 
     /// The value of a boolean.
-    pub(super) fn boolean(self) -> Option<bool> {
+    pub(crate) fn boolean(self) -> Option<bool> {
         if let Some(Cell::Boolean(value)) = self.cell {
             Some(value)
         } else {
@@ -243,12 +243,12 @@ impl<'a> Node<'a> {
         }
     }
 
-    pub(super) fn is_true(self) -> bool {
+    pub(crate) fn is_true(self) -> bool {
         self.boolean() == Some(true)
     }
 
     /// The number, where this is one.
-    pub(super) fn number(self) -> Option<Number<'a>> {
+    pub(crate) fn number(self) -> Option<Number<'a>> {
         let Some(Cell::Number {
             negative,
             integral,
@@ -271,25 +271,25 @@ impl<'a> Node<'a> {
     }
 
     /// Java's `longValue`: 0 for what is not a number.
-    pub(super) fn long(self) -> i64 {
+    pub(crate) fn long(self) -> i64 {
         self.number().map_or(0, Number::long)
     }
 }
 
 /// A number as it was written, without leading zeros.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Number<'a> {
-    pub(super) negative: bool,
+pub(crate) struct Number<'a> {
+    pub(crate) negative: bool,
     /// Where the text starts in the input.
-    pub(super) start: usize,
+    pub(crate) start: usize,
     /// ASCII: no sign, no leading zeros; at least one digit stands before a point.
-    pub(super) text: &'a [u8],
+    pub(crate) text: &'a [u8],
     /// Neither a point nor an exponent.
-    pub(super) integral: bool,
+    pub(crate) integral: bool,
     /// The low 64 bits of an integral number; all digits of a short one.
-    pub(super) low: i64,
+    pub(crate) low: i64,
     /// How many digits of a short number, which has 18 at most, stand after the point.
-    pub(super) decimals: u8,
+    pub(crate) decimals: u8,
 }
 
 /// The powers of ten that a double holds exactly, as far as a short number needs them.
@@ -301,7 +301,7 @@ const MAX_EXACT: u64 = 1 << f64::MANTISSA_DIGITS;
 
 impl<'a> Number<'a> {
     /// In the place of the decimals of a number that is not short.
-    pub(super) const NOT_SHORT: u8 = u8::MAX;
+    pub(crate) const NOT_SHORT: u8 = u8::MAX;
 
     fn text(&self) -> &'a str {
         std::str::from_utf8(self.text).unwrap_or_default()
@@ -319,7 +319,7 @@ impl<'a> Number<'a> {
     }
 
     /// The scale as Java's `BigDecimal` has it; none when it does not fit into 32 bits.
-    pub(super) fn scale(&self) -> Option<i32> {
+    pub(crate) fn scale(&self) -> Option<i32> {
         let (_, fraction, exponent) = self.parts();
         let digits = i64::try_from(fraction.len()).ok()?;
         // The exponent by itself must fit as well.
@@ -328,7 +328,7 @@ impl<'a> Number<'a> {
     }
 
     /// The whole part, of which the low 64 bits are kept; narrower integers are cut out of those.
-    pub(super) fn long(self) -> i64 {
+    pub(crate) fn long(self) -> i64 {
         if self.integral {
             return self.low;
         }
@@ -347,13 +347,13 @@ impl<'a> Number<'a> {
     }
 
     /// Whether it is an integer of 32 bits, which Jackson keeps apart from longer ones.
-    pub(super) fn is_int(self) -> bool {
+    pub(crate) fn is_int(self) -> bool {
         // Eleven digits are too many, and ten fit into 64 bits.
         self.integral && self.text.len() <= 10 && i32::try_from(self.low).is_ok()
     }
 
     #[inline]
-    pub(super) fn double(self) -> f64 {
+    pub(crate) fn double(self) -> f64 {
         // The quotient of two exact numbers is rounded once, as it must be.
         match POWERS_OF_TEN.get(usize::from(self.decimals)) {
             Some(power) if self.low.unsigned_abs() <= MAX_EXACT => self.low as f64 / power,
@@ -371,7 +371,7 @@ impl<'a> Number<'a> {
         }
     }
 
-    pub(super) fn float(self) -> f32 {
+    pub(crate) fn float(self) -> f32 {
         let value: f32 = self.text().parse().unwrap_or(0.0);
         if self.negative && !self.is_zero() {
             -value
@@ -387,7 +387,7 @@ impl<'a> Number<'a> {
     }
 
     /// The exact number, with as many decimals as were written.
-    pub(super) fn decimal(self) -> BigDecimal {
+    pub(crate) fn decimal(self) -> BigDecimal {
         let (whole, fraction, _) = self.parts();
         let unscaled: BigInt = [whole, fraction].concat().parse().unwrap_or_default();
         let scale = i64::from(self.scale().unwrap_or(0));

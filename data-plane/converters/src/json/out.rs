@@ -8,18 +8,18 @@ use super::parser::Sink;
 use super::scan::Text;
 
 /// A batch, and where in it the text lies that is read.
-pub(super) struct Out<'b> {
-    pub(super) batch: &'b mut Backing,
+pub(crate) struct Out<'b> {
+    pub(crate) batch: &'b mut Backing,
     /// None when the text is not in the batch; then strings are copied in.
-    pub(super) span: Option<Span>,
+    pub(crate) span: Option<Span>,
     /// The parts of what is not whole yet.
-    pub(super) stack: &'b mut Vec<Datum>,
+    pub(crate) stack: &'b mut Vec<Datum>,
 }
 
 impl Out<'_> {
     /// A string of `input`.
     #[inline(always)]
-    pub(super) fn text(&mut self, text: Text<'_>, input: &[u8]) -> Datum {
+    pub(crate) fn text(&mut self, text: Text<'_>, input: &[u8]) -> Datum {
         match (text, self.span) {
             (Text::Plain(range), Some(span)) => {
                 let span = span.slice(range.start, range.end);
@@ -37,9 +37,9 @@ impl Out<'_> {
 }
 
 /// The sink of a text without a schema.
-pub(super) struct Schemaless<'b, 'i> {
-    pub(super) out: Out<'b>,
-    pub(super) input: &'i [u8],
+pub(crate) struct Schemaless<'b, 'i> {
+    pub(crate) out: Out<'b>,
+    pub(crate) input: &'i [u8],
 }
 
 impl Sink for Schemaless<'_, '_> {
@@ -86,7 +86,7 @@ impl Sink for Schemaless<'_, '_> {
 }
 
 #[inline]
-pub(super) fn schemaless_number(number: Number<'_>) -> Datum {
+pub(crate) fn schemaless_number(number: Number<'_>) -> Datum {
     if number.integral {
         Datum::Int64(number.low)
     } else {

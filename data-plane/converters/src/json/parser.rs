@@ -14,7 +14,7 @@ const MAX_DEPTH: usize = 1000;
 const FEW: usize = 32;
 
 /// Takes the values of a text, children first.
-pub(super) trait Sink {
+pub(crate) trait Sink {
     /// A handle of a value.
     type Node: Copy;
     fn null(&mut self) -> Self::Node;
@@ -31,16 +31,16 @@ pub(super) trait Sink {
 }
 
 /// A parsed document.
-pub(super) struct Document<N> {
+pub(crate) struct Document<N> {
     /// The first value, if there is any.
-    pub(super) root: Option<N>,
+    pub(crate) root: Option<N>,
     /// Where the value of the root's last member `schema` stands, unless it is the known one.
-    pub(super) schema: Option<Range<usize>>,
+    pub(crate) schema: Option<Range<usize>>,
 }
 
 /// What is open while a text is parsed; kept for the next text, so that parsing does not allocate.
 #[derive(Debug)]
-pub(super) struct Scratch<N> {
+pub(crate) struct Scratch<N> {
     nodes: Vec<N>,
     open: Vec<Open>,
     outline: Outline,
@@ -70,25 +70,13 @@ struct Open {
 
 /// Parses the first value of `input`. Where the root has a member `schema` that starts with the bytes `known`, which are
 /// an object, that object is not parsed again.
-pub(super) fn parse<S: Sink>(
+pub(crate) fn parse<S: Sink>(
     input: &[u8],
     known: Option<&[u8]>,
     sink: &mut S,
     scratch: &mut Scratch<S::Node>,
 ) -> Result<Document<S::Node>> {
-    scratch.nodes.clear();
-    scratch.open.clear();
-    scratch.outline.rewind();
-    let mut parser = Parser {
-        scanner: Scanner::new(input, 0),
-        sink,
-        nodes: &mut scratch.nodes,
-        open: &mut scratch.open,
-        outline: &mut scratch.outline,
-        known,
-        schema_start: None,
-        schema: None,
-    };
+    let mut parser = Parser::new(input, 0, known, sink, scratch);
     parser.scanner.skip_blanks();
     if parser.scanner.at == input.len() {
         return Ok(Document {
@@ -107,6 +95,18 @@ pub(super) fn parse<S: Sink>(
     })
 }
 
+/// Parses the value that starts there, which is a part of what somebody else reads; says where it ends, too.
+pub(crate) fn parse_part<S: Sink>(
+    input: &[u8],
+    at: usize,
+    sink: &mut S,
+    scratch: &mut Scratch<S::Node>,
+) -> Result<(S::Node, usize)> {
+    let mut parser = Parser::new(input, at, None, sink, scratch);
+    let node = parser.value()?;
+    Ok((node, parser.scanner.at))
+}
+
 struct Parser<'a, 'p, S: Sink> {
     scanner: Scanner<'a>,
     sink: &'p mut S,
@@ -119,7 +119,29 @@ struct Parser<'a, 'p, S: Sink> {
     schema: Option<Range<usize>>,
 }
 
-impl<S: Sink> Parser<'_, '_, S> {
+impl<'a, 'p, S: Sink> Parser<'a, 'p, S> {
+    fn new(
+        input: &'a [u8],
+        at: usize,
+        known: Option<&'p [u8]>,
+        sink: &'p mut S,
+        scratch: &'p mut Scratch<S::Node>,
+    ) -> Self {
+        scratch.nodes.clear();
+        scratch.open.clear();
+        scratch.outline.rewind();
+        Self {
+            scanner: Scanner::new(input, at),
+            sink,
+            nodes: &mut scratch.nodes,
+            open: &mut scratch.open,
+            outline: &mut scratch.outline,
+            known,
+            schema_start: None,
+            schema: None,
+        }
+    }
+
     /// A value with all that is inside. What is open is kept in a list and not on the stack of the thread, which a message
     /// of brackets could fill.
     ///

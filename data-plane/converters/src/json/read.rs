@@ -153,7 +153,7 @@ impl Reader {
 
 /// The member of that name. Members mostly come in the order of the fields, so the search starts at `next`, which is then
 /// set behind the one found.
-fn member<'a>(object: Node<'a>, name: &str, next: &mut usize) -> Option<Node<'a>> {
+pub(crate) fn member<'a>(object: Node<'a>, name: &str, next: &mut usize) -> Option<Node<'a>> {
     let is_it = |(_, (found, _)): &(usize, (Node<'_>, Node<'_>))| found.text() == Some(name);
     let members = || object.members().into_iter().flatten().enumerate();
     let (place, (_, node)) = members()
@@ -165,7 +165,7 @@ fn member<'a>(object: Node<'a>, name: &str, next: &mut usize) -> Option<Node<'a>
 }
 
 /// The map of the keys and values that stand on the stack from `start`.
-fn map(start: usize, out: &mut Out<'_>) -> Datum {
+pub(crate) fn map(start: usize, out: &mut Out<'_>) -> Datum {
     let (entries, _) = out.stack.get(start..).unwrap_or_default().as_chunks::<2>();
     let map = out.batch.map(entries.iter().map(|[key, value]| (*key, *value)));
     out.stack.truncate(start);
@@ -173,7 +173,7 @@ fn map(start: usize, out: &mut Out<'_>) -> Datum {
 }
 
 /// Of entries with equal keys the last value wins and keeps the place of the first.
-fn keep_last_of_each_key(start: usize, out: &mut Out<'_>) {
+pub(crate) fn keep_last_of_each_key(start: usize, out: &mut Out<'_>) {
     let mut unique: Vec<[Datum; 2]> = Vec::new();
     let mut places: HashMap<Value, usize> = HashMap::new();
     let (entries, _) = out.stack.get(start..).unwrap_or_default().as_chunks::<2>();
@@ -189,7 +189,7 @@ fn keep_last_of_each_key(start: usize, out: &mut Out<'_>) {
 }
 
 /// The text of a string, null for every other node.
-fn text(node: Node<'_>, out: &mut Out<'_>) -> Datum {
+pub(crate) fn text(node: Node<'_>, out: &mut Out<'_>) -> Datum {
     node.string().map_or(Datum::Null, |text| out.text(text, node.input()))
 }
 
@@ -222,7 +222,7 @@ fn schemaless(node: Node<'_>, out: &mut Out<'_>) -> Datum {
     text(node, out)
 }
 
-fn logical(logical: Logical, schema: &Schema, node: Node<'_>, out: &mut Out<'_>) -> Result<Datum> {
+pub(crate) fn logical(logical: Logical, schema: &Schema, node: Node<'_>, out: &mut Out<'_>) -> Result<Datum> {
     let wrong = |name: &str, wanted: &str| {
         let text = format!(
             "Invalid type for {name}, underlying representation should be {wanted} but was {}",

@@ -15,15 +15,15 @@ const MAX_NAME: usize = 50_000;
 /// What is wrong with a JSON text, and where.
 #[derive(Debug, thiserror::Error)]
 #[error("{problem} at byte {offset}")]
-pub(super) struct Syntax {
+pub(crate) struct Syntax {
     problem: String,
     offset: usize,
 }
 
-pub(super) type Result<T> = std::result::Result<T, Syntax>;
+pub(crate) type Result<T> = std::result::Result<T, Syntax>;
 
 /// The text of a string, which is UTF-8.
-pub(super) enum Text<'a> {
+pub(crate) enum Text<'a> {
     /// It stands in the input as it is.
     Plain(Range<usize>),
     /// It had escapes.
@@ -33,7 +33,7 @@ pub(super) enum Text<'a> {
 impl Text<'_> {
     /// The bytes, where `input` is what was scanned.
     #[inline]
-    pub(super) fn bytes<'s>(&'s self, input: &'s [u8]) -> &'s [u8] {
+    pub(crate) fn bytes<'s>(&'s self, input: &'s [u8]) -> &'s [u8] {
         match self {
             Self::Plain(range) => input.get(range.clone()).unwrap_or_default(),
             Self::Unescaped(text) => text.as_bytes(),
@@ -42,14 +42,14 @@ impl Text<'_> {
 }
 
 /// Stands at a byte of the input and steps over tokens.
-pub(super) struct Scanner<'a> {
-    pub(super) input: &'a [u8],
-    pub(super) at: usize,
+pub(crate) struct Scanner<'a> {
+    pub(crate) input: &'a [u8],
+    pub(crate) at: usize,
     unescaped: String,
 }
 
 impl<'a> Scanner<'a> {
-    pub(super) fn new(input: &'a [u8], at: usize) -> Self {
+    pub(crate) fn new(input: &'a [u8], at: usize) -> Self {
         Self {
             input,
             at,
@@ -58,24 +58,24 @@ impl<'a> Scanner<'a> {
     }
 
     #[inline]
-    pub(super) fn peek(&self) -> Option<u8> {
+    pub(crate) fn peek(&self) -> Option<u8> {
         self.input.get(self.at).copied()
     }
 
     #[inline]
-    pub(super) fn rest(&self) -> &'a [u8] {
+    pub(crate) fn rest(&self) -> &'a [u8] {
         self.input.get(self.at..).unwrap_or_default()
     }
 
     /// Steps over `bytes` where they come next.
     #[inline]
-    pub(super) fn eat(&mut self, bytes: &[u8]) -> bool {
+    pub(crate) fn eat(&mut self, bytes: &[u8]) -> bool {
         let found = self.rest().starts_with(bytes);
         self.at += if found { bytes.len() } else { 0 };
         found
     }
 
-    pub(super) fn syntax(&self, problem: impl Into<String>) -> Syntax {
+    pub(crate) fn syntax(&self, problem: impl Into<String>) -> Syntax {
         Syntax {
             problem: problem.into(),
             offset: self.at,
@@ -83,7 +83,7 @@ impl<'a> Scanner<'a> {
     }
 
     #[cold]
-    pub(super) fn unexpected(&self, wanted: &str) -> Syntax {
+    pub(crate) fn unexpected(&self, wanted: &str) -> Syntax {
         match self.peek() {
             Some(byte) => self.syntax(format!("expected {wanted}, found '{}'", byte.escape_ascii())),
             None => self.syntax(format!("expected {wanted}, found the end of the input")),
@@ -91,7 +91,7 @@ impl<'a> Scanner<'a> {
     }
 
     #[inline]
-    pub(super) fn skip_blanks(&mut self) {
+    pub(crate) fn skip_blanks(&mut self) {
         while let Some(b' ' | b'\t' | b'\r' | b'\n') = self.peek() {
             self.at += 1;
         }
@@ -99,7 +99,7 @@ impl<'a> Scanner<'a> {
 
     /// A member's name in quotes.
     #[inline]
-    pub(super) fn name(&mut self) -> Result<Text<'_>> {
+    pub(crate) fn name(&mut self) -> Result<Text<'_>> {
         if self.peek() != Some(b'"') {
             return Err(self.unexpected("a member's name in quotes"));
         }
@@ -108,7 +108,7 @@ impl<'a> Scanner<'a> {
 
     /// The colon behind a member's name, with the blanks around it.
     #[inline]
-    pub(super) fn colon(&mut self) -> Result<()> {
+    pub(crate) fn colon(&mut self) -> Result<()> {
         self.skip_blanks();
         if self.peek() != Some(b':') {
             return Err(self.unexpected("':'"));
@@ -120,11 +120,11 @@ impl<'a> Scanner<'a> {
 
     /// A string value; stands at its quote.
     #[inline]
-    pub(super) fn text(&mut self) -> Result<Text<'_>> {
+    pub(crate) fn text(&mut self) -> Result<Text<'_>> {
         self.string(MAX_STRING)
     }
 
-    pub(super) fn literal(&mut self, word: &str) -> Result<()> {
+    pub(crate) fn literal(&mut self, word: &str) -> Result<()> {
         if !self.eat(word.as_bytes()) {
             return Err(self.unexpected(&format!("a value such as {word}")));
         }
@@ -148,7 +148,7 @@ impl<'a> Scanner<'a> {
     }
 
     #[inline]
-    pub(super) fn number(&mut self) -> Result<Number<'a>> {
+    pub(crate) fn number(&mut self) -> Result<Number<'a>> {
         let negative = self.peek() == Some(b'-');
         self.at += usize::from(negative);
         let start = self.at;
@@ -374,7 +374,7 @@ impl<'a> Scanner<'a> {
 /// The end of a string that starts there, behind its quote, when it is short and plain ASCII: nearly all are. Others are
 /// left to the [`Scanner`]. A function of places and not of a scanner, so that the place stays in a register.
 #[inline(always)]
-pub(super) fn plain_end(input: &[u8], start: usize) -> Option<usize> {
+pub(crate) fn plain_end(input: &[u8], start: usize) -> Option<usize> {
     let (chunks, tail) = input.get(start..)?.as_chunks::<8>();
     let mut end = start;
     for chunk in chunks {
@@ -397,7 +397,7 @@ pub(super) fn plain_end(input: &[u8], start: usize) -> Option<usize> {
 /// The number that starts there and the place behind it, when it is of at most 18 digits, without leading zeros and without
 /// an exponent.
 #[inline(always)]
-pub(super) fn short_number(input: &[u8], at: usize) -> Option<(Number<'_>, usize)> {
+pub(crate) fn short_number(input: &[u8], at: usize) -> Option<(Number<'_>, usize)> {
     let negative = input.get(at) == Some(&b'-');
     let start = at + usize::from(negative);
     let (mut low, mut end) = more_digits(input, start, 0);
@@ -443,7 +443,7 @@ fn more_digits(input: &[u8], mut at: usize, mut low: i64) -> (i64, usize) {
 }
 
 #[inline(always)]
-pub(super) fn after_blanks(input: &[u8], mut at: usize) -> usize {
+pub(crate) fn after_blanks(input: &[u8], mut at: usize) -> usize {
     while let Some(b' ' | b'\t' | b'\r' | b'\n') = input.get(at) {
         at += 1;
     }
@@ -453,7 +453,7 @@ pub(super) fn after_blanks(input: &[u8], mut at: usize) -> usize {
 /// A word whose lowest bit set stands in the first of eight bytes, counted from the lowest, that is a quote, a backslash, a
 /// control character or not ASCII; zero when there is none.
 #[inline]
-fn ends_plain(bytes: u64) -> u64 {
+pub(crate) fn ends_plain(bytes: u64) -> u64 {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x8080_8080_8080_8080;
     // The quote stands right behind the control characters once their second bit is turned over.

@@ -4,17 +4,18 @@ use dray_connect::datum::{ArrayRef, MapRef, StructRef, ValueRef};
 use dray_connect::logical::{self, Logical};
 use dray_connect::schema::{Schema, Type};
 use dray_connect::value::{decimal_to_string, double_to_string, float_to_string};
-use dray_connect::{Error, Result};
+use dray_connect::{ConfigMap, Error, Result};
 
 use super::{base64, escape};
 use crate::java_class;
 
+const DECIMAL_FORMAT: &str = "decimal.format";
 /// Jackson writes no deeper than this either.
 const MAX_DEPTH: usize = 1000;
 
 /// How decimals are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum DecimalFormat {
+pub(crate) enum DecimalFormat {
     /// As the base64 of their unscaled bytes.
     Base64,
     /// As numbers.
@@ -27,6 +28,21 @@ pub(super) struct Writer {
     pub(super) decimal_format: DecimalFormat,
     /// Whether a schema's default stands for null.
     pub(super) replace_null_with_default: bool,
+}
+
+impl DecimalFormat {
+    /// The format of `decimal.format`.
+    pub(crate) fn read(config: &ConfigMap) -> Result<Self> {
+        match config.get(DECIMAL_FORMAT) {
+            None => Ok(Self::Base64),
+            Some(text) if text.eq_ignore_ascii_case("base64") => Ok(Self::Base64),
+            Some(text) if text.eq_ignore_ascii_case("numeric") => Ok(Self::Numeric),
+            Some(text) => {
+                let problem = "String must be one of (case insensitive): BASE64, NUMERIC";
+                Err(Error::invalid_config(DECIMAL_FORMAT, Some(text), Some(problem)))
+            }
+        }
+    }
 }
 
 impl Writer {
@@ -65,8 +81,8 @@ impl Writer {
             (Type::Int16, ValueRef::Int16(v)) => integer(v, out),
             (Type::Int32, ValueRef::Int32(v)) => integer(v, out),
             (Type::Int64, ValueRef::Int64(v)) => integer(v, out),
-            (Type::Float32, ValueRef::Float32(v)) => float(v.is_finite(), &float_to_string(v), out),
-            (Type::Float64, ValueRef::Float64(v)) => float(v.is_finite(), &double_to_string(v), out),
+            (Type::Float32, ValueRef::Float32(v)) => float(v, out),
+            (Type::Float64, ValueRef::Float64(v)) => double(v, out),
             (Type::Boolean, ValueRef::Boolean(v)) => out.extend_from_slice(if v { b"true" } else { b"false" }),
             (Type::String, ValueRef::Str(text)) => escape::string(text, out),
             (Type::Bytes, ValueRef::Bytes(bytes)) => bytes_string(bytes, out),
@@ -259,7 +275,7 @@ fn element_schema(schema: Option<&Schema>) -> Result<Option<&Schema>> {
     Ok(schema.map(Schema::value_schema).transpose()?.map(|schema| &**schema))
 }
 
-fn deeper(depth: usize) -> Result<usize> {
+pub(crate) fn deeper(depth: usize) -> Result<usize> {
     if depth < MAX_DEPTH {
         Ok(depth + 1)
     } else {
@@ -272,18 +288,39 @@ fn too_deep(depth: usize) -> Error {
     Error::data("Converting Kafka Connect data to byte[] failed due to serialization error: ").with_source(cause)
 }
 
-fn comma(index: usize, out: &mut Vec<u8>) {
+pub(crate) fn comma(index: usize, out: &mut Vec<u8>) {
     if index > 0 {
         out.push(b',');
     }
 }
 
-fn integer(value: impl itoa::Integer, out: &mut Vec<u8>) {
+pub(crate) fn integer(value: impl itoa::Integer, out: &mut Vec<u8>) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
+/// Appends a number as Java prints it.
+#[inline]
+pub(crate) fn double(value: f64, out: &mut Vec<u8>) {
+    // Here Java prints what everybody does.
+    if (1e-3..1e7).contains(&value.abs()) {
+        out.extend_from_slice(ryu::Buffer::new().format_finite(value).as_bytes());
+    } else {
+        printed(value.is_finite(), &double_to_string(value), out);
+    }
+}
+
+/// The same of 32 bits.
+#[inline]
+pub(crate) fn float(value: f32, out: &mut Vec<u8>) {
+    if (1e-3..1e7).contains(&value.abs()) {
+        out.extend_from_slice(ryu::Buffer::new().format_finite(value).as_bytes());
+    } else {
+        printed(value.is_finite(), &float_to_string(value), out);
+    }
+}
+
 /// JSON has no numbers that are not finite; they become strings.
-fn float(finite: bool, text: &str, out: &mut Vec<u8>) {
+fn printed(finite: bool, text: &str, out: &mut Vec<u8>) {
     if finite {
         out.extend_from_slice(text.as_bytes());
     } else {
@@ -291,8 +328,66 @@ fn float(finite: bool, text: &str, out: &mut Vec<u8>) {
     }
 }
 
-fn bytes_string(bytes: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn bytes_string(bytes: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
     base64::encode(bytes, out);
     out.push(b'"');
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn check(value: f64) {
+        let single = value as f32;
+        let written = |write: &dyn Fn(&mut Vec<u8>)| {
+            let mut out = Vec::new();
+            write(&mut out);
+            String::from_utf8(out).unwrap()
+        };
+        let text = |finite: bool, text: String| if finite { text } else { format!("\"{text}\"") };
+        assert_eq!(
+            written(&|out| double(value, out)),
+            text(value.is_finite(), double_to_string(value))
+        );
+        assert_eq!(
+            written(&|out| float(single, out)),
+            text(single.is_finite(), float_to_string(single))
+        );
+    }
+
+    #[test]
+    fn numbers_at_the_ends_of_what_is_printed_directly() {
+        for value in [
+            0.001,
+            0.002,
+            0.000_999_999_9,
+            9_999_999.0,
+            1e7,
+            9_999_999.999_999_998,
+            1.0,
+            5.0,
+            0.1,
+            100.0,
+            0.0,
+            -0.0,
+            4.9e-324,
+        ] {
+            check(value);
+            check(-value);
+            check(value.next_down());
+            check(value.next_up());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn numbers_are_printed_as_in_java(mantissa in 0..10_000_000_i64, places in 0..9_i32, any in prop::num::f64::NORMAL) {
+            check(mantissa as f64 / 10_f64.powi(places));
+            check(any);
+            check(any % 1e7);
+        }
+    }
 }

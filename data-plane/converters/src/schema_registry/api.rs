@@ -1,6 +1,6 @@
 //! What is asked of a registry, and what its answers mean.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -24,12 +24,14 @@ pub(crate) enum Question {
     /// The id of a schema that is there already.
     Find {
         subject: Arc<str>,
+        kind: &'static str,
         text: Arc<str>,
         normalize: bool,
     },
     /// The id of a schema, which is registered if it is not there yet.
     Register {
         subject: Arc<str>,
+        kind: &'static str,
         text: Arc<str>,
         normalize: bool,
     },
@@ -44,8 +46,18 @@ pub(crate) struct Found {
     /// `AVRO`, `JSON`, `PROTOBUF`.
     pub(crate) kind: String,
     pub(crate) text: Arc<str>,
-    /// The texts of what it refers to, each behind those that it refers to itself.
-    pub(crate) references: Vec<Arc<str>>,
+    /// What it refers to, each behind those that it refers to itself.
+    pub(crate) references: Vec<Reference>,
+    /// Other names of some of those, each with its place among them.
+    pub(crate) aliases: Vec<(String, usize)>,
+}
+
+/// A schema that another one refers to.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Reference {
+    /// What the other one calls it: in Protobuf what it imports, in JSON Schema its URI.
+    pub(crate) name: String,
+    pub(crate) text: Arc<str>,
 }
 
 /// Why there is no answer.
@@ -101,24 +113,26 @@ impl Question {
             }
             Self::Find {
                 subject,
+                kind,
                 text,
                 normalize,
             } => {
                 let what = format!("cannot find the schema under subject {subject} of the schema registry");
                 let path = format!("/subjects/{}?normalize={normalize}", encoded(subject));
-                let reply = http.post(&path, &json!({ "schema": &**text, "schemaType": "AVRO" }));
+                let reply = http.post(&path, &json!({ "schema": &**text, "schemaType": kind }));
                 let json = reply.and_then(|reply| reply.expect_good(not_registered));
                 let json = json.map_err(|failure| failure.context(&with_schema(&what, text)))?;
-                own(&json, text).map_err(|failure| failure.context(&what))
+                own(&json, kind, text).map_err(|failure| failure.context(&what))
             }
             Self::Register {
                 subject,
+                kind,
                 text,
                 normalize,
             } => {
                 let what = format!("cannot register the schema under subject {subject} of the schema registry");
                 let registering = |failure: Failure| failure.context(&with_schema(&what, text));
-                let body = json!({ "schema": &**text, "schemaType": "AVRO" });
+                let body = json!({ "schema": &**text, "schemaType": kind });
                 let path = format!("/subjects/{}/versions?normalize={normalize}", encoded(subject));
                 let reply = http.post(&path, &body).map_err(registering)?;
                 if reply.status == 409 {
@@ -127,7 +141,7 @@ impl Question {
                     ))));
                 }
                 let json = reply.expect_good(|_| None).map_err(registering)?;
-                own(&json, text).map_err(registering)
+                own(&json, kind, text).map_err(registering)
             }
         }
     }
@@ -135,8 +149,8 @@ impl Question {
 
 /// The schema of an answer, with what it refers to.
 fn found(http: &Http, json: &Json, id: i32, versions: Vec<(String, i32)>) -> Result<Found, Failure> {
-    let (mut references, mut seen) = (Vec::new(), HashSet::new());
-    refer(http, json, 1, &mut seen, &mut references)?;
+    let mut referred = Referred::default();
+    refer(http, json, 1, &mut referred)?;
     Ok(Found {
         id,
         versions,
@@ -147,18 +161,22 @@ fn found(http: &Http, json: &Json, id: i32, versions: Vec<(String, i32)>) -> Res
             .unwrap_or("AVRO")
             .to_owned(),
         text: text(json)?,
-        references,
+        references: referred.all,
+        aliases: referred.aliases,
     })
 }
 
+/// What was found of the schemas that one refers to.
+#[derive(Default)]
+struct Referred {
+    all: Vec<Reference>,
+    aliases: Vec<(String, usize)>,
+    /// By subject and version, its place; nowhere as long as its own references are being asked for.
+    seen: HashMap<(String, i64), Option<usize>>,
+}
+
 /// Appends the schemas that a schema refers to.
-fn refer(
-    http: &Http,
-    json: &Json,
-    level: usize,
-    seen: &mut HashSet<(String, i64)>,
-    out: &mut Vec<Arc<str>>,
-) -> Result<(), Failure> {
+fn refer(http: &Http, json: &Json, level: usize, out: &mut Referred) -> Result<(), Failure> {
     let references = json.get("references").and_then(Json::as_array);
     for reference in references.into_iter().flatten() {
         let subject = reference.get("subject").and_then(Json::as_str);
@@ -168,10 +186,16 @@ fn refer(
                 "its reference {reference} names no subject and version"
             )));
         };
-        if !seen.insert((subject.to_owned(), version)) {
+        let name = reference.get("name").and_then(Json::as_str).unwrap_or_default();
+        let key = (subject.to_owned(), version);
+        if let Some(place) = out.seen.get(&key) {
+            // Another may call it by another name.
+            let alias = place.filter(|place| out.all[*place].name != name && out.aliases.len() < MAX_REFERENCES);
+            out.aliases.extend(alias.map(|place| (name.to_owned(), place)));
             continue;
         }
-        if seen.len() > MAX_REFERENCES || level > 100 {
+        out.seen.insert(key.clone(), None);
+        if out.seen.len() > MAX_REFERENCES || level > 100 {
             return Err(Failure::Refused(format!(
                 "it refers to more than {MAX_REFERENCES} others"
             )));
@@ -180,8 +204,12 @@ fn refer(
         let json = http.get(&path).and_then(|reply| reply.expect_good(missing_subject));
         let json =
             json.map_err(|failure| failure.context(&format!("its reference to {subject}, version {version}")))?;
-        refer(http, &json, level + 1, seen, out)?;
-        out.push(text(&json)?);
+        refer(http, &json, level + 1, out)?;
+        out.seen.insert(key, Some(out.all.len()));
+        out.all.push(Reference {
+            name: name.to_owned(),
+            text: text(&json)?,
+        });
     }
     Ok(())
 }
@@ -200,13 +228,14 @@ fn versions(http: &Http, id: i32) -> Result<Vec<(String, i32)>, Failure> {
 }
 
 /// The answer about one's own schema, which has its id.
-fn own(json: &Json, text: &Arc<str>) -> Result<Found, Failure> {
+fn own(json: &Json, kind: &str, text: &Arc<str>) -> Result<Found, Failure> {
     Ok(Found {
         id: number(json, "id")?,
         versions: Vec::new(),
-        kind: "AVRO".to_owned(),
+        kind: kind.to_owned(),
         text: Arc::clone(text),
         references: Vec::new(),
+        aliases: Vec::new(),
     })
 }
 
@@ -267,7 +296,7 @@ fn with_schema(what: &str, text: &str) -> String {
 }
 
 /// So much of a text as an error may repeat.
-pub(super) fn clipped(text: &str) -> String {
+pub(crate) fn clipped(text: &str) -> String {
     let mut out: String = text.chars().filter(|c| !c.is_control()).take(SAID).collect();
     if out.len() < text.len() {
         out.push_str("...");

@@ -6,12 +6,14 @@
 mod api;
 mod config;
 mod http;
+mod plans;
 mod registry;
 mod subject;
 mod tls;
 
-pub(crate) use self::api::{Found, Question};
+pub(crate) use self::api::{Found, Question, Reference, clipped};
 pub(crate) use self::config::{Config, Registering, Usage, definition};
+pub(crate) use self::plans::Plans;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -12,17 +12,14 @@ use dray_connect::value::Value;
 
 use super::{avro, read, registry, topic, write};
 
-/// Lines that the client makes of lines.
-fn client(arguments: &[&str], lines: &[String]) -> Vec<String> {
+/// Lines that a script of the client makes of lines.
+pub(crate) fn client(script: &str, arguments: &[&str], lines: &[String]) -> Vec<String> {
     let python = std::env::var("DRAY_TEST_REGISTRY_PYTHON");
     let python =
         python.expect("DRAY_TEST_REGISTRY_PYTHON is the python that deploy/registry-clients/fetch.sh has made");
-    let script = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../../deploy/registry-clients/avro_client.py"
-    );
+    let scripts = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/registry-clients");
     let mut child = Command::new(python)
-        .arg(script)
+        .arg(format!("{scripts}/{script}"))
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -31,13 +28,15 @@ fn client(arguments: &[&str], lines: &[String]) -> Vec<String> {
     let input = lines.join("\n");
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "avro_client.py {arguments:?}");
+    assert!(output.status.success(), "{script} {arguments:?}");
     String::from_utf8(output.stdout)
         .unwrap()
         .lines()
         .map(str::to_owned)
         .collect()
 }
+
+const AVRO: &str = "avro_client.py";
 
 const SCHEMA: &str = r#"{"type":"record","name":"All","namespace":"py","fields":[
     {"name":"b","type":"boolean"},{"name":"i","type":"int"},{"name":"l","type":"long"},{"name":"f","type":"float"},
@@ -55,7 +54,7 @@ const ROW: &str = r#"{"b":true,"i":-7,"l":9007199254740993,"f":1.5,"d":-0.1,"s":
 #[tokio::test]
 async fn what_it_writes_is_read() {
     let (url, topic) = (registry(), topic());
-    let lines = client(&["write", &url, &topic, SCHEMA], &[ROW.to_owned()]);
+    let lines = client(AVRO, &["write", &url, &topic, SCHEMA], &[ROW.to_owned()]);
     let bytes = STANDARD.decode(&lines[0]).unwrap();
     let found = read(&mut *avro(&url, &[]), &topic, &bytes).await.unwrap();
     assert_eq!(found.schema.as_ref().unwrap().version(), Some(1));
@@ -87,7 +86,7 @@ async fn what_it_writes_is_read() {
     let mut writer = avro(&url, &[("enhanced.avro.schema.support", "true")]);
     let written = write(&mut *writer, &topic, found.schema.as_ref(), &found.value).await;
     let line = STANDARD.encode(written.unwrap().unwrap());
-    let lines = client(&["read", &url, &topic], &[line]);
+    let lines = client(AVRO, &["read", &url, &topic], &[line]);
     let (found, expected): (serde_json::Value, serde_json::Value) = (
         serde_json::from_str(&lines[0]).unwrap(),
         serde_json::from_str(ROW).unwrap(),
@@ -147,7 +146,7 @@ async fn what_we_write_it_reads() {
         .await
         .unwrap()
         .unwrap();
-    let lines = client(&["read", &url, &topic], &[STANDARD.encode(bytes)]);
+    let lines = client(AVRO, &["read", &url, &topic], &[STANDARD.encode(bytes)]);
     let found: serde_json::Value = serde_json::from_str(&lines[0]).unwrap();
     let expected = r#"{"tiny":-1,"text":"none","inner":{"x":null},"many":[{"x":5},{"x":null}],"pairs":[{"key":1,"value":0.5}],"time":"1970-01-01T00:00:00.001+00:00","price":"1.500"}"#;
     assert_eq!(found, serde_json::from_str::<serde_json::Value>(expected).unwrap());

@@ -319,6 +319,10 @@ pub trait Admin: Send + Sync {
     /// Raises a topic's number of partitions to this one. One that has as many, or more, is an error.
     async fn create_partitions(&self, topic: &str, partitions: usize, timeout: Duration) -> Result<()>;
 
+    /// Which offsets each of the first `partitions` partitions of a topic has: from the first that is kept to behind the last, whatever
+    /// transactions have decided. Control records and what was compacted away count too.
+    async fn spans(&self, topic: &str, partitions: usize, timeout: Duration) -> Result<Vec<Range<i64>>>;
+
     /// The settings in force for a topic.
     async fn topic_config(&self, topic: &str, timeout: Duration) -> Result<BTreeMap<String, String>>;
 

@@ -5,6 +5,7 @@ use crate::error::Result;
 use crate::port::{Admin, NewTopic, TailRecord, TopicCreation, TopicTail};
 use async_trait::async_trait;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,6 +48,18 @@ impl Admin for FakeAdmin {
             found.partitions.resize(more, Vec::new());
             Ok(())
         })
+    }
+
+    async fn spans(&self, topic: &str, partitions: usize, _timeout: Duration) -> Result<Vec<Range<i64>>> {
+        let cluster = self.0.lock();
+        let found = cluster
+            .topics
+            .get(topic)
+            .ok_or_else(|| unknown_topic("asking for offsets", topic))?;
+        let logs = found.partitions.iter().take(partitions);
+        Ok(logs
+            .map(|log| 0..i64::try_from(log.len()).unwrap_or(i64::MAX))
+            .collect())
     }
 
     async fn topic_config(&self, topic: &str, _timeout: Duration) -> Result<BTreeMap<String, String>> {

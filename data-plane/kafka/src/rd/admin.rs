@@ -13,8 +13,9 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaResult, RDKafkaErrorCode as Code};
 use rdkafka::metadata::Metadata;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
 /// Blocking calls at a time per client: they are rare, and a broker that is away must not take tokio's threads.
@@ -47,6 +48,8 @@ impl RdAdmin {
             .map_err(|error| from_kafka(what.as_str(), &error))?;
         let mut make = make.clone();
         make.set("allow.auto.create.topics", "false");
+        // Otherwise partitions end before the first open transaction.
+        make.set("isolation.level", "read_uncommitted");
         let metadata: BaseConsumer<Quiet> = make
             .create_with_context(quiet()?)
             .map_err(|error| from_kafka(what.as_str(), &error))?;
@@ -167,6 +170,27 @@ impl Admin for RdAdmin {
             Ok(_) => Ok(()),
             Err((_, code)) => Err(from_code(what, code)),
         }
+    }
+
+    async fn spans(&self, topic: &str, partitions: usize, timeout: Duration) -> Result<Vec<Range<i64>>> {
+        let what = format!("asking for the offsets of topic `{topic}`");
+        let permit = Arc::clone(&self.permits).acquire_owned().await;
+        let (client, name, deadline) = (Arc::clone(&self.metadata), topic.to_owned(), Instant::now() + timeout);
+        let answer: Result<KafkaResult<Vec<Range<i64>>>> = tokio::task::spawn_blocking(move || {
+            client.context().tokens.renew(client.client())?;
+            let span = |partition| {
+                let left = deadline.saturating_duration_since(Instant::now());
+                let (first, end) = client.fetch_watermarks(&name, partition, left)?;
+                Ok(first..end)
+            };
+            let answer = (0..i32::try_from(partitions).unwrap_or(i32::MAX)).map(span).collect();
+            while client.poll(Duration::ZERO).is_some() {}
+            drop(permit);
+            Ok(answer)
+        })
+        .await
+        .map_err(|error| local(what.as_str(), "THREAD", error.to_string(), Class::Fatal))?;
+        answer?.map_err(|error| from_kafka(what, &error))
     }
 
     async fn topic_config(&self, topic: &str, timeout: Duration) -> Result<BTreeMap<String, String>> {

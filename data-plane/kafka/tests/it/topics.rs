@@ -78,6 +78,15 @@ async fn reads_to_the_end(port: &dyn KafkaPort) {
     };
     tail.read_to_end(PATIENCE, &mut visit).await.expect("read");
     assert_eq!(last.len(), 1000);
+    let admin = port.admin(&config(&[])).expect("admin");
+    let spans = admin.spans(&topic, 3, PATIENCE).await.expect("spans");
+    assert_eq!(spans.len(), 3);
+    assert!(spans.iter().all(|span| span.start == 0 && span.end > 0), "{spans:?}");
+    assert_eq!(spans.iter().map(|span| span.end).sum::<i64>(), 10_000);
+    admin
+        .spans(&unique("missing"), 1, PATIENCE)
+        .await
+        .expect_err("it does not exist");
     assert_eq!(last[&Some(b"key-999".to_vec())].as_deref(), Some(&b"9999"[..]));
 
     produce(&mut *lane, &topic, &numbered(0..5)).await;

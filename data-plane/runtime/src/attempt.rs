@@ -272,22 +272,34 @@ impl TaskMaker {
         self.me.metrics.begins(parts, stages);
     }
 
-    /// The connector's converters, and the worker's where it names none; its transforms.
+    /// The connector's converters and its transforms.
     fn conversion(&self, connector: &ConnectorConfig) -> Result<(Converters, Chain)> {
-        fn own<'a>(own: &'a Option<PluginConfig>, worker: &'a PluginConfig) -> &'a PluginConfig {
-            own.as_ref().unwrap_or(worker)
-        }
-        let key = own(&connector.key_converter, &self.worker.key_converter);
-        let value = own(&connector.value_converter, &self.worker.value_converter);
-        let header = own(&connector.header_converter, &self.worker.header_converter);
-        let converters = Converters {
-            key: dray_converters::converter(&key.class, &key.settings, true)?,
-            value: dray_converters::converter(&value.class, &value.settings, false)?,
-            header: dray_converters::header_converter(&header.class, &header.settings)?,
-        };
-        self.told([&key.class, &value.class, &header.class], connector.originals());
+        let named = named_converters(&self.worker, connector);
+        let converters = make_converters(named)?;
+        self.told(named.map(|converter| converter.class.as_str()), connector.originals());
         Ok((converters, Chain::read(connector.originals())?))
     }
+}
+
+/// The connector's converters, and the worker's where it names none: for keys, values and headers.
+pub(crate) fn named_converters<'a>(worker: &'a WorkerConfig, connector: &'a ConnectorConfig) -> [&'a PluginConfig; 3] {
+    fn own<'a>(own: &'a Option<PluginConfig>, worker: &'a PluginConfig) -> &'a PluginConfig {
+        own.as_ref().unwrap_or(worker)
+    }
+    [
+        own(&connector.key_converter, &worker.key_converter),
+        own(&connector.value_converter, &worker.value_converter),
+        own(&connector.header_converter, &worker.header_converter),
+    ]
+}
+
+/// Makes these.
+pub(crate) fn make_converters([key, value, header]: [&PluginConfig; 3]) -> Result<Converters> {
+    Ok(Converters {
+        key: dray_converters::converter(&key.class, &key.settings, true)?,
+        value: dray_converters::converter(&value.class, &value.settings, false)?,
+        header: dray_converters::header_converter(&header.class, &header.settings)?,
+    })
 }
 
 /// What source connectors and their tasks are lent.

@@ -20,6 +20,7 @@ pub mod ledger;
 pub mod metrics;
 pub mod offsets;
 pub mod policy;
+pub mod preview;
 pub mod rejoin;
 pub mod sink_task;
 pub mod source_task;

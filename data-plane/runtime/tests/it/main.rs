@@ -7,6 +7,7 @@ mod faults;
 mod gate;
 mod harness;
 mod metrics;
+mod preview;
 
 mod registry;
 mod rejoin;

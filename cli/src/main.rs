@@ -5,6 +5,7 @@ mod command;
 mod completion;
 mod local;
 mod quickstart;
+mod stages;
 mod standalone;
 mod transform;
 

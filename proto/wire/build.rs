@@ -4,7 +4,7 @@ use prost_types::{DescriptorProto, FileDescriptorSet};
 use std::path::{Path, PathBuf};
 use std::{env, error::Error, fmt::Write as _, fs};
 
-const FILES: [&str; 16] = [
+const FILES: [&str; 17] = [
     "dray/admin/v1/agent.proto",
     "dray/admin/v1/cluster.proto",
     "dray/admin/v1/connector.proto",
@@ -13,6 +13,7 @@ const FILES: [&str; 16] = [
     "dray/admin/v1/offset.proto",
     "dray/admin/v1/operation.proto",
     "dray/admin/v1/plugin.proto",
+    "dray/admin/v1/preview.proto",
     "dray/admin/v1/read.proto",
     "dray/admin/v1/state.proto",
     "dray/admin/v1/status.proto",

@@ -3,7 +3,7 @@
 use crate::Failure;
 use crate::cluster::{Cluster, Error};
 use anyhow::Context as _;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 use std::fmt::Display;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -48,7 +48,28 @@ impl Output {
 
 /// A value as YAML.
 pub(super) fn yaml(value: &Value) -> Result<String, Failure> {
-    Ok(serde_saphyr::to_string(value).context("a value as YAML")?)
+    Ok(serde_saphyr::to_string(&Plain(value)).context("a value as YAML")?)
+}
+
+/// A value whose numbers are numbers to any format: of those that keep every digit serde_json makes a map that only it understands.
+struct Plain<'a>(&'a Value);
+
+impl Serialize for Plain<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::Null => serializer.serialize_unit(),
+            Value::Bool(value) => serializer.serialize_bool(*value),
+            Value::String(text) => serializer.serialize_str(text),
+            Value::Array(values) => serializer.collect_seq(values.iter().map(Plain)),
+            Value::Object(fields) => serializer.collect_map(fields.iter().map(|(name, value)| (name, Plain(value)))),
+            Value::Number(number) => match (number.as_i64(), number.as_u64(), number.as_f64()) {
+                (Some(number), ..) => serializer.serialize_i64(number),
+                (None, Some(number), _) => serializer.serialize_u64(number),
+                (None, None, Some(number)) => serializer.serialize_f64(number),
+                (None, None, None) => serializer.serialize_str(&number.to_string()),
+            },
+        }
+    }
 }
 
 /// Prints one line.
@@ -263,6 +284,20 @@ impl<T> Doing<T> for Result<T, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_are_numbers_in_yaml() {
+        let value = json!({ "a": 1, "b": [-2.5, u64::MAX, null, true], "c": { "d": "3" } });
+        let text = yaml(&value).map_err(|_| ()).unwrap();
+        assert!(
+            text.contains("a: 1\n") && text.contains("18446744073709551615"),
+            "{text}"
+        );
+        assert_eq!(
+            serde_saphyr::from_str::<Value>(&text).unwrap().to_string(),
+            value.to_string()
+        );
+    }
 
     #[test]
     fn colours_change_no_width() {

@@ -12,4 +12,5 @@ mod files;
 mod fleet;
 mod harness;
 mod help;
+mod preview;
 mod transform;

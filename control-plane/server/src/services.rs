@@ -11,6 +11,7 @@ mod loggers;
 mod offsets;
 mod operations;
 mod plugins;
+mod previews;
 mod read;
 mod statuses;
 #[cfg(test)]
@@ -33,6 +34,7 @@ use dray_wire::admin::v1::logger_service_server::LoggerServiceServer;
 use dray_wire::admin::v1::offset_service_server::OffsetServiceServer;
 use dray_wire::admin::v1::operation_service_server::OperationServiceServer;
 use dray_wire::admin::v1::plugin_service_server::PluginServiceServer;
+use dray_wire::admin::v1::preview_service_server::PreviewServiceServer;
 use dray_wire::admin::v1::status_service_server::StatusServiceServer;
 use leader::Leader;
 use plugins::Definitions;
@@ -115,6 +117,7 @@ impl Services {
             .add_service(AgentServiceServer::new(self.clone()))
             .add_service(StatusServiceServer::new(self.clone()))
             .add_service(PluginServiceServer::new(self.clone()))
+            .add_service(PreviewServiceServer::new(self.clone()))
             .add_service(OffsetServiceServer::new(self.clone()))
             .add_service(LetterServiceServer::new(self.clone()))
             .add_service(LoggerServiceServer::new(self.clone()))

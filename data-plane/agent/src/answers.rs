@@ -2,6 +2,7 @@
 
 mod config;
 mod letters;
+mod preview;
 
 use crate::keeper::Surroundings;
 use crate::topics::News;
@@ -32,6 +33,8 @@ use tonic::transport::Channel;
 
 /// Calls that are answered at once; more wait.
 const AT_ONCE: usize = 16;
+/// Previews that run at once beside these: one takes seconds, and the others shall not wait for it.
+const PREVIEWS: usize = 4;
 /// Answers that the stream has not yet taken.
 const OUTBOUND: usize = 16;
 
@@ -43,6 +46,7 @@ pub(crate) struct Answers {
     hidden: Hidden,
     around: Mutex<Option<Arc<Surroundings>>>,
     at_once: Semaphore,
+    previews: Semaphore,
     news: News,
 }
 
@@ -55,6 +59,7 @@ impl Answers {
             hidden: telemetry.hidden.clone(),
             around: Mutex::new(None),
             at_once: Semaphore::new(AT_ONCE),
+            previews: Semaphore::new(PREVIEWS),
             news: News::new(active),
         })
     }
@@ -117,7 +122,9 @@ impl Answers {
         if let Some(Call::ActiveTopics(call)) = call {
             return Answer::ActiveTopics(self.news.next(call.stored, within).await);
         }
-        let Ok(_permit) = self.at_once.acquire().await else {
+        let is_preview = matches!(call, Some(Call::Preview(_)));
+        let permits = if is_preview { &self.previews } else { &self.at_once };
+        let Ok(_permit) = permits.acquire().await else {
             return elsewhere("it is shutting down");
         };
         if let Some(Call::SetLevels(call)) = call {
@@ -153,6 +160,7 @@ impl Answers {
             Some(Call::Letters(call)) => letters::list(&around.worker, call).await,
             Some(Call::ReplayLetters(call)) => letters::replay(&around.worker, call).await,
             Some(Call::DropLetters(call)) => letters::discard(&around.worker, call).await,
+            Some(Call::Preview(call)) => preview::preview(&around.worker, call, &self.hidden).await,
             Some(Call::SetLevels(_)) | None => elsewhere("it does not know this call: is it of an older version?"),
         }
     }

@@ -319,11 +319,12 @@ pub trait Admin: Send + Sync {
     /// Raises a topic's number of partitions to this one. One that has as many, or more, is an error.
     async fn create_partitions(&self, topic: &str, partitions: usize, timeout: Duration) -> Result<()>;
 
+    /// Which offsets each of the first `partitions` partitions of a topic has: from the first that is kept to behind the last, whatever
+    /// transactions have decided. Control records and what was compacted away count too.
+    async fn spans(&self, topic: &str, partitions: usize, timeout: Duration) -> Result<Vec<Range<i64>>>;
+
     /// The settings in force for a topic.
     async fn topic_config(&self, topic: &str, timeout: Duration) -> Result<BTreeMap<String, String>>;
-
-    /// The first offset of each partition of a topic, and the one behind its last record.
-    async fn bounds(&self, topic: &str, timeout: Duration) -> Result<BTreeMap<i32, Range<i64>>>;
 
     /// Deletes the records of a topic's partitions that are before these offsets (KIP-107). Some may be deleted when it fails.
     async fn delete_records(&self, topic: &str, before: &BTreeMap<i32, i64>, timeout: Duration) -> Result<()>;

@@ -14,16 +14,25 @@ pub(crate) fn plugins<'a>(worker: &'a WorkerConfig, connector: &'a ConnectorConf
     ]
 }
 
+/// Makes these.
+///
+/// # Errors
+/// When one cannot be made.
+pub(crate) fn converters([key, value, header]: [&PluginConfig; 3]) -> Result<Converters> {
+    Ok(Converters {
+        key: dray_converters::converter(&key.class, &key.settings, true)?,
+        value: dray_converters::converter(&value.class, &value.settings, false)?,
+        header: dray_converters::header_converter(&header.class, &header.settings)?,
+    })
+}
+
 /// New ones of all.
 ///
 /// # Errors
 /// When one cannot be made.
 pub(crate) fn conversion(worker: &WorkerConfig, connector: &ConnectorConfig) -> Result<(Converters, Chain)> {
-    let [key, value, header] = plugins(worker, connector);
-    let converters = Converters {
-        key: dray_converters::converter(&key.class, &key.settings, true)?,
-        value: dray_converters::converter(&value.class, &value.settings, false)?,
-        header: dray_converters::header_converter(&header.class, &header.settings)?,
-    };
-    Ok((converters, Chain::read(connector.originals())?))
+    Ok((
+        converters(plugins(worker, connector))?,
+        Chain::read(connector.originals())?,
+    ))
 }

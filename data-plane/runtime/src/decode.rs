@@ -65,7 +65,8 @@ pub async fn decode(
     Ok(batch)
 }
 
-fn decode_one(
+/// Converts one record; with `topic` its topic in the batch, and `block` the fetch's bytes there.
+pub(crate) fn decode_one(
     fetch: &FetchBatch,
     place: usize,
     topic: TopicId,

@@ -393,6 +393,41 @@ impl<'a> EncodedBatch<'a> {
     }
 }
 
+/// One record as Kafka stores it, on its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct EncodedRecord {
+    pub(crate) key: Option<Vec<u8>>,
+    pub(crate) value: Option<Vec<u8>>,
+    pub(crate) headers: Vec<(String, Option<Vec<u8>>)>,
+}
+
+/// Encodes one record of a batch; none when nothing of it goes to Kafka as a record.
+pub(crate) fn encode_one(
+    batch: &SourceBatch,
+    place: usize,
+    converters: &mut Converters,
+) -> Result<Option<EncodedRecord>, Failure> {
+    let mut encoded = EncodedBatch {
+        end: End::Whole,
+        passed: Vec::new(),
+        records: Vec::new(),
+        late: Vec::new(),
+        headers: Vec::new(),
+    };
+    let mut scratch = Vec::new();
+    let parts = encoded.parts(batch, &batch.records()[place], converters, &mut scratch)?;
+    let owned = |part: &Part<'_>| part.bytes(&scratch).map(<[u8]>::to_vec);
+    Ok(parts.map(|(key, value, _)| EncodedRecord {
+        key: owned(&key),
+        value: owned(&value),
+        headers: encoded
+            .headers
+            .iter()
+            .map(|(name, part)| ((*name).to_owned(), owned(part)))
+            .collect(),
+    }))
+}
+
 /// The bytes of a key or value; none is null.
 type Nullable<'a> = Option<&'a [u8]>;
 

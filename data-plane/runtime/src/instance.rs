@@ -176,23 +176,37 @@ async fn work(parts: &InstanceParts, made: &mut Option<Connector>) -> Result<()>
 /// that the connector's own configuration names.
 fn task_configs(parts: &InstanceParts, connector: &Connector) -> Result<Vec<ConfigMap>> {
     let max = parts.config.tasks_max;
-    let mut configs = match connector {
+    let configs = match connector {
         Connector::Source(connector) => guarded_now("taskConfigs", || connector.task_configs(max))?,
         Connector::Sink(connector) => guarded_now("taskConfigs", || connector.task_configs(max))?,
     };
+    let mut configs = completed(&parts.name, parts.plugin, &parts.config, configs)?;
+    for config in &mut configs {
+        parts.resolved.put_back(config)?;
+    }
+    within_limits(parts, &configs)?;
+    Ok(configs)
+}
+
+/// What a connector has made for its tasks, with what the framework adds.
+pub(crate) fn completed(
+    name: &ConnectorName,
+    plugin: &ConnectorPlugin,
+    connector: &ConnectorConfig,
+    mut configs: Vec<ConfigMap>,
+) -> Result<Vec<ConfigMap>> {
+    let max = connector.tasks_max;
     if configs.len() > max {
-        let text = too_many(&parts.name, configs.len(), max);
-        if parts.config.enforce_tasks_max {
+        let text = too_many(name, configs.len(), max);
+        if connector.enforce_tasks_max {
             return Err(Error::connect(text));
         }
         tracing::warn!("{text}");
     }
     for config in &mut configs {
-        config.insert("task.class".to_owned(), parts.plugin.task_class.to_owned());
-        config.extend(parts.config.topic_keys());
-        parts.resolved.put_back(config)?;
+        config.insert("task.class".to_owned(), plugin.task_class.to_owned());
+        config.extend(connector.topic_keys());
     }
-    within_limits(parts, &configs)?;
     Ok(configs)
 }
 

@@ -152,10 +152,11 @@ impl Worker {
 
     async fn bounds(&self, config: &ConfigMap, topic: &str) -> Result<Bounds, Refused> {
         let admin = self.letters_admin(config)?;
-        if admin.partitions(topic, REQUEST).await.map_err(failed)?.is_none() {
+        let Some(partitions) = admin.partitions(topic, REQUEST).await.map_err(failed)? else {
             return Ok(Bounds::new());
-        }
-        admin.bounds(topic, REQUEST).await.map_err(failed)
+        };
+        let spans = admin.spans(topic, partitions, REQUEST).await.map_err(failed)?;
+        Ok((0..).zip(spans).collect())
     }
 
     fn letters_admin(&self, config: &ConfigMap) -> Result<Arc<dyn Admin>, Refused> {

@@ -23,6 +23,7 @@ pub mod letter_queue;
 pub mod metrics;
 pub mod offsets;
 pub mod policy;
+pub mod preview;
 pub mod rejoin;
 pub mod sink_task;
 pub mod source_task;

@@ -63,6 +63,19 @@ pub async fn transform_source(
 }
 
 fn transform_one(batch: &mut SourceBatch, place: usize, chain: &mut Chain) -> Result<(), Failure> {
+    source_record(batch, place, |input, backing| apply(chain, input, backing))
+}
+
+/// Has one of a source's records transformed, in place.
+///
+/// # Errors
+/// As `transform`; the record is then as it was.
+#[inline]
+pub(crate) fn source_record<E>(
+    batch: &mut SourceBatch,
+    place: usize,
+    transform: impl FnOnce(Input<'_>, &mut Backing) -> Result<Option<Output>, E>,
+) -> Result<(), E> {
     let (records, backing) = batch.records_mut();
     let record = &mut records[place];
     let Body::Data { key, value, headers } = &mut record.body else {
@@ -77,7 +90,7 @@ fn transform_one(batch: &mut SourceBatch, place: usize, chain: &mut Chain) -> Re
         headers: headers.as_deref(),
         origin: Origin::Source,
     };
-    let Some(output) = apply(chain, input, backing)? else {
+    let Some(output) = transform(input, backing)? else {
         record.body = Body::Dropped;
         return Ok(());
     };
@@ -93,13 +106,26 @@ fn transform_one(batch: &mut SourceBatch, place: usize, chain: &mut Chain) -> Re
 
 /// Runs the chain on a sink's record; none when it was dropped.
 pub fn transform_sink(
-    mut record: SinkRecordData,
+    record: SinkRecordData,
     chain: &mut Chain,
     backing: &mut Backing,
 ) -> Result<Option<SinkRecordData>, Failure> {
     if chain.is_empty() {
         return Ok(Some(record));
     }
+    sink_record(record, backing, |input, backing| apply(chain, input, backing))
+}
+
+/// Has a sink's record transformed; none when it was dropped.
+///
+/// # Errors
+/// As `transform`.
+#[inline]
+pub(crate) fn sink_record<E>(
+    mut record: SinkRecordData,
+    backing: &mut Backing,
+    transform: impl FnOnce(Input<'_>, &mut Backing) -> Result<Option<Output>, E>,
+) -> Result<Option<SinkRecordData>, E> {
     let input = Input {
         topic: record.topic,
         kafka_partition: Some(record.partition),
@@ -109,7 +135,7 @@ pub fn transform_sink(
         headers: record.headers.as_deref(),
         origin: Origin::Sink { offset: record.offset },
     };
-    let Some(output) = apply(chain, input, backing)? else {
+    let Some(output) = transform(input, backing)? else {
         return Ok(None);
     };
     record.topic = output.topic;

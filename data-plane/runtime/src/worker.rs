@@ -193,6 +193,17 @@ impl Worker {
         Running { stop, target, work }
     }
 
+    /// Runs what is no task and no instance where connector code runs. Dropping what comes back ends it.
+    pub(crate) fn beside(&self, name: &str, span: Span, work: impl Future<Output = ()> + Send + 'static) -> Running {
+        let target = watch::Sender::new(TargetState::Started);
+        self.run(name, span, work, CancellationToken::new(), target)
+    }
+
+    /// What connectors are made with.
+    pub(crate) fn lends(&self) -> (Arc<WorkerConfig>, Arc<dyn KafkaPort>, Arc<dyn OffsetStore>) {
+        (self.config.clone(), self.port.clone(), self.offsets.clone())
+    }
+
     /// Where states are shown.
     #[must_use]
     pub fn board(&self) -> &StatusBoard {

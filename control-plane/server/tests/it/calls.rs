@@ -12,13 +12,14 @@ use dray_wire::admin::v1::connector_service_client::ConnectorServiceClient;
 use dray_wire::admin::v1::letter_service_client::LetterServiceClient;
 use dray_wire::admin::v1::offset_service_client::OffsetServiceClient;
 use dray_wire::admin::v1::plugin_service_client::PluginServiceClient;
+use dray_wire::admin::v1::preview_service_client::PreviewServiceClient;
 use dray_wire::agent::v1::agent_call_service_client::AgentCallServiceClient;
 use dray_wire::agent::v1::call_answer::Result as Answer;
 use dray_wire::agent::v1::calls_request::Body;
 use dray_wire::agent::v1::calls_response::Call;
 use dray_wire::agent::v1::{
     ActiveTopicsResult, CallAnswer, CallError, CallErrorKind, CallsRequest, CallsResponse, ConnectorTopics,
-    KafkaClusterResult, LettersDroppedResult, LettersReplayedResult, LettersResult, PluginConfigResult,
+    KafkaClusterResult, LettersDroppedResult, LettersReplayedResult, LettersResult, PluginConfigResult, PreviewResult,
 };
 use dray_wire::plugin::v1::{ConfigEntry, ConfigInfo, ConfigInfos, ConfigKey, ConfigValue, LetterBounds, LetterPlace};
 use std::sync::Arc;
@@ -87,6 +88,9 @@ async fn answers_with(control: &Control, described: Arc<AtomicUsize>, news: News
                     message: "no class".into(),
                     exception: "x.BadRequestException".into(),
                 }),
+                Call::Validate(asked) if asked.config.iter().any(|entry| entry.name == "right") => {
+                    Answer::Validated(ConfigInfos::default())
+                }
                 Call::Validate(_) => Answer::Validated(ConfigInfos {
                     error_count: 3,
                     configs: vec![wrong("a", &["one", "two"]), wrong("c", &[]), wrong("b", &["three"])],
@@ -108,6 +112,14 @@ async fn answers_with(control: &Control, described: Arc<AtomicUsize>, news: News
                         first: asked.before[0].offset,
                         ..LetterBounds::default()
                     }],
+                }),
+                // As much of the call as fits into a note.
+                Call::Preview(asked) => Answer::Preview(PreviewResult {
+                    records: asked.lines,
+                    note: format!(
+                        "{} {} {} {}",
+                        asked.connector, asked.config["name"], asked.records, asked.wait_ms
+                    ),
                 }),
                 Call::KafkaCluster(_) => Answer::KafkaCluster(KafkaClusterResult { id: "kafka-1".into() }),
                 Call::ActiveTopics(asked) => match news.lock().await.take() {
@@ -282,6 +294,53 @@ async fn any_replica_answers_through_the_leader() {
     );
     one.stop().await;
     two.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_preview_is_one_agents_answer_to_a_right_configuration() {
+    let store: Arc<dyn MetadataStore> = Arc::new(MemStore::default());
+    let one = start(&store, "test", "one").await;
+    until("one leads", || leads(&one, "one")).await;
+    let two = start(&store, "test", "two").await;
+    let ask = |config: &[(&str, &str)]| v1::PreviewConnectorRequest {
+        name: "c".into(),
+        config: config
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect(),
+        lines: vec!["{\"value\":1}".into()],
+        ..Default::default()
+    };
+    let right = [("connector.class", CLASS), ("right", "")];
+    let mut previews = [&one, &two].map(|replica| PreviewServiceClient::new(channel(replica.addresses[0])));
+    let nobody = previews[1].preview_connector(ask(&right)).await.unwrap_err();
+    assert_eq!(nobody.code(), Code::Unavailable, "{nobody}");
+
+    let _agent = answers(&one, Arc::default()).await;
+    for client in &mut previews {
+        let seen = client.preview_connector(ask(&right)).await.unwrap().into_inner();
+        assert_eq!(seen.records, ["{\"value\":1}"]);
+        assert_eq!(seen.note, "c c 10 5000", "its name is in its configuration");
+        let refused = client.preview_connector(ask(&right[..1])).await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument);
+        let expected = "Connector configuration is invalid and contains the following 3 error(s):\none\ntwo\nthree";
+        assert_eq!(refused.message(), expected);
+        let many = v1::PreviewConnectorRequest {
+            records: 101,
+            ..ask(&right)
+        };
+        let refused = client.preview_connector(many).await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument, "{refused}");
+    }
+    // Nothing is stored by it.
+    let mut connectors = ConnectorServiceClient::new(channel(two.addresses[0]));
+    let get = v1::GetConnectorRequest {
+        name: "c".into(),
+        ..Default::default()
+    };
+    assert_eq!(connectors.get_connector(get).await.unwrap_err().code(), Code::NotFound);
+    two.stop().await;
+    one.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,6 @@
 use super::*;
+use crate::stages::Outcome;
+use serde_json::Value as Json;
 
 fn tester(pairs: &[(&str, &str)]) -> Tester {
     let config = pairs

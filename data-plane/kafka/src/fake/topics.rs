@@ -50,6 +50,20 @@ impl Admin for FakeAdmin {
         })
     }
 
+    async fn spans(&self, topic: &str, partitions: usize, _timeout: Duration) -> Result<Vec<Range<i64>>> {
+        let cluster = self.0.lock();
+        let found = cluster
+            .topics
+            .get(topic)
+            .ok_or_else(|| unknown_topic("asking for offsets", topic))?;
+        let logs = found.partitions.iter().zip(0..).take(partitions);
+        let span = |(log, partition): (&Vec<_>, i32)| {
+            let first = found.deleted.get(&partition).copied().unwrap_or_default();
+            first..i64::try_from(log.len()).unwrap_or(i64::MAX)
+        };
+        Ok(logs.map(span).collect())
+    }
+
     async fn topic_config(&self, topic: &str, _timeout: Duration) -> Result<BTreeMap<String, String>> {
         let cluster = self.0.lock();
         let found = cluster
@@ -59,19 +73,6 @@ impl Admin for FakeAdmin {
         let mut configs = BTreeMap::from([("cleanup.policy".to_owned(), "delete".to_owned())]);
         configs.extend(found.configs.clone());
         Ok(configs)
-    }
-
-    async fn bounds(&self, topic: &str, _timeout: Duration) -> Result<BTreeMap<i32, Range<i64>>> {
-        let cluster = self.0.lock();
-        let found = cluster
-            .topics
-            .get(topic)
-            .ok_or_else(|| unknown_topic("asking for offsets", topic))?;
-        let bounds = found.partitions.iter().zip(0..).map(|(log, partition)| {
-            let first = found.deleted.get(&partition).copied().unwrap_or_default();
-            (partition, first..log.len() as i64)
-        });
-        Ok(bounds.collect())
     }
 
     async fn delete_records(&self, topic: &str, before: &BTreeMap<i32, i64>, _timeout: Duration) -> Result<()> {

@@ -16,7 +16,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
 /// Blocking calls at a time per client: they are rare, and a broker that is away must not take tokio's threads.
@@ -49,6 +49,8 @@ impl RdAdmin {
             .map_err(|error| from_kafka(what.as_str(), &error))?;
         let mut make = make.clone();
         make.set("allow.auto.create.topics", "false");
+        // Otherwise partitions end before the first open transaction.
+        make.set("isolation.level", "read_uncommitted");
         let metadata: BaseConsumer<Quiet> = make
             .create_with_context(quiet()?)
             .map_err(|error| from_kafka(what.as_str(), &error))?;
@@ -171,6 +173,27 @@ impl Admin for RdAdmin {
         }
     }
 
+    async fn spans(&self, topic: &str, partitions: usize, timeout: Duration) -> Result<Vec<Range<i64>>> {
+        let what = format!("asking for the offsets of topic `{topic}`");
+        let permit = Arc::clone(&self.permits).acquire_owned().await;
+        let (client, name, deadline) = (Arc::clone(&self.metadata), topic.to_owned(), Instant::now() + timeout);
+        let answer: Result<KafkaResult<Vec<Range<i64>>>> = tokio::task::spawn_blocking(move || {
+            client.context().tokens.renew(client.client())?;
+            let span = |partition| {
+                let left = deadline.saturating_duration_since(Instant::now());
+                let (first, end) = client.fetch_watermarks(&name, partition, left)?;
+                Ok(first..end)
+            };
+            let answer = (0..i32::try_from(partitions).unwrap_or(i32::MAX)).map(span).collect();
+            while client.poll(Duration::ZERO).is_some() {}
+            drop(permit);
+            Ok(answer)
+        })
+        .await
+        .map_err(|error| local(what.as_str(), "THREAD", error.to_string(), Class::Fatal))?;
+        answer?.map_err(|error| from_kafka(what, &error))
+    }
+
     async fn topic_config(&self, topic: &str, timeout: Duration) -> Result<BTreeMap<String, String>> {
         let what = format!("describing the settings of topic `{topic}`");
         let specifier = ResourceSpecifier::Topic(topic);
@@ -182,28 +205,6 @@ impl Admin for RdAdmin {
             .into_iter()
             .filter_map(|entry| Some((entry.name, entry.value?)))
             .collect())
-    }
-
-    async fn bounds(&self, topic: &str, timeout: Duration) -> Result<BTreeMap<i32, Range<i64>>> {
-        let what = format!("asking for the offsets of topic `{topic}`");
-        let Some(partitions) = self.partitions(topic, timeout).await? else {
-            return Err(from_code(what, Code::UnknownTopicOrPartition));
-        };
-        let permit = Arc::clone(&self.permits).acquire_owned().await;
-        let (metadata, topic) = (Arc::clone(&self.metadata), topic.to_owned());
-        let bounds: KafkaResult<_> = tokio::task::spawn_blocking(move || {
-            let bounds = (0..partitions).map(|partition| {
-                let partition = i32::try_from(partition).unwrap_or(i32::MAX);
-                let (first, end) = metadata.fetch_watermarks(&topic, partition, timeout)?;
-                Ok((partition, first..end))
-            });
-            let bounds = bounds.collect();
-            drop(permit);
-            bounds
-        })
-        .await
-        .map_err(|error| local(what.as_str(), "THREAD", error.to_string(), Class::Fatal))?;
-        bounds.map_err(|error| from_kafka(what, &error))
     }
 
     async fn delete_records(&self, topic: &str, before: &BTreeMap<i32, i64>, timeout: Duration) -> Result<()> {

@@ -59,17 +59,13 @@ async fn create_describe_and_never_by_asking() {
 async fn records_are_deleted_up_to_an_offset() {
     let port = RdKafka::new();
     let admin = port.admin(&config(&[])).expect("admin");
-    let missing = admin.bounds(&unique("missing"), PATIENCE).await.expect_err("no topic");
-    assert_eq!(&*missing.code, "UnknownTopicOrPartition");
     let name = topic(&port, "deleted", 1, &[]).await;
     let mut lane = port.producer_lane(&config(&[]), 1 << 20, None).expect("lane");
     assert_eq!(counted(&produce(lane.as_mut(), &name, &numbered(0..10)).await), 10);
-    let bounds = admin.bounds(&name, PATIENCE).await.expect("bounds");
-    assert_eq!(bounds, BTreeMap::from([(0, 0..10)]));
     let before = BTreeMap::from([(0, 7)]);
     admin.delete_records(&name, &before, PATIENCE).await.expect("deleted");
-    let bounds = admin.bounds(&name, PATIENCE).await.expect("bounds");
-    assert_eq!(bounds, BTreeMap::from([(0, 7..10)]));
+    let spans = admin.spans(&name, 1, PATIENCE).await.expect("spans");
+    assert_eq!(spans, vec![7..10]);
     let beyond = admin.delete_records(&name, &BTreeMap::from([(0, 11)]), PATIENCE).await;
     assert_eq!(&*beyond.expect_err("there is no such offset").code, "OffsetOutOfRange");
 }
@@ -97,6 +93,15 @@ async fn reads_to_the_end(port: &dyn KafkaPort) {
     };
     tail.read_to_end(PATIENCE, &mut visit).await.expect("read");
     assert_eq!(last.len(), 1000);
+    let admin = port.admin(&config(&[])).expect("admin");
+    let spans = admin.spans(&topic, 3, PATIENCE).await.expect("spans");
+    assert_eq!(spans.len(), 3);
+    assert!(spans.iter().all(|span| span.start == 0 && span.end > 0), "{spans:?}");
+    assert_eq!(spans.iter().map(|span| span.end).sum::<i64>(), 10_000);
+    admin
+        .spans(&unique("missing"), 1, PATIENCE)
+        .await
+        .expect_err("it does not exist");
     assert_eq!(last[&Some(b"key-999".to_vec())].as_deref(), Some(&b"9999"[..]));
 
     produce(&mut *lane, &topic, &numbered(0..5)).await;

@@ -7,8 +7,7 @@ use crate::attempt::LANE_QUOTA;
 use crate::client_config;
 use crate::config::{SinkConfig, SourceConfig, Topics};
 use crate::conversion::conversion;
-use crate::encode::{Converters, End, Failing, Progress, encode};
-use crate::ledger::Ledger;
+use crate::encode::{Converters, EncodedRecord, encode_one};
 use crate::policy::{ErrorPolicy, Failure, Tolerance};
 use crate::transform::transform_source;
 use crate::validate::Refused;
@@ -94,19 +93,17 @@ impl Worker {
         let mut lane = self.port().producer_lane(&producer, LANE_QUOTA, None).map_err(failed)?;
         let mut offsets = Vec::new();
         for letter in &found.letters {
-            let records = match pipeline.again(letter, replay.to.as_deref()).await {
-                Ok(records) => records,
+            let record = match pipeline.again(letter, replay.to.as_deref()).await {
+                Ok(Some(record)) => record,
+                Ok(None) => continue,
                 Err(why) => {
                     done.refused.push((letter.offset, why));
                     continue;
                 }
             };
-            for record in records {
-                let sequence = offsets.len() as u64;
-                match produce(lane.as_mut(), &record, sequence).await {
-                    Ok(()) => offsets.push(letter.offset),
-                    Err(error) => done.refused.push((letter.offset, error.to_string())),
-                }
+            match produce(lane.as_mut(), &record, offsets.len() as u64).await {
+                Ok(()) => offsets.push(letter.offset),
+                Err(error) => done.refused.push((letter.offset, error.to_string())),
             }
         }
         let mut acks: Vec<Ack> = Vec::new();
@@ -186,7 +183,7 @@ impl Pipeline {
     ///
     /// # Errors
     /// Why it cannot be.
-    async fn again(&mut self, letter: &StoredLetter, to: Option<&str>) -> Result<Vec<Again>, String> {
+    async fn again(&mut self, letter: &StoredLetter, to: Option<&str>) -> Result<Option<Again>, String> {
         if let Some(bytes) = letter.header(CUT) {
             return Err(format!("its value was cut: it had {bytes} bytes"));
         }
@@ -211,8 +208,8 @@ impl Pipeline {
             Self::Sink(topics) if to.is_none() && !reads(topics, topic) => {
                 Err(format!("the connector does not read topic {topic} any more"))
             }
-            Self::Sink(_) => Ok(vec![again]),
-            Self::Source(_) if letter.header("__dray.errors.format") == Some("bytes") => Ok(vec![again]),
+            Self::Sink(_) => Ok(Some(again)),
+            Self::Source(_) if letter.header("__dray.errors.format") == Some("bytes") => Ok(Some(again)),
             Self::Source(source) => source.again(again, to).await.map_err(|error| error.to_string()),
         }
     }
@@ -226,51 +223,34 @@ fn reads(topics: &Topics, topic: &str) -> bool {
 }
 
 impl Source {
-    async fn again(&mut self, letter: Again, to: Option<&str>) -> Done<Vec<Again>> {
+    async fn again(&mut self, letter: Again, to: Option<&str>) -> Done<Option<Again>> {
         let mut batch = read(letter)?;
         let stop = CancellationToken::new();
         let quiet = &mut |_: &Failure| {};
         transform_source(&mut batch, &mut self.chain, &self.policy, &mut Vec::new(), quiet, &stop).await?;
-        let (mut progress, mut scratch) = (Progress::default(), Vec::new());
         loop {
-            let mut failing = Failing {
-                policy: &self.policy,
-                refused: &[],
-                letters: None,
-                report: quiet,
+            let failure = match encode_one(&batch, 0, &mut self.converters) {
+                Ok(encoded) => return Ok(encoded.map(|encoded| produced(&batch, encoded, to))),
+                Err(failure) => failure,
             };
-            let (converters, mut ledger) = (&mut self.converters, Ledger::new());
-            let mut encoded = encode(
-                &batch,
-                &mut progress,
-                converters,
-                &mut ledger,
-                &mut failing,
-                &mut scratch,
-            );
-            match std::mem::replace(&mut encoded.end, End::Whole) {
-                End::Whole => {
-                    let headers = encoded.headers(&scratch);
-                    let records = encoded.into_records(&scratch, &headers);
-                    return Ok(records.iter().map(|record| owned(record, to)).collect());
-                }
-                End::Failed(error) => return Err(error),
-                End::Again(when) => tokio::time::sleep_until(when).await,
-                End::Lacks(lookup) => lookup.await,
+            match self.converters.lookup(failure.stage) {
+                Some(lookup) => lookup.await,
+                None => return Err(failure.error),
             }
         }
     }
 }
 
-fn owned(record: &ProduceRecord<'_>, to: Option<&str>) -> Again {
-    let header = |header: &HeaderRef<'_>| (header.key.to_owned(), header.value.map(<[u8]>::to_vec));
+/// The only record of a batch, in bytes.
+fn produced(batch: &SourceBatch, encoded: EncodedRecord, to: Option<&str>) -> Again {
+    let record = &batch.records()[0];
     Again {
-        topic: to.unwrap_or(record.topic).to_owned(),
-        partition: record.partition.filter(|_| to.is_none()),
+        topic: to.unwrap_or(batch.topic_name(record.topic)).to_owned(),
+        partition: record.kafka_partition.filter(|_| to.is_none()),
         timestamp: record.timestamp,
-        key: record.key.map(<[u8]>::to_vec),
-        value: record.value.map(<[u8]>::to_vec),
-        headers: record.headers.iter().map(header).collect(),
+        key: encoded.key,
+        value: encoded.value,
+        headers: encoded.headers,
     }
 }
 

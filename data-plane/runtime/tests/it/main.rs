@@ -9,6 +9,7 @@ mod gate;
 mod harness;
 mod letters;
 mod metrics;
+mod preview;
 
 mod registry;
 mod rejoin;

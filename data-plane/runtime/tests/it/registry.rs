@@ -1,9 +1,13 @@
 //! Tasks whose converters ask a real schema registry: from a source over a real broker to a sink, and while the registry is away. In real time.
 
-use crate::harness::{SHELVES, Stage};
+use crate::harness::{SHELVES, Stage, map};
 use crate::metrics::Look;
+use dray_connect::header::Headers;
+use dray_connect::schema::Schema;
+use dray_connect::value::SchemaAndValue;
 use dray_kafka::Kafka;
 use dray_model::TaskState;
+use dray_runtime::preview::{Ask, Given, Outcome, Part, Records};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -72,6 +76,53 @@ async fn from_a_source_over_a_real_broker_to_a_sink() {
                 .await
         );
     }
+}
+
+/// A schema that the registry does not have is an error of the preview, and stays one: until the connector itself has registered it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_preview_finds_schemas_and_registers_none() {
+    let (stage, url) = (Stage::new(), environment("DRAY_TEST_REGISTRY"));
+    let topic = format!("previewed-{}", std::process::id());
+    let config = source(&topic, &url);
+    let preview = || async {
+        let ask = Ask {
+            name: "previewed".try_into().unwrap(),
+            config: map(&[&config[..], &[("name", "previewed")]].concat()),
+            records: Records::Given(vec![Given {
+                topic: topic.as_str().into(),
+                partition: None,
+                offset: None,
+                timestamp: None,
+                key: SchemaAndValue::NULL,
+                value: SchemaAndValue::new(Schema::string(), "7"),
+                headers: Headers::new(),
+            }]),
+        };
+        let mut preview = stage.worker.preview(ask).await.unwrap();
+        preview.records.remove(0).pop().unwrap()
+    };
+    for _ in 0..2 {
+        let failed = preview().await;
+        assert_eq!((failed.stage.as_str(), failed.outcome), ("encoded", Outcome::Failed));
+        let error = failed.error.unwrap();
+        assert_eq!(error.stage, "VALUE_CONVERTER");
+        let hint = "A preview registers no schema: the connector itself would register this one.";
+        assert!(error.message.ends_with(hint), "{}", error.message);
+    }
+    stage.kafka.create_topic(&topic, 1);
+    let writing = stage.task("writes", &config);
+    until("all is written", || stage.offsets.position("writes") == Some(25)).await;
+    let encoded = preview().await;
+    assert_eq!(encoded.outcome, Outcome::Output, "{encoded:?}");
+    let Part::Bytes(Some(bytes)) = encoded.value else {
+        panic!("it has bytes");
+    };
+    assert_eq!((bytes[0], &bytes[bytes.len() - 2..]), (0, &b"\x027"[..]));
+    assert!(
+        writing
+            .stop(tokio::time::Instant::now() + Duration::from_secs(20))
+            .await
+    );
 }
 
 /// A registry of one's own.

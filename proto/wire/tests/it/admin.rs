@@ -57,6 +57,7 @@ fn reflection_knows_every_service() {
             "OffsetService",
             "OperationService",
             "PluginService",
+            "PreviewService",
             "StatusService",
         ]
     );

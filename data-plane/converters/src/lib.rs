@@ -17,6 +17,7 @@ mod registry;
 mod schema_registry;
 mod settings;
 mod string;
+mod unique;
 
 use std::ops::Range;
 use std::pin::Pin;

@@ -1,7 +1,7 @@
 //! The keys that converters define, as validation shows them.
 
 use crate::header::SIMPLE_CLASS;
-use crate::{avro, json, string};
+use crate::{avro, json, protobuf, string};
 use dray_connect::config::{
     CaseInsensitiveValidString, ConfigDef, ConfigKey, ConfigType, Importance, ValidString, Width,
 };
@@ -16,6 +16,7 @@ pub fn definition(class: &str) -> ConfigDef {
         SIMPLE_CLASS => ConfigDef::new(),
         avro::CLASS => avro::definition(with_type()),
         json::CLASS => of_json(),
+        protobuf::CLASS => protobuf::definition(with_type()),
         string::CLASS => with_type().define(
             key("converter.encoding", Text, High, "Which characters the bytes are.")
                 .default_value("UTF-8")

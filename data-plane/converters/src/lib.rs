@@ -13,6 +13,7 @@ mod header;
 mod json;
 mod lru;
 mod number;
+mod protobuf;
 mod registry;
 mod schema_registry;
 mod settings;
@@ -35,6 +36,7 @@ pub use self::definition::definition;
 pub use self::header::{AsHeaderConverter, SimpleHeaderConverter};
 pub use self::json::JsonConverter;
 pub use self::number::{Number, NumberConverter};
+pub use self::protobuf::ProtobufConverter;
 pub use self::registry::{CLASSES, HEADER_CLASSES, WITH_REGISTRY, class_name, converter, header_converter};
 pub use self::string::StringConverter;
 

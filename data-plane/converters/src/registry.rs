@@ -5,8 +5,10 @@ use dray_connect::{ConfigMap, Error, Result};
 use crate::avro::{self, AvroConverter};
 use crate::header::{AsHeaderConverter, SIMPLE_CLASS, SimpleHeaderConverter};
 use crate::number::{Number, NumberConverter};
-use crate::{BooleanConverter, ByteArrayConverter, Converter, HeaderConverter, JsonConverter, StringConverter};
-use crate::{binary, boolean, json, string};
+use crate::{
+    BooleanConverter, ByteArrayConverter, Converter, HeaderConverter, JsonConverter, ProtobufConverter, StringConverter,
+};
+use crate::{binary, boolean, json, protobuf, string};
 
 /// The class names that [`converter`] knows; each but those of [`WITH_REGISTRY`] is a header converter as well.
 pub const CLASSES: &[&str] = &[
@@ -19,11 +21,12 @@ pub const CLASSES: &[&str] = &[
     "org.apache.kafka.connect.converters.LongConverter",
     "org.apache.kafka.connect.converters.ShortConverter",
     json::CLASS,
+    protobuf::CLASS,
     string::CLASS,
 ];
 
 /// Those of [`CLASSES`] whose schemas are in a schema registry.
-pub const WITH_REGISTRY: &[&str] = &[avro::CLASS];
+pub const WITH_REGISTRY: &[&str] = &[avro::CLASS, protobuf::CLASS];
 
 /// The class names that only [`header_converter`] knows.
 pub const HEADER_CLASSES: &[&str] = &[SIMPLE_CLASS];
@@ -98,6 +101,7 @@ fn build(class: &'static str, config: &ConfigMap, is_key: bool) -> Result<Box<dy
         binary::CLASS => Box::new(ByteArrayConverter::default()),
         boolean::CLASS => Box::new(BooleanConverter::default()),
         json::CLASS => Box::new(JsonConverter::new(config)?),
+        protobuf::CLASS => Box::new(ProtobufConverter::new(config, is_key)?),
         _ => Box::new(StringConverter::new(config)?),
     })
 }

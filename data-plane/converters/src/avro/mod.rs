@@ -37,6 +37,8 @@ use crate::{Converter, Input, Lookup, Written};
 pub(crate) const CLASS: &str = "io.confluent.connect.avro.AvroConverter";
 /// The same in Apicurio's words.
 pub(crate) const APICURIO_CLASS: &str = "io.apicurio.registry.utils.converter.AvroConverter";
+/// What a registry calls such schemas.
+const KIND: &str = "AVRO";
 
 /// Topics that one schema is kept for. A converter has few, and one with many makes some plans again.
 const TOPICS: usize = 16;
@@ -197,12 +199,14 @@ impl AvroConverter {
                 let question = if self.usage.registering == Registering::Register {
                     Question::Register {
                         subject,
+                        kind: KIND,
                         text,
                         normalize,
                     }
                 } else {
                     Question::Find {
                         subject,
+                        kind: KIND,
                         text,
                         normalize,
                     }
@@ -263,14 +267,15 @@ impl Writer {
 
 /// The schema that a registry gave.
 fn parsed(found: &Found) -> Result<Schema> {
-    if found.kind != "AVRO" {
+    if found.kind != KIND {
         let text = format!(
             "schema {} of the registry is of type {}, and not AVRO",
             found.id, found.kind
         );
         return Err(Error::data(text));
     }
-    parse::parse(&found.text, &found.references).map_err(|cause| {
+    let references = found.references.iter().map(|reference| Arc::clone(&reference.text));
+    parse::parse(&found.text, &references.collect::<Vec<_>>()).map_err(|cause| {
         Error::data(format!(
             "schema {} of the registry is no Avro schema: {cause}",
             found.id

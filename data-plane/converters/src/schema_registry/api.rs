@@ -24,12 +24,14 @@ pub(crate) enum Question {
     /// The id of a schema that is there already.
     Find {
         subject: Arc<str>,
+        kind: &'static str,
         text: Arc<str>,
         normalize: bool,
     },
     /// The id of a schema, which is registered if it is not there yet.
     Register {
         subject: Arc<str>,
+        kind: &'static str,
         text: Arc<str>,
         normalize: bool,
     },
@@ -44,8 +46,16 @@ pub(crate) struct Found {
     /// `AVRO`, `JSON`, `PROTOBUF`.
     pub(crate) kind: String,
     pub(crate) text: Arc<str>,
-    /// The texts of what it refers to, each behind those that it refers to itself.
-    pub(crate) references: Vec<Arc<str>>,
+    /// What it refers to, each behind those that it refers to itself.
+    pub(crate) references: Vec<Reference>,
+}
+
+/// A schema that another one refers to.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Reference {
+    /// What the other one calls it: in Protobuf what it imports.
+    pub(crate) name: String,
+    pub(crate) text: Arc<str>,
 }
 
 /// Why there is no answer.
@@ -101,24 +111,26 @@ impl Question {
             }
             Self::Find {
                 subject,
+                kind,
                 text,
                 normalize,
             } => {
                 let what = format!("cannot find the schema under subject {subject} of the schema registry");
                 let path = format!("/subjects/{}?normalize={normalize}", encoded(subject));
-                let reply = http.post(&path, &json!({ "schema": &**text, "schemaType": "AVRO" }));
+                let reply = http.post(&path, &json!({ "schema": &**text, "schemaType": kind }));
                 let json = reply.and_then(|reply| reply.expect_good(not_registered));
                 let json = json.map_err(|failure| failure.context(&with_schema(&what, text)))?;
-                own(&json, text).map_err(|failure| failure.context(&what))
+                own(&json, kind, text).map_err(|failure| failure.context(&what))
             }
             Self::Register {
                 subject,
+                kind,
                 text,
                 normalize,
             } => {
                 let what = format!("cannot register the schema under subject {subject} of the schema registry");
                 let registering = |failure: Failure| failure.context(&with_schema(&what, text));
-                let body = json!({ "schema": &**text, "schemaType": "AVRO" });
+                let body = json!({ "schema": &**text, "schemaType": kind });
                 let path = format!("/subjects/{}/versions?normalize={normalize}", encoded(subject));
                 let reply = http.post(&path, &body).map_err(registering)?;
                 if reply.status == 409 {
@@ -127,7 +139,7 @@ impl Question {
                     ))));
                 }
                 let json = reply.expect_good(|_| None).map_err(registering)?;
-                own(&json, text).map_err(registering)
+                own(&json, kind, text).map_err(registering)
             }
         }
     }
@@ -157,7 +169,7 @@ fn refer(
     json: &Json,
     level: usize,
     seen: &mut HashSet<(String, i64)>,
-    out: &mut Vec<Arc<str>>,
+    out: &mut Vec<Reference>,
 ) -> Result<(), Failure> {
     let references = json.get("references").and_then(Json::as_array);
     for reference in references.into_iter().flatten() {
@@ -181,7 +193,11 @@ fn refer(
         let json =
             json.map_err(|failure| failure.context(&format!("its reference to {subject}, version {version}")))?;
         refer(http, &json, level + 1, seen, out)?;
-        out.push(text(&json)?);
+        let name = reference.get("name").and_then(Json::as_str).unwrap_or_default();
+        out.push(Reference {
+            name: name.to_owned(),
+            text: text(&json)?,
+        });
     }
     Ok(())
 }
@@ -200,11 +216,11 @@ fn versions(http: &Http, id: i32) -> Result<Vec<(String, i32)>, Failure> {
 }
 
 /// The answer about one's own schema, which has its id.
-fn own(json: &Json, text: &Arc<str>) -> Result<Found, Failure> {
+fn own(json: &Json, kind: &str, text: &Arc<str>) -> Result<Found, Failure> {
     Ok(Found {
         id: number(json, "id")?,
         versions: Vec::new(),
-        kind: "AVRO".to_owned(),
+        kind: kind.to_owned(),
         text: Arc::clone(text),
         references: Vec::new(),
     })

@@ -10,7 +10,7 @@ mod registry;
 mod subject;
 mod tls;
 
-pub(crate) use self::api::{Found, Question};
+pub(crate) use self::api::{Found, Question, Reference};
 pub(crate) use self::config::{Config, Registering, Usage, definition};
 
 use std::sync::Arc;

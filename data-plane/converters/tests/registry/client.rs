@@ -12,7 +12,11 @@ pub(crate) fn post(url: &str, path: &str, body: &Value) -> Value {
 }
 
 pub(crate) fn register(url: &str, subject: &str, schema: &str, references: &Value) -> i32 {
-    let body = json!({ "schema": schema, "schemaType": "AVRO", "references": references });
+    register_as("AVRO", url, subject, schema, references)
+}
+
+pub(crate) fn register_as(kind: &str, url: &str, subject: &str, schema: &str, references: &Value) -> i32 {
+    let body = json!({ "schema": schema, "schemaType": kind, "references": references });
     let answer = post(url, &format!("/subjects/{subject}/versions"), &body);
     i32::try_from(answer["id"].as_i64().unwrap()).unwrap()
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Brings Confluent's Python client with its serializers of Avro and JSON Schema into .rig/registry-clients: from PyPI, in the versions of requirements.txt.
+# Brings Confluent's Python client with its serializers of Avro, JSON Schema and Protobuf into .rig/registry-clients: from PyPI, in the versions of requirements.txt.
 # Nothing is done, and no network needed, when it is there.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

@@ -3,7 +3,7 @@
 //! Each variant stands for one Java class, so that Connect's rules about classes hold. How values print is in
 //! `value/java.rs`, how text becomes a value in `values`.
 
-pub(crate) mod calendar;
+pub mod calendar;
 mod equality;
 mod java;
 

@@ -1,7 +1,7 @@
 //! The keys that converters define, as validation shows them.
 
 use crate::header::SIMPLE_CLASS;
-use crate::{avro, json, json_schema, string};
+use crate::{avro, json, json_schema, protobuf, string};
 use dray_connect::config::{
     CaseInsensitiveValidString, ConfigDef, ConfigKey, ConfigType, Importance, ValidString, Width,
 };
@@ -17,6 +17,7 @@ pub fn definition(class: &str) -> ConfigDef {
         avro::CLASS => avro::definition(with_type()),
         json::CLASS => of_json(),
         json_schema::CLASS => json_schema::definition(with_type()),
+        protobuf::CLASS => protobuf::definition(with_type()),
         string::CLASS => with_type().define(
             key("converter.encoding", Text, High, "Which characters the bytes are.")
                 .default_value("UTF-8")

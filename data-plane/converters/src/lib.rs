@@ -14,10 +14,12 @@ mod json;
 mod json_schema;
 mod lru;
 mod number;
+mod protobuf;
 mod registry;
 mod schema_registry;
 mod settings;
 mod string;
+mod unique;
 
 use std::ops::Range;
 use std::pin::Pin;
@@ -36,6 +38,7 @@ pub use self::header::{AsHeaderConverter, SimpleHeaderConverter};
 pub use self::json::JsonConverter;
 pub use self::json_schema::JsonSchemaConverter;
 pub use self::number::{Number, NumberConverter};
+pub use self::protobuf::ProtobufConverter;
 pub use self::registry::{CLASSES, HEADER_CLASSES, WITH_REGISTRY, class_name, converter, header_converter};
 pub use self::string::StringConverter;
 

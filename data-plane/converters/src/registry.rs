@@ -6,7 +6,7 @@ use crate::avro::{self, AvroConverter};
 use crate::header::{AsHeaderConverter, SIMPLE_CLASS, SimpleHeaderConverter};
 use crate::number::{Number, NumberConverter};
 use crate::{BooleanConverter, ByteArrayConverter, Converter, HeaderConverter, JsonConverter, StringConverter};
-use crate::{JsonSchemaConverter, binary, boolean, json, json_schema, string};
+use crate::{JsonSchemaConverter, ProtobufConverter, binary, boolean, json, json_schema, protobuf, string};
 
 /// The class names that [`converter`] knows; each but those of [`WITH_REGISTRY`] is a header converter as well.
 pub const CLASSES: &[&str] = &[
@@ -20,11 +20,12 @@ pub const CLASSES: &[&str] = &[
     "org.apache.kafka.connect.converters.LongConverter",
     "org.apache.kafka.connect.converters.ShortConverter",
     json::CLASS,
+    protobuf::CLASS,
     string::CLASS,
 ];
 
 /// Those of [`CLASSES`] whose schemas are in a schema registry.
-pub const WITH_REGISTRY: &[&str] = &[avro::CLASS, json_schema::CLASS];
+pub const WITH_REGISTRY: &[&str] = &[avro::CLASS, json_schema::CLASS, protobuf::CLASS];
 
 /// The class names that only [`header_converter`] knows.
 pub const HEADER_CLASSES: &[&str] = &[SIMPLE_CLASS];
@@ -100,6 +101,7 @@ fn build(class: &'static str, config: &ConfigMap, is_key: bool) -> Result<Box<dy
         boolean::CLASS => Box::new(BooleanConverter::default()),
         json::CLASS => Box::new(JsonConverter::new(config)?),
         json_schema::CLASS => Box::new(JsonSchemaConverter::new(config, is_key)?),
+        protobuf::CLASS => Box::new(ProtobufConverter::new(config, is_key)?),
         _ => Box::new(StringConverter::new(config)?),
     })
 }

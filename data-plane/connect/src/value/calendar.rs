@@ -6,7 +6,8 @@ const CUTOVER: i64 = -141_427;
 /// The day of a date since the epoch. Months and days out of range roll over, as in a lenient calendar; months count from 1.
 ///
 /// A date that is given in a year before 1582 stays in the Julian calendar, even when its months roll past that year.
-pub(crate) fn day_of(year: i64, month: i64, day: i64) -> i64 {
+#[must_use]
+pub fn day_of(year: i64, month: i64, day: i64) -> i64 {
     let rolled = year + (month - 1).div_euclid(12);
     let month = (month - 1).rem_euclid(12) + 1;
     let gregorian = gregorian_month_start(rolled, month) + day - 1;
@@ -35,7 +36,8 @@ fn julian_month_start(year: i64, month: i64) -> i64 {
 }
 
 /// Year, month from 1 and day from 1 of a day since the epoch.
-pub(crate) fn date_of(day: i64) -> (i64, i64, i64) {
+#[must_use]
+pub fn date_of(day: i64) -> (i64, i64, i64) {
     // The year counted from March, and the day in it.
     let (year, day_of_year) = if day >= CUTOVER {
         gregorian_year(day + 719_468)

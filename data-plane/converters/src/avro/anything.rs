@@ -1,14 +1,13 @@
 //! Values without a schema, which Confluent's converter writes as a record with a field for each kind of value, of which one is set.
 
-use dray_connect::backing::Backing;
-use dray_connect::datum::{Datum, Utf8Span, ValueRef};
+use dray_connect::datum::{Datum, ValueRef};
 use dray_connect::{Error, Result};
 
 use super::read::Out;
 use super::schema::{Kind, Schema, TypeId};
 use super::settings::ANYTHING;
 use super::wire::{self, Bytes};
-use crate::java_class;
+use crate::{java_class, unique};
 
 /// Values within each other: the schema names itself, so that a message says how deep it goes.
 const MAX_LEVELS: usize = 200;
@@ -152,7 +151,7 @@ pub(super) fn read(bytes: &mut Bytes<'_>, level: usize, out: &mut Out<'_>) -> Re
             _ => {
                 let start = out.stack.len();
                 elements(bytes, level, 2, out)?;
-                unique(out.stack, start, out.batch);
+                unique::unique(out.stack, start, out.batch);
                 let map = out.batch.map_of_parts(&out.stack[start..]);
                 out.stack.truncate(start);
                 map
@@ -179,45 +178,6 @@ fn elements(bytes: &mut Bytes<'_>, level: usize, values: usize, out: &mut Out<'_
             }
         }
     }
-}
-
-/// Of the entries behind `start` with equal keys the last value stays, at the place of the first.
-pub(super) fn unique(stack: &mut Vec<Datum>, start: usize, batch: &Backing) {
-    let entries = (stack.len() - start) / 2;
-    // Few entries are compared with each other, texts by their bytes.
-    if entries < 2 {
-        return;
-    }
-    let is_text = stack[start..].iter().step_by(2).all(|key| matches!(key, Datum::Str(_)));
-    if is_text && entries <= 16 {
-        let text = |datum: Datum| {
-            if let Datum::Str(span) = datum {
-                batch.bytes(Utf8Span::span(span))
-            } else {
-                &[]
-            }
-        };
-        let repeats = (1..entries).any(|i| {
-            let key = text(stack[start + 2 * i]);
-            (0..i).any(|j| text(stack[start + 2 * j]) == key)
-        });
-        if !repeats {
-            return;
-        }
-    }
-    let mut places = std::collections::HashMap::with_capacity(entries);
-    let mut kept: Vec<Datum> = Vec::with_capacity(2 * entries);
-    for entry in stack[start..].as_chunks::<2>().0 {
-        let [key, value] = *entry;
-        let place = *places.entry(key.view(batch).to_value()).or_insert(kept.len());
-        if place == kept.len() {
-            kept.extend([key, value]);
-        } else {
-            kept[place + 1] = value;
-        }
-    }
-    stack.truncate(start);
-    stack.extend(kept);
 }
 
 #[cold]

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use super::anything;
 use super::schema::{Kind, Schema, TypeId};
 use super::wire::Bytes;
+use crate::unique;
 
 /// Where values go, and where in the batch the bytes lie that are read.
 pub(super) struct Out<'b> {
@@ -352,7 +353,7 @@ fn map(of: &Read, bytes: &mut Bytes<'_>, out: &mut Out<'_>) -> Result<Datum> {
 }
 
 fn finish_map(start: usize, out: &mut Out<'_>) -> Datum {
-    anything::unique(out.stack, start, out.batch);
+    unique::unique(out.stack, start, out.batch);
     let map = out.batch.map_of_parts(&out.stack[start..]);
     out.stack.truncate(start);
     map

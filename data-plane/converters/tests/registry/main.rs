@@ -1,10 +1,11 @@
-//! `AvroConverter` and `JsonSchemaConverter` with a real schema registry, with a stub for what a real one does not do on demand, and with Confluent's Python client.
+//! Converters with a real schema registry, with a stub for what a real one does not do on demand, and with Confluent's Python client.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, wherever the call stands")]
 
 mod client;
 mod faults;
 mod json_schema;
+mod protobuf;
 mod python;
 mod real;
 mod stub;

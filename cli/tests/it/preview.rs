@@ -126,8 +126,14 @@ impl Rig {
         path.to_str().unwrap().to_owned()
     }
 
+    /// Unless it is said how long records are waited for, longer than they take on a busy machine.
     fn preview(&self, file: &str, more: &[&str]) -> Output {
-        self.run(&[&["connector", "preview", file], more].concat(), None)
+        let wait: &[&str] = if more.contains(&"--wait") {
+            &[]
+        } else {
+            &["--wait", "60"]
+        };
+        self.run(&[&["connector", "preview", file], more, wait].concat(), None)
     }
 }
 

@@ -10,6 +10,7 @@ mod rest;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::time::Duration;
 use tokio::sync::mpsc;
 
 pub(crate) type Config = BTreeMap<String, String>;
@@ -55,6 +56,8 @@ pub(crate) trait Cluster: Send + Sync {
     async fn plugin_keys(&self, plugin: &str) -> Result<Vec<Key>, Error>;
     /// What is wrong with a configuration.
     async fn validate(&self, config: &Config) -> Result<Validation, Error>;
+    /// What would become of a connector's records.
+    async fn preview(&self, ask: &Ask) -> Result<Preview, Error>;
     /// Loggers and their levels.
     async fn loggers(&self) -> Result<BTreeMap<String, Level>, Error>;
     /// One logger.
@@ -166,6 +169,30 @@ pub(crate) struct Offset {
     pub(crate) partition: Value,
     #[serde(default)]
     pub(crate) offset: Value,
+}
+
+/// Which records a preview is of.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ask {
+    pub(crate) name: String,
+    pub(crate) config: Config,
+    /// 0: as many as the cluster thinks fit.
+    pub(crate) records: u32,
+    /// These, instead of real ones.
+    pub(crate) lines: Vec<String>,
+    pub(crate) from_beginning: bool,
+    /// Topic, partition and the first offset there.
+    pub(crate) offsets: Vec<(String, i32, i64)>,
+    pub(crate) wait: Option<Duration>,
+}
+
+/// What would become of a connector's records: a JSON object each.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Preview {
+    pub(crate) records: Vec<Value>,
+    /// Why there are no more.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) note: String,
 }
 
 #[derive(Clone, Debug, Serialize)]

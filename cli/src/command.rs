@@ -11,6 +11,7 @@ pub(crate) mod logger;
 mod offsets;
 mod output;
 pub(crate) mod plugin;
+mod preview;
 mod select;
 pub(crate) mod status;
 pub(crate) mod task;

@@ -5,8 +5,8 @@ mod shape;
 use super::http::Access;
 use super::rest::Rest;
 use super::{
-    About, Agent, Cluster, Config, Connector, Error, ErrorKind, Event, Key, KeyErrors, Leader, Level, Member, New,
-    Offset, Plugin, Policy, Restarted, Scope, Target, Validation,
+    About, Agent, Ask, Cluster, Config, Connector, Error, ErrorKind, Event, Key, KeyErrors, Leader, Level, Member, New,
+    Offset, Plugin, Policy, Preview, Restarted, Scope, Target, Validation,
 };
 use dray_wire::admin::v1;
 use dray_wire::admin::v1::agent_service_client::AgentServiceClient;
@@ -14,6 +14,7 @@ use dray_wire::admin::v1::cluster_service_client::ClusterServiceClient;
 use dray_wire::admin::v1::connector_service_client::ConnectorServiceClient;
 use dray_wire::admin::v1::offset_service_client::OffsetServiceClient;
 use dray_wire::admin::v1::plugin_service_client::PluginServiceClient;
+use dray_wire::admin::v1::preview_service_client::PreviewServiceClient;
 use dray_wire::admin::v1::status_service_client::StatusServiceClient;
 use dray_wire::plugin::v1 as plugin;
 use serde_json::Value;
@@ -447,6 +448,34 @@ impl Cluster for Grpc {
             error_count: infos.error_count,
             errors: errors.collect(),
             unknown: super::unknown_keys(config, &defined),
+        })
+    }
+
+    async fn preview(&self, ask: &Ask) -> Result<Preview, Error> {
+        let offset = |(topic, partition, offset): &(String, i32, i64)| v1::PreviewOffset {
+            topic: topic.clone(),
+            partition: *partition,
+            offset: *offset,
+        };
+        let request = v1::PreviewConnectorRequest {
+            name: ask.name.clone(),
+            config: ask.config.clone(),
+            records: ask.records,
+            lines: ask.lines.clone(),
+            from_beginning: ask.from_beginning,
+            offsets: ask.offsets.iter().map(offset).collect(),
+            wait: ask.wait.and_then(|wait| wait.try_into().ok()),
+        };
+        let mut client = PreviewServiceClient::new(self.channel.clone());
+        let seen = client.preview_connector(call(request)).await?.into_inner();
+        let records = seen.records.iter().map(|record| serde_json::from_str(record));
+        let records = records.collect::<Result<_, _>>().map_err(|error| {
+            let said = format!("a record of the answer is not JSON: {error}");
+            Error::new(ErrorKind::Failed, said)
+        })?;
+        Ok(Preview {
+            records,
+            note: seen.note,
         })
     }
 

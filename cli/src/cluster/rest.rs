@@ -2,8 +2,8 @@
 
 use super::http::{Access, Http, segment};
 use super::{
-    About, Agent, Change, Cluster, Config, Connector, Error, ErrorKind, Event, Key, KeyErrors, Level, Member, New,
-    Offset, Plugin, Policy, Restarted, Scope, Seen, Target, Task, Validation,
+    About, Agent, Ask, Change, Cluster, Config, Connector, Error, ErrorKind, Event, Key, KeyErrors, Level, Member, New,
+    Offset, Plugin, Policy, Preview, Restarted, Scope, Seen, Target, Task, Validation,
 };
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -314,6 +314,12 @@ impl Cluster for Rest {
             errors: errors.collect(),
             unknown: super::unknown_keys(config, &defined),
         })
+    }
+
+    async fn preview(&self, _: &Ask) -> Result<Preview, Error> {
+        let said = "Kafka Connect has no call for it, and neither has its REST API: use --control HOST:PORT for a Dray cluster; \
+                    `dray transform test` runs transforms on records from a file without any cluster";
+        Err(Error::new(ErrorKind::Unsupported, said))
     }
 
     async fn loggers(&self) -> Result<BTreeMap<String, Level>, Error> {

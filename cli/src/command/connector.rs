@@ -4,6 +4,7 @@ use super::apply::{self, Apply, Diff};
 use super::files::Files;
 use super::offsets;
 use super::output::{self, Doing as _, Output, Report, Table, or_dash};
+use super::preview;
 use super::select::{Change, Select, labels};
 use super::{Args, describe};
 use crate::Failure;
@@ -33,6 +34,12 @@ pub(crate) enum Command {
     Diff(Diff),
     /// Check configurations, and change nothing; exit code 1 when one is wrong
     Validate(Validate),
+    /// Show what would become of a connector's records, stage by stage, and write nothing
+    ///
+    /// An agent reads records of a sink's topics, without a group, or polls a source from where it is, and sends them through converters and
+    /// transforms as a task would. No record, offset or schema is written and no topic is created. Exit code 1: a stage failed; 2: the
+    /// files or flags are wrong.
+    Preview(preview::PreviewArgs),
     /// Delete connectors: their tasks are stopped, their offsets stay; asks first
     #[command(visible_alias = "rm")]
     Delete(Changed),
@@ -176,6 +183,7 @@ pub(crate) async fn run(command: Command) -> Result<(), Failure> {
         Command::Apply(args) => apply::run(&args).await,
         Command::Diff(args) => apply::diff(&args).await,
         Command::Validate(args) => validate(&args).await,
+        Command::Preview(args) => preview::run(&args).await,
         Command::Delete(args) => delete(&args).await,
         Command::Pause(args) => target(&args, Target::Paused, "pause", "is to be paused").await,
         Command::Resume(args) => target(&args, Target::Running, "resume", "is to run").await,

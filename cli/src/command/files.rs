@@ -45,6 +45,16 @@ struct Draft {
 }
 
 impl Files {
+    /// A single one.
+    pub(super) fn one(file: &Path, name: Option<&str>) -> Self {
+        Self {
+            files: vec![file.to_owned()],
+            more: Vec::new(),
+            recursive: false,
+            name: name.map(str::to_owned),
+        }
+    }
+
     /// Reads all of them. Names are there, and each is there once.
     pub(super) fn read(&self) -> Result<Vec<Declared>, Failure> {
         let mut declared: BTreeMap<String, Declared> = BTreeMap::new();

@@ -11,4 +11,5 @@ mod files;
 mod fleet;
 mod harness;
 mod help;
+mod preview;
 mod transform;

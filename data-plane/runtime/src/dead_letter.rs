@@ -23,6 +23,9 @@ const GENERATION: &str = "__dray.errors.generation";
 /// The [`pipeline_hash`] of the configuration that the record failed under.
 const CONFIG_HASH: &str = "__dray.errors.config.hash";
 
+/// How many bytes a record's value had before it was cut.
+pub(crate) const CUT: &str = "__dray.value.bytes";
+
 /// Whose letters these are.
 #[derive(Clone)]
 pub struct Writer {

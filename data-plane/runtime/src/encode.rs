@@ -169,7 +169,6 @@ pub fn encode<'a>(
     scratch: &mut Vec<u8>,
 ) -> EncodedBatch<'a> {
     scratch.clear();
-    let (policy, letters) = (failing.policy, failing.letters);
     let numbers: Vec<PartitionNumber> = batch
         .source_partitions()
         .iter()
@@ -208,14 +207,7 @@ pub fn encode<'a>(
                     });
                 }
                 Body::Data { .. } | Body::Encoded { .. } | Body::Dropped => {
-                    let refused = failing.refused.iter().find(|refused| refused.place == place);
-                    if let (Some(refused), Some(letters)) = (refused, letters) {
-                        let sequence = ledger.enter(number, record.source_offset.clone());
-                        let (body, failure) = (&refused.body, &refused.failure);
-                        encoded.push_letter(batch, record, (body, failure), sequence, letters, scratch);
-                    } else {
-                        ledger.enter_finished(number, record.source_offset.clone());
-                    }
+                    encoded.leave_out((batch, place), ledger, number, failing, scratch);
                 }
             },
             Err(failure) => {
@@ -232,20 +224,13 @@ pub fn encode<'a>(
                     encoded.end = End::Lacks(lookup);
                     return encoded;
                 }
-                if let Some(when) = progress.tries.next(failure.stage, &failure.error, policy) {
+                if let Some(when) = progress.tries.next(failure.stage, &failure.error, failing.policy) {
                     encoded.end = End::Again(when);
                     return encoded;
                 }
-                (failing.report)(&failure);
-                if let Err(verdict) = policy.tolerate() {
-                    encoded.end = End::Failed(verdict.with_source(failure.error));
+                if let Err(error) = encoded.give_up((batch, place), failure, ledger, number, failing, scratch) {
+                    encoded.end = End::Failed(error);
                     return encoded;
-                }
-                if let Some(letters) = letters {
-                    let sequence = ledger.enter(number, record.source_offset.clone());
-                    encoded.push_letter(batch, record, (&record.body, &failure), sequence, letters, scratch);
-                } else {
-                    ledger.enter_finished(number, record.source_offset.clone());
                 }
             }
         }
@@ -332,6 +317,55 @@ impl<'a> EncodedBatch<'a> {
             });
         }
         self.records.push(produced(batch, record, sequence, key, value));
+    }
+
+    /// A record that does not go to Kafka: the transforms have left it out, or refused it.
+    #[cold]
+    fn leave_out(
+        &mut self,
+        (batch, place): (&'a SourceBatch, usize),
+        ledger: &mut Ledger,
+        number: PartitionNumber,
+        failing: &Failing<'a, '_>,
+        scratch: &mut Vec<u8>,
+    ) {
+        let record = &batch.records()[place];
+        let refused = failing.refused.iter().find(|refused| refused.place == place);
+        if let (Some(refused), Some(letters)) = (refused, failing.letters) {
+            let sequence = ledger.enter(number, record.source_offset.clone());
+            let (body, failure) = (&refused.body, &refused.failure);
+            self.push_letter(batch, record, (body, failure), sequence, letters, scratch);
+        } else {
+            ledger.enter_finished(number, record.source_offset.clone());
+        }
+    }
+
+    /// A record that failed for good.
+    ///
+    /// # Errors
+    /// When it may not.
+    #[cold]
+    fn give_up(
+        &mut self,
+        (batch, place): (&'a SourceBatch, usize),
+        failure: Failure,
+        ledger: &mut Ledger,
+        number: PartitionNumber,
+        failing: &mut Failing<'a, '_>,
+        scratch: &mut Vec<u8>,
+    ) -> Result<()> {
+        (failing.report)(&failure);
+        if let Err(verdict) = failing.policy.tolerate() {
+            return Err(verdict.with_source(failure.error));
+        }
+        let record = &batch.records()[place];
+        if let Some(letters) = failing.letters {
+            let sequence = ledger.enter(number, record.source_offset.clone());
+            self.push_letter(batch, record, (&record.body, &failure), sequence, letters, scratch);
+        } else {
+            ledger.enter_finished(number, record.source_offset.clone());
+        }
+        Ok(())
     }
 
     /// The letter of a record, in its place.

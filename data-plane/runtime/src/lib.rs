@@ -22,6 +22,7 @@ pub mod ledger;
 pub mod letter_queue;
 pub mod metrics;
 pub mod offsets;
+mod owned_record;
 pub mod policy;
 pub mod preview;
 pub mod rejoin;

@@ -7,7 +7,9 @@ use crate::attempt::LANE_QUOTA;
 use crate::client_config;
 use crate::config::{SinkConfig, SourceConfig, Topics};
 use crate::conversion::conversion;
+use crate::dead_letter::CUT;
 use crate::encode::{Converters, EncodedRecord, encode_one};
+use crate::owned_record::OwnedRecord;
 use crate::policy::{ErrorPolicy, Failure, Tolerance};
 use crate::transform::transform_source;
 use crate::validate::Refused;
@@ -19,15 +21,13 @@ use dray_connect::offset::{OffsetMap, SourceOffset};
 use dray_connect::source_batch::{Body, SourceBatch, SourceRecord};
 use dray_connect::{ConfigMap, Error, Result as Done};
 use dray_converters::{Converter as _, Input, JsonConverter, to_connect_owned};
-use dray_kafka::port::{Ack, HeaderRef, ProduceRecord, ProducerLane};
+use dray_kafka::port::{Ack, ProducerLane};
 use dray_transforms::Chain;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 /// Headers that say why a letter is one: they do not go along.
 const REASONS: [&str; 2] = ["__connect.errors.", "__dray.errors."];
-/// The header of a value that was cut.
-const CUT: &str = "__dray.value.bytes";
 
 /// Which letters to replay, and where to.
 #[derive(Clone, Debug)]
@@ -53,16 +53,6 @@ pub struct Replayed {
     pub next: i64,
     /// The offset behind the last letter.
     pub end: i64,
-}
-
-/// A record to be produced.
-struct Again {
-    topic: String,
-    partition: Option<i32>,
-    timestamp: Option<i64>,
-    key: Option<Vec<u8>>,
-    value: Option<Vec<u8>>,
-    headers: Vec<(String, Option<Vec<u8>>)>,
 }
 
 impl Worker {
@@ -144,23 +134,12 @@ impl Worker {
     }
 }
 
-async fn produce(lane: &mut dyn ProducerLane, record: &Again, sequence: u64) -> dray_kafka::Result<()> {
-    let header = |(key, value)| HeaderRef { key, value };
-    let own = record
-        .headers
-        .iter()
-        .map(|(key, value)| (key.as_str(), value.as_deref()));
-    let headers: Vec<HeaderRef<'_>> = own.map(header).collect();
-    let record = ProduceRecord {
-        topic: &record.topic,
-        partition: record.partition,
-        timestamp: record.timestamp,
-        key: record.key.as_deref(),
-        value: record.value.as_deref(),
-        headers: &headers,
-        sequence,
-    };
-    while lane.produce(&[record]).map_err(|refused| refused.error)? == 0 {
+async fn produce(lane: &mut dyn ProducerLane, record: &OwnedRecord, sequence: u64) -> dray_kafka::Result<()> {
+    while record
+        .lend(sequence, |record| lane.produce(&[record]))
+        .map_err(|refused| refused.error)?
+        == 0
+    {
         lane.ready().await;
     }
     Ok(())
@@ -183,7 +162,7 @@ impl Pipeline {
     ///
     /// # Errors
     /// Why it cannot be.
-    async fn again(&mut self, letter: &StoredLetter, to: Option<&str>) -> Result<Option<Again>, String> {
+    async fn again(&mut self, letter: &StoredLetter, to: Option<&str>) -> Result<Option<OwnedRecord>, String> {
         if let Some(bytes) = letter.header(CUT) {
             return Err(format!("its value was cut: it had {bytes} bytes"));
         }
@@ -196,7 +175,7 @@ impl Pipeline {
                 .to_owned());
         };
         let partition = letter.header("__connect.errors.partition").filter(|_| to.is_none());
-        let again = Again {
+        let again = OwnedRecord {
             topic: topic.to_owned(),
             partition: partition.and_then(|number| number.parse().ok()),
             timestamp: letter.timestamp,
@@ -223,7 +202,7 @@ fn reads(topics: &Topics, topic: &str) -> bool {
 }
 
 impl Source {
-    async fn again(&mut self, letter: Again, to: Option<&str>) -> Done<Option<Again>> {
+    async fn again(&mut self, letter: OwnedRecord, to: Option<&str>) -> Done<Option<OwnedRecord>> {
         let mut batch = read(letter)?;
         let stop = CancellationToken::new();
         let quiet = &mut |_: &Failure| {};
@@ -242,9 +221,9 @@ impl Source {
 }
 
 /// The only record of a batch, in bytes.
-fn produced(batch: &SourceBatch, encoded: EncodedRecord, to: Option<&str>) -> Again {
+fn produced(batch: &SourceBatch, encoded: EncodedRecord, to: Option<&str>) -> OwnedRecord {
     let record = &batch.records()[0];
-    Again {
+    OwnedRecord {
         topic: to.unwrap_or(batch.topic_name(record.topic)).to_owned(),
         partition: record.kafka_partition.filter(|_| to.is_none()),
         timestamp: record.timestamp,
@@ -255,7 +234,7 @@ fn produced(batch: &SourceBatch, encoded: EncodedRecord, to: Option<&str>) -> Ag
 }
 
 /// The record of a letter that is JSON with schemas.
-fn read(letter: Again) -> Done<SourceBatch> {
+fn read(letter: OwnedRecord) -> Done<SourceBatch> {
     let settings = ConfigMap::from([("schemas.enable".to_owned(), "true".to_owned())]);
     let mut json = JsonConverter::new(&settings)?;
     let mut batch = SourceBatch::new();

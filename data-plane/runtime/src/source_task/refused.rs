@@ -3,56 +3,31 @@
 
 use super::{Runner, log_failure};
 use crate::config::Oversize;
-use crate::dead_letter::{SourceLetters, Why};
+use crate::dead_letter::{CUT, SourceLetters, Why};
 use crate::ledger::Sequence;
+use crate::owned_record::OwnedRecord;
 use crate::policy::{Failure, Stage};
 use dray_connect::{Error, Result};
-use dray_kafka::port::{Ack, HeaderRef, ProduceRecord};
+use dray_kafka::port::{Ack, ProduceRecord};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
-/// How many bytes a value had that was cut.
-const CUT: &str = "__dray.value.bytes";
-
-/// A record's bytes.
-struct Kept {
-    topic: String,
-    partition: Option<i32>,
-    timestamp: Option<i64>,
-    key: Option<Vec<u8>>,
-    value: Option<Vec<u8>>,
-    headers: Vec<(String, Option<Vec<u8>>)>,
-}
-
-impl Kept {
-    fn of(record: &ProduceRecord<'_>) -> Self {
-        let header = |header: &HeaderRef<'_>| (header.key.to_owned(), header.value.map(<[u8]>::to_vec));
-        Self {
-            topic: record.topic.to_owned(),
-            partition: record.partition,
-            timestamp: record.timestamp,
-            key: record.key.map(<[u8]>::to_vec),
-            value: record.value.map(<[u8]>::to_vec),
-            headers: record.headers.iter().map(header).collect(),
-        }
+/// Half of a record's value goes, and a header says how long it was; false when there is nothing to cut. Ends where a character does if the
+/// value is a text.
+fn cut(record: &mut OwnedRecord) -> bool {
+    let Some(value) = record.value.as_mut().filter(|value| value.len() > 1) else {
+        return false;
+    };
+    let before = value.len();
+    let half = before / 2;
+    let end = std::str::from_utf8(value).map_or(half, |text| text.floor_char_boundary(half));
+    value.truncate(end);
+    if !record.headers.iter().any(|(name, _)| name == CUT) {
+        record
+            .headers
+            .push((CUT.to_owned(), Some(before.to_string().into_bytes())));
     }
-
-    /// Half of the value goes, and a header says how long it was; false when there is nothing to cut. Ends where a character does if the
-    /// value is a text.
-    fn cut(&mut self) -> bool {
-        let Some(value) = self.value.as_mut().filter(|value| value.len() > 1) else {
-            return false;
-        };
-        let before = value.len();
-        let half = before / 2;
-        let end = std::str::from_utf8(value).map_or(half, |text| text.floor_char_boundary(half));
-        value.truncate(end);
-        if !self.headers.iter().any(|(name, _)| name == CUT) {
-            self.headers
-                .push((CUT.to_owned(), Some(before.to_string().into_bytes())));
-        }
-        true
-    }
+    true
 }
 
 /// The records of a task on their way, as far as they are needed again when Kafka refuses them. Bounded by the lane's quota.
@@ -63,12 +38,12 @@ pub(super) struct Refusals {
     /// What happens to records that are too large.
     pub(super) oversize: Oversize,
     /// By sequence.
-    kept: HashMap<u64, Kept>,
+    kept: HashMap<u64, OwnedRecord>,
     /// Which of those on their way are letters.
     sent: HashSet<u64>,
     /// To be produced in place of what was refused, as soon as the lane takes it. While there is something the lane is full, so there is an
     /// acknowledgement to come.
-    instead: VecDeque<(u64, Kept)>,
+    instead: VecDeque<(u64, OwnedRecord)>,
 }
 
 impl Refusals {
@@ -92,7 +67,7 @@ impl Refusals {
         }
         let queue = self.letters.as_ref().map(|letters| letters.topic.as_str());
         for record in records {
-            self.kept.insert(record.sequence, Kept::of(record));
+            self.kept.insert(record.sequence, OwnedRecord::of(record));
             // A letter has the very name of the queue; a record may go to a topic of the same name.
             if queue.is_some_and(|queue| std::ptr::eq(queue, record.topic)) {
                 self.sent.insert(record.sequence);
@@ -126,7 +101,7 @@ impl Runner {
         if let (true, Some(letters)) = (is_letter && !fenced, &self.refusals.letters) {
             let again = kept
                 .filter(|_| too_large)
-                .and_then(|mut kept| kept.cut().then_some(kept));
+                .and_then(|mut kept| cut(&mut kept).then_some(kept));
             let Some(kept) = again else {
                 return Err(letters.unwritable(error));
             };
@@ -136,7 +111,7 @@ impl Runner {
         }
         let text = "Unrecoverable exception from producer send callback";
         if too_large && self.refusals.oversize == Oversize::Truncate {
-            let again = kept.and_then(|mut kept| kept.cut().then_some(kept));
+            let again = kept.and_then(|mut kept| cut(&mut kept).then_some(kept));
             if let Some(kept) = again {
                 tracing::warn!(topic = kept.topic, %error, "the value of a record is cut: it is too large");
                 self.refusals.instead.push_back((number, kept));
@@ -157,7 +132,13 @@ impl Runner {
     }
 
     /// A record is not to be produced. Whether its letter is.
-    fn give_up(&mut self, sequence: Sequence, error: Error, kept: Option<Kept>, tolerated: bool) -> Result<bool> {
+    fn give_up(
+        &mut self,
+        sequence: Sequence,
+        error: Error,
+        kept: Option<OwnedRecord>,
+        tolerated: bool,
+    ) -> Result<bool> {
         let policy = &self.parts.policy;
         policy.failures.failed();
         policy.failures.gave_up();
@@ -192,19 +173,7 @@ impl Runner {
     /// Produces what goes in place of refused records, as far as the lane takes it now.
     pub(super) fn produce_instead(&mut self) -> Result<()> {
         while let Some((sequence, kept)) = self.refusals.instead.pop_front() {
-            let header = |(key, value)| HeaderRef { key, value };
-            let own = kept.headers.iter().map(|(key, value)| (key.as_str(), value.as_deref()));
-            let headers: Vec<HeaderRef<'_>> = own.map(header).collect();
-            let record = ProduceRecord {
-                topic: &kept.topic,
-                partition: kept.partition,
-                timestamp: kept.timestamp,
-                key: kept.key.as_deref(),
-                value: kept.value.as_deref(),
-                headers: &headers,
-                sequence,
-            };
-            match self.parts.lane.produce(&[record]) {
+            match kept.lend(sequence, |record| self.parts.lane.produce(&[record])) {
                 Ok(0) => {
                     self.refusals.instead.push_front((sequence, kept));
                     return Ok(());
@@ -229,8 +198,8 @@ impl Runner {
 mod tests {
     use super::*;
 
-    fn kept(value: &[u8]) -> Kept {
-        Kept::of(&ProduceRecord {
+    fn kept(value: &[u8]) -> OwnedRecord {
+        OwnedRecord::of(&ProduceRecord {
             topic: "t",
             partition: None,
             timestamp: None,
@@ -244,15 +213,15 @@ mod tests {
     #[test]
     fn a_value_is_cut_between_characters_and_says_how_long_it_was() {
         let mut text = kept("aäöü".as_bytes());
-        assert!(text.cut());
+        assert!(cut(&mut text));
         assert_eq!(text.value.as_deref(), Some("aä".as_bytes()));
-        assert!(text.cut());
+        assert!(cut(&mut text));
         assert_eq!(text.value.as_deref(), Some("a".as_bytes()));
-        assert!(!text.cut(), "one byte is left");
+        assert!(!cut(&mut text), "one byte is left");
         assert_eq!(text.headers, [(CUT.to_owned(), Some(b"7".to_vec()))]);
         let mut bytes = kept(&[0xff; 8]);
-        assert!(bytes.cut());
+        assert!(cut(&mut bytes));
         assert_eq!(bytes.value.as_deref(), Some(&[0xff; 4][..]));
-        assert!(!kept(b"").cut());
+        assert!(!cut(&mut kept(b"")));
     }
 }

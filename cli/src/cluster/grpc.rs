@@ -1,6 +1,7 @@
 //! A cluster by Dray's own admin services. Loggers, which those do not have, are asked over REST, which every replica serves on the same port.
 
 mod letters;
+mod preview;
 mod shape;
 
 use super::http::Access;
@@ -411,15 +412,7 @@ impl Cluster for Grpc {
             to: replay.to.clone(),
         };
         let done = self.letters_client().replay_letters(call(request)).await?.into_inner();
-        Ok(Replayed {
-            replayed: done.replayed,
-            refused: done
-                .refused
-                .into_iter()
-                .map(|letter| (letter.offset, letter.reason))
-                .collect(),
-            next: done.next,
-        })
+        Ok(letters::replayed(done))
     }
 
     async fn drop_letters(&self, name: &str, before: &[LetterPlace]) -> Result<Vec<LetterBounds>, Error> {
@@ -497,31 +490,9 @@ impl Cluster for Grpc {
     }
 
     async fn preview(&self, ask: &Ask) -> Result<Preview, Error> {
-        let offset = |(topic, partition, offset): &(String, i32, i64)| v1::PreviewOffset {
-            topic: topic.clone(),
-            partition: *partition,
-            offset: *offset,
-        };
-        let request = v1::PreviewConnectorRequest {
-            name: ask.name.clone(),
-            config: ask.config.clone(),
-            records: ask.records,
-            lines: ask.lines.clone(),
-            from_beginning: ask.from_beginning,
-            offsets: ask.offsets.iter().map(offset).collect(),
-            wait: ask.wait.and_then(|wait| wait.try_into().ok()),
-        };
         let mut client = PreviewServiceClient::new(self.channel.clone());
-        let seen = client.preview_connector(call(request)).await?.into_inner();
-        let records = seen.records.iter().map(|record| serde_json::from_str(record));
-        let records = records.collect::<Result<_, _>>().map_err(|error| {
-            let said = format!("a record of the answer is not JSON: {error}");
-            Error::new(ErrorKind::Failed, said)
-        })?;
-        Ok(Preview {
-            records,
-            note: seen.note,
-        })
+        let seen = client.preview_connector(call(preview::request(ask))).await?;
+        preview::preview(seen.into_inner())
     }
 
     async fn loggers(&self) -> Result<BTreeMap<String, Level>, Error> {

@@ -232,7 +232,7 @@ async fn replay(args: &ReplayArgs) -> Result<(), Failure> {
     }
     let result = json!({ "name": args.name, "topic": now.topic, "replayed": replayed, "refused": refused });
     if !args.args.output.value(&result)? {
-        line(&format!("{replayed} records of connector {} are sent again", args.name))?;
+        line(&format!("connector {}: {replayed} sent again", args.name))?;
         for letter in &refused {
             let (offset, reason) = (&letter["offset"], letter["reason"].as_str().unwrap_or_default());
             eprintln!("dray: letter {}@{offset} is not: {reason}", letter["partition"]);
@@ -276,10 +276,7 @@ async fn discard(args: &DropArgs) -> Result<(), Failure> {
     if args.args.output.value(&result)? {
         return Ok(());
     }
-    line(&format!(
-        "{total} letters of connector {} are dropped, {left} are left",
-        args.name
-    ))
+    line(&format!("connector {}: {total} dropped, {left} left", args.name))
 }
 
 async fn letters(cluster: &dyn Cluster, name: &str, count: u32, from: Option<LetterPlace>) -> Result<Letters, Failure> {

@@ -128,7 +128,7 @@ fn a_sinks_letters_go_through_the_mended_pipeline() {
     fs::write(&mended, json!({ "name": sink, "config": config }).to_string()).unwrap();
     cli.ok(&["apply", "-f", mended.to_str().unwrap()]);
     let one = cli.ok(&["dlq", "replay", &sink, "--offset", "2", "--yes"]);
-    assert_eq!(one, format!("1 records of connector {sink} are sent again\n"));
+    assert_eq!(one, format!("connector {sink}: 1 sent again\n"));
     let arrived = || fs::read_to_string(&target).unwrap_or_default();
     wait_until(
         PATIENCE,
@@ -143,10 +143,7 @@ fn a_sinks_letters_go_through_the_mended_pipeline() {
     let said = String::from_utf8_lossy(&beyond.stderr);
     assert!(said.contains("ends at offset 4"), "{said}");
     let dropped = cli.ok(&["dlq", "drop", &sink, "--before", "3", "--yes"]);
-    assert_eq!(
-        dropped,
-        format!("3 letters of connector {sink} are dropped, 1 are left\n")
-    );
+    assert_eq!(dropped, format!("connector {sink}: 3 dropped, 1 left\n"));
     assert_eq!(
         cli.json(&["dlq", "show", &sink])["letters"].as_array().unwrap().len(),
         1
@@ -224,5 +221,58 @@ fn a_sources_letters_go_through_the_mended_pipeline() {
         || format!("{}\n{}", arrived(), dray.tail()),
     );
     assert_eq!(arrived(), "1\n2\n1000\n");
+    assert!(dray.terminate().success(), "{}", dray.tail());
+}
+
+/// The client would take the line, and the topic's own limit does not: the broker refuses it when others are behind it.
+#[test]
+fn a_line_that_its_topic_does_not_take_is_a_letter_or_cut() {
+    let mut dray = Dray::new(&bootstrap());
+    let source = dray.path("source.txt");
+    let long = "x".repeat(3_000);
+    fs::write(&source, format!("one\n{long}\ntwo\n")).unwrap();
+    let queue = unique("letters");
+    let mut targets = Vec::new();
+    for policy in ["dead-letter", "truncate"] {
+        let topic = unique(policy);
+        let settings = [
+            ("connector.class", "FileStreamSource"),
+            ("file", source.to_str().unwrap()),
+            ("topic", &topic),
+            ("topic.creation.default.partitions", "1"),
+            ("topic.creation.default.replication.factor", "1"),
+            ("topic.creation.default.max.message.bytes", "1000"),
+            ("dray.errors.oversize", policy),
+            ("dray.errors.deadletterqueue.topic.name", &queue),
+            ("dray.errors.deadletterqueue.topic.replication.factor", "1"),
+        ];
+        dray.connector(policy, &settings);
+        let target = dray.path(&format!("{policy}.txt"));
+        dray.sink(&topic, &target);
+        targets.push(target);
+    }
+    let cli = start(&mut dray);
+    cli.letters("dead-letter", 1);
+    let shown = cli.json(&["dlq", "show", "dead-letter"]);
+    let letter = &shown["letters"][0];
+    assert_eq!(letter["value"], long.as_str(), "whole, as the queue takes it");
+    assert_eq!(letter["errors"]["__connect.errors.stage"], "KAFKA_PRODUCE");
+    assert_eq!(letter["errors"]["__dray.errors.format"], "bytes");
+    // What stands in place of a record comes when that was refused, which may be behind the next.
+    let arrived = |target: &std::path::Path| {
+        let text = fs::read_to_string(target).unwrap_or_default();
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    let cut = "x".repeat(750);
+    for (target, expected) in targets.iter().zip([vec!["one", "two"], vec!["one", "two", &cut]]) {
+        wait_until(
+            PATIENCE,
+            || arrived(target).len() == expected.len(),
+            || format!("{:?}\n{}", arrived(target), dray.tail()),
+        );
+        assert_eq!(arrived(target), expected);
+    }
     assert!(dray.terminate().success(), "{}", dray.tail());
 }

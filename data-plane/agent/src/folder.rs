@@ -57,10 +57,16 @@ impl DataFolder {
     /// # Errors
     /// When it is in use, on NFS, or cannot be read and written.
     pub fn open(folder: &Path, instance: Instance) -> Result<Self, Error> {
-        Self::open_within(folder, instance, ENDING)
+        Self::open_within(folder, instance, ENDING, || sleep(LOOK))
     }
 
-    fn open_within(folder: &Path, instance: Instance, patience: Duration) -> Result<Self, Error> {
+    /// `pause` comes between two looks whether the folder is free.
+    fn open_within(
+        folder: &Path,
+        instance: Instance,
+        patience: Duration,
+        mut pause: impl FnMut(),
+    ) -> Result<Self, Error> {
         let path = folder.join("instance");
         let io = |doing, path: &Path| {
             let path = path.to_owned();
@@ -82,7 +88,7 @@ impl DataFolder {
         loop {
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => break,
-                Err(rustix::io::Errno::WOULDBLOCK) if begun.elapsed() < patience => sleep(LOOK),
+                Err(rustix::io::Errno::WOULDBLOCK) if begun.elapsed() < patience => pause(),
                 Err(rustix::io::Errno::WOULDBLOCK) => return Err(Error::InUse(folder.to_owned())),
                 Err(error) => return Err(io("lock", &path)(error.into())),
             }
@@ -121,7 +127,7 @@ mod tests {
         let first = DataFolder::open(&inner, Instance(1)).unwrap();
         assert_eq!(first.previous, None);
         // A second open of the file is another lock holder, as another process would be.
-        let at_once = DataFolder::open_within(&inner, Instance(2), Duration::ZERO);
+        let at_once = DataFolder::open_within(&inner, Instance(2), Duration::ZERO, || ());
         assert!(matches!(at_once, Err(Error::InUse(_))));
         drop(first);
         assert_eq!(
@@ -133,14 +139,15 @@ mod tests {
     #[test]
     fn a_process_that_is_just_ending_is_waited_for() {
         let folder = tempfile::tempdir().unwrap();
-        let first = DataFolder::open(folder.path(), Instance(1)).unwrap();
-        std::thread::scope(|scope| {
-            let next = scope.spawn(|| DataFolder::open(folder.path(), Instance(2)));
-            sleep(Duration::from_millis(50));
-            assert!(!next.is_finished());
-            drop(first);
-            assert_eq!(next.join().unwrap().unwrap().previous, Some(Instance(1)));
+        let mut first = Some(DataFolder::open(folder.path(), Instance(1)).unwrap());
+        let mut looks = 0;
+        let next = DataFolder::open_within(folder.path(), Instance(2), Duration::MAX, || {
+            looks += 1;
+            if looks == 3 {
+                drop(first.take());
+            }
         });
+        assert_eq!((next.unwrap().previous, looks), (Some(Instance(1)), 3));
     }
 
     #[test]

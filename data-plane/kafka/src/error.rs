@@ -26,6 +26,13 @@ pub struct Error {
 }
 
 impl Error {
+    /// Whether a record or a batch is larger than the client, the topic or the broker takes.
+    #[must_use]
+    pub fn is_too_large(&self) -> bool {
+        // The clients' own word, and the broker's two.
+        ["MSG_SIZE_TOO_LARGE", "MessageSizeTooLarge", "MessageBatchTooLarge"].contains(&self.code.as_str())
+    }
+
     /// Whether a later try can succeed. The operation was not applied, or it is unknown after a time-out.
     #[must_use]
     pub fn is_retriable(&self) -> bool {

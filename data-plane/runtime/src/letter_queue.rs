@@ -123,6 +123,12 @@ impl Worker {
         let topic = self.queue(config)?;
         let bounds = self.bounds(config, &topic).await?;
         for (partition, offset) in before {
+            // Kafka takes -1 for the end.
+            if *offset < 0 {
+                return Err(Refused::BadRequest(format!(
+                    "{offset} is no offset: nothing is dropped"
+                )));
+            }
             let end = bounds.get(partition).map(|bound| bound.end);
             if end.is_none_or(|end| *offset > end) {
                 let end = end.map_or("is not there".to_owned(), |end| format!("ends at offset {end}"));

@@ -181,6 +181,8 @@ impl Runner {
             if self.parts.stop.run_until_cancelled(begin).await.is_none() {
                 return Ok(Flow::Stop);
             }
+            self.produce_instead()?;
+            let instead = self.refusals.has_instead();
             let Self {
                 parts,
                 acks,
@@ -199,7 +201,7 @@ impl Runner {
             let event = tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(Flow::Stop),
-                other = other(lane.as_mut(), acks, commits, next_commit) => Event::Other(other),
+                other = other(lane.as_mut(), acks, commits, next_commit, instead) => Event::Other(other),
                 // A changed target is looked at in the next round; a closed one means that nobody pauses us any more.
                 Ok(()) = target.changed() => continue,
                 polled = guarded("poll", task.poll(batch)) => Event::Polled(polled),
@@ -235,6 +237,7 @@ impl Runner {
         }
         self.parts.me.report(TaskState::Paused, None);
         while *self.parts.target.borrow_and_update() == TargetState::Paused {
+            let instead = self.refusals.has_instead();
             let Self {
                 parts,
                 acks,
@@ -250,7 +253,7 @@ impl Runner {
                     if changed.is_err() { return Ok(Flow::Stop); }
                     continue
                 }
-                other = other(lane.as_mut(), acks, commits, next_commit) => other,
+                other = other(lane.as_mut(), acks, commits, next_commit, instead) => other,
             };
             self.on_other(event).await?;
         }
@@ -377,6 +380,7 @@ impl Runner {
                 &mut self.acks,
                 &mut self.commits,
                 &mut self.next_commit,
+                self.refusals.has_instead(),
             );
             let event = tokio::select! {
                 biased;
@@ -404,6 +408,7 @@ impl Runner {
     async fn on_other(&mut self, event: Other) -> Result<()> {
         match event {
             Other::Acks => self.on_acks(),
+            Other::Instead => self.produce_instead(),
             Other::CommitTime => {
                 self.begin_commit(false);
                 Ok(())
@@ -548,18 +553,25 @@ impl Runner {
 /// What can happen beside the connector's own work.
 enum Other {
     Acks,
+    /// The lane may take by now what it did not take in place of refused records.
+    Instead,
     CommitTime,
     Committed(Result<Committed, tokio::task::JoinError>),
 }
+
+/// How soon the lane is asked again for what it did not take: its room and its acknowledgements cannot both be waited for.
+const INSTEAD: Duration = Duration::from_millis(20);
 
 async fn other(
     lane: &mut dyn ProducerLane,
     acks: &mut Vec<Ack>,
     commits: &mut JoinSet<Committed>,
     next_commit: &mut tokio::time::Interval,
+    instead: bool,
 ) -> Other {
     tokio::select! {
         () = lane.acks(acks) => Other::Acks,
+        () = tokio::time::sleep(INSTEAD), if instead => Other::Instead,
         _ = next_commit.tick() => Other::CommitTime,
         Some(done) = commits.join_next() => Other::Committed(done),
     }

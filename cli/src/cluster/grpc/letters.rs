@@ -1,6 +1,6 @@
 //! Dead letters, from and to the wire.
 
-use crate::cluster::{Letter, LetterBounds, LetterPlace, Letters};
+use crate::cluster::{Letter, LetterBounds, LetterPlace, Letters, Replayed};
 use dray_wire::admin::v1;
 use dray_wire::plugin::v1 as plugin;
 
@@ -17,6 +17,15 @@ pub(super) fn bounds(bounds: plugin::LetterBounds) -> LetterBounds {
         partition: bounds.partition,
         first: bounds.first,
         end: bounds.end,
+    }
+}
+
+pub(super) fn replayed(done: v1::ReplayLettersResponse) -> Replayed {
+    let refused = done.refused.into_iter().map(|letter| (letter.offset, letter.reason));
+    Replayed {
+        replayed: done.replayed,
+        refused: refused.collect(),
+        next: done.next,
     }
 }
 

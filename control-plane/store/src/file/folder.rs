@@ -26,6 +26,11 @@ pub(super) struct Folder {
 impl Folder {
     /// Waits for a process that is just ending.
     pub(super) fn lock(path: &Path) -> Result<Self, Error> {
+        Self::lock_within(path, ENDING, || sleep(LOOK))
+    }
+
+    /// `pause` comes between two looks whether the folder is free.
+    fn lock_within(path: &Path, patience: Duration, mut pause: impl FnMut()) -> Result<Self, Error> {
         let refused = |error: io::Error| Error::Refused {
             doing: DOING,
             source: format!("{}: {error}", path.display()).into(),
@@ -42,7 +47,7 @@ impl Folder {
         let begun = Instant::now();
         let locked = loop {
             match lock.try_lock() {
-                Err(TryLockError::WouldBlock) if begun.elapsed() < ENDING => sleep(LOOK),
+                Err(TryLockError::WouldBlock) if begun.elapsed() < patience => pause(),
                 locked => break locked,
             }
         };
@@ -101,5 +106,26 @@ impl Folder {
         self.lock.write_all(text.as_bytes())?;
         // On disk before the first change is: a crash after that must not look like an orderly end.
         self.lock.sync_all()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_is_just_ending_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut first = Some(Folder::lock(folder.path()).unwrap());
+        let mut looks = 0;
+        let next = Folder::lock_within(folder.path(), Duration::MAX, || {
+            looks += 1;
+            if looks == 3 {
+                drop(first.take());
+            }
+        });
+        assert!(next.is_ok() && looks == 3);
+        let at_once = Folder::lock_within(folder.path(), Duration::ZERO, || ());
+        assert!(matches!(at_once, Err(Error::InUse { .. })));
     }
 }

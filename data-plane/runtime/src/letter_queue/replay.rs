@@ -65,7 +65,7 @@ impl Worker {
         let wanted = Wanted::From(replay.partition, replay.offset, count);
         let found = self.letters(config, wanted).await?;
         let bound = found.bounds.get(&replay.partition).cloned().unwrap_or_default();
-        let asked = replay.offset.max(bound.start) + count as i64;
+        let asked = replay.offset.max(bound.start).saturating_add(count as i64);
         let mut done = Replayed {
             // What is missing in between was compacted away, or never a letter.
             next: bound.end.min(asked),

@@ -41,8 +41,7 @@ pub(super) struct Refusals {
     kept: HashMap<u64, OwnedRecord>,
     /// Which of those on their way are letters.
     sent: HashSet<u64>,
-    /// To be produced in place of what was refused, as soon as the lane takes it. While there is something the lane is full, so there is an
-    /// acknowledgement to come.
+    /// To be produced in place of what was refused, as soon as the lane takes it.
     instead: VecDeque<(u64, OwnedRecord)>,
 }
 
@@ -58,6 +57,11 @@ impl Refusals {
     /// Whether records are kept.
     pub(super) fn is_on(&self) -> bool {
         self.letters.is_some() || self.oversize == Oversize::Truncate
+    }
+
+    /// Whether the lane did not take something yet that goes in place of a refused record.
+    pub(super) fn has_instead(&self) -> bool {
+        !self.instead.is_empty()
     }
 
     /// These are on their way, or refused at once.
@@ -87,16 +91,12 @@ impl Refusals {
     }
 }
 
-fn is_too_large(error: &dray_kafka::Error) -> bool {
-    ["MSG_SIZE_TOO_LARGE", "MESSAGE_TOO_LARGE", "RECORD_LIST_TOO_LARGE"].contains(&error.code.as_str())
-}
-
 impl Runner {
     /// Kafka did not take a record. Whether something else goes in its place.
     pub(super) fn on_unproducible(&mut self, sequence: Sequence, error: dray_kafka::Error) -> Result<bool> {
         let number = sequence.to_u64();
         let kept = self.refusals.kept.remove(&number);
-        let (fenced, too_large) = (error.class == dray_kafka::Class::Fenced, is_too_large(&error));
+        let (fenced, too_large) = (error.class == dray_kafka::Class::Fenced, error.is_too_large());
         let is_letter = self.refusals.sent.remove(&number);
         if let (true, Some(letters)) = (is_letter && !fenced, &self.refusals.letters) {
             let again = kept

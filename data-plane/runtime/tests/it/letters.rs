@@ -77,6 +77,15 @@ async fn the_newest_or_those_from_an_offset_on() {
         .await
         .unwrap_err();
     assert!(beyond.to_string().contains("ends at offset 25"), "{beyond}");
+    // The end, in Kafka's own words.
+    let all = stage
+        .worker
+        .drop_letters(&sink(&[]), &[(0, -1)].into())
+        .await
+        .unwrap_err();
+    assert_eq!(all.to_string(), "-1 is no offset: nothing is dropped");
+    let found = stage.worker.letters(&sink(&[]), Wanted::Newest(9)).await.unwrap();
+    assert_eq!(offsets(&found), [20, 21, 22, 23, 24]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -139,6 +148,8 @@ async fn a_letter_goes_where_it_came_from_or_says_why_not() {
     let record = stage.kafka.records("t").remove(0);
     assert_eq!((record.partition, record.value.as_deref()), (2, Some(b"a".as_slice())));
     assert_eq!(record.headers, [("own".to_owned(), Some(b"1".to_vec()))]);
+    let beyond = replay(&stage, &sink(&[]), i64::MAX, 4, None).await;
+    assert_eq!((beyond.replayed, beyond.next), (0, 5));
     // Elsewhere all can go that are whole.
     let done = replay(&stage, &sink(&[]), 0, 100, Some("elsewhere")).await;
     assert_eq!((done.replayed, done.refused.len(), done.next), (4, 1, 5));

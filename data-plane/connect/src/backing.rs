@@ -89,11 +89,16 @@ pub struct Backing {
     nodes: Vec<Datum>,
     schemas: Vec<SchemaRef>,
     topics: Vec<Arc<str>>,
+    /// Texts that many records have, and where they were copied to.
+    constants: Vec<(Arc<str>, Span)>,
 }
 
 /// How many of the latest schemas are compared before one is entered again. A batch has a handful; the limit bounds the
 /// cost where every record comes with a schema of its own.
 const LATEST_SCHEMAS: usize = 16;
+
+/// So many texts are copied once; more are copied each time, which is as quick as to look for them.
+const CONSTANTS: usize = 16;
 
 /// The block number that stands for the arena.
 const ARENA: u32 = u32::MAX;
@@ -183,10 +188,16 @@ impl Backing {
         self.topics.len()
     }
 
+    /// Copies a text into the arena, the first time that it comes with this handle.
+    #[inline]
+    pub(crate) fn copy_once(&mut self, text: &Arc<str>) -> Span {
+        once(&mut self.constants, &mut self.arena, text)
+    }
+
     /// A topic's name, copied into the arena.
     #[inline]
     pub(crate) fn copy_topic(&mut self, id: TopicId) -> Span {
-        append(&mut self.arena, self.topics[id.0 as usize].as_bytes())
+        once(&mut self.constants, &mut self.arena, &self.topics[id.0 as usize])
     }
 
     /// Appends a row.
@@ -203,9 +214,25 @@ impl Backing {
         }
     }
 
+    /// As [`Backing::row`], for nodes that lie together: one copy.
+    ///
+    /// # Panics
+    /// As [`Backing::row`].
+    #[inline]
+    pub(crate) fn row_of(&mut self, nodes: &[Datum]) -> Row {
+        let start = self.nodes.len();
+        self.nodes.extend_from_slice(nodes);
+        let end = u32::try_from(self.nodes.len()).expect("a batch has fewer than 2^32 nodes");
+        Row {
+            start: start as u32,
+            len: end - start as u32,
+        }
+    }
+
     /// Appends the row of a struct; the caller has checked that there is a node for each field.
-    pub(crate) fn struct_row(&mut self, schema: SchemaId, nodes: impl IntoIterator<Item = Datum>) -> StructRow {
-        let Row { start, .. } = self.row(nodes);
+    #[inline]
+    pub(crate) fn struct_row(&mut self, schema: SchemaId, nodes: &[Datum]) -> StructRow {
+        let Row { start, .. } = self.row_of(nodes);
         StructRow { schema, start }
     }
 
@@ -235,7 +262,20 @@ impl Backing {
         self.nodes.clear();
         self.schemas.clear();
         self.topics.clear();
+        self.constants.clear();
     }
+}
+
+#[inline]
+fn once(constants: &mut Vec<(Arc<str>, Span)>, arena: &mut Vec<u8>, text: &Arc<str>) -> Span {
+    if let Some((_, span)) = constants.iter().find(|(known, _)| Arc::ptr_eq(known, text)) {
+        return *span;
+    }
+    let span = append(arena, text.as_bytes());
+    if constants.len() < CONSTANTS {
+        constants.push((Arc::clone(text), span));
+    }
+    span
 }
 
 #[inline]
@@ -262,6 +302,28 @@ mod tests {
         assert_eq!(backing.bytes(block.slice(4, 7)), b"two");
         assert_eq!(backing.bytes(copied), b"three");
         assert_eq!(backing.size(), 12);
+    }
+
+    #[test]
+    fn texts_that_come_again_are_copied_once() {
+        let mut backing = Backing::default();
+        let text: Arc<str> = "bench".into();
+        let first = backing.copy_once(&text);
+        assert_eq!(backing.copy_once(&text), first);
+        assert_eq!(backing.bytes(first), b"bench");
+        let topic = backing.topic(&"orders".into());
+        let name = backing.copy_topic(topic);
+        assert_eq!((backing.copy_topic(topic), backing.bytes(name)), (name, &b"orders"[..]));
+        assert_eq!(backing.size(), "benchorders".len());
+        // More than are known: they are there, only not once.
+        let more: Vec<Arc<str>> = (0..CONSTANTS).map(|number| number.to_string().into()).collect();
+        for text in more.iter().chain(&more) {
+            let span = backing.copy_once(text);
+            assert_eq!(backing.bytes(span), text.as_bytes());
+        }
+        backing.clear();
+        let again = backing.copy_once(&text);
+        assert_eq!(backing.bytes(again), b"bench", "another batch has none of these");
     }
 
     #[test]

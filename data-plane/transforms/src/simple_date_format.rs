@@ -19,12 +19,12 @@ mod zone;
 use self::pattern::Step;
 use self::template::Template;
 
-/// A compiled pattern. It formats and parses in UTC, leniently, and keeps no state between calls.
+/// A compiled pattern. It formats and parses in UTC, leniently; what it keeps between calls makes them cheaper, and nothing else.
 ///
 /// ```
 /// use dray_transforms::simple_date_format::SimpleDateFormat;
 ///
-/// let format = SimpleDateFormat::compile("yyyy-MM-dd'T'HH:mm:ss.SSS'Z'", 0).unwrap();
+/// let mut format = SimpleDateFormat::compile("yyyy-MM-dd'T'HH:mm:ss.SSS'Z'", 0).unwrap();
 /// let mut text = String::new();
 /// format.format(1_700_000_000_000, &mut text);
 /// assert_eq!(text, "2023-11-14T22:13:20.000Z");
@@ -97,10 +97,10 @@ impl SimpleDateFormat {
 
     /// Appends the text of an instant, given in milliseconds since the epoch. Every instant has one: years go from
     /// 292269055 BC to 292278994.
-    pub fn format(&self, millis: i64, out: &mut String) {
+    pub fn format(&mut self, millis: i64, out: &mut String) {
         let written = self
             .template
-            .as_ref()
+            .as_mut()
             .is_some_and(|template| template.format(millis, out));
         if !written {
             format::format(&self.steps, millis, out);

@@ -7,12 +7,20 @@ use crate::backing::{Backing, SchemaId, TopicId};
 use crate::error::{Error, Result};
 use crate::schema::validate_field;
 use crate::value::Value;
+use std::sync::Arc;
 
 impl Backing {
     /// A string, copied in.
     #[inline]
     pub fn text(&mut self, text: &str) -> Datum {
         let span = self.copy(text.as_bytes());
+        Datum::Str(Utf8Span::checked_by_caller(self, span))
+    }
+
+    /// A string that many records of the batch have, each time by the same handle: copied in once.
+    #[inline]
+    pub fn constant(&mut self, text: &Arc<str>) -> Datum {
+        let span = self.copy_once(text);
         Datum::Str(Utf8Span::checked_by_caller(self, span))
     }
 
@@ -34,7 +42,7 @@ impl Backing {
     /// An array of elements of this batch.
     #[inline]
     pub fn array(&mut self, elements: &[Datum]) -> Datum {
-        Datum::Array(self.row(elements.iter().copied()))
+        Datum::Array(self.row_of(elements))
     }
 
     /// A map of keys and values of this batch. No two keys may be equal.
@@ -47,7 +55,7 @@ impl Backing {
     #[inline]
     pub fn map_of_parts(&mut self, parts: &[Datum]) -> Datum {
         debug_assert!(parts.len().is_multiple_of(2), "a key without a value");
-        Datum::Map(self.row(parts.iter().copied()))
+        Datum::Map(self.row_of(parts))
     }
 
     /// A struct of values of this batch, one for each field of the schema and in its order. Each is checked as
@@ -64,7 +72,7 @@ impl Backing {
         for (field, datum) in expected.iter().zip(fields) {
             validate_field(&field.name, &field.schema, datum.view(self))?;
         }
-        Ok(Datum::Struct(self.struct_row(schema, fields.iter().copied())))
+        Ok(Datum::Struct(self.struct_row(schema, fields)))
     }
 
     /// As [`Backing::record`], for a caller that made each value by its field's schema. The check is repeated in debug
@@ -76,7 +84,7 @@ impl Backing {
     pub fn record_checked_by_caller(&mut self, schema: SchemaId, fields: &[Datum]) -> Datum {
         let expected = self.schema_of(schema).fields().map_or(0, <[_]>::len);
         assert_eq!(expected, fields.len(), "a struct needs a value for each field");
-        let row = self.struct_row(schema, fields.iter().copied());
+        let row = self.struct_row(schema, fields);
         debug_assert!(self.fields_fit(row), "a value does not fit the schema of its field");
         Datum::Struct(row)
     }
@@ -90,7 +98,7 @@ impl Backing {
     pub fn record_not_validated(&mut self, schema: SchemaId, fields: &[Datum]) -> Datum {
         let expected = self.schema_of(schema).fields().map_or(0, <[_]>::len);
         assert_eq!(expected, fields.len(), "a struct needs a value for each field");
-        Datum::Struct(self.struct_row(schema, fields.iter().copied()))
+        Datum::Struct(self.struct_row(schema, fields))
     }
 
     fn fields_fit(&self, row: crate::backing::StructRow) -> bool {
@@ -122,13 +130,13 @@ impl Backing {
             }
             Value::Map(entries) => {
                 let nodes = self.values(entries.iter().flat_map(|(key, value)| [key, value]));
-                Datum::Map(self.row(nodes))
+                Datum::Map(self.row_of(&nodes))
             }
             Value::Struct(record) => {
                 let schema = self.schema(record.schema());
                 // A struct is checked where it is filled, and not again.
                 let fields = self.values(record.values().iter());
-                Datum::Struct(self.struct_row(schema, fields))
+                Datum::Struct(self.struct_row(schema, &fields))
             }
         }
     }

@@ -67,8 +67,7 @@ impl Sink for Schemaless<'_, '_> {
     }
 
     fn object(&mut self, members: &[Datum]) -> Datum {
-        let (members, _) = members.as_chunks::<2>();
-        self.out.batch.map(members.iter().map(|[name, value]| (*name, *value)))
+        self.out.batch.map_of_parts(members)
     }
 
     /// Only an envelope has one, and an envelope has a schema.

@@ -22,6 +22,8 @@ struct Name {
     place: Place,
     /// Where its text ends; it starts where that of the name before ends.
     end: usize,
+    /// Its text, where that is short, and the bits of a word that it takes: so it is compared without a call.
+    short: Option<(u128, u128)>,
     seen: u128,
     is_schema: bool,
 }
@@ -69,7 +71,12 @@ impl Outline {
     pub(super) fn expect(&mut self, input: &[u8], at: usize, place: Place) -> Option<Expected> {
         let name = self.names.get(self.next)?;
         let text = self.text.get(self.start..name.end)?;
-        if name.place != place || !input.get(at..)?.starts_with(text) {
+        let rest = input.get(at..)?;
+        let same = match (name.short, rest.first_chunk()) {
+            (Some((word, bits)), Some(chunk)) => (u128::from_le_bytes(*chunk) ^ word) & bits == 0,
+            (_, _) => rest.starts_with(text),
+        };
+        if name.place != place || !same {
             return None;
         }
         self.next += 1;
@@ -105,6 +112,7 @@ impl Outline {
             self.names.push(Name {
                 place,
                 end,
+                short: short(text),
                 seen,
                 is_schema,
             });
@@ -112,9 +120,40 @@ impl Outline {
     }
 }
 
+fn short(text: &[u8]) -> Option<(u128, u128)> {
+    let mut word = [0; 16];
+    word.get_mut(..text.len())?.copy_from_slice(text);
+    let bits = u128::MAX.checked_shr(128 - 8 * text.len() as u32)?;
+    Some((u128::from_le_bytes(word), bits))
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Outline, Place};
+
+    #[test]
+    fn names_of_every_length_are_told_apart() {
+        let place = Place { depth: 1, parts: 0 };
+        for length in 0..20 {
+            let name = format!("\"{}\":", "abcdefghijklmnopqrstuvwxyz".get(..length).unwrap());
+            let mut outline = Outline::default();
+            outline.learn(Some(name.as_bytes()), place, 0, false);
+            for behind in ["", "1", "1,\"another name\":2}"] {
+                let text = format!("{name}{behind}");
+                outline.rewind();
+                let expected = outline.expect(text.as_bytes(), 0, place);
+                assert_eq!(expected.map(|name| name.len), Some(name.len()), "{text}");
+                for other in 0..name.len() {
+                    let mut text = text.clone().into_bytes();
+                    text[other] ^= 1;
+                    outline.rewind();
+                    assert!(outline.expect(&text, 0, place).is_none(), "{text:?}");
+                }
+            }
+            outline.rewind();
+            assert!(outline.expect(&name.as_bytes()[..name.len() - 1], 0, place).is_none());
+        }
+    }
 
     /// Reads a text of names, those in capitals with escapes, and tells which of them were expected.
     fn expected(outline: &mut Outline, names: &str) -> String {

@@ -444,7 +444,11 @@ fn more_digits(input: &[u8], mut at: usize, mut low: i64) -> (i64, usize) {
 
 #[inline(always)]
 pub(crate) fn after_blanks(input: &[u8], mut at: usize) -> usize {
-    while let Some(b' ' | b'\t' | b'\r' | b'\n') = input.get(at) {
+    // One comparison for most: only blanks and what may stand nowhere are not above a blank.
+    while let Some(byte) = input.get(at)
+        && *byte <= b' '
+        && matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
+    {
         at += 1;
     }
     at

@@ -21,7 +21,7 @@ const WEEKS_FROM: i64 = -12_181_017_600_000;
 
 fuzz_target!(|input: (String, String, i64, i64)| {
     let (pattern, text, millis, now_millis) = input;
-    if let Ok(format) = SimpleDateFormat::compile(&pattern, now_millis) {
+    if let Ok(mut format) = SimpleDateFormat::compile(&pattern, now_millis) {
         let mut written = String::new();
         format.format(millis, &mut written);
         // What it wrote need not be what it reads: the pattern may well be ambiguous.
@@ -29,7 +29,7 @@ fuzz_target!(|input: (String, String, i64, i64)| {
     }
     let weeks = if millis < WEEKS_FROM { &[][..] } else { &WEEKS };
     for pattern in FULL.iter().chain(weeks) {
-        let format = SimpleDateFormat::compile(pattern, now_millis).expect("a valid pattern");
+        let mut format = SimpleDateFormat::compile(pattern, now_millis).expect("a valid pattern");
         let mut written = String::new();
         format.format(millis, &mut written);
         assert_eq!(format.parse(&written), Ok(millis), "{pattern:?} {written:?}");

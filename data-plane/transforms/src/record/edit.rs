@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::sync::Arc;
 
 use dray_connect::backing::{Backing, SchemaId};
 use dray_connect::datum::{Datum, ValueRef};
@@ -75,13 +76,14 @@ impl<'e> MapMut<'e> {
         self.row[2 * index + 1] = value;
     }
 
-    /// Sets the value of the entry with that name; a new one goes to the end.
-    pub fn put(&mut self, name: &str, value: Datum) {
+    /// Sets the value of the entry with that name; a new one goes to the end. The name is copied once a batch, so it has to be the
+    /// same handle for all its records.
+    pub fn put(&mut self, name: &Arc<str>, value: Datum) {
         match self.find(name) {
             Some(index) => self.set(index, value),
             None => {
-                let name = self.backing.text(name);
-                self.row.extend([name, value]);
+                let name = self.backing.constant(name);
+                self.row.extend_from_slice(&[name, value]);
             }
         }
     }
@@ -128,7 +130,7 @@ impl<'e> MapMut<'e> {
                 Name::Taken(name) => (key, position(backing, &entries[..kept], name)),
                 Name::New(name) => {
                     let first = position(backing, &entries[..kept], name);
-                    (backing.text(name), first)
+                    (backing.constant(name), first)
                 }
             };
             if let Some(first) = first {
@@ -210,7 +212,7 @@ pub enum Name<'n> {
     /// The entry goes.
     Removed,
     /// It changes.
-    New(&'n str),
+    New(&'n Arc<str>),
 }
 
 /// Lengths of names, modulo 64: some lengths more may seem to be among them.

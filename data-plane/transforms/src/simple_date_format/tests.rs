@@ -139,8 +139,22 @@ proptest! {
     }
 
     #[test]
+    fn one_instant_after_the_other(start in 0..253_402_300_800_000_i64, steps in prop::collection::vec(-100_000..100_000_i64, 1..20)) {
+        for pattern in ["yyyy-MM-dd'T'HH:mm:ss.SSS'Z'", "yyyyMMdd", "SSS.mm.yyyy", "ss"] {
+            let mut format = compile(pattern);
+            let mut millis = start;
+            for step in &steps {
+                millis += step;
+                let mut written = String::new();
+                format.format(millis, &mut written);
+                prop_assert_eq!(written, text(pattern, millis), "{} {}", pattern, millis);
+            }
+        }
+    }
+
+    #[test]
     fn nothing_panics(pattern in "[GyYMLwWDdFEuaHkKhmsSzZX' :ü-]{0,12}", text in "\\PC{0,20}|[-+:0-9E ]{0,20}", millis: i64) {
-        if let Ok(format) = SimpleDateFormat::compile(&pattern, millis) {
+        if let Ok(mut format) = SimpleDateFormat::compile(&pattern, millis) {
             let mut formatted = String::new();
             format.format(millis, &mut formatted);
             drop(format.parse(&text));

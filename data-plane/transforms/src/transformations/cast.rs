@@ -56,7 +56,7 @@ fn definition() -> ConfigDef {
 enum Spec {
     Whole(Target),
     /// In the order of the hash map that Java keeps them in.
-    Fields(Vec<(String, Target)>),
+    Fields(Vec<(Arc<str>, Target)>),
 }
 
 impl Spec {
@@ -87,7 +87,12 @@ impl Spec {
                 "Cast transformations that specify a type to cast the entire value to may only specify a single cast in their spec",
             )),
             Some(target) => Ok(Self::Whole(target)),
-            None => Ok(Self::Fields(hash_order(fields))),
+            None => {
+                let fields = hash_order(fields).into_iter();
+                Ok(Self::Fields(
+                    fields.map(|(name, target)| (name.into(), target)).collect(),
+                ))
+            }
         }
     }
 

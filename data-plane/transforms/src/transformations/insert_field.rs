@@ -68,7 +68,7 @@ enum What {
     Partition,
     Offset,
     Timestamp,
-    Static(Box<str>),
+    Static(Arc<str>),
 }
 
 /// The schema with the new fields at its end.
@@ -176,7 +176,7 @@ impl Known {
                 Origin::Source => None,
             },
             What::Timestamp => self.timestamp.map(timestamp),
-            What::Static(text) => Some(backing.text(text)),
+            What::Static(text) => Some(backing.constant(text)),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! `MaskField$Key` and `MaskField$Value`: puts a value that says nothing, or one that is configured, in place of fields.
 
+use std::sync::Arc;
+
 use dray_connect::backing::Backing;
 use dray_connect::config::{ConfigDef, ConfigKey, ConfigType, Importance, NonEmptyString, ParsedConfig, ValidList};
 use dray_connect::datum::Datum;
@@ -46,7 +48,7 @@ fn definition() -> ConfigDef {
 
 struct MaskField {
     side: Side,
-    fields: Vec<String>,
+    fields: Vec<Arc<str>>,
     replace_null: bool,
     mask: Mask,
     plans: Plans<Plan>,
@@ -82,7 +84,7 @@ impl MaskField {
         let fields = hash_order(fields.map(|name| (name.clone(), ())));
         Ok(Self {
             side,
-            fields: fields.into_iter().map(|(name, ())| name).collect(),
+            fields: fields.into_iter().map(|(name, ())| name.into()).collect(),
             replace_null: config.boolean(REPLACE_NULL)?,
             mask: config
                 .string("replacement")
@@ -186,8 +188,8 @@ fn nothing(value: Datum, backing: &mut Backing) -> Result<Datum> {
     })
 }
 
-fn plan(schema: &SchemaRef, fields: &[String], replace_null: bool) -> Result<Plan> {
-    let is_masked = |name: &str| fields.iter().any(|masked| masked == name);
+fn plan(schema: &SchemaRef, fields: &[Arc<str>], replace_null: bool) -> Result<Plan> {
+    let is_masked = |name: &str| fields.iter().any(|masked| **masked == *name);
     let fields = schema.fields()?.iter();
     Ok(Plan {
         masked: fields

@@ -153,7 +153,7 @@ impl Names {
             let name = match self.becomes(Some(field.name.as_bytes())) {
                 Name::Removed => continue,
                 Name::Same | Name::Taken(_) => Arc::clone(&field.name),
-                Name::New(name) => name.into(),
+                Name::New(name) => Arc::clone(name),
             };
             builder = builder.field(name, Arc::clone(&field.schema));
         }

@@ -64,7 +64,7 @@ fn definition() -> ConfigDef {
 struct TimestampConverter {
     side: Side,
     /// Empty for the whole value.
-    field: String,
+    field: Arc<str>,
     replace_null: bool,
     conversion: Conversion,
     plans: Plans<Plan>,
@@ -107,7 +107,7 @@ impl TimestampConverter {
         };
         Ok(Self {
             side,
-            field: text("field").to_owned(),
+            field: text("field").into(),
             replace_null: config.boolean(REPLACE_NULL)?,
             conversion: Conversion::new(target, format, precision),
             plans: Plans::default(),

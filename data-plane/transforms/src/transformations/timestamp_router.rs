@@ -77,7 +77,7 @@ impl Transformation for TimestampRouter {
                 partition.as_deref().unwrap_or("null")
             )));
         };
-        let format = self.timestamp_format.as_ref();
+        let format = self.timestamp_format.as_mut();
         let format = format.map_err(|problem| Error::illegal_argument(problem.clone()))?;
         self.text.clear();
         format.format(timestamp, &mut self.text);

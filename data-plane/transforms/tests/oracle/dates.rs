@@ -92,7 +92,7 @@ fn json_of(question: &Question) -> Json {
 }
 
 fn answer(question: &Question) -> Json {
-    let format = match SimpleDateFormat::compile(&question.pattern, question.now_millis) {
+    let mut format = match SimpleDateFormat::compile(&question.pattern, question.now_millis) {
         Ok(format) => format,
         Err(error) => return json!({"error": "IllegalArgumentException", "message": error.to_string()}),
     };

@@ -110,14 +110,16 @@ impl Lane {
         let mut taken = 0;
         let mut outcome = Ok(());
         let mut topic_before: Option<&str> = None;
+        // Where the record before went because it named no place.
+        let mut sticky: Option<usize> = None;
         for record in records {
             // An empty record takes a place too: the quota bounds their number as well.
-            let charge = size(record).max(1);
+            let (charge, bound) = (size(record).max(1), Open::bound(record));
             if state.used > 0 && state.used + charge > self.quota {
                 self.blocked = Blocked::Quota(charge);
                 break;
             }
-            if HEAD + Open::bound(record) > settings.max_request {
+            if HEAD + bound > settings.max_request {
                 outcome = Err(self.too_large(record));
                 break;
             }
@@ -128,7 +130,13 @@ impl Lane {
             }
             let same_topic = topic_before.is_some_and(|before| std::ptr::eq(before, record.topic));
             topic_before = Some(record.topic);
-            let track = match self.places.of(record, same_topic, state, now, settings) {
+            let any_place = record.partition.is_none() && record.key.is_none();
+            let same_place = sticky.filter(|_| same_topic && any_place);
+            let place = match same_place.filter(|track| state.tracks[*track].takes_more(bound, settings)) {
+                Some(track) => Place::Track(track),
+                None => self.places.of(record, same_topic, state, now, settings),
+            };
+            let track = match place {
                 Place::Track(track) => track,
                 Place::Wait { topic, until } => {
                     producer.inbox.want(Arc::clone(&topic));
@@ -140,8 +148,15 @@ impl Lane {
                     break;
                 }
             };
+            sticky = any_place.then_some(track);
             let at = &mut state.tracks[track];
-            let pushed = at.push(record, record.timestamp.unwrap_or(stamp), charge, now, settings);
+            let pushed = at.push(
+                record,
+                record.timestamp.unwrap_or(stamp),
+                (charge, bound),
+                now,
+                settings,
+            );
             if (pushed.sealed || pushed.begins) && !at.listed {
                 at.listed = true;
                 self.listed.push(track);

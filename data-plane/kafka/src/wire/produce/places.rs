@@ -8,6 +8,7 @@ use crate::codes::{error, local, meaning};
 use crate::error::{Class, Error};
 use crate::murmur2;
 use crate::port::ProduceRecord;
+use crate::wire::batch::encode::Open;
 use crate::wire::metadata::{Metadata, Refusal};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -129,6 +130,10 @@ impl Places {
             return self.no_such_partition(&name, partition, now, settings);
         };
         let track = *known.tracks[place].get_or_insert_with(|| {
+            if state.tracks.is_empty() {
+                // Most lanes never have another one.
+                state.tracks.reserve_exact(1);
+            }
             state.tracks.push(Track::new(Arc::clone(&known.name), partition));
             state.tracks.len() - 1
         });
@@ -153,7 +158,7 @@ impl Places {
         let known = &self.topics[self.last];
         let takes_more = |partition: &i32| {
             let track = known.tracks.get(*partition as usize).copied().flatten();
-            track.is_some_and(|track| state.tracks[track].takes_more(record, settings))
+            track.is_some_and(|track| state.tracks[track].takes_more(Open::bound(record), settings))
         };
         if let Some(partition) = known.sticky.filter(takes_more) {
             return partition;

@@ -140,8 +140,9 @@ impl Track {
             topic,
             partition,
             filling: None,
-            waiting: VecDeque::new(),
-            flying: VecDeque::new(),
+            // Room for one: four, which they would have by themselves, are 3 KB that most tracks never use.
+            waiting: VecDeque::with_capacity(1),
+            flying: VecDeque::with_capacity(1),
             flying_to: -1,
             left: None,
             stamp: None,
@@ -158,17 +159,17 @@ impl Track {
         }
     }
 
-    /// Takes a record.
+    /// Takes a record, of so many bytes and with that bound.
+    #[inline]
     pub(super) fn push(
         &mut self,
         record: &ProduceRecord<'_>,
         timestamp: i64,
-        bytes: usize,
+        (bytes, bound): (usize, usize),
         now: Instant,
         settings: &Settings,
     ) -> Pushed {
-        let full = |filling: &Filling| filling.batch.len() + Open::bound(record) > settings.batch_size;
-        let sealed = self.filling.as_ref().is_some_and(full) && self.seal(settings);
+        let sealed = self.filling.is_some() && !self.takes_more(bound, settings) && self.seal(settings);
         let begins = self.filling.is_none();
         let filling = self.filling.get_or_insert_with(|| Filling {
             batch: Open::with_capacity(self.capacity),
@@ -199,9 +200,10 @@ impl Track {
         });
     }
 
-    /// Whether this record would go to a batch that has others already.
-    pub(super) fn takes_more(&self, record: &ProduceRecord<'_>, settings: &Settings) -> bool {
-        let fits = |filling: &Filling| filling.batch.len() + Open::bound(record) <= settings.batch_size;
+    /// Whether a record with this bound would go to a batch that has others already.
+    #[inline]
+    pub(super) fn takes_more(&self, bound: usize, settings: &Settings) -> bool {
+        let fits = |filling: &Filling| filling.batch.len() + bound <= settings.batch_size;
         self.filling.as_ref().is_some_and(fits)
     }
 

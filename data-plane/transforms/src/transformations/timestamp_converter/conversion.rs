@@ -145,7 +145,7 @@ impl Conversion {
         }
         let millis = self.to_millis(kind, value.view(backing))?;
         Ok(match self.target {
-            Kind::Text => match &self.format {
+            Kind::Text => match &mut self.format {
                 Some(format) => {
                     self.text.clear();
                     format.format(millis, &mut self.text);

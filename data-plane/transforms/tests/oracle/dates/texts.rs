@@ -157,7 +157,7 @@ const ZONES: [&str; 40] = [
 /// What a format writes, or nothing when the pattern is wrong.
 pub(super) fn formatted(pattern: &str, millis: i64) -> String {
     let mut text = String::new();
-    if let Ok(format) = SimpleDateFormat::compile(pattern, 0) {
+    if let Ok(mut format) = SimpleDateFormat::compile(pattern, 0) {
         format.format(millis, &mut text);
     }
     text

@@ -37,7 +37,7 @@ fn push(track: &mut Track, number: u64, settings: &Settings) -> Pushed {
         headers: &[],
         sequence: number,
     };
-    track.push(&record, 0, 1, Instant::now(), settings)
+    track.push(&record, 0, (1, Open::bound(&record)), Instant::now(), settings)
 }
 
 fn track() -> Track {

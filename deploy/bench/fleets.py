@@ -10,7 +10,7 @@ from typing import Any
 
 import rest
 from fleet import CLIENT, SOURCE, Fleet, Talker, config, fleet
-from servers import TARGET, Failed, cpu_seconds, say
+from servers import RAW, TARGET, Failed, cpu_seconds, say
 
 Values = dict[str, float]
 
@@ -20,6 +20,9 @@ SETTLE = 3.0
 WARM_UP = 60.0
 # A thread for calls that block ends when it has had nothing to do for 10 s: it is none of the tasks'.
 BLOCKING = 11.0
+# Members of 10,000 tasks' groups heartbeat every 5 s.
+IDLE = 20.0
+DATAGEN, BLACKHOLE = "io.dray.connect.datagen.DatagenSourceConnector", "io.dray.connect.blackhole.BlackholeSinkConnector"
 NO_BROKER = "127.0.0.1:9"
 
 
@@ -89,7 +92,7 @@ def idle(folder: Path) -> Values:
 
         # Each of the tasks generates one record, and is idle then.
         before = it.rss_mb("agent-1")
-        many = config(connector_class="io.dray.connect.datagen.DatagenSourceConnector", topic="idle", tasks="10000", tasks_max="10000", count="1")
+        many = config(connector_class=DATAGEN, topic="idle", tasks="10000", tasks_max="10000", count="1")
         started = time.monotonic()
         eye.ask(f"create 1 1 many {many}")
         eye.ask("running 10001")
@@ -97,6 +100,35 @@ def idle(folder: Path) -> Values:
         time.sleep(2 * SETTLE)
         seen["agent_10000_mb"] = (it.rss_mb("agent-1") - before) / 10
         seen["control_10000_mb"] = it.rss_mb("control-1")
+        return seen
+
+
+def many(folder: Path) -> Values:
+    """10,000 idle source tasks on an agent, and 10,000 idle sink tasks on one that has nothing else. None of them has a thread of its own."""
+    sources = config(connector_class=DATAGEN, topic="idle", tasks="100", tasks_max="100", count="1")
+    sinks = config(connector_class=BLACKHOLE, topics="sinks", tasks_max="100")
+    with fleet(folder, 1, 1) as it:
+        subprocess.run([RAW, "create", it.kafka, "sinks", "100"], check=True)
+        seen = {}
+        for kind, connectors in [("source", sources), ("sink", sinks)]:
+            time.sleep(SETTLE)
+            empty_mb, threads = it.rss_mb("agent-1"), it.threads("agent-1")
+            started = time.monotonic()
+            it.eye.ask(f"create 100 8 {kind} {connectors}")
+            it.eye.ask("running 10100")
+            seen[f"{kind}_running_s"] = time.monotonic() - started
+            # What starting them took is over: groups have settled, and threads for calls that block have ended.
+            time.sleep(BLOCKING + IDLE)
+            seen[f"{kind}_mb"] = (it.rss_mb("agent-1") - empty_mb) / 10
+            seen[f"{kind}_threads"] = it.threads("agent-1") - threads
+            before = cpu_seconds(it.pid("agent-1"))
+            time.sleep(IDLE)
+            seen[f"{kind}_cpu_percent"] = (cpu_seconds(it.pid("agent-1")) - before) / IDLE * 100
+            it.eye.ask(f"delete 100 {kind}")
+            it.eye.ask("running 0")
+            it.end("agent-1")
+            it.again("agent-1")
+            it.eye.ask("connected 1")
         return seen
 
 
@@ -254,7 +286,7 @@ def scheduler(_: Path) -> Values:
     return {f"{event}_ms": float(median) for event, median, _, _ in rows}
 
 
-MEASURE: dict[str, Callable[[Path], Values]] = {"cluster-idle": idle, "cluster-move": move, "cluster-leader": leader,
+MEASURE: dict[str, Callable[[Path], Values]] = {"cluster-idle": idle, "cluster-10000": many, "cluster-move": move, "cluster-leader": leader,
                                                 "cluster-agents": agents, "cluster-rest": rest.dray, "cluster-scheduler": scheduler}
 
 

@@ -129,6 +129,16 @@ CLUSTER = [
         Figure("control_restart_changes", "tasks and instances that a restart of the control plane restarted", "", 0, 0),
         Figure("agent_1000_running_s", "agent after kill -9: exec → its 1,000 tasks and instances RUNNING again", "s", 3, 1, "28"),
     ]),
+    Cluster("cluster-10000", "10,000 idle tasks of 100 connectors on one agent: first sources, then sinks, each group on the same 100 partitions", [
+        Figure("source_running_s", "10,000 source tasks → all RUNNING", "s"),
+        Figure("source_mb", "RSS of the agent per 1,000 source tasks", "MB", 30),
+        Figure("source_threads", "threads that 10,000 source tasks add", "", 0),
+        Figure("source_cpu_percent", "an agent with 10,000 idle source tasks", "% of a core", 5),
+        Figure("sink_running_s", "10,000 sink tasks → all RUNNING", "s"),
+        Figure("sink_mb", "RSS of the agent per 1,000 sink tasks", "MB", 30),
+        Figure("sink_threads", "threads that 10,000 sink tasks add", "", 0),
+        Figure("sink_cpu_percent", "an agent with 10,000 idle sink tasks", "% of a core", 5),
+    ]),
     Cluster("cluster-kill", "kill -9 of an agent with 300 tasks: 150 file → Kafka, 150 Kafka → file, 4 lines/s each; 3 control planes, 2 agents", [
         Figure("gap_s", "longest gap in any task's own sequence at its destination", "s", 3, 1.5, "312; tuned 10.2 (100 tasks)"),
         Figure("gap_median_s", "gap of the median task", "s"),

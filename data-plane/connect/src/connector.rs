@@ -70,8 +70,8 @@ pub trait SourceConnector: Send + Sync {
 
 /// Reads one share of an external system. `testkit::check_source` runs these obligations:
 /// - `poll` is cancel-safe: dropping the future loses no record that it has not pushed.
-/// - `poll` returns soon when there is nothing (with an empty batch, after waiting about a second at most), and never
-///   blocks its thread for long: disk and network go through tokio.
+/// - `poll` may wait for records as long as it likes, as it is dropped when something else is to be done; it never blocks its thread for
+///   long: disk and network go through tokio.
 /// - Within a source partition records come in order; across partitions nothing is promised.
 /// - After `committed(offsets)` the source may forget all that they cover. Nothing is committed before it is durable.
 /// - Stopping is not a call in the middle: the runtime stops polling, waits for acknowledgements, then calls `stop`.

@@ -82,8 +82,8 @@ pub struct ProducerMetrics {
     pub quota: usize,
     /// Bytes in flight when a batch last left or was answered.
     pub used: usize,
-    /// By topic.
-    pub topics: BTreeMap<Arc<str>, SentToTopic>,
+    /// By topic. Boxed, as a tree has room for eleven values, and most lanes have one topic.
+    pub topics: BTreeMap<Arc<str>, Box<SentToTopic>>,
 }
 
 /// A batch that was sent.
@@ -108,7 +108,7 @@ impl ProducerMetrics {
             self.retries.add(now, batch.records);
         }
         if !self.topics.contains_key(topic) {
-            self.topics.insert(Arc::clone(topic), SentToTopic::default());
+            self.topics.insert(Arc::clone(topic), Box::default());
         }
         if let Some(of_topic) = self.topics.get_mut(topic) {
             of_topic.records.add(now, batch.records);
@@ -143,8 +143,8 @@ pub struct ConsumerMetrics {
     pub fetch_latency: Window,
     /// Milliseconds for which such an answer, or one without anything, asked us to fetch nothing.
     pub fetch_throttle: Window,
-    /// By topic.
-    pub topics: BTreeMap<Arc<str>, ReadOfTopic>,
+    /// By topic; boxed as those of a producer are.
+    pub topics: BTreeMap<Arc<str>, Box<ReadOfTopic>>,
     /// Partitions that are this member's.
     pub assigned: usize,
     /// Times its partitions changed.
@@ -178,7 +178,7 @@ impl ConsumerMetrics {
 
     pub(crate) fn read(&mut self, now: Instant, topic: &Arc<str>, records: usize, bytes: usize) {
         if !self.topics.contains_key(topic) {
-            self.topics.insert(Arc::clone(topic), ReadOfTopic::default());
+            self.topics.insert(Arc::clone(topic), Box::default());
         }
         if let Some(of_topic) = self.topics.get_mut(topic) {
             of_topic.records.add(now, records);

@@ -54,6 +54,8 @@ pub struct Ledger {
     partitions: Vec<Partition>,
     by_json: HashMap<String, u32>,
     unfinished: usize,
+    /// Whether any partition has something committable.
+    committable: bool,
 }
 
 impl Ledger {
@@ -145,6 +147,7 @@ impl Ledger {
         partition.base = (partition.base + prefix as u64) & LOCAL_MASK;
         if let Some(last) = partition.entries.drain(..prefix).next_back() {
             partition.committable = Some(last.offset);
+            self.committable = true;
         }
         if here < count {
             self.finish(Sequence(first.0 + here as u64), count - here);
@@ -153,14 +156,22 @@ impl Ledger {
 
     /// Takes the offsets that may be committed and were not taken yet, one a source partition.
     pub fn take_committable(&mut self) -> Vec<(SourcePartition, SourceOffset)> {
+        self.committable = false;
         self.partitions
             .iter_mut()
             .filter_map(|partition| Some((partition.key.clone(), partition.committable.take()?)))
             .collect()
     }
 
+    /// Whether [`take_committable`](Self::take_committable) has something to give.
+    #[must_use]
+    pub fn is_committable(&self) -> bool {
+        self.committable
+    }
+
     /// Gives back offsets whose commit failed; newer ones that became committable meanwhile win.
     pub fn give_back(&mut self, offsets: Vec<(SourcePartition, SourceOffset)>) {
+        self.committable |= !offsets.is_empty();
         for (key, offset) in offsets {
             let PartitionNumber(number) = self.partition(&key);
             self.partitions[number as usize].committable.get_or_insert(offset);

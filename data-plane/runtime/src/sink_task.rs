@@ -1,6 +1,7 @@
 //! One sink task: fetch, convert, put, and commit what the sink says is durable.
 
 mod bisect;
+mod errant;
 mod offsets;
 
 use crate::active_topics::TaskTopics;
@@ -9,17 +10,18 @@ use crate::decode::decode;
 use crate::encode::Converters;
 use crate::gate::TaskGate;
 use crate::guard::{guarded, guarded_within, trace};
-use crate::policy::{ErrorPolicy, Failure, Stage};
+use crate::policy::{ErrorPolicy, Failure};
 use crate::rejoin::MayRejoin;
 use crate::status::TaskSelf;
 use crate::topic_pattern::{PATTERN_INTERVAL, TopicPattern};
 use dray_connect::connector::{SinkOffsets, SinkTask};
 use dray_connect::context::SinkTaskContext;
-use dray_connect::sink_batch::{SinkBatch, TimestampType, TopicPartition};
+use dray_connect::sink_batch::{SinkBatch, TopicPartition};
 use dray_connect::{ConfigMap, Error, Result};
 use dray_kafka::port::{Consumer, ConsumerEvent, FetchBatch, FetchedRecord};
 use dray_model::{TargetState, TaskState};
 use dray_transforms::Chain;
+use errant::log_failure;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -89,6 +91,9 @@ struct Runner {
     context: SinkTaskContext,
     /// Next offset after what the sink has taken, for each assigned partition that it has taken something of.
     taken: SinkOffsets,
+    /// Whether anything of that may not be committed yet, or it is not known how far the partitions go: without either an idle task has
+    /// nothing to do when it is time to commit, and is not woken up.
+    unsettled: bool,
     /// What the group knows.
     committed: BTreeMap<TopicPartition, Option<i64>>,
     pending: Option<Pending>,
@@ -150,6 +155,7 @@ pub async fn run(parts: SinkParts) -> Result<()> {
         me: me.clone(),
         context,
         taken: SinkOffsets::new(),
+        unsettled: false,
         committed: BTreeMap::new(),
         pending: None,
         spare: SinkBatch::default(),
@@ -214,12 +220,15 @@ impl Runner {
         match_topics.set_missed_tick_behavior(MissedTickBehavior::Delay);
         target.mark_changed(); // so that an initial PAUSED is seen
         loop {
+            // While it takes nothing, how far it is behind is counted all the same.
+            let behind = self.paused || self.pending.is_some() || !self.backlog.is_empty();
+            let commits = self.unsettled || behind;
             let redeliver_at = self.pending.as_ref().map(|pending| pending.not_before);
             let event = tokio::select! {
                 biased;
                 () = stop.cancelled() => Event::Stop,
                 Ok(()) = target.changed() => Event::Target,
-                _ = commit_time.tick() => Event::CommitTime,
+                _ = commit_time.tick(), if commits => Event::CommitTime,
                 _ = match_topics.tick(), if self.pattern.is_some() => Event::Pattern,
                 () = async { tokio::time::sleep_until(redeliver_at.unwrap_or_else(Instant::now)).await },
                     if redeliver_at.is_some() && !self.paused => Event::Redeliver,
@@ -232,7 +241,10 @@ impl Runner {
                     let wanted = *target.borrow_and_update();
                     self.set_paused(wanted == TargetState::Paused).await?;
                 }
-                Event::CommitTime => self.commit(None).await?,
+                Event::CommitTime => {
+                    self.commit(None).await?;
+                    self.unsettled = !self.is_settled();
+                }
                 Event::Pattern => self.match_topics().await?,
                 Event::Redeliver => self.put_pending().await?,
                 Event::MayRejoin(may) => self.rejoin(may).await?,
@@ -305,6 +317,7 @@ impl Runner {
         let names: Vec<TopicPartition> = partitions.iter().map(|(partition, _)| partition.clone()).collect();
         tracing::info!(partitions = names.len(), "partitions assigned");
         self.committed.extend(partitions);
+        self.unsettled = true;
         self.me.metrics.partitions(self.committed.len());
         self.context.set_assignment(self.committed.keys().cloned().collect());
         if self.paused || self.pending.is_some() {
@@ -447,6 +460,7 @@ impl Runner {
                     };
                     if self.committed.contains_key(&partition) {
                         self.taken.insert(partition, last.offset + 1);
+                        self.unsettled = true;
                     }
                 }
                 if pending.attempt > 0 {
@@ -480,32 +494,6 @@ impl Runner {
         }
     }
 
-    async fn report_errant(&mut self, fetch: &FetchBatch, errant: Vec<(usize, Error)>) -> Result<()> {
-        if errant.is_empty() {
-            return Ok(());
-        }
-        let letter = |(place, error)| Letter {
-            place,
-            failure: Failure {
-                stage: Stage::TaskPut,
-                class: "org.apache.kafka.connect.sink.SinkTask".into(),
-                error,
-            },
-        };
-        let letters: Vec<Letter> = errant.into_iter().map(letter).collect();
-        for letter in &letters {
-            self.policy.failures.failed();
-            self.policy.failures.gave_up();
-            log_failure(&self.me, &self.policy, letter, fetch);
-        }
-        if let Some(queue) = &mut self.dead_letters {
-            queue.send(fetch, &letters).await?;
-        }
-        letters
-            .into_iter()
-            .try_for_each(|letter| self.policy.judge(letter.failure.error))
-    }
-
     async fn serve_requests(&mut self) -> Result<()> {
         let requests = self.context.take_requests();
         self.rewind(requests.rewind).await?;
@@ -519,6 +507,7 @@ impl Runner {
         for (partition, offset) in offsets {
             self.consumer.seek(&partition, offset).await.map_err(kafka)?;
             self.taken.insert(partition.clone(), offset);
+            self.unsettled = true;
             for fetch in &mut self.backlog {
                 let topics = &fetch.topics;
                 fetch.records.retain(|record| {
@@ -572,27 +561,4 @@ impl Runner {
 
 fn kafka(error: dray_kafka::Error) -> Error {
     Error::connect("the consumer refused a command").with_source(error)
-}
-
-fn log_failure(me: &TaskSelf, policy: &ErrorPolicy, letter: &Letter, fetch: &FetchBatch) {
-    if !policy.log {
-        return;
-    }
-    policy.failures.logged();
-    let record = &fetch.records[letter.place];
-    let time = match (record.timestamp, record.timestamp_type) {
-        (Some(time), TimestampType::CreateTime) => format!(", timestamp={time}, timestampType=CreateTime"),
-        (Some(time), TimestampType::LogAppendTime) => format!(", timestamp={time}, timestampType=LogAppendTime"),
-        (None, _) | (_, TimestampType::None) => String::new(),
-    };
-    let consumed = if policy.log_messages {
-        format!(
-            ", where consumed record is {{topic='{}', partition={}, offset={}{time}}}",
-            fetch.topics[record.topic as usize], record.partition, record.offset
-        )
-    } else {
-        String::new()
-    };
-    tracing::error!(error = %trace(&letter.failure.error),
-        "Error encountered in task {}. Executing stage '{}' with class '{}'{consumed}.", me.id, letter.failure.stage.name(), letter.failure.class);
 }

@@ -182,7 +182,7 @@ impl Runner {
                 return Ok(Flow::Stop);
             }
             self.produce_instead()?;
-            let instead = self.refusals.has_instead();
+            let (instead, committable) = (self.refusals.has_instead(), self.ledger.is_committable());
             let Self {
                 parts,
                 acks,
@@ -201,7 +201,7 @@ impl Runner {
             let event = tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(Flow::Stop),
-                other = other(lane.as_mut(), acks, commits, next_commit, instead) => Event::Other(other),
+                other = other(lane.as_mut(), acks, commits, (next_commit, committable), instead) => Event::Other(other),
                 // A changed target is looked at in the next round; a closed one means that nobody pauses us any more.
                 Ok(()) = target.changed() => continue,
                 polled = guarded("poll", task.poll(batch)) => Event::Polled(polled),
@@ -237,7 +237,7 @@ impl Runner {
         }
         self.parts.me.report(TaskState::Paused, None);
         while *self.parts.target.borrow_and_update() == TargetState::Paused {
-            let instead = self.refusals.has_instead();
+            let (instead, committable) = (self.refusals.has_instead(), self.ledger.is_committable());
             let Self {
                 parts,
                 acks,
@@ -253,7 +253,7 @@ impl Runner {
                     if changed.is_err() { return Ok(Flow::Stop); }
                     continue
                 }
-                other = other(lane.as_mut(), acks, commits, next_commit, instead) => other,
+                other = other(lane.as_mut(), acks, commits, (next_commit, committable), instead) => other,
             };
             self.on_other(event).await?;
         }
@@ -379,7 +379,7 @@ impl Runner {
                 self.parts.lane.as_mut(),
                 &mut self.acks,
                 &mut self.commits,
-                &mut self.next_commit,
+                (&mut self.next_commit, self.ledger.is_committable()),
                 self.refusals.has_instead(),
             );
             let event = tokio::select! {
@@ -399,7 +399,7 @@ impl Runner {
             biased;
             () = self.parts.stop.cancelled() => return Ok(Flow::Stop),
             () = self.parts.lane.ready() => {}
-            _ = self.next_commit.tick() => self.begin_commit(false),
+            _ = self.next_commit.tick(), if self.ledger.is_committable() => self.begin_commit(false),
             Some(done) = self.commits.join_next() => self.on_committed(done).await?,
         }
         Ok(Flow::Continue)
@@ -562,17 +562,18 @@ enum Other {
 /// How soon the lane is asked again for what it did not take: its room and its acknowledgements cannot both be waited for.
 const INSTEAD: Duration = Duration::from_millis(20);
 
+/// A task that has nothing to commit is not woken up for it: thousands of idle ones cost nothing.
 async fn other(
     lane: &mut dyn ProducerLane,
     acks: &mut Vec<Ack>,
     commits: &mut JoinSet<Committed>,
-    next_commit: &mut tokio::time::Interval,
+    (next_commit, committable): (&mut tokio::time::Interval, bool),
     instead: bool,
 ) -> Other {
     tokio::select! {
         () = lane.acks(acks) => Other::Acks,
         () = tokio::time::sleep(INSTEAD), if instead => Other::Instead,
-        _ = next_commit.tick() => Other::CommitTime,
+        _ = next_commit.tick(), if committable => Other::CommitTime,
         Some(done) = commits.join_next() => Other::Committed(done),
     }
 }

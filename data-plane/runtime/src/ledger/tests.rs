@@ -45,6 +45,7 @@ fn a_failed_commit_comes_back_unless_newer() {
     ledger.enter_finished(a, at(1));
     let taken = ledger.take_committable();
     ledger.give_back(taken.clone());
+    assert!(ledger.is_committable());
     assert_eq!(ledger.take_committable(), taken);
     ledger.enter_finished(a, at(2));
     ledger.give_back(taken);
@@ -102,11 +103,13 @@ proptest! {
                     ledger.finish(model[partition][place].0, count);
                 }
                 _ => {
+                    let announced = ledger.is_committable();
                     let committable: HashMap<String, i64> = ledger
                         .take_committable()
                         .into_iter()
                         .map(|(key, offset)| (key.to_json(), offset.to_map().long("position").unwrap()))
                         .collect();
+                    prop_assert_eq!(announced, !committable.is_empty(), "whoever is not told does not ask");
                     for n in 0..3 {
                         let prefix = model[n].iter().take_while(|record| record.2).last().map_or(0, |record| record.1);
                         let got = committable.get(&file(&n.to_string()).to_json()).copied();

@@ -266,7 +266,7 @@ pub(super) fn tell(encoder: &mut DescriptorEncoder<'_>, views: &[View]) -> fmt::
                         numbers
                             .topics
                             .iter()
-                            .map(|(topic, sent)| view.seen(of_topic(topic), *sent)),
+                            .map(|(topic, sent)| view.seen(of_topic(topic), **sent)),
                     );
                     producers.push(view.seen(labels, numbers));
                 }
@@ -275,7 +275,7 @@ pub(super) fn tell(encoder: &mut DescriptorEncoder<'_>, views: &[View]) -> fmt::
                         numbers
                             .topics
                             .iter()
-                            .map(|(topic, read)| view.seen(of_topic(topic), *read)),
+                            .map(|(topic, read)| view.seen(of_topic(topic), **read)),
                     );
                     consumers.push(view.seen(labels, numbers));
                 }

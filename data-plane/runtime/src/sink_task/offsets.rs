@@ -60,6 +60,13 @@ impl Runner {
         Ok(())
     }
 
+    /// Whether all that was taken is committed, and the ends of all partitions are known.
+    pub(super) fn is_settled(&self) -> bool {
+        let committed =
+            |(partition, taken): (&TopicPartition, &i64)| self.committed.get(partition) == Some(&Some(*taken));
+        self.taken.iter().all(committed) && self.consumer.ends().len() >= self.committed.len()
+    }
+
     /// How far the ends of its partitions are. A partition of which nothing is known, of either, does not count.
     fn count_lag(&self) {
         let ends = self.consumer.ends();

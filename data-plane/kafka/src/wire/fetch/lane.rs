@@ -31,6 +31,9 @@ const MOST: usize = 500;
 /// How long the broker waits for records when nobody says how long: a partition that is assigned meanwhile waits for it. A millisecond for
 /// each partition, so that a fleet of idle ones costs next to nothing.
 const WAIT_MS: std::ops::RangeInclusive<i32> = 100..=500;
+/// A lane that has had no record and no change of partitions for so long is asked as seldom as the longest wait allows: with a thousand
+/// groups, each on a few idle partitions, the polls are what an agent does.
+const SILENT: Duration = Duration::from_secs(5);
 /// While a reader without room may have some again any moment, the others' long poll must not keep it waiting …
 const BLOCKED_WAIT_MS: i32 = 5;
 /// … but one that has had none for so long is slow.
@@ -146,6 +149,7 @@ impl Lane {
     pub(super) async fn run(self: Arc<Self>, hub: Arc<Hub>) {
         let mut session = Session::default();
         let mut blocked_since: Option<Instant> = None;
+        let mut heard = Instant::now();
         loop {
             let now = Instant::now();
             let wanted = self.wanted(now);
@@ -181,16 +185,23 @@ impl Lane {
                 continue;
             }
             let urgent = blocked_since.is_some_and(|since| now.duration_since(since) < BLOCKED_FOR);
-            let mut wait_ms = self.wait_ms(wanted.asked.len());
+            let change = session.next(&wanted.asked);
+            if !(change.asked.is_empty() && change.forgotten.is_empty()) {
+                heard = now;
+            }
+            let silent = now.duration_since(heard) >= SILENT;
+            let mut wait_ms = self.wait_ms(wanted.asked.len(), silent);
             if urgent {
                 wait_ms = wait_ms.min(BLOCKED_WAIT_MS);
             } else if wanted.later.is_some() {
                 wait_ms = wait_ms.min(*WAIT_MS.start());
             }
-            let change = session.next(&wanted.asked);
             let asked = Instant::now();
             match self.fetch(&hub, change, wait_ms).await {
                 Ok(answer) => {
+                    if !answer.partitions.is_empty() {
+                        heard = Instant::now();
+                    }
                     let throttle = Duration::from_millis(u64::try_from(answer.throttle_ms).unwrap_or(0));
                     self.answered(&hub, &mut session, answer, asked);
                     if !throttle.is_zero() {
@@ -205,10 +216,11 @@ impl Lane {
         }
     }
 
-    fn wait_ms(&self, partitions: usize) -> i32 {
+    fn wait_ms(&self, partitions: usize, silent: bool) -> i32 {
         let by_size = i32::try_from(partitions).unwrap_or(i32::MAX);
         let by_size = by_size.clamp(*WAIT_MS.start(), *WAIT_MS.end());
-        self.settings.max_wait_ms.unwrap_or(by_size)
+        let own = if silent { *WAIT_MS.end() } else { by_size };
+        self.settings.max_wait_ms.unwrap_or(own)
     }
 
     fn wanted(&self, now: Instant) -> Wanted {
@@ -436,5 +448,35 @@ impl Lane {
             feed.inbox().tell(Word::Error(error));
         }
         hub.place(feed, refresh.then_some(at));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lane(max_wait_ms: Option<i32>) -> Lane {
+        let settings = FetchSettings {
+            read_committed: false,
+            min_bytes: 1,
+            max_wait_ms,
+            max_bytes: 1 << 20,
+            partition_bytes: 1 << 20,
+            rack: String::new(),
+            preferred_for: Duration::from_secs(300),
+        };
+        Lane::new(0, 0, Arc::new(settings))
+    }
+
+    #[test]
+    fn a_lane_polls_more_seldom_with_more_partitions_and_when_it_is_silent() {
+        let own = lane(None);
+        assert_eq!(
+            [1, 100, 300, 9_000].map(|partitions| own.wait_ms(partitions, false)),
+            [100, 100, 300, 500]
+        );
+        assert_eq!([1, 9_000].map(|partitions| own.wait_ms(partitions, true)), [500, 500]);
+        // What somebody has configured holds.
+        assert_eq!([false, true].map(|silent| lane(Some(50)).wait_ms(1, silent)), [50, 50]);
     }
 }

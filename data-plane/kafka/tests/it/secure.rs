@@ -6,6 +6,7 @@ use dray_kafka::port::{Outcome, SessionRecord};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+mod acls;
 mod authorities;
 mod endpoint;
 mod listener;

@@ -82,11 +82,8 @@ soak: ## the simulation of the control plane: SEEDS=100000 runs from seed FROM=1
 bench: setup ## one workload beside the real Kafka Connect, pinned, five to nine minutes: W=W1-200, or W=W1 for several; W=cluster; no W lists them
 	@python3 deploy/bench/run.py "$(W)"
 
-fuzz: S ?= 60
-fuzz: ## any bytes into one target for S=60 seconds: T=pattern; needs nightly Rust and `cargo install cargo-fuzz`; no T lists them
-	@targets=$$(ls data-plane/*/fuzz/fuzz_targets/$(or $(T),*).rs) || { echo "make fuzz: there is no target $(T)" >&2; exit 2; }; \
-	if [ -z "$(T)" ]; then for target in $$targets; do basename "$$target" .rs; done; \
-	else cargo +nightly fuzz run --fuzz-dir "$${targets%/fuzz_targets/*}" "$(T)" -- -max_total_time=$(S) -timeout=10; fi
+fuzz: ## any bytes into one target for S=60 seconds: T=pattern; no T lists them
+	@deploy/fuzz/run.sh $(T) $(if $(T),$(or $(S),60))
 
 quickstart: setup ## file to topic to file on a broker in the process; ONCE=1 ends when the lines have arrived (dev profile)
 ifeq ($(ONCE),1)

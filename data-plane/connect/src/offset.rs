@@ -37,6 +37,13 @@ pub enum SourceOffset {
         /// Its value.
         value: i64,
     },
+    /// Several fields, the first a 64-bit one: the others are the same for many records, which share them.
+    LongOf {
+        /// The value of the first field.
+        value: i64,
+        /// All fields, the first one's value left open. Not empty.
+        fields: Arc<OffsetMap>,
+    },
     /// Any other offset.
     Map(Arc<OffsetMap>),
 }
@@ -135,6 +142,13 @@ impl SourceOffset {
     pub fn to_map(&self) -> OffsetMap {
         match self {
             Self::Long { field, value } => OffsetMap::new().with(field, Primitive::Long(*value)),
+            Self::LongOf { value, fields } => {
+                let mut map = fields.as_ref().clone();
+                if let Some((_, first)) = map.0.first_mut() {
+                    *first = Primitive::Long(*value);
+                }
+                map
+            }
             Self::Map(map) => map.as_ref().clone(),
         }
     }
@@ -158,6 +172,14 @@ mod tests {
         }
         .to_map();
         assert_eq!(offset.to_json(), r#"{"position":30}"#);
+        let fields = OffsetMap::new()
+            .with("position", Primitive::Null)
+            .with("file", Primitive::Long(7));
+        let offset = SourceOffset::LongOf {
+            value: 31,
+            fields: Arc::new(fields),
+        };
+        assert_eq!(offset.to_map().to_json(), r#"{"position":31,"file":7}"#);
         let read = OffsetMap::from_json(&serde_json::from_str(r#"{"position":30,"x":null}"#).unwrap()).unwrap();
         assert_eq!(read.long("position"), Some(30));
         assert_eq!(read.get("x"), Some(&Primitive::Null));

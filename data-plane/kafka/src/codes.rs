@@ -143,6 +143,11 @@ const TABLE: &[(i16, &str, Class)] = &[
     (129, "RebootstrapRequired", Retriable),
 ];
 
+const TOPIC_AUTHORIZATION_FAILED: i16 = 29;
+const GROUP_AUTHORIZATION_FAILED: i16 = 30;
+const CLUSTER_AUTHORIZATION_FAILED: i16 = 31;
+const TRANSACTIONAL_ID_AUTHORIZATION_FAILED: i16 = 53;
+
 /// The code's name and class. A code that the table does not have is fatal: it is better to stop than to try for ever.
 pub(crate) fn meaning(code: i16) -> Option<(&'static str, Class)> {
     let place = TABLE.binary_search_by_key(&code, |(known, ..)| *known).ok()?;
@@ -159,12 +164,30 @@ pub(crate) fn error(what: impl Into<String>, code: i16, message: Option<&str>) -
         || (format!("CODE_{code}"), Fatal),
         |(name, class)| (name.to_owned(), class),
     );
+    let message = message.filter(|text| !text.is_empty()).map_or_else(said, str::to_owned);
     Error {
         what: what.into(),
         code: name,
-        message: message.filter(|text| !text.is_empty()).map_or_else(said, str::to_owned),
+        message: with_rights(code, message),
         class,
     }
+}
+
+/// A broker's words, and what to allow where it has refused for want of a right: it says neither whose nor which.
+pub(crate) fn with_rights(code: i16, said: String) -> String {
+    let rights = match code {
+        TOPIC_AUTHORIZATION_FAILED => {
+            "WRITE on the topic to write to it, READ to read it, DESCRIBE to see it, CREATE to create it"
+        }
+        GROUP_AUTHORIZATION_FAILED => "READ on the group, DELETE to delete it",
+        CLUSTER_AUTHORIZATION_FAILED => {
+            "the operation on the cluster: CREATE for topics, DESCRIBE to look at it, IDEMPOTENT_WRITE (or WRITE on a topic) for producer ids"
+        }
+        TRANSACTIONAL_ID_AUTHORIZATION_FAILED => "WRITE on the transactional id",
+        _ => return said,
+    };
+    let said = said.trim_end_matches('.');
+    format!("{said}; allow the principal of this client {rights}")
 }
 
 /// Whether an answer's code is success.

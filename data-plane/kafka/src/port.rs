@@ -2,8 +2,10 @@
 //! a particular client library shows here, so that another implementation can stand behind it.
 
 mod reader;
+mod topic_id;
 
-pub use self::reader::{Assignment, Clients, FetchedWhole, Reader, ReaderEvent};
+pub use self::reader::{Assignment, Clients, FetchedWhole, Reader, ReaderEvent, Start};
+pub use self::topic_id::{NoTopicId, TopicId};
 use crate::error::{Class, Error, Result};
 use crate::metrics::ClientMetrics;
 use async_trait::async_trait;

@@ -185,7 +185,7 @@ impl Worker {
                 topic: topic.into(),
                 partition,
             };
-            partitions.push((place, Some(range.start)));
+            partitions.push((place, Some(range.start.into())));
             open.insert(partition, range.end);
         }
         let assignment = Assignment {
@@ -226,7 +226,7 @@ impl Worker {
                     }
                 }
                 // Nobody asked for whole ones.
-                ReaderEvent::Batch(_) => {}
+                ReaderEvent::Batch(_) | ReaderEvent::Topic(..) => {}
                 ReaderEvent::Error(error) if error.is_retriable() => {
                     tracing::warn!(topic, %error, "dead letters are read on after an error");
                 }

@@ -5,7 +5,9 @@ use dray_connect::offset::{OffsetMap, Primitive, SourcePartition};
 use dray_connect::sink_batch::TopicPartition;
 use dray_connect::source_batch::BatchLimits;
 use dray_connect::{ConfigMap, Result, async_trait};
-use dray_kafka::port::{Ack, Assignment, ClientConfig, HeaderRef, KafkaPort, NewTopic, ProduceRecord, ReaderEvent};
+use dray_kafka::port::{
+    Ack, Assignment, ClientConfig, HeaderRef, KafkaPort, NewTopic, ProduceRecord, ReaderEvent, TopicCreation,
+};
 use dray_kafka::{Kafka, RdKafka};
 use dray_model::{ConnectorName, Generation, TargetState, TaskId};
 use dray_providers::Resolved;
@@ -16,6 +18,8 @@ use dray_runtime::status::StatusBoard;
 use dray_runtime::worker::{Running, Worker};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -202,6 +206,7 @@ async fn batches(port: &Kafka, topic: &str, records: usize) -> Vec<Vec<usize>> {
                 seen += whole.batch.count;
             }
             ReaderEvent::Records(batch) => panic!("{} records", batch.records.len()),
+            ReaderEvent::Topic(..) => {}
             ReaderEvent::Error(error) => assert!(error.is_retriable(), "{error}"),
         }
     }
@@ -473,5 +478,61 @@ async fn what_is_cut_off_is_copied_again() {
             next = next.max(place + 1);
         }
         assert_eq!(next, expected.len(), "nothing is lost; {repeated} came again");
+    }
+}
+
+/// Deletes a topic, if it is there, and creates one of its name.
+async fn created_anew(stage: &Stage, topic: &str) {
+    let admin: AdminClient<DefaultClientContext> = rdkafka::ClientConfig::new()
+        .set("bootstrap.servers", bootstrap())
+        .create()
+        .unwrap();
+    admin.delete_topics(&[topic], &AdminOptions::new()).await.unwrap();
+    let new = NewTopic {
+        name: topic.to_owned(),
+        partitions: PARTITIONS as i32,
+        replication_factor: 1,
+        configs: BTreeMap::from([("retention.ms".to_owned(), "-1".to_owned())]),
+    };
+    let admin = stage.port.admin(&client()).unwrap();
+    let created = async { while admin.create_topic(&new, PATIENCE).await.unwrap() != TopicCreation::Created {} };
+    within("the topic", created).await;
+}
+
+/// While it is read, and while nobody reads it; each time the new topic gets longer than the old one was, so that the stored offset is one
+/// of the new topic too.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_is_created_anew_is_copied_from_its_beginning() {
+    for (way, pass) in [("anew-passed", "true"), ("anew-decoded", "false")] {
+        let stage = Stage::new();
+        let topic = unique(way);
+        let to = format!("A.{topic}");
+        created_anew(&stage, &to).await;
+        created_anew(&stage, &topic).await;
+        fill(&*stage.port, &topic, "none", 0..100).await;
+        let config = config(way, &topic, &[("dray.pass.through", pass)]);
+        let pipeline = stage.start(&config).await;
+        stage.committed(way, &topic, 99).await;
+        created_anew(&stage, &topic).await;
+        fill(&*stage.port, &topic, "none", 100..300).await;
+        stage.committed(way, &topic, 199).await;
+        pipeline.stop().await;
+        created_anew(&stage, &topic).await;
+        fill(&*stage.port, &topic, "none", 300..600).await;
+        let pipeline = stage.start(&config).await;
+        stage.committed(way, &topic, 299).await;
+        pipeline.stop().await;
+        // Nothing is copied twice by who knows where it stood in which topic.
+        let pipeline = stage.start(&config).await;
+        fill(&*stage.port, &topic, "none", 600..601).await;
+        stage.committed(way, &topic, 300).await;
+        pipeline.stop().await;
+        for found in all(&to).await {
+            let numbers: Vec<i64> = found
+                .iter()
+                .map(|record| record.0.unwrap() - 1_000_000_000_000)
+                .collect();
+            assert_eq!(numbers, (0..601).collect::<Vec<_>>(), "{way}");
+        }
     }
 }

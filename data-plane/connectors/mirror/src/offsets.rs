@@ -1,9 +1,11 @@
 //! How far a partition is, in MirrorMaker's form: `{"cluster": alias, "partition": n, "topic": name}` and `{"offset": n}`, the offset of the
-//! last record that was copied.
+//! last record that was copied. Beside it stands `"topic_id"`, so that a topic that was deleted and created anew is told from the one that
+//! was read; MirrorMaker leaves it alone.
 
 use dray_connect::offset::{OffsetMap, Primitive, SourceOffset, SourcePartition};
 use dray_connect::sink_batch::TopicPartition;
 use dray_connect::{Error, Result};
+use dray_kafka::port::{Start, TopicId};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -11,6 +13,7 @@ const CLUSTER: &str = "cluster";
 const PARTITION: &str = "partition";
 const TOPIC: &str = "topic";
 const OFFSET: &str = "offset";
+const TOPIC_ID: &str = "topic_id";
 
 /// The source partition of a partition. The order is that of the map that MirrorMaker makes, whose JSON is the key in the offsets topic.
 pub(crate) fn partition(cluster: &str, at: &TopicPartition) -> SourcePartition {
@@ -21,21 +24,43 @@ pub(crate) fn partition(cluster: &str, at: &TopicPartition) -> SourcePartition {
     Arc::new(map)
 }
 
-/// The source offset of a record, or of a batch by its last record.
-pub(crate) fn offset(offset: i64) -> SourceOffset {
-    SourceOffset::Long {
-        field: OFFSET,
-        value: offset,
+/// What all offsets in a topic have in common.
+pub(crate) fn of_topic(id: TopicId) -> Arc<OffsetMap> {
+    let map = OffsetMap::new()
+        .with(OFFSET, Primitive::Null)
+        .with(TOPIC_ID, Primitive::String(id.to_string().into()));
+    Arc::new(map)
+}
+
+/// The source offset of a record, or of a batch by its last record; `topic` as [`of_topic`] makes it, where the topic's id is known.
+pub(crate) fn offset(offset: i64, topic: Option<&Arc<OffsetMap>>) -> SourceOffset {
+    match topic {
+        Some(fields) => SourceOffset::LongOf {
+            value: offset,
+            fields: Arc::clone(fields),
+        },
+        None => SourceOffset::Long {
+            field: OFFSET,
+            value: offset,
+        },
     }
 }
 
 /// Where reading goes on; none where nothing is stored, or a negative number, which stands for nothing.
-pub(crate) fn next(stored: Option<&OffsetMap>) -> Option<i64> {
-    let offset = stored?.long(OFFSET)?;
-    offset.checked_add(1).filter(|_| offset >= 0)
+pub(crate) fn next(stored: Option<&OffsetMap>) -> Option<Start> {
+    let stored = stored?;
+    let offset = stored.long(OFFSET).filter(|offset| *offset >= 0)?;
+    let topic_id = match stored.get(TOPIC_ID) {
+        Some(Primitive::String(id)) => id.parse().ok(),
+        Some(Primitive::Null | Primitive::Boolean(_) | Primitive::Long(_) | Primitive::Double(_)) | None => None,
+    };
+    Some(Start {
+        offset: offset.checked_add(1)?,
+        topic_id,
+    })
 }
 
-/// Checks what a user wants to be stored. The texts are MirrorMaker's.
+/// Checks what a user wants to be stored. The texts are MirrorMaker's, where it has the key.
 pub(crate) fn check(partition: Option<&OffsetMap>, offset: Option<&OffsetMap>) -> Result<()> {
     let Some(offset) = offset else {
         return Ok(());
@@ -74,6 +99,17 @@ pub(crate) fn check(partition: Option<&OffsetMap>, offset: Option<&OffsetMap>) -
         }
     }
     let stored = java(offset);
+    match offset.get(TOPIC_ID) {
+        None | Some(Primitive::Null) => {}
+        Some(Primitive::String(id)) if id.parse::<TopicId>().is_ok() => {}
+        Some(other) => {
+            return Err(Error::connect(format!(
+                "Source offset {stored} for source partition {shown} has an invalid value {} for the 'topic_id' key, which must be the id of a \
+                 topic as Kafka's tools show it, or left out",
+                text(other)
+            )));
+        }
+    }
     let problem = match offset.get(OFFSET) {
         None | Some(Primitive::Null) => {
             return Err(Error::connect(format!(

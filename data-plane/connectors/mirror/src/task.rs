@@ -9,12 +9,14 @@ use dray_connect::connector::SourceTask;
 use dray_connect::context::SourceTaskContext;
 use dray_connect::datum::{Datum, Field};
 use dray_connect::header::Headers;
-use dray_connect::offset::SourcePartition;
+use dray_connect::offset::{OffsetMap, SourcePartition};
 use dray_connect::schema::{Schema, SchemaRef};
 use dray_connect::sink_batch::TopicPartition;
 use dray_connect::source_batch::{Body, ShortCuts, SourceBatch, SourceRecord};
 use dray_connect::{Error, Result, async_trait};
-use dray_kafka::port::{Assignment, Clients, FetchBatch, FetchedRecord, FetchedWhole, Reader, ReaderEvent, Slice};
+use dray_kafka::port::{
+    Assignment, Clients, FetchBatch, FetchedRecord, FetchedWhole, Reader, ReaderEvent, Slice, TopicId,
+};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,6 +51,10 @@ struct Running {
 struct Stream {
     remote: Arc<str>,
     source: SourcePartition,
+    /// The topic that is read, where that is known, or was when its last offset was stored.
+    topic_id: Option<TopicId>,
+    /// What the offsets of this topic have in common, once it is known.
+    offsets: Option<Arc<OffsetMap>>,
 }
 
 #[derive(Default)]
@@ -90,8 +96,15 @@ impl SourceTask for MirrorSourceTask {
         let mut wanted = Vec::with_capacity(partitions.len());
         for ((at, source), stored) in partitions.into_iter().zip(sources).zip(stored) {
             let remote = plan.policy.remote(&at.topic).into();
-            wanted.push((at.clone(), offsets::next(stored.as_ref())));
-            streams.0.insert(at, Stream { remote, source });
+            let start = offsets::next(stored.as_ref());
+            wanted.push((at.clone(), start));
+            let stream = Stream {
+                remote,
+                source,
+                topic_id: start.and_then(|start| start.topic_id),
+                offsets: None,
+            };
+            streams.0.insert(at, stream);
         }
         let short_cuts = context.short_cuts();
         let assignment = Assignment {
@@ -157,12 +170,28 @@ impl Running {
         match event {
             ReaderEvent::Records(records) => self.records(batch, &records).map(|()| 0),
             ReaderEvent::Batch(whole) => self.whole(batch, whole),
+            ReaderEvent::Topic(at, id) => {
+                self.topic(&at, id);
+                Ok(0)
+            }
             ReaderEvent::Error(error) if error.is_retriable() => {
                 tracing::warn!(cluster = self.cluster, %error, "reading goes on");
                 Ok(0)
             }
             ReaderEvent::Error(error) => Err(failed(format!("Cluster {} cannot be read", self.cluster), error)),
         }
+    }
+
+    /// What comes next of this partition is of this topic.
+    fn topic(&mut self, at: &TopicPartition, id: TopicId) {
+        let Some(stream) = self.streams.0.get_mut(at) else {
+            return;
+        };
+        if let Some(before) = stream.topic_id.replace(id).filter(|before| *before != id) {
+            tracing::warn!(cluster = self.cluster, partition = %at, topic.id = %id, topic.id.before = %before,
+                "the topic was deleted and created anew: it is copied from its beginning");
+        }
+        stream.offsets = Some(offsets::of_topic(id));
     }
 
     fn whole(&mut self, batch: &mut SourceBatch, whole: FetchedWhole) -> Result<usize> {
@@ -173,7 +202,7 @@ impl Running {
         batch.pass(
             (topic, whole.partition),
             source,
-            offsets::offset(whole.last_offset),
+            offsets::offset(whole.last_offset, stream.offsets.as_ref()),
             whole.batch,
         );
         Ok(bytes)
@@ -217,7 +246,7 @@ impl Running {
                     kafka_partition: Some(record.partition),
                     timestamp: record.timestamp,
                     source_partition,
-                    source_offset: offsets::offset(record.offset),
+                    source_offset: offsets::offset(record.offset, stream.offsets.as_ref()),
                     body,
                 });
             }

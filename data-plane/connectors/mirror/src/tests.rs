@@ -11,7 +11,7 @@ use dray_connect::sink_batch::TopicPartition;
 use dray_connect::source_batch::{Body, ShortCuts, SourceBatch};
 use dray_connect::{Error, Result, async_trait};
 use dray_kafka::fake::FakeKafka;
-use dray_kafka::port::{ClientConfig, Clients, HeaderRef, KafkaPort, ProduceRecord};
+use dray_kafka::port::{ClientConfig, Clients, HeaderRef, KafkaPort, ProduceRecord, Start};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
@@ -67,7 +67,7 @@ fn context(kafka: &FakeKafka, stored: Vec<(SourcePartition, OffsetMap)>, short_c
 fn stored(topic: &str, partition: i32, offset: i64) -> (SourcePartition, OffsetMap) {
     (
         offsets::partition("A", &at(topic, partition)),
-        offsets::offset(offset).to_map(),
+        offsets::offset(offset, None).to_map(),
     )
 }
 
@@ -175,8 +175,17 @@ fn offsets_are_mirror_makers() {
     let (partition, offset) = stored("t", 3, 41);
     assert_eq!(partition.to_json(), r#"{"cluster":"A","partition":3,"topic":"t"}"#);
     assert_eq!(offset.to_json(), r#"{"offset":41}"#);
-    assert_eq!(offsets::next(Some(&offset)), Some(42));
-    assert_eq!(offsets::next(Some(&offsets::offset(-1).to_map())), None);
+    assert_eq!(offsets::next(Some(&offset)), Some(Start::from(42)));
+    assert_eq!(offsets::next(Some(&offsets::offset(-1, None).to_map())), None);
+    let id = "AAAAAAAAAAAAAAAAAAAAAQ".parse().unwrap();
+    let known = offsets::offset(41, Some(&offsets::of_topic(id))).to_map();
+    assert_eq!(known.to_json(), r#"{"offset":41,"topic_id":"AAAAAAAAAAAAAAAAAAAAAQ"}"#);
+    let start = Start {
+        offset: 42,
+        topic_id: Some(id),
+    };
+    assert_eq!(offsets::next(Some(&known)), Some(start));
+    offsets::check(Some(&partition), Some(&known)).unwrap();
     offsets::check(Some(&partition), Some(&offset)).unwrap();
     offsets::check(None, None).unwrap();
     let with = |key: &str, value| OffsetMap::new().with(key, value);
@@ -212,6 +221,12 @@ fn offsets_are_mirror_makers() {
             Some(named(Primitive::Long(1))),
             Some(with("position", Primitive::Long(1))),
             "Source offset {position=1} for source partition {cluster=A, topic=t, partition=1} is missing the 'offset' key, which is required",
+        ),
+        (
+            Some(named(Primitive::Long(1))),
+            Some(with("offset", Primitive::Long(1)).with("topic_id", text("x"))),
+            "Source offset {offset=1, topic_id=x} for source partition {cluster=A, topic=t, partition=1} has an invalid value x for the \
+             'topic_id' key, which must be the id of a topic as Kafka's tools show it, or left out",
         ),
         (
             Some(named(Primitive::Long(1))),

@@ -24,7 +24,7 @@ impl FakeReader {
         Self {
             shared,
             next: next
-                .map(|(place, offset)| (place, offset.and_then(|at| usize::try_from(at).ok()).unwrap_or(0)))
+                .map(|(place, start)| (place, start.and_then(|at| usize::try_from(at.offset).ok()).unwrap_or(0)))
                 .collect(),
             turn: 0,
             missed: Vec::new(),

@@ -1,6 +1,6 @@
 //! Reading partitions that are named, without a group: Java's `assign` and `seek`.
 
-use super::{ClientConfig, FetchBatch};
+use super::{ClientConfig, FetchBatch, TopicId};
 use crate::metrics::ClientMetrics;
 use async_trait::async_trait;
 use dray_connect::sink_batch::TopicPartition;
@@ -10,13 +10,31 @@ use std::sync::Arc;
 /// What is to be read, and how.
 #[derive(Clone, Debug)]
 pub struct Assignment {
-    /// Partitions, with the first offset that is wanted. Without one, `auto.offset.reset` decides, as it does where the partition has
-    /// not got that offset any more.
-    pub partitions: Vec<(TopicPartition, Option<i64>)>,
+    /// Partitions, with where each begins. Without that, `auto.offset.reset` decides, as it does where the partition has not got that
+    /// offset any more.
+    pub partitions: Vec<(TopicPartition, Option<Start>)>,
     /// Bytes that are held ahead of the reader.
     pub prefetch: usize,
     /// Batches within these limits are wanted whole. A client that decodes every record (librdkafka) gives none.
     pub whole: Option<BatchLimits>,
+}
+
+/// Where a partition is read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Start {
+    /// The first offset that is wanted.
+    pub offset: i64,
+    /// The topic that this offset was counted in, where that is known. When the topic has another id by now, it was deleted and created
+    /// anew: the new one is read from its beginning. librdkafka does not tell ids and takes the offset for one of whichever topic has
+    /// the name.
+    pub topic_id: Option<TopicId>,
+}
+
+impl From<i64> for Start {
+    /// An offset of whichever topic has the name.
+    fn from(offset: i64) -> Self {
+        Self { offset, topic_id: None }
+    }
 }
 
 /// What a reader has to say.
@@ -27,6 +45,10 @@ pub enum ReaderEvent {
     /// A whole batch, in its place among the records of its partition: all of it is wanted, it is of no aborted transaction where those
     /// are left out, and what is stored of it elsewhere reads the same.
     Batch(FetchedWhole),
+    /// What follows of this partition is of the topic with this id; told before the first record of each. A second one for a partition
+    /// says that its topic was deleted and created anew: it is read from its beginning (or it is an error, where `auto.offset.reset` is
+    /// `none`), behind all that was read of the old one. Not told by librdkafka, nor by brokers that know no ids (before Kafka 3.1).
+    Topic(TopicPartition, TopicId),
     /// Something went wrong. After a retriable error the reader goes on by itself; it is told again while it lasts, not each time.
     Error(crate::Error),
 }

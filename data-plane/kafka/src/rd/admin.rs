@@ -199,7 +199,18 @@ impl Admin for RdAdmin {
         let specifier = ResourceSpecifier::Topic(topic);
         let admin = self.admin(&what).await?;
         let resource = only(&what, admin.describe_configs([&specifier], &options(timeout)).await)?
-            .map_err(|code| -> Error { from_code(what, code) })?;
+            .map_err(|code| -> Error { from_code(what.as_str(), code) })?;
+        if resource.entries.is_empty() {
+            // rdkafka keeps the error of a topic to itself. One without settings there is not, but for a moment when it is created.
+            return Err(match self.partitions(topic, timeout).await? {
+                None => from_code(what, Code::UnknownTopicOrPartition),
+                Some(_) => {
+                    let message =
+                        "nothing of it is shown; allow the principal of this client DESCRIBE_CONFIGS on the topic";
+                    local(what, "TopicAuthorizationFailed", message, Class::Fatal)
+                }
+            });
+        }
         Ok(resource
             .entries
             .into_iter()

@@ -5,6 +5,7 @@ use super::client::translated;
 use super::config::Role;
 use super::errors::local;
 use super::idle::{Idle, Way};
+use crate::codes;
 use crate::error::{Class, Error, Result};
 use crate::port::ClientConfig;
 pub(super) use crate::wire::dial::Line as Connection;
@@ -182,6 +183,6 @@ pub(super) fn check(what: &str, code: i16, message: Option<&str>) -> Result<()> 
     } else {
         Class::Fatal
     };
-    let message = message.map_or_else(|| error.to_string(), str::to_owned);
+    let message = codes::with_rights(code, message.map_or_else(|| error.to_string(), str::to_owned));
     Err(local(what, &format!("{error:?}"), message, class))
 }

@@ -57,13 +57,32 @@ pub(super) fn class(code: Code) -> Class {
     }
 }
 
+/// Topics in an error: rdkafka does not say which one it is about.
+pub(super) fn these<'a>(topics: impl IntoIterator<Item = &'a str>) -> String {
+    const MOST: usize = 5;
+    let topics: Vec<&str> = topics.into_iter().collect();
+    let some = topics[..topics.len().min(MOST)].join("`, `");
+    match topics.len().saturating_sub(MOST) {
+        0 => format!("`{some}`"),
+        more => format!("`{some}` and {more} more topics"),
+    }
+}
+
 /// The error for a code.
 pub(super) fn from_code(what: impl Into<String>, code: Code) -> Error {
     Error {
         what: what.into(),
         code: format!("{code:?}"),
-        message: code.to_string(),
+        message: with_rights(code, code.to_string()),
         class: class(code),
+    }
+}
+
+/// What librdkafka or a broker says, and what to allow where a right is missing.
+pub(super) fn with_rights(code: Code, said: String) -> String {
+    match i16::try_from(code as i32) {
+        Ok(number) => codes::with_rights(number, said),
+        Err(_) => said,
     }
 }
 
@@ -111,6 +130,15 @@ mod tests {
             let (name, class) = codes::meaning(number).expect("it is in the table");
             assert_eq!((name, class), (format!("{code:?}").as_str(), super::class(code)));
         }
+    }
+
+    #[test]
+    fn topics_in_an_error() {
+        assert_eq!(these(["a", "b"]), "`a`, `b`");
+        assert_eq!(
+            these(["a", "b", "c", "d", "e", "f", "g"]),
+            "`a`, `b`, `c`, `d`, `e` and 2 more topics"
+        );
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::batch::Builder;
 use super::client::lock;
 use super::consumer::Item;
-use super::errors::from_code;
+use super::errors::{from_code, these};
 use super::fetch::FetchQueue;
 use super::member::{Member, Over, Served};
 use crate::error::{Class, Error};
@@ -144,12 +144,14 @@ fn unsupported(consumer: &BaseConsumer<Member>) -> bool {
 }
 
 fn consume_error(member: &Member, error: &KafkaError) -> Error {
+    let topics = member.link.topics();
+    let what = format!("consuming {}", these(topics.iter().map(String::as_str)));
     if let KafkaError::MessageConsumptionFatal(code) = error {
-        let mut fatal = from_code(format!("consuming, group `{}`", member.identity.group), *code);
+        let mut fatal = from_code(format!("{what}, group `{}`", member.identity.group), *code);
         if fatal.class == Class::Retriable || *code == Code::Fatal {
             fatal.class = Class::Fatal;
         }
         return fatal;
     }
-    member.error("consuming", error)
+    member.error(&what, error)
 }

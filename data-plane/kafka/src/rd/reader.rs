@@ -3,7 +3,7 @@
 use super::batch::{Builder, Epochs};
 use super::client::{Quiet, Threads, native, translated};
 use super::config::Role;
-use super::errors::{from_kafka, local};
+use super::errors::{from_kafka, local, these};
 use super::oauth::Tokens;
 use crate::error::{Class, Result};
 use crate::port::{Assignment, ClientConfig, Reader, ReaderEvent};
@@ -11,6 +11,7 @@ use crate::wire::oauth::Sources;
 use async_trait::async_trait;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::{Offset, TopicPartitionList};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -57,7 +58,7 @@ impl RdReader {
         };
         let mut list = TopicPartitionList::new();
         for (place, offset) in &assignment.partitions {
-            let offset = offset.map_or(start, Offset::Offset);
+            let offset = offset.map_or(start, |from| Offset::Offset(from.offset));
             list.add_partition_offset(&place.topic, place.partition, offset)
                 .map_err(|error| from_kafka(what.as_str(), &error))?;
         }
@@ -71,10 +72,12 @@ impl RdReader {
         consumer
             .assign(&list)
             .map_err(|error| from_kafka(what.as_str(), &error))?;
+        let topics: BTreeSet<&str> = assignment.partitions.iter().map(|(place, _)| &*place.topic).collect();
+        let reading = format!("reading {} as `{client}`", these(topics));
         let (sender, events) = mpsc::channel(EVENTS);
         let thread = std::thread::Builder::new().name("dray-reader".to_owned());
         let thread = thread
-            .spawn(move || read(&consumer, &client, &sender))
+            .spawn(move || read(&consumer, &reading, &sender))
             .map_err(|error| local(what.as_str(), "THREAD", error.to_string(), Class::Retriable))?;
         Ok(Self {
             events,
@@ -109,7 +112,7 @@ impl Drop for RdReader {
 }
 
 /// Reads until nobody listens.
-fn read(consumer: &BaseConsumer<Quiet>, client: &str, sender: &mpsc::Sender<ReaderEvent>) {
+fn read(consumer: &BaseConsumer<Quiet>, reading: &str, sender: &mpsc::Sender<ReaderEvent>) {
     let (mut builder, epochs) = (Builder::default(), Epochs::default());
     while !sender.is_closed() {
         // Without a token nothing is read, and the source has said why.
@@ -119,7 +122,7 @@ fn read(consumer: &BaseConsumer<Quiet>, client: &str, sender: &mpsc::Sender<Read
         match consumer.poll(wait) {
             Some(Ok(message)) => builder.push_borrowed(&message, &epochs),
             Some(Err(error)) => {
-                let error = from_kafka(format!("reading as `{client}`"), &error);
+                let error = from_kafka(reading, &error);
                 if sender.blocking_send(ReaderEvent::Error(error)).is_err() {
                     return;
                 }

@@ -3,7 +3,7 @@
 
 use super::client::{Threads, lock, log, log_error, native, translated};
 use super::config::{Role, Translated};
-use super::errors::{from_code, from_kafka, local};
+use super::errors::{from_code, from_kafka, local, with_rights};
 use super::oauth::Tokens;
 use crate::error::{Class, Error, Result};
 use crate::port::{ClientConfig, Outcome, SessionRecord, TransactionalProducer};
@@ -333,7 +333,7 @@ impl Writer {
         let mut error = transaction_error(&self.what, error);
         if let Some((code, reason)) = self.producer.client().fatal_error() {
             error = from_code(self.what.as_str(), code);
-            error.message = reason;
+            error.message = with_rights(code, reason);
         }
         if error.class == Class::Fenced {
             Outcome::Fenced(error)
@@ -348,7 +348,7 @@ impl Writer {
 fn transaction_error(what: &str, error: &KafkaError) -> Error {
     if let KafkaError::Transaction(error) = error {
         Error {
-            message: error.string(),
+            message: with_rights(error.code(), error.string()),
             ..from_code(what, error.code())
         }
     } else {

@@ -1,5 +1,5 @@
 //! How a connection of our own is protected: TLS by rustls, and who logs in. What rustls or we cannot do is librdkafka's alone: key stores
-//! of PKCS12, encrypted keys, the system's own authorities, no check of the host's name, Kerberos.
+//! of PKCS12, encrypted keys, no check of the host's name, Kerberos.
 
 use super::oauth::Sources;
 use super::sasl::Login;
@@ -91,13 +91,16 @@ fn tls(settings: &Settings) -> Result<Option<TlsConnector>> {
     if alone.iter().any(|key| settings.contains_key(*key)) || algorithm.is_some_and(|name| name != "https") {
         return Ok(None);
     }
-    let Some(authorities) = certificates(settings, "ssl.ca")? else {
-        return Ok(None);
+    let roots = match certificates(settings, "ssl.ca")? {
+        Some(authorities) => {
+            let mut roots = RootCertStore::empty();
+            for authority in authorities {
+                roots.add(authority).map_err(|error| unfit("ssl.ca", &error))?;
+            }
+            roots
+        }
+        None => of_the_system()?,
     };
-    let mut roots = RootCertStore::empty();
-    for authority in authorities {
-        roots.add(authority).map_err(|error| unfit("ssl.ca", &error))?;
-    }
     let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|error| unfit("ssl", &error))?
@@ -109,6 +112,29 @@ fn tls(settings: &Settings) -> Result<Option<TlsConnector>> {
         _ => config.with_no_client_auth(),
     };
     Ok(Some(TlsConnector::from(Arc::new(config))))
+}
+
+/// The authorities that the machine trusts, as its other programs do: `SSL_CERT_FILE`, `SSL_CERT_DIR`, or where the system keeps them. Those
+/// that cannot be read are left out.
+fn of_the_system() -> Result<RootCertStore> {
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(found.certs);
+    if roots.is_empty() {
+        let why = found
+            .errors
+            .first()
+            .map_or_else(String::new, |error| format!(" ({error})"));
+        return Err(local(
+            "reading the authorities that this machine trusts",
+            "INVALID_CONFIG",
+            format!(
+                "there are none{why}: install them (ca-certificates), or set `ssl.truststore.location` to a PEM file"
+            ),
+            Class::Fatal,
+        ));
+    }
+    Ok(roots)
 }
 
 /// The certificates of a setting, a file's or those of the text itself.

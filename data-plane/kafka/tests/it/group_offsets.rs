@@ -2,8 +2,6 @@
 
 use super::*;
 use dray_connect::sink_batch::TopicPartition;
-use rdkafka::admin::{AdminClient, AdminOptions};
-use rdkafka::client::DefaultClientContext;
 use std::collections::BTreeMap;
 
 fn at(topic: &str, partition: i32) -> TopicPartition {
@@ -81,16 +79,6 @@ async fn a_group_with_members_keeps_its_offsets() {
         port.group_offsets(&config(&[]), &group, PATIENCE).await.unwrap(),
         BTreeMap::from([(at(&topic, 0), 7)])
     );
-}
-
-async fn delete_topic(name: &str) {
-    let mut settings = rdkafka::ClientConfig::new();
-    let admin: AdminClient<DefaultClientContext> = settings
-        .set("bootstrap.servers", bootstrap())
-        .create()
-        .expect("an admin client");
-    let deleted = admin.delete_topics(&[name], &AdminOptions::new()).await.expect("asked");
-    assert_eq!(deleted, [Ok(name.to_owned())]);
 }
 
 /// A topic was deleted and created anew, and the member has not been told: what it has read of the old one is not taken for a position in

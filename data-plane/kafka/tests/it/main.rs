@@ -22,6 +22,8 @@ use dray_kafka::port::{
     ProducerLane,
 };
 use dray_kafka::{Kafka, RdKafka};
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -106,6 +108,16 @@ async fn create(port: &dyn KafkaPort, client: &ClientConfig, new: &NewTopic) {
         }
     };
     within(shown).await;
+}
+
+async fn delete_topic(name: &str) {
+    let mut settings = rdkafka::ClientConfig::new();
+    let admin: AdminClient<DefaultClientContext> = settings
+        .set("bootstrap.servers", bootstrap())
+        .create()
+        .expect("an admin client");
+    let deleted = admin.delete_topics(&[name], &AdminOptions::new()).await.expect("asked");
+    assert_eq!(deleted, [Ok(name.to_owned())]);
 }
 
 fn record<'a>(topic: &'a str, key: &'a [u8], value: &'a [u8], sequence: u64) -> ProduceRecord<'a> {

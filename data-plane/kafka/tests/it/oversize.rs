@@ -43,7 +43,7 @@ fn assignment(topic: &str, whole: Option<BatchLimits>) -> Assignment {
         partition: 0,
     };
     Assignment {
-        partitions: vec![(place, Some(0))],
+        partitions: vec![(place, Some(0.into()))],
         prefetch: 1 << 20,
         whole,
     }
@@ -63,6 +63,7 @@ async fn stored(topic: &str, count: usize) -> Vec<Vec<u8>> {
                     values.push(batch.bytes(found.value.as_ref().expect("a value")).to_vec());
                 }
             }
+            ReaderEvent::Topic(..) => {}
             ReaderEvent::Error(error) => assert!(error.is_retriable(), "{error}"),
             whole @ ReaderEvent::Batch(_) => panic!("{whole:?}"),
         }

@@ -1,10 +1,14 @@
 //! Partitions read without a group, and whole batches that are passed on: what is read from where they go is what was written where they
 //! come from. What is read back is read with librdkafka.
 
+mod anew;
+
 use super::*;
 use dray_connect::sink_batch::{TimestampType, TopicPartition};
 use dray_connect::source_batch::BatchLimits;
-use dray_kafka::port::{Assignment, FetchBatch, FetchedRecord, HeaderRef, ProduceWhole, Reader, ReaderEvent};
+use dray_kafka::port::{
+    Assignment, FetchBatch, FetchedRecord, HeaderRef, ProduceWhole, Reader, ReaderEvent, Start, TopicId,
+};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 
 /// Timestamps here are of years ago.
@@ -43,7 +47,7 @@ fn assignment(topic: &str, from: &[Option<i64>], whole: Option<BatchLimits>) -> 
     let place = |(partition, from): (usize, &Option<i64>)| {
         let topic = topic.into();
         let partition = i32::try_from(partition).expect("small");
-        (TopicPartition { topic, partition }, *from)
+        (TopicPartition { topic, partition }, from.map(Start::from))
     };
     Assignment {
         partitions: from.iter().enumerate().map(place).collect(),
@@ -56,11 +60,12 @@ fn reader(port: &dyn KafkaPort, pairs: &[(&str, &str)], assignment: Assignment) 
     port.reader(&config(pairs), assignment).expect("a reader")
 }
 
-/// The next event that is not a passing error.
+/// The next event that is not a passing error, nor says whose the next records are.
 async fn next(reader: &mut dyn Reader) -> ReaderEvent {
     loop {
         match within(reader.next()).await {
             ReaderEvent::Error(error) => assert!(error.is_retriable(), "{error}"),
+            ReaderEvent::Topic(..) => {}
             event @ (ReaderEvent::Records(_) | ReaderEvent::Batch(_)) => return event,
         }
     }
@@ -132,6 +137,7 @@ async fn copy((reader, lane): (&mut dyn Reader, &mut dyn ProducerLane), to: &str
                     copied.decoded += 1;
                 }
             }
+            ReaderEvent::Topic(..) => panic!("left out"),
             ReaderEvent::Error(error) => panic!("{error}"),
         }
     }
@@ -244,6 +250,7 @@ async fn out_of_range_goes_on_where_the_settings_say(port: &dyn KafkaPort) {
         match within(reader.next()).await {
             ReaderEvent::Error(error) if error.is_retriable() => {}
             ReaderEvent::Error(error) => break error,
+            ReaderEvent::Topic(..) => {}
             event @ (ReaderEvent::Records(_) | ReaderEvent::Batch(_)) => panic!("{event:?}"),
         }
     };
@@ -343,6 +350,7 @@ async fn first(
     match next(&mut *reader).await {
         ReaderEvent::Batch(found) => (true, found.batch.count),
         ReaderEvent::Records(batch) => (false, batch.records.len()),
+        ReaderEvent::Topic(..) => panic!("left out"),
         ReaderEvent::Error(error) => panic!("{error}"),
     }
 }

@@ -6,6 +6,8 @@ use dray_kafka::port::{Outcome, SessionRecord};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+mod acls;
+mod authorities;
 mod endpoint;
 mod listener;
 mod oauth;
@@ -215,6 +217,8 @@ async fn tls_with_plain_and_scram_and_their_refusals() {
     session(&broker.client("PLAIN", "plain.Plain", "alice", "alice-secret")).await;
     session(&broker.client("SCRAM-SHA-256", "scram.Scram", "bob", "bob-secret")).await;
     session(&broker.client("SCRAM-SHA-512", "scram.Scram", "bob", "bob-secret")).await;
+
+    authorities::the_machines_are_believed(&broker).await;
 
     let wrong_password = broker.client("PLAIN", "plain.Plain", "alice", "guess");
     let mut unknown_authority = broker.client("PLAIN", "plain.Plain", "alice", "alice-secret");

@@ -187,7 +187,7 @@ impl Reading<'_> {
         }
         let partitions = open
             .iter()
-            .map(|(partition, span)| (partition.clone(), Some(span.start)));
+            .map(|(partition, span)| (partition.clone(), Some(span.start.into())));
         let assignment = Assignment {
             partitions: partitions.collect(),
             prefetch: PREFETCH,
@@ -221,8 +221,8 @@ impl Reading<'_> {
                 }
                 ReaderEvent::Error(error) if error.is_retriable() => last = Some(error),
                 ReaderEvent::Error(error) => return Err(kafka(error)),
-                // Not asked for.
-                ReaderEvent::Batch(_) => {}
+                // Whole ones are not asked for.
+                ReaderEvent::Batch(_) | ReaderEvent::Topic(..) => {}
             }
         }
         Ok(Stopped::AtTheEnd)

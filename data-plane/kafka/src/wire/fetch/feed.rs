@@ -162,6 +162,30 @@ impl Feed {
         }
     }
 
+    /// Nothing more of it is fetched; what was fetched is still delivered.
+    pub(crate) fn retire(self: &Arc<Self>) {
+        let mut state = lock(&self.state);
+        state.stopped = true;
+        let lane = std::mem::take(&mut state.lane);
+        drop(state);
+        if let Some(lane) = lane.upgrade() {
+            lane.remove(self);
+        }
+    }
+
+    /// Has its reader come by, behind all that was fetched before, to see whose it is.
+    pub(crate) fn announce(self: &Arc<Self>) {
+        let state = lock(&self.state);
+        let (epoch, position) = (state.epoch, state.position.unwrap_or(0));
+        self.inbox.push(Chunk {
+            feed: Arc::clone(self),
+            epoch,
+            position,
+            bytes: Bytes::new(),
+            aborted: None,
+        });
+    }
+
     /// Reads on from `position`; what was fetched before is dropped. True when it had none, and so may have no fetcher.
     pub(crate) fn seek(self: &Arc<Self>, position: i64) -> bool {
         let mut state = lock(&self.state);

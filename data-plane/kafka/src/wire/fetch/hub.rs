@@ -189,10 +189,11 @@ impl Hub {
             let (topic, partition) = (&feed.partition.topic, feed.partition.partition);
             let Some(leader) = metadata.leader(topic, partition) else {
                 let what = format!("fetching {}", feed.partition);
-                self.later(
-                    feed,
-                    codes::local(what, "LeaderNotAvailable", "it has no leader", Class::Retriable),
-                );
+                let error = match metadata.refused.get(topic) {
+                    Some(refusal) => codes::error(what, refusal.code, None),
+                    None => codes::local(what, "LeaderNotAvailable", "it has no leader", Class::Retriable),
+                };
+                self.later(feed, error);
                 continue;
             };
             let epoch = metadata.partition(topic, partition).map_or(-1, |known| known.epoch);

@@ -3,6 +3,7 @@
 
 pub(crate) mod answer;
 pub(crate) mod feed;
+mod following;
 pub(crate) mod hub;
 pub(crate) mod inbox;
 mod lane;

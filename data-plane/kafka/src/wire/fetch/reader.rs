@@ -1,54 +1,53 @@
 //! Partitions that are read without a group: found by name, fetched like those of group members, decoded or handed on whole.
 
 use super::feed::Feed;
+use super::following::Following;
 use super::hub::Fetching;
 use super::inbox::{Chunk, Inbox, Item, Word};
 use super::reading::{Reading, unreadable};
-use crate::codes::{self, local};
-use crate::error::{Class, Error};
 use crate::lock::lock;
 use crate::metrics::ClientMetrics;
-use crate::port::{Assignment, FetchedWhole, Reader, ReaderEvent};
+use crate::port::{Assignment, FetchedWhole, Reader, ReaderEvent, TopicId};
 use crate::wire::batch::decode::{Most, Records};
-use crate::wire::metadata::Metadata;
 use async_trait::async_trait;
 use dray_connect::sink_batch::TopicPartition;
 use dray_connect::source_batch::BatchLimits;
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, Weak};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// A batch of records ends here, so that the reader's memory does not depend on the records' size.
 const BATCH_BYTES: usize = 1 << 20;
 /// What could not be read is fetched again so late.
 const READ_AGAIN: Duration = Duration::from_secs(1);
-/// A partition that does not exist is looked for so often …
-const MISSING: Duration = Duration::from_secs(1);
-/// … and its reader told of every so manieth time that it was not found, first when it is gone for this long.
-const QUIET: u32 = 10;
-
 /// A reader of partitions over our own connections.
 pub(crate) struct WireReader {
     shared: Arc<Shared>,
     open: Option<Open>,
+    /// Whose partitions' records were handed out last.
+    topics: HashMap<TopicPartition, TopicId>,
     most: Most,
     whole: Option<BatchLimits>,
     /// Fetching goes on while there are readers.
     _fetching: Arc<Fetching>,
 }
 
+/// What a reader shares with who looks for its partitions.
 #[derive(Debug)]
-struct Shared {
-    inbox: Arc<Inbox>,
-    feeds: Mutex<Feeds>,
+pub(super) struct Shared {
+    pub(super) inbox: Arc<Inbox>,
+    pub(super) feeds: Mutex<Feeds>,
+    /// Tells by its end that the reader is gone.
+    _alive: watch::Sender<()>,
 }
 
 #[derive(Debug, Default)]
-struct Feeds {
-    all: Vec<Arc<Feed>>,
+pub(super) struct Feeds {
+    pub(super) all: Vec<Arc<Feed>>,
     /// The reader is gone: nothing is begun any more.
-    closed: bool,
+    pub(super) closed: bool,
 }
 
 /// The chunk that is being handed out.
@@ -65,20 +64,18 @@ impl WireReader {
     /// A reader that begins at once.
     pub(crate) fn start(reading: &Reading, assignment: &Assignment, fetching: &Arc<Fetching>) -> Self {
         let prefetch = assignment.prefetch.clamp(1 << 20, 1 << 30);
+        let (alive, ended) = watch::channel(());
         let shared = Arc::new(Shared {
             inbox: Arc::new(Inbox::new(prefetch, Arc::clone(fetching.budget()))),
             feeds: Mutex::default(),
+            _alive: alive,
         });
-        let finding = Finding {
-            wanted: assignment.partitions.clone(),
-            reading: reading.clone(),
-            shared: Arc::downgrade(&shared),
-            fetching: Arc::downgrade(fetching),
-        };
-        fetching.spawn(finding.run());
+        let following = Following::new(assignment, reading, (&shared, fetching), ended);
+        fetching.spawn(following.run());
         Self {
             shared,
             open: None,
+            topics: HashMap::new(),
             most: Most {
                 records: reading.max_records,
                 bytes: BATCH_BYTES,
@@ -88,12 +85,19 @@ impl WireReader {
         }
     }
 
-    fn begin(&mut self, chunk: Chunk) {
+    /// Opens a chunk; says so where it is the first of its topic.
+    fn begin(&mut self, chunk: Chunk) -> Option<ReaderEvent> {
         let bytes = chunk.bytes.len();
         if !chunk.feed.is_current(chunk.epoch) {
             self.shared.inbox.done(bytes);
-            return;
+            return None;
         }
+        let (place, id) = (&chunk.feed.partition, TopicId::of(chunk.feed.topic_id));
+        let news = id.filter(|id| self.topics.get(place) != Some(id));
+        let event = news.map(|id| {
+            self.topics.insert(place.clone(), id);
+            ReaderEvent::Topic(place.clone(), id)
+        });
         let records = Records::new(chunk.bytes, chunk.position, chunk.aborted);
         self.open = Some(Open {
             records: if self.whole.is_some() { records.apart() } else { records },
@@ -102,6 +106,7 @@ impl WireReader {
             bytes,
             uncounted: bytes,
         });
+        event
     }
 
     /// What is next in the open chunk.
@@ -162,10 +167,7 @@ impl WireReader {
 
     fn item(&mut self, item: Item) -> Option<ReaderEvent> {
         match item {
-            Item::Chunk(chunk) => {
-                self.begin(chunk);
-                None
-            }
+            Item::Chunk(chunk) => self.begin(chunk),
             Item::Word(Word::Error(error)) => Some(ReaderEvent::Error(error)),
             // A group's words, and there is none.
             Item::Word(Word::Assigned(_) | Word::Revoked(..) | Word::Lost(_) | Word::Ended) => None,
@@ -213,84 +215,5 @@ impl Drop for WireReader {
             std::mem::take(&mut feeds.all)
         };
         feeds.iter().for_each(Feed::stop);
-    }
-}
-
-/// Looks for the partitions that are to be read until they are all found, or their reader is gone.
-struct Finding {
-    wanted: Vec<(TopicPartition, Option<i64>)>,
-    reading: Reading,
-    shared: Weak<Shared>,
-    fetching: Weak<Fetching>,
-}
-
-impl Finding {
-    async fn run(mut self) {
-        let mut tries = 0_u32;
-        while !self.wanted.is_empty() {
-            // Nothing is held while it waits: the last reader to go takes the fetchers with it.
-            let Some(cluster) = self.fetching.upgrade().map(|fetching| Arc::clone(fetching.cluster())) else {
-                return;
-            };
-            let topics: BTreeSet<Arc<str>> = self.wanted.iter().map(|(place, _)| Arc::clone(&place.topic)).collect();
-            let topics: Vec<Arc<str>> = topics.into_iter().collect();
-            let asked = cluster.refresh(&topics).await;
-            drop(cluster);
-            let missing = match asked {
-                Ok(metadata) => self.place(&metadata),
-                Err(error) => Some(error),
-            };
-            tries += 1;
-            let Some(shared) = self.shared.upgrade() else {
-                return;
-            };
-            if let Some(error) = missing
-                && (error.class == Class::Fatal || tries.is_multiple_of(QUIET))
-            {
-                shared.inbox.tell(Word::Error(error));
-            }
-            drop(shared);
-            if !self.wanted.is_empty() {
-                let wait = super::backoff(tries).min(MISSING);
-                tokio::time::sleep(wait).await;
-            }
-        }
-    }
-
-    /// Has what is there fetched; why the first of the others is not.
-    fn place(&mut self, metadata: &Metadata) -> Option<Error> {
-        let (shared, fetching) = (self.shared.upgrade()?, self.fetching.upgrade()?);
-        let (mut found, mut missing) = (Vec::new(), None);
-        self.wanted.retain(|(place, position)| {
-            let topic = metadata.topics.get(&place.topic);
-            if topic.is_some() && metadata.partition(&place.topic, place.partition).is_some() {
-                let id = topic.map(|topic| topic.id).unwrap_or_default();
-                let how = (Arc::clone(&self.reading.fetch), self.reading.reset);
-                let inbox = Arc::clone(&shared.inbox);
-                found.push(Arc::new(Feed::new(place.clone(), id, *position, how, inbox)));
-                return false;
-            }
-            missing.get_or_insert_with(|| {
-                let what = format!("reading {place}");
-                match metadata.refused.get(&place.topic) {
-                    Some(refusal) => codes::error(what, refusal.code, None),
-                    None => local(
-                        what,
-                        "UnknownTopicOrPartition",
-                        "there is no such partition",
-                        Class::Retriable,
-                    ),
-                }
-            });
-            true
-        });
-        let mut feeds = lock(&shared.feeds);
-        if feeds.closed {
-            return None;
-        }
-        feeds.all.extend(found.iter().cloned());
-        drop(feeds);
-        fetching.add(found);
-        missing
     }
 }

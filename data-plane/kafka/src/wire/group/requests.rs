@@ -119,15 +119,16 @@ impl Coordinated {
             let error = codes::local("joining", "UnsupportedVersion", "not served", Class::Fatal);
             return Err(unsupported(error));
         }
+        let what = match &beat.topics {
+            // With them what the broker refuses may be one of them; it does not say which.
+            Some(topics) => format!("subscribing to `{}`", topics.join("`, `")),
+            None => "sending a heartbeat".to_owned(),
+        };
         let answer = self
             .ask_there(&coordinator, &self.beat(beat), HEARTBEAT)
             .await
             .map_err(|error| self.broken(error))?;
-        if let Err(error) = self.check(
-            "sending a heartbeat",
-            answer.error_code,
-            answer.error_message.as_deref(),
-        ) {
+        if let Err(error) = self.check(&what, answer.error_code, answer.error_message.as_deref()) {
             return Err(match Code::try_from_code(answer.error_code) {
                 Some(Code::FencedMemberEpoch | Code::UnknownMemberId) => Refused::Fenced(error),
                 // The group has been deleted behind the member's back.

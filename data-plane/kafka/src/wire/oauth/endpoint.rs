@@ -1,5 +1,7 @@
-//! A token for an id and a secret, from an endpoint over HTTP (RFC 6749, 4.4; KIP-768). Requests are rare and block their thread.
+//! A token from an endpoint over HTTP, for an id and a secret (RFC 6749, 4.4; KIP-768) or an assertion (RFC 7523; KIP-1139). Requests are
+//! rare and block their thread.
 
+use super::assertion::Assertion;
 use crate::error::Class;
 use crate::wire::timing::exponential;
 use base64::Engine as _;
@@ -29,14 +31,21 @@ pub(super) struct Waits {
     pub(super) backoff_max: Duration,
 }
 
+/// Who asks.
+pub(super) enum Who {
+    /// By an id and a secret; `encoded` is `sasl.oauthbearer.header.urlencode`.
+    Known { id: String, secret: String, encoded: bool },
+    /// Client credentials without a secret (RFC 7523, 2.2).
+    Asserted { id: Option<String>, assertion: Assertion },
+    /// The assertion is exchanged for a token (RFC 7523, 2.1).
+    Bearer(Assertion),
+}
+
 /// What is asked, of whom.
 pub(super) struct Ask<'a> {
     pub(super) url: &'a str,
-    pub(super) id: &'a str,
-    pub(super) secret: &'a str,
+    pub(super) who: Who,
     pub(super) scope: Option<&'a str>,
-    /// `sasl.oauthbearer.header.urlencode`.
-    pub(super) encoded: bool,
     /// The certificates that are trusted in place of the machine's own.
     pub(super) authorities: Option<&'a [u8]>,
 }
@@ -45,8 +54,8 @@ pub(super) struct Ask<'a> {
 pub(super) struct Endpoint {
     agent: Agent,
     url: String,
-    authorization: String,
-    body: String,
+    who: Who,
+    scope: Option<String>,
     waits: Waits,
 }
 
@@ -63,7 +72,7 @@ pub(super) struct Refused {
 impl Endpoint {
     /// # Errors
     /// When the certificates are none.
-    pub(super) fn new(ask: &Ask<'_>, waits: Waits) -> Result<Self, String> {
+    pub(super) fn new(ask: Ask<'_>, waits: Waits) -> Result<Self, String> {
         let roots = match ask.authorities {
             None => RootCerts::PlatformVerifier,
             Some(pem) => {
@@ -101,17 +110,11 @@ impl Endpoint {
             .timeout_global(Some(waits.connect + 2 * waits.read))
             .build()
             .new_agent();
-        let user = if ask.encoded {
-            format!("{}:{}", form(ask.id), form(ask.secret))
-        } else {
-            format!("{}:{}", ask.id, ask.secret)
-        };
-        let scope = ask.scope.map(|scope| format!("&scope={}", form(scope)));
         Ok(Self {
             agent,
             url: ask.url.to_owned(),
-            authorization: format!("Basic {}", STANDARD.encode(user)),
-            body: format!("grant_type=client_credentials{}", scope.unwrap_or_default()),
+            who: ask.who,
+            scope: ask.scope.map(str::to_owned),
             waits,
         })
     }
@@ -134,19 +137,55 @@ impl Endpoint {
         }
     }
 
+    /// Why there is none: an assertion cannot be made.
+    fn body(&self) -> Result<String, String> {
+        let mut body = match &self.who {
+            Who::Known { .. } => "grant_type=client_credentials".to_owned(),
+            Who::Asserted { id, assertion } => {
+                let id = id.as_deref().map(|id| format!("&client_id={}", form(id)));
+                format!(
+                    "client_assertion_type={}&client_assertion={}&grant_type=client_credentials{}",
+                    form("urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
+                    form(&assertion.text()?),
+                    id.unwrap_or_default()
+                )
+            }
+            Who::Bearer(assertion) => format!(
+                "grant_type={}&assertion={}",
+                form("urn:ietf:params:oauth:grant-type:jwt-bearer"),
+                form(&assertion.text()?)
+            ),
+        };
+        if let Some(scope) = &self.scope {
+            body.push_str("&scope=");
+            body.push_str(&form(scope));
+        }
+        Ok(body)
+    }
+
     fn once(&self) -> Result<Answer, Refused> {
         let away = |error: ureq::Error| Refused {
             message: error.to_string(),
             class: Class::Retriable,
         };
-        let request = self
+        let body = self.body().map_err(|message| Refused {
+            message,
+            class: Class::Retriable,
+        })?;
+        let mut request = self
             .agent
             .post(&self.url)
             .header("Accept", "application/json")
-            .header("Authorization", &self.authorization)
             .header("Cache-Control", "no-cache")
             .content_type("application/x-www-form-urlencoded");
-        let mut response = request.send(self.body.as_str()).map_err(away)?;
+        if let Who::Known { id, secret, encoded } = &self.who {
+            let user = match encoded {
+                true => format!("{}:{}", form(id), form(secret)),
+                false => format!("{id}:{secret}"),
+            };
+            request = request.header("Authorization", format!("Basic {}", STANDARD.encode(user)));
+        }
+        let mut response = request.send(body.as_str()).map_err(away)?;
         let status = response.status().as_u16();
         let body = response
             .body_mut()

@@ -1,5 +1,6 @@
 //! Tokens of SASL OAUTHBEARER (KIP-255, KIP-768): where they come from, and how long one serves all connections with the same credentials.
 
+mod assertion;
 mod endpoint;
 mod settings;
 mod token;
@@ -10,6 +11,7 @@ use crate::lock::lock;
 use settings::Settings;
 pub(crate) use settings::{JAAS, MEANT, is_own};
 use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 pub(crate) use token::Token;
 use tokio::time::{Duration, Instant};
@@ -19,32 +21,35 @@ pub(crate) const MECHANISM: &str = "OAUTHBEARER";
 /// Java's system property: the only addresses that tokens may be fetched from. Nothing is allowed without it, since a connector's settings
 /// name the address too, and whoever may create connectors may not have every file and every host of the network (CVE-2025-27817).
 pub(crate) const ALLOWED: &str = "org.apache.kafka.sasl.oauthbearer.allowed.urls";
+/// The same for files: assertions, their keys and templates.
+pub(crate) const ALLOWED_FILES: &str = "org.apache.kafka.sasl.oauthbearer.allowed.files";
 /// Who asks so soon after a failure gets that failure: a hundred connections that want in must not each ask an endpoint that is away.
 const FAILED_FOR: Duration = Duration::from_secs(1);
 
 /// Where tokens come from, by credentials. One per process, so that each token is fetched once.
 #[derive(Default)]
 pub(crate) struct Sources {
-    allowed: Vec<String>,
+    allowed: Allowed,
     known: Mutex<HashMap<BTreeMap<String, String>, Arc<TokenSource>>>,
 }
 
 impl Sources {
     /// With what these options of a Java process (`KAFKA_OPTS`) allow.
     pub(crate) fn allowed_by(java_options: &str) -> Self {
-        let property = format!("-D{ALLOWED}=");
         let unquoted = |option: &str| option.trim_matches(['"', '\'']).to_owned();
-        let lists = java_options.split_whitespace().map(unquoted);
-        let list = lists
-            .filter_map(|option| option.strip_prefix(&property).map(unquoted))
-            .next_back();
+        let listed = |property: &str| {
+            let property = format!("-D{property}=");
+            let options = java_options.split_whitespace().map(unquoted);
+            let mut list = options.filter_map(|option| option.strip_prefix(&property).map(unquoted));
+            let list = list.next_back().unwrap_or_default();
+            let values = list.split(',').map(|value| value.trim().to_owned());
+            values.filter(|value| !value.is_empty()).collect()
+        };
         Self {
-            allowed: list
-                .unwrap_or_default()
-                .split(',')
-                .map(|url| url.trim().to_owned())
-                .filter(|url| !url.is_empty())
-                .collect(),
+            allowed: Allowed {
+                urls: listed(ALLOWED),
+                files: listed(ALLOWED_FILES),
+            },
             known: Mutex::default(),
         }
     }
@@ -69,6 +74,29 @@ impl Sources {
         let source = Arc::new(TokenSource::new(Settings::read(&own, &self.allowed)?));
         known.insert(own, Arc::clone(&source));
         Ok(Some(source))
+    }
+}
+
+/// What settings may name.
+#[derive(Debug, Default)]
+struct Allowed {
+    urls: Vec<String>,
+    files: Vec<String>,
+}
+
+impl Allowed {
+    /// The file that a setting names.
+    ///
+    /// # Errors
+    /// When it is not allowed.
+    fn file(&self, key: &str, path: &str) -> Result<PathBuf> {
+        if self.files.iter().any(|allowed| allowed == path) {
+            return Ok(PathBuf::from(path));
+        }
+        let message = format!(
+            "`{path}` is not allowed: set KAFKA_OPTS=-D{ALLOWED_FILES}={path} in the environment of the process"
+        );
+        Err(settings::invalid(key, message))
     }
 }
 

@@ -1,9 +1,10 @@
 //! The settings of OAUTHBEARER, Java's and librdkafka's, and what they come to.
 
-use super::endpoint::{Ask, Endpoint, Refused, Waits};
+use super::assertion::{self, Assertion};
+use super::endpoint::{Ask, Endpoint, Refused, Waits, Who};
 use super::token::{Refresh, Token, Way};
 use super::unsecured::Claims;
-use super::{ALLOWED, MECHANISM};
+use super::{ALLOWED, Allowed, MECHANISM};
 use crate::codes::local;
 use crate::error::{Class, Error, Result};
 use crate::wire::timing::number;
@@ -27,6 +28,18 @@ pub(crate) const MEANT: &[&str] = &[
     "sasl.login.refresh.window.factor",
     "sasl.login.retry.backoff.max.ms",
     "sasl.login.retry.backoff.ms",
+    "sasl.oauthbearer.assertion.algorithm",
+    "sasl.oauthbearer.assertion.claim.aud",
+    "sasl.oauthbearer.assertion.claim.exp.seconds",
+    "sasl.oauthbearer.assertion.claim.iss",
+    "sasl.oauthbearer.assertion.claim.jti.include",
+    "sasl.oauthbearer.assertion.claim.nbf.seconds",
+    "sasl.oauthbearer.assertion.claim.sub",
+    "sasl.oauthbearer.assertion.file",
+    "sasl.oauthbearer.assertion.jwt.template.file",
+    "sasl.oauthbearer.assertion.private.key.file",
+    "sasl.oauthbearer.assertion.private.key.passphrase",
+    "sasl.oauthbearer.assertion.template.file",
     "sasl.oauthbearer.client.credentials.client.id",
     "sasl.oauthbearer.client.credentials.client.secret",
     "sasl.oauthbearer.client.id",
@@ -47,6 +60,11 @@ pub(crate) const MEANT: &[&str] = &[
 const SECURED: &str = "OAuthBearerLoginCallbackHandler";
 const UNSECURED: &str = "OAuthBearerUnsecuredLoginCallbackHandler";
 const URL: &str = "sasl.oauthbearer.token.endpoint.url";
+const GRANT: &str = "sasl.oauthbearer.grant.type";
+const RETRIEVER: &str = "sasl.oauthbearer.jwt.retriever.class";
+/// Java's class for a token in exchange for an assertion, and librdkafka's word for it.
+const BEARER: &str = "JwtBearerJwtRetriever";
+const BEARER_GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
 /// Whether a setting is one of these.
 pub(crate) fn is_own(key: &str) -> bool {
@@ -68,7 +86,7 @@ pub(super) struct Settings {
 impl Settings {
     /// # Errors
     /// When they are not what they should be, or lead where `allowed` does not. No error quotes a value but the address.
-    pub(super) fn read(own: &BTreeMap<String, String>, allowed: &[String]) -> Result<Self> {
+    pub(super) fn read(own: &BTreeMap<String, String>, allowed: &Allowed) -> Result<Self> {
         let get = |key: &str| own.get(key).map(|value| value.trim()).filter(|value| !value.is_empty());
         let millis = |key, default| number(own, key, default).map(Duration::from_millis);
         let seconds = |key, default| number(own, key, default).map(Duration::from_secs);
@@ -97,26 +115,27 @@ impl Settings {
             let message = format!("no such handler is here: {SECURED}, {UNSECURED}");
             return Err(invalid("sasl.login.callback.handler.class", message));
         }
-        let retriever = simple("sasl.oauthbearer.jwt.retriever.class");
+        let retriever = simple(RETRIEVER);
         let retrievers = [
             "DefaultJwtRetriever",
             "ClientCredentialsJwtRetriever",
             "FileJwtRetriever",
+            BEARER,
         ];
         if retriever.is_some_and(|class| !retrievers.contains(&class)) {
             let message = format!("no such retriever is here: {}", retrievers.join(", "));
-            return Err(invalid("sasl.oauthbearer.jwt.retriever.class", message));
+            return Err(invalid(RETRIEVER, message));
         }
-        if get("sasl.oauthbearer.grant.type").is_some_and(|grant| !grant.eq_ignore_ascii_case("client_credentials")) {
-            return Err(invalid(
-                "sasl.oauthbearer.grant.type",
-                "only `client_credentials` is supported",
-            ));
+        let grant = get(GRANT);
+        if grant.is_some_and(|grant| grant != BEARER_GRANT && !grant.eq_ignore_ascii_case("client_credentials")) {
+            let message = format!("only `client_credentials` and `{BEARER_GRANT}` are supported");
+            return Err(invalid(GRANT, message));
         }
+        let bearer = retriever == Some(BEARER) || grant == Some(BEARER_GRANT);
         let (way, principal) = match get(URL).filter(|_| handler != Some(UNSECURED)) {
             Some(url) => {
                 let principal = get("sasl.oauthbearer.sub.claim.name").unwrap_or("sub").to_owned();
-                (way(url, &get, &options, waits, allowed)?, principal)
+                (way(url, own, &get, &options, (waits, bearer), allowed)?, principal)
             }
             None if handler == Some(SECURED) => return Err(invalid(URL, "it is missing")),
             None => {
@@ -178,12 +197,13 @@ impl Settings {
 /// The way to an address that is allowed.
 fn way<'a>(
     url: &'a str,
+    own: &BTreeMap<String, String>,
     get: &impl Fn(&str) -> Option<&'a str>,
     options: &BTreeMap<&str, &'a str>,
-    waits: Waits,
-    allowed: &[String],
+    (waits, bearer): (Waits, bool),
+    allowed: &Allowed,
 ) -> Result<Way> {
-    if !allowed.iter().any(|allowed| allowed == url) {
+    if !allowed.urls.iter().any(|allowed| allowed == url) {
         let message =
             format!("`{url}` is not allowed: set KAFKA_OPTS=-D{ALLOWED}={url} in the environment of the process");
         return Err(invalid(URL, message));
@@ -196,36 +216,59 @@ fn way<'a>(
     if !url.starts_with("https://") && !url.starts_with("http://") {
         return Err(invalid(URL, "it begins with none of `https:`, `http:`, `file:`"));
     }
+    let authorities = authorities(options)?;
+    let ask = Ask {
+        url,
+        who: who(own, get, options, bearer, allowed)?,
+        scope: get("sasl.oauthbearer.scope").or_else(|| options.get("scope").copied()),
+        authorities: authorities.as_deref(),
+    };
+    let endpoint = Endpoint::new(ask, waits);
+    endpoint
+        .map(|endpoint| Way::Endpoint(Box::new(endpoint)))
+        .map_err(|why| invalid("sasl.jaas.config` option `ssl.truststore", why))
+}
+
+/// As whom the endpoint is asked: with an assertion where there is one, or with a secret.
+fn who<'a>(
+    own: &BTreeMap<String, String>,
+    get: &impl Fn(&str) -> Option<&'a str>,
+    options: &BTreeMap<&str, &'a str>,
+    bearer: bool,
+    allowed: &Allowed,
+) -> Result<Who> {
+    if bearer {
+        return Ok(Who::Bearer(Assertion::read(own, get, allowed)?));
+    }
     // Java's newer name, librdkafka's, and the option that is deprecated, which everybody has.
     let one = |keys: [&str; 2], option: &str| {
         let setting = keys
             .iter()
             .find_map(|key| get(key))
             .or_else(|| options.get(option).copied());
-        let missing = || invalid("sasl.jaas.config", format!("`{option}` is missing"));
-        setting.filter(|value| !value.is_empty()).ok_or_else(missing)
+        setting.filter(|value| !value.is_empty()).map(str::to_owned)
     };
-    let id = [
-        "sasl.oauthbearer.client.credentials.client.id",
-        "sasl.oauthbearer.client.id",
-    ];
+    let missing = |option: &str| invalid("sasl.jaas.config", format!("`{option}` is missing"));
+    let id = one(
+        [
+            "sasl.oauthbearer.client.credentials.client.id",
+            "sasl.oauthbearer.client.id",
+        ],
+        "clientId",
+    );
+    if assertion::replaces_the_secret(get) {
+        let assertion = Assertion::read(own, get, allowed)?;
+        return Ok(Who::Asserted { id, assertion });
+    }
     let secret = [
         "sasl.oauthbearer.client.credentials.client.secret",
         "sasl.oauthbearer.client.secret",
     ];
-    let authorities = authorities(options)?;
-    let ask = Ask {
-        url,
-        id: one(id, "clientId")?,
-        secret: one(secret, "clientSecret")?,
-        scope: get("sasl.oauthbearer.scope").or_else(|| options.get("scope").copied()),
+    Ok(Who::Known {
+        id: id.ok_or_else(|| missing("clientId"))?,
+        secret: one(secret, "clientSecret").ok_or_else(|| missing("clientSecret"))?,
         encoded: get("sasl.oauthbearer.header.urlencode").is_some_and(|yes| yes.eq_ignore_ascii_case("true")),
-        authorities: authorities.as_deref(),
-    };
-    let endpoint = Endpoint::new(&ask, waits);
-    endpoint
-        .map(Way::Endpoint)
-        .map_err(|why| invalid("sasl.jaas.config` option `ssl.truststore", why))
+    })
 }
 
 /// Whom the endpoint's certificate may be signed by, as Java has it in the login module's options: the brokers' authorities are others.
@@ -301,7 +344,7 @@ fn extensions(list: &str, options: &BTreeMap<&str, &str>) -> Result<Vec<(String,
     Ok(all.into_iter().collect())
 }
 
-fn invalid(key: &str, message: impl Into<String>) -> Error {
+pub(super) fn invalid(key: &str, message: impl Into<String>) -> Error {
     local(
         format!("client setting `{key}`"),
         "INVALID_CONFIG",

@@ -51,13 +51,19 @@ fn what_is_wrong_is_said_without_the_secret() {
         "sasl.oauthbearer.grant.type",
         "urn:ietf:params:oauth:grant-type:jwt-bearer",
     );
-    refused(&sources, &[url, secret, grant], "grant.type");
+    refused(&sources, &[url, secret, grant], "assertion.private.key.file");
+    refused(&sources, &[url, secret, (grant.0, "password")], "grant.type");
     let retriever = "sasl.oauthbearer.jwt.retriever.class";
     refused(
         &sources,
         &[url, secret, (retriever, "x.JwtBearerJwtRetriever")],
-        retriever,
+        "assertion.private.key.file",
     );
+    refused(&sources, &[url, secret, (retriever, "x.OtherRetriever")], retriever);
+    let asserted = ("sasl.oauthbearer.assertion.claim.iss", "me");
+    refused(&sources, &[url, secret, asserted], "assertion.private.key.file");
+    let file = ("sasl.oauthbearer.assertion.file", "/etc/passwd");
+    refused(&sources, &[url, secret, file], ALLOWED_FILES);
     let extension = ("sasl.jaas.extension_auth", "hidden");
     refused(
         &sources,

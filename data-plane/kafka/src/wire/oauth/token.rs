@@ -19,8 +19,8 @@ pub(super) enum Way {
     Unsecured(Claims),
     /// Kept in a file by somebody else.
     File(PathBuf),
-    /// Asked for with an id and a secret (RFC 6749, 4.4).
-    Endpoint(Endpoint),
+    /// Asked for.
+    Endpoint(Box<Endpoint>),
 }
 
 /// A token. Its text is a secret: it is in no log and no error.

@@ -120,7 +120,9 @@ impl Reads {
             partition: i32::try_from(partition).expect("small"),
         };
         let assignment = Assignment {
-            partitions: (0..partitions).map(|partition| (place(partition), Some(0))).collect(),
+            partitions: (0..partitions)
+                .map(|partition| (place(partition), Some(0.into())))
+                .collect(),
             prefetch: 1 << 20,
             whole: None,
         };
@@ -161,6 +163,7 @@ async fn read(mut reader: Box<dyn Reader>, told: watch::Sender<Vec<u64>>, partit
     loop {
         let batch = match reader.next().await {
             ReaderEvent::Records(batch) => batch,
+            ReaderEvent::Topic(..) => continue,
             ReaderEvent::Error(error) if error.is_retriable() => continue,
             other @ (ReaderEvent::Batch(_) | ReaderEvent::Error(_)) => panic!("records, not {other:?}"),
         };

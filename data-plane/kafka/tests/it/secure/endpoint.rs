@@ -1,4 +1,4 @@
-//! A token endpoint of a few lines: it knows one client, and issues tokens that nobody signs.
+//! A token endpoint of a few lines: it knows one client, by its secret or by its key, and issues tokens that nobody signs.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -28,6 +28,17 @@ struct State {
     asked: usize,
     issued: usize,
     scopes: Vec<String>,
+    /// The key of the client, in PEM, and how it is used.
+    key: Option<(PathBuf, Use)>,
+}
+
+/// What assertions are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Use {
+    /// They stand for the secret.
+    Credentials,
+    /// They are exchanged for tokens.
+    Exchange,
 }
 
 /// The endpoint; dropping it ends it.
@@ -59,6 +70,7 @@ impl Endpoint {
             asked: 0,
             issued: 0,
             scopes: Vec::new(),
+            key: None,
         }));
         let mut tasks = JoinSet::new();
         let shared = Arc::clone(&state);
@@ -89,6 +101,11 @@ impl Endpoint {
     /// Says of its tokens that they are signed so.
     pub(super) fn sign_by(&self, algorithm: &'static str) {
         self.state.lock().expect("whole").algorithm = algorithm;
+    }
+
+    /// Takes assertions that this key has signed, for this, and no secret any more.
+    pub(super) fn know_by(&self, public_key: &Path, used: Use) {
+        self.state.lock().expect("whole").key = Some((public_key.to_owned(), used));
     }
 
     /// Answers so many requests with 503.
@@ -155,6 +172,43 @@ fn token(algorithm: &str, lifetime: Duration) -> String {
     format!("{}.{}.", part(&json!({ "alg": algorithm })), part(&claims))
 }
 
+/// The scope of a request whose assertion is the client's, signed by this key and of now.
+fn asserted<'a>(body: &'a str, public_key: &Path, used: Use) -> Option<&'a str> {
+    let (before, after) = match used {
+        Use::Credentials => (
+            "client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer&client_assertion=",
+            format!("&grant_type=client_credentials&client_id={ID}&scope="),
+        ),
+        Use::Exchange => (
+            "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&assertion=",
+            "&scope=".to_owned(),
+        ),
+    };
+    let (assertion, scope) = body.strip_prefix(before)?.split_once(&*after)?;
+    let (said, signature) = assertion.rsplit_once('.')?;
+    let folder = tempfile::tempdir().expect("a folder");
+    let (text, signed) = (folder.path().join("said"), folder.path().join("signature"));
+    std::fs::write(&text, said).expect("written");
+    std::fs::write(&signed, URL_SAFE_NO_PAD.decode(signature).ok()?).expect("written");
+    let mut openssl = Command::new("openssl");
+    openssl.args(["dgst", "-sha256", "-verify"]).arg(public_key);
+    let verified = openssl
+        .arg("-signature")
+        .arg(signed)
+        .arg(text)
+        .output()
+        .expect("it starts");
+    let claims = URL_SAFE_NO_PAD.decode(said.split_once('.')?.1).ok()?;
+    let claims: Value = serde_json::from_slice(&claims).ok()?;
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("after 1970")
+        .as_secs();
+    let valid = (claims["nbf"].as_u64()?..claims["exp"].as_u64()?).contains(&now);
+    let named = claims["iss"] == ID && claims["sub"] == ID && claims["aud"] == "the endpoint";
+    (verified.status.success() && valid && named).then_some(scope)
+}
+
 /// One request a connection.
 async fn serve(client: impl AsyncRead + AsyncWrite, state: &Mutex<State>, lifetime: Duration) -> Option<()> {
     let (read, mut write) = split(client);
@@ -182,11 +236,16 @@ async fn serve(client: impl AsyncRead + AsyncWrite, state: &Mutex<State>, lifeti
         state.asked += 1;
         let known = format!("Basic {}", STANDARD.encode(format!("{ID}:{SECRET}")));
         let form = header("content-type").as_deref() == Some("application/x-www-form-urlencoded");
-        let scope = body.strip_prefix("grant_type=client_credentials&scope=");
+        let scope = match &state.key {
+            None => body.strip_prefix("grant_type=client_credentials&scope="),
+            Some((key, used)) => asserted(&body, key, *used),
+        };
         if state.away > 0 {
             state.away -= 1;
             ("503 Service Unavailable", json!({}))
-        } else if header("authorization") != Some(known) {
+        } else if state.key.is_some() && (scope.is_none() || header("authorization").is_some()) {
+            ("401 Unauthorized", json!({"error": "invalid_grant"}))
+        } else if state.key.is_none() && header("authorization") != Some(known) {
             let refused = json!({"error": "invalid_client", "error_description": "nobody knows you", "x": TOO_MUCH});
             ("401 Unauthorized", refused)
         } else if let (true, true, Some(scope)) = (head[0].starts_with("POST /oauth/token "), form, scope) {

@@ -1,6 +1,6 @@
 //! SASL OAUTHBEARER: tokens that we say ourselves, and tokens of an endpoint.
 
-use super::endpoint::{Certificate, Endpoint, ID, SECRET, TOO_MUCH};
+use super::endpoint::{Certificate, Endpoint, ID, SECRET, TOO_MUCH, Use};
 use super::listener::Listener;
 use super::*;
 
@@ -153,4 +153,88 @@ async fn a_token_of_an_endpoint_serves_all_connections_and_what_is_wrong_is_refu
         };
         assert!(!error.to_string().contains(SECRET), "{error}");
     }
+}
+
+/// A key pair in PEM files: private, public.
+fn keys(folder: &Path, name: &str) -> (PathBuf, PathBuf) {
+    let (private, public) = (folder.join(format!("{name}.key")), folder.join(format!("{name}.pub")));
+    let mut generate = Command::new("openssl");
+    generate.args([
+        "genpkey",
+        "-algorithm",
+        "RSA",
+        "-pkeyopt",
+        "rsa_keygen_bits:2048",
+        "-out",
+    ]);
+    text(generate.arg(&private));
+    let mut show = Command::new("openssl");
+    text(
+        show.args(["pkey", "-pubout", "-in"])
+            .arg(&private)
+            .arg("-out")
+            .arg(&public),
+    );
+    (private, public)
+}
+
+/// Clients without a secret: what they sign stands for it, or is exchanged for a token.
+#[tokio::test(flavor = "multi_thread")]
+async fn assertions_that_a_client_signs_get_tokens() {
+    let (listener, endpoint) = (
+        Listener::start(LISTENER).await,
+        Endpoint::start(Duration::from_secs(3600)).await,
+    );
+    let folder = tempfile::tempdir().expect("a folder");
+    let ((key, public), (stranger, _)) = (keys(folder.path(), "known"), keys(folder.path(), "stranger"));
+    let [key, stranger] = [key, stranger].map(|path| path.display().to_string());
+    let files = format!("-Dorg.apache.kafka.sasl.oauthbearer.allowed.files={key},{stranger}");
+    let port = Kafka::new().with_java_options(&format!("{} {files}", endpoint.java_options()));
+    let client = |key: &str, scope: &str, more: &[(&str, &str)]| {
+        let mut settings = vec![
+            (
+                "sasl.jaas.config",
+                "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required;",
+            ),
+            ("sasl.login.callback.handler.class", HANDLER),
+            ("sasl.oauthbearer.token.endpoint.url", &*endpoint.url),
+            ("sasl.oauthbearer.scope", scope),
+            ("sasl.oauthbearer.assertion.private.key.file", key),
+            ("sasl.oauthbearer.assertion.claim.iss", ID),
+            ("sasl.oauthbearer.assertion.claim.sub", ID),
+            ("sasl.oauthbearer.assertion.claim.aud", "the endpoint"),
+        ];
+        settings.extend(more);
+        listener.client("OAUTHBEARER", &settings)
+    };
+    let id = [("sasl.oauthbearer.client.credentials.client.id", ID)];
+    let exchange = [(
+        "sasl.oauthbearer.jwt.retriever.class",
+        "org.apache.kafka.common.security.oauthbearer.JwtBearerJwtRetriever",
+    )];
+    for (used, more) in [(Use::Credentials, &id), (Use::Exchange, &exchange)] {
+        endpoint.know_by(&public, used);
+        let (asked, scope) = (endpoint.asked(), format!("{used:?}"));
+        let good = client(&key, &scope, more);
+        round_trip(&port, &good).await;
+        let mut librdkafka = good.clone();
+        librdkafka.insert("dray.kafka.client".to_owned(), "librdkafka".to_owned());
+        round_trip(&port, &librdkafka).await;
+        assert_eq!((endpoint.asked(), endpoint.scopes().last()), (asked + 1, Some(&scope)));
+        let error = port
+            .group_members(&client(&stranger, &scope, more), "g", PATIENCE)
+            .await
+            .expect_err("refused");
+        assert_eq!(error.class, Class::Fatal, "{error}");
+        assert!(error.to_string().contains("invalid_grant"), "{error}");
+    }
+    // librdkafka's word for the exchange.
+    let native = [(
+        "sasl.oauthbearer.grant.type",
+        "urn:ietf:params:oauth:grant-type:jwt-bearer",
+    )];
+    let members = port
+        .group_members(&client(&key, "native", &native), "g", PATIENCE)
+        .await;
+    members.expect("let in");
 }

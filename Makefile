@@ -36,17 +36,18 @@ test: export DRAY_TEST_ORACLE := $(CURDIR)/deploy/oracle/run.sh
 test: export DRAY_TEST_REGISTRY_PYTHON := $(or $(DRAY_RIG),$(CURDIR)/.rig)/registry-clients/bin/python
 # The same properties each time; PROPTEST_RNG_SEED=n tries others.
 test: export PROPTEST_RNG_SEED ?= 1
-test: setup ## all tests, against a real Kafka broker, etcd and schema registry started for them, and the real Connect as oracle
+test: setup ## all tests, against a real Kafka broker, etcd, schema registry and Moto started for them, and the real Connect as oracle
 	deploy/rig/kafka.sh fetch
 	deploy/oracle/build.sh
 	deploy/rest-clients/fetch.sh
 	deploy/rig/registry.sh fetch
 	deploy/registry-clients/fetch.sh
+	deploy/rig/moto.sh fetch
 	python3 deploy/metrics/check.py fetch
 	cargo test --workspace --locked --no-run
 	cargo test -p dray-e2e --test it --locked --no-run
 	python3 -m unittest discover -s deploy/bench
-	exec deploy/rig/with-registry.sh deploy/rig/with-etcd.sh deploy/rig/with-broker.sh bash -c \
+	exec deploy/rig/with-moto.sh deploy/rig/with-registry.sh deploy/rig/with-etcd.sh deploy/rig/with-broker.sh bash -c \
 	  'cargo test --workspace --locked && cargo test -p dray-e2e --test it --locked -- $(E2E) && python3 deploy/rest-diff/diff.py && \
 	  python3 deploy/rest-clients/clients.py && python3 deploy/metrics/check.py'
 	exec deploy/rig/with-etcd.sh deploy/rig/with-broker.sh python3 deploy/rest-diff/diff.py --cluster
@@ -73,7 +74,7 @@ e2e: setup ## the tests of the binaries again, longer: 50 kills of one process i
 	cargo test -p dray-e2e --test it --locked --no-run
 	DRAY_TEST_KILLS=50 deploy/rig/with-broker.sh cargo test -p dray --locked -- --nocapture
 	DRAY_TEST_KILLS=100 DRAY_TEST_CONNECTORS=60 DRAY_TEST_AWAY=600 \
-	  deploy/rig/with-etcd.sh deploy/rig/with-broker.sh cargo test -p dray-e2e --test it --locked -- --nocapture
+	  deploy/rig/with-moto.sh deploy/rig/with-etcd.sh deploy/rig/with-broker.sh cargo test -p dray-e2e --test it --locked -- --nocapture
 
 soak: export SEEDS FROM TRACE MUTATION
 soak: ## the simulation of the control plane: SEEDS=100000 runs from seed FROM=1000000; TRACE=1: the end of each trace, 2: all of it

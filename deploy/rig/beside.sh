@@ -1,4 +1,4 @@
-# Sourced by with-broker.sh, with-etcd.sh and with-registry.sh: a server in a folder of its own beside a command, and the end of both.
+# Sourced by with-broker.sh, with-etcd.sh, with-moto.sh and with-registry.sh: a server in a folder of its own beside a command, and the end of both.
 #
 #   begin NAME        makes the folder $work and the file $started in it, where what is started is noted: a line `PID FOLDER` a server. From
 #                     here on everything ends with the script, also on Ctrl-C and on a failure, servers that the command has started too

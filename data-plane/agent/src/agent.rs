@@ -12,6 +12,7 @@ use crate::keeper::Surroundings;
 use crate::link::{Dial, Link};
 use crate::metrics::{SessionCollector, SessionState};
 use crate::status_topic::StatusTopic;
+use crate::worker_config::WorkerConfigs;
 use dray_connect::connector::ConnectorPlugin;
 use dray_kafka::port::KafkaPort;
 use dray_model::message::CommandWhat;
@@ -84,6 +85,7 @@ struct Driver {
     crew: Arc<Crew>,
     link: Link,
     answers: Arc<Answers>,
+    worker_configs: WorkerConfigs,
     active: ActiveTopics,
     events: mpsc::Sender<Event>,
     host: Option<Host>,
@@ -114,6 +116,7 @@ impl Agent {
             active.clone(),
             &self.telemetry,
         );
+        let worker_configs = WorkerConfigs::new(self.telemetry.hidden.clone());
         let (gate, state) = (Arc::new(FenceGate::default()), Arc::new(SessionState::default()));
         let collector = SessionCollector {
             state: state.clone(),
@@ -132,8 +135,10 @@ impl Agent {
                 self.endpoints.clone(),
                 events.clone(),
                 answers.clone(),
+                worker_configs.clone(),
             ),
             answers,
+            worker_configs,
             active,
             events,
             host: None,
@@ -322,7 +327,9 @@ impl Driver {
         self.host = None;
         self.agent.board.clear();
         self.state.began(me.session.get());
-        let config = match WorkerConfig::resolve(worker, &self.agent.telemetry.hidden) {
+        let prepared = self.worker_configs.take(me.session);
+        let resolve = || WorkerConfig::resolve(worker, &self.agent.telemetry.hidden);
+        let config = match prepared.unwrap_or_else(resolve) {
             Ok(config) => config,
             Err(error) => {
                 tracing::error!(error = %dray_runtime::guard::trace(&error),

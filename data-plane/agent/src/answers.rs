@@ -172,6 +172,11 @@ impl Answers {
         if let Answer::Error(error) = &mut answer {
             error.message = self.hidden.hide(&error.message).into_owned();
         }
+        if let Answer::Letters(found) = &mut answer {
+            for letter in &mut found.letters {
+                letters::hide(&self.hidden, letter);
+            }
+        }
         if let Answer::Replayed(replayed) = &mut answer {
             for letter in &mut replayed.refused {
                 letter.reason = self.hidden.hide(&letter.reason).into_owned();

@@ -11,6 +11,7 @@ use dray_kafka::port::{ClientConfig, KafkaPort};
 use dray_kafka::session::SessionWriter;
 use dray_model::message::{AssignedConnector, DeadSession, Owned};
 use dray_model::{AgentSession, KafkaCluster};
+use dray_providers::Look;
 use dray_runtime::client_config;
 use dray_runtime::config::WorkerConfig;
 use dray_runtime::expel::{before_joining, expel, marker};
@@ -274,7 +275,7 @@ impl Clusters {
     /// The connector with the values that it refers to; looks until they can be had.
     pub(crate) async fn resolved(&self, connector: Arc<AssignedConnector>) -> Arc<AssignedConnector> {
         loop {
-            match used::resolve(&self.worker, &connector).await {
+            match used::resolve(&self.worker, Look::Start, &connector).await {
                 Ok((connector, _)) => return connector,
                 Err(error) => {
                     tracing::warn!(connector = %connector.name, error = %trace(&error),

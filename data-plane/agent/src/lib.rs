@@ -21,3 +21,4 @@ mod status_topic;
 mod topics;
 pub mod transform_test;
 mod used;
+mod worker_config;

@@ -1,6 +1,7 @@
 //! Streams to the control plane: the agent dials out, one stream at a time, to one replica after the other.
 
 use crate::answers::Answers;
+use crate::worker_config::WorkerConfigs;
 use dray_model::message::{FromAgent, Order, ToAgent};
 use dray_session::{ConnectionId, Event};
 use dray_wire::agent::v1::agent_control_service_client::AgentControlServiceClient;
@@ -61,10 +62,17 @@ pub(crate) struct Link {
     streams: JoinSet<ConnectionId>,
     events: mpsc::Sender<Event>,
     answers: Arc<Answers>,
+    configs: WorkerConfigs,
 }
 
 impl Link {
-    pub(crate) fn new(dial: Dial, configured: Vec<String>, events: mpsc::Sender<Event>, answers: Arc<Answers>) -> Self {
+    pub(crate) fn new(
+        dial: Dial,
+        configured: Vec<String>,
+        events: mpsc::Sender<Event>,
+        answers: Arc<Answers>,
+        configs: WorkerConfigs,
+    ) -> Self {
         Self {
             dial,
             configured,
@@ -73,6 +81,7 @@ impl Link {
             streams: JoinSet::new(),
             events,
             answers,
+            configs,
         }
     }
 
@@ -88,8 +97,9 @@ impl Link {
         let (sender, outbound) = mpsc::channel(OUTBOUND);
         self.open.insert(connection, sender);
         let (dial, events, answers) = (self.dial.clone(), self.events.clone(), self.answers.clone());
+        let configs = self.configs.clone();
         self.streams.spawn(async move {
-            if let Err(problem) = stream(dial, &address, connection, outbound, &events, &answers).await {
+            if let Err(problem) = stream(dial, &address, connection, outbound, &events, &answers, &configs).await {
                 tracing::info!(address, problem, "no stream to the control plane");
             }
             // A closed queue is an agent that has ended.
@@ -140,6 +150,7 @@ async fn stream(
     outbound: mpsc::Receiver<SessionRequest>,
     events: &mpsc::Sender<Event>,
     answers: &Arc<Answers>,
+    configs: &WorkerConfigs,
 ) -> Result<(), String> {
     let channel = dial(address).await.map_err(|error| chain(&error))?;
     let mut client = AgentControlServiceClient::new(channel.clone())
@@ -155,7 +166,8 @@ async fn stream(
         let message: Option<SessionResponse> = inbound.message().await.map_err(|status| status.message().to_owned())?;
         let Some(message) = message else { return Ok(()) };
         let message = ToAgent::try_from(message).map_err(|error| error.to_string())?;
-        if matches!(message.body, Order::Welcome(_)) {
+        if let Order::Welcome(welcome) = &message.body {
+            configs.prepare(welcome).await?;
             beside.spawn(answers.clone().serve(channel.clone()));
         }
         if events.send(Event::Message { connection, message }).await.is_err() {

@@ -3,7 +3,7 @@
 use crate::keeper::Kept;
 use dray_connect::{ConfigMap, Result};
 use dray_model::message::AssignedConnector;
-use dray_providers::Resolved;
+use dray_providers::{Look, Resolved};
 use dray_runtime::config::WorkerConfig;
 use dray_runtime::guard::trace;
 use std::sync::Arc;
@@ -52,17 +52,17 @@ impl<'a> Used<'a> {
     /// When one cannot be had.
     pub(crate) async fn now(&mut self) -> Result<Values> {
         self.last = None;
-        let values = self.look().await?;
+        let values = self.look(Look::Start).await?;
         self.last = self.reloads.then(|| values.clone());
         Ok(values)
     }
 
-    async fn look(&self) -> Result<Values> {
+    async fn look(&self, look: Look) -> Result<Values> {
         let kept = self.kept;
-        let (connector, resolved) = resolve(self.worker, &kept.connector).await?;
+        let (connector, resolved) = resolve(self.worker, look, &kept.connector).await?;
         let own = match kept.assignment.owned.task.is_instance() {
             true => resolved,
-            false => self.worker.resolve_connector(&kept.config()).await?,
+            false => self.worker.resolve_connector(look, &kept.config()).await?,
         };
         Ok(Values { connector, own })
     }
@@ -76,7 +76,7 @@ impl<'a> Used<'a> {
         let mut said = String::new();
         loop {
             sleep(self.worker.providers_poll).await;
-            match self.look().await {
+            match self.look(Look::Watch).await {
                 Ok(values) if self.last.as_ref().is_none_or(|last| values.differ_from(last)) => return,
                 Ok(_) => said.clear(),
                 Err(error) => {
@@ -98,9 +98,10 @@ impl<'a> Used<'a> {
 /// When one cannot be had.
 pub(crate) async fn resolve(
     worker: &WorkerConfig,
+    look: Look,
     connector: &Arc<AssignedConnector>,
 ) -> Result<(Arc<AssignedConnector>, Resolved)> {
-    let resolved = worker.resolve_connector(&connector.config).await?;
+    let resolved = worker.resolve_connector(look, &connector.config).await?;
     if *resolved.config() == connector.config {
         return Ok((connector.clone(), resolved));
     }

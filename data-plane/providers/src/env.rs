@@ -1,6 +1,7 @@
 //! `EnvVarConfigProvider`: variables of the agent's environment (KIP-887).
 
-use crate::{ConfigProvider, Whose};
+use crate::{ConfigProvider, Look, Whose};
+use async_trait::async_trait;
 use dray_connect::pattern::Pattern;
 use dray_connect::{ConfigMap, Error, Result};
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,6 +26,7 @@ impl Env {
     }
 }
 
+#[async_trait]
 impl ConfigProvider for Env {
     fn check(&self, whose: Whose, path: &str, keys: &BTreeSet<&str>) -> Result<()> {
         if !path.is_empty() {
@@ -55,7 +57,7 @@ impl ConfigProvider for Env {
         Ok(())
     }
 
-    fn get(&self, _: &str, keys: &BTreeSet<&str>) -> Result<BTreeMap<String, String>> {
+    async fn get(&self, _: &str, keys: &BTreeSet<&str>, _: Look) -> Result<BTreeMap<String, String>> {
         let mut values = BTreeMap::new();
         for name in keys {
             // The standard library panics at names that no variable can have.

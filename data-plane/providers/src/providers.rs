@@ -1,6 +1,7 @@
 //! The providers that a worker's configuration names, and how configurations are resolved with them.
 
 use crate::ConfigProvider;
+use crate::aws::{self, ParameterStore, SecretsManager};
 use crate::directory::Directory;
 use crate::env::Env;
 use crate::file::File;
@@ -8,14 +9,17 @@ use crate::resolved::{Resolved, Value};
 use crate::variable::variables;
 use dray_connect::{ConfigMap, Error, Result};
 use dray_process::hidden::Hidden;
+use futures::future::try_join_all;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// The key of a worker's configuration that names them, and what their own keys begin with.
 const NAMES: &str = "config.providers";
 
-/// The classes that there are.
-pub const CLASSES: [&str; 3] = [
+/// The classes that there are. Those of AWS are also called as others call theirs.
+pub const CLASSES: [&str; 5] = [
+    "io.dray.connect.aws.ParameterStoreConfigProvider",
+    "io.dray.connect.aws.SecretsManagerConfigProvider",
     "org.apache.kafka.common.config.provider.DirectoryConfigProvider",
     "org.apache.kafka.common.config.provider.EnvVarConfigProvider",
     "org.apache.kafka.common.config.provider.FileConfigProvider",
@@ -28,6 +32,15 @@ pub enum Whose {
     Worker,
     /// Whoever may create connectors.
     Connector,
+}
+
+/// How new values have to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// Something is started with them: as they are now, or were some seconds ago.
+    Start,
+    /// Something runs with them, and is to restart when they are others: as old as a provider may let them become that is not of this machine.
+    Watch,
 }
 
 /// The providers of a worker, by name.
@@ -65,11 +78,16 @@ impl Providers {
                 tracing::warn!("{key} is not set: references to the config provider {name} stay as they are");
                 continue;
             };
-            let known = CLASSES.into_iter().find(|known| is_called(known, class));
+            let known = CLASSES.into_iter().chain(aws::ALIASES);
+            let known = known.into_iter().find(|known| is_called(known, class));
             let provider = match known.map(simple) {
                 Some("DirectoryConfigProvider") => Directory::read(&begin, &params)?,
                 Some("EnvVarConfigProvider") => Env::read(&begin, &params)?,
                 Some("FileConfigProvider") => File::read(&begin, &params)?,
+                Some("SecretsManagerConfigProvider") => SecretsManager::read(&begin, class, &params, &hidden)?,
+                Some("ParameterStoreConfigProvider" | "SsmParamStoreConfigProvider") => {
+                    ParameterStore::read(&begin, &params, &hidden)?
+                }
                 Some(_) | None => {
                     return Err(Error::connect(format!(
                         "Failed to find any class that implements ConfigProvider and which name matches {class}, available \
@@ -96,12 +114,12 @@ impl Providers {
         !self.all.is_empty() && config.values().any(known)
     }
 
-    /// A configuration with its values. Blocks: call it on a thread that may. Providers that are not there leave what refers to them as it
-    /// is, because other texts look like that too.
+    /// A configuration with its values. Providers that are not there leave what refers to them as it is, because other texts look like that
+    /// too. Cancel-safe; it may take as long as the slowest store does.
     ///
     /// # Errors
     /// When a provider cannot be read, may not be, or has no such key. The text names the reference, never a value.
-    pub fn resolve(&self, whose: Whose, config: &ConfigMap) -> Result<Resolved> {
+    pub async fn resolve(&self, whose: Whose, look: Look, config: &ConfigMap) -> Result<Resolved> {
         let mut wanted: BTreeMap<(&str, &str), BTreeSet<&str>> = BTreeMap::new();
         let mut users: BTreeMap<&str, &str> = BTreeMap::new();
         for (user, text) in config {
@@ -111,12 +129,14 @@ impl Providers {
                 users.entry(variable.text).or_insert(user);
             }
         }
-        let mut found = BTreeMap::new();
-        for ((provider, path), keys) in wanted {
-            let of = &self.all[provider];
-            of.check(whose, path, &keys)?;
-            found.insert((provider, path), of.get(path, &keys)?);
+        for ((provider, path), keys) in &wanted {
+            self.all[*provider].check(whose, path, keys)?;
         }
+        let found = wanted.iter().map(|((provider, path), keys)| async move {
+            let values = self.all[*provider].get(path, keys, look).await?;
+            Ok::<_, Error>(((*provider, *path), values))
+        });
+        let found: BTreeMap<_, _> = try_join_all(found).await?.into_iter().collect();
         let mut values = Vec::new();
         for (text, user) in users {
             let Some((_, variable)) = variables(text).next() else {
@@ -142,6 +162,35 @@ impl Providers {
         }
         Ok(Resolved::new(config, values))
     }
+
+    /// The same for a caller that cannot wait otherwise: blocks.
+    ///
+    /// # Errors
+    /// As [`resolve`](Self::resolve), and when the system gives no thread.
+    pub fn resolve_blocking(&self, whose: Whose, config: &ConfigMap) -> Result<Resolved> {
+        if !self.are_used_by(config) {
+            return Ok(Resolved::plain(config));
+        }
+        // A thread of its own: whoever calls may be one of a runtime, which must not enter another.
+        let resolve = || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let runtime = runtime.map_err(|cause| no_thread().with_source(cause))?;
+            runtime.block_on(self.resolve(whose, Look::Start, config))
+        };
+        std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new().name("config-providers".into());
+            let thread = thread
+                .spawn_scoped(scope, resolve)
+                .map_err(|cause| no_thread().with_source(cause))?;
+            thread
+                .join()
+                .unwrap_or_else(|_| Err(Error::connect("a config provider panicked")))
+        })
+    }
+}
+
+fn no_thread() -> Error {
+    Error::connect("there is no thread to read config providers on")
 }
 
 fn simple(class: &str) -> &str {

@@ -15,7 +15,7 @@ use dray_connect::connector::{ConnectorPlugin, Make};
 use dray_connect::{ConfigMap, Error, Result};
 use dray_kafka::port::{ClientConfig, KafkaPort};
 use dray_model::{ConnectorName, ConnectorState, Generation, TargetState, TaskId, TaskState};
-use dray_providers::Resolved;
+use dray_providers::{Look, Resolved};
 use dray_transforms::Chain;
 use std::future::Future;
 use std::sync::Arc;
@@ -280,7 +280,7 @@ impl Worker {
     /// # Errors
     /// When a value cannot be had, or not in time.
     pub async fn resolve(&self, config: &ConfigMap) -> Result<Resolved> {
-        self.config.resolve_connector(config).await
+        self.config.resolve_connector(Look::Start, config).await
     }
 
     /// Starts a connector instance; its task configurations go to `tasks`, with references where it has values of config providers.

@@ -83,6 +83,16 @@ impl Hidden {
         }
         shown
     }
+
+    /// Bytes as they may be shown. Where a hidden text is among bytes that are no text, those are replaced by `U+FFFD`.
+    #[must_use]
+    pub fn hide_bytes(&self, bytes: Vec<u8>) -> Vec<u8> {
+        let shown = match self.hide(&String::from_utf8_lossy(&bytes)) {
+            Cow::Owned(shown) => Some(shown.into_bytes()),
+            Cow::Borrowed(_) => None,
+        };
+        shown.unwrap_or(bytes)
+    }
 }
 
 /// Standard error, without what is hidden.
@@ -130,6 +140,20 @@ mod tests {
             assert_eq!(hidden.hide(text), expected);
         }
         assert!(!format!("{hidden:?}").contains("s3same"));
+    }
+
+    #[test]
+    fn nor_among_bytes() {
+        let hidden = Hidden::default();
+        hidden.add("s3same", "*");
+        for (bytes, expected) in [
+            (&b"say s3same"[..], &b"say *"[..]),
+            (b"\xff s3same", "\u{fffd} *".as_bytes()),
+            (b"\xff s4same", b"\xff s4same"),
+            (b"", b""),
+        ] {
+            assert_eq!(hidden.hide_bytes(bytes.to_vec()), expected);
+        }
     }
 
     #[test]

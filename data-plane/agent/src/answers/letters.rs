@@ -1,6 +1,7 @@
 //! Calls about dead letter queues: their configurations resolved, their messages translated.
 
 use super::{Answer, failed, refusal};
+use dray_process::hidden::Hidden;
 use dray_runtime::letter_queue::{Bounds, Replay, StoredLetter, Wanted};
 use dray_runtime::worker::Worker;
 use dray_wire::agent::v1::{
@@ -63,6 +64,15 @@ pub(super) async fn discard(worker: &Worker, call: DropLettersCall) -> Answer {
     match worker.drop_letters(config.config(), &before.collect()).await {
         Ok(left) => Answer::Dropped(LettersDroppedResult { bounds: bounds(&left) }),
         Err(refused) => refusal(refused),
+    }
+}
+
+/// Takes what is hidden out of a letter that is shown: a transform may have put it into the record, and somebody else, who hides nothing,
+/// into the headers.
+pub(super) fn hide(hidden: &Hidden, letter: &mut Letter) {
+    let headers = letter.headers.iter_mut().map(|header| &mut header.value);
+    for bytes in headers.chain([&mut letter.key, &mut letter.value]).flatten() {
+        *bytes = hidden.hide_bytes(std::mem::take(bytes));
     }
 }
 

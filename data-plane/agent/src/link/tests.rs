@@ -49,7 +49,8 @@ async fn the_last_words_are_heard() {
         ActiveTopics::default(),
         &Telemetry::default(),
     );
-    let mut link = Link::new(dial_out(), vec![address], events, answers);
+    let configs = WorkerConfigs::new(Telemetry::default().hidden);
+    let mut link = Link::new(dial_out(), vec![address], events, answers, configs);
     let connection = ConnectionId(1);
     link.connect(connection, &[]);
     for _ in 0..OUTBOUND {

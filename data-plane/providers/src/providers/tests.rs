@@ -19,7 +19,10 @@ fn providers() -> (tempfile::TempDir, Providers, Hidden) {
     let hidden = Hidden::default();
     let worker = map(&[
         ("config.providers", "file, dir,env,none"),
-        ("config.providers.file.class", CLASSES[2]),
+        (
+            "config.providers.file.class",
+            "org.apache.kafka.common.config.provider.FileConfigProvider",
+        ),
         ("config.providers.file.param.allowed.paths", &at),
         ("config.providers.dir.class", "DirectoryConfigProvider"),
         ("config.providers.dir.param.allowed.paths", &at),
@@ -31,7 +34,7 @@ fn providers() -> (tempfile::TempDir, Providers, Hidden) {
 }
 
 fn refused(providers: &Providers, text: &str) -> String {
-    let error = providers.resolve(Whose::Connector, &map(&[("key", text)]));
+    let error = providers.resolve_blocking(Whose::Connector, &map(&[("key", text)]));
     error
         .err()
         .map_or_else(|| panic!("{text} is taken"), |error| error.to_string())
@@ -49,7 +52,7 @@ fn each_provider_gives_what_kafkas_gives() {
         ("not.ours", "${topic} ${none:x} ${other:a:b}"),
     ]);
     assert!(providers.are_used_by(&written));
-    let resolved = providers.resolve(Whose::Connector, &written).unwrap();
+    let resolved = providers.resolve_blocking(Whose::Connector, &written).unwrap();
     let config = resolved.config();
     assert_eq!(config["url"], "jdbc://scott@db");
     assert_eq!(config["password"], "open sesame");
@@ -68,12 +71,12 @@ fn a_rotated_value_makes_another_configuration() {
     let (folder, providers, _) = providers();
     let file = folder.path().join("db.properties");
     let written = map(&[("password", &format!("${{file:{}:password}}", file.display()))]);
-    let before = providers.resolve(Whose::Connector, &written).unwrap();
+    let before = providers.resolve_blocking(Whose::Connector, &written).unwrap();
     fs::write(&file, "user=other\npassword=open sesame\n").unwrap();
-    let same = providers.resolve(Whose::Connector, &written).unwrap();
+    let same = providers.resolve_blocking(Whose::Connector, &written).unwrap();
     assert!(before == same, "another key of the file is no change");
     fs::write(&file, "password=new\n").unwrap();
-    assert!(before != providers.resolve(Whose::Connector, &written).unwrap());
+    assert!(before != providers.resolve_blocking(Whose::Connector, &written).unwrap());
 }
 
 #[test]

@@ -9,7 +9,7 @@ use dray_connect::config::{
 };
 use dray_connect::{ConfigMap, Error, Result};
 use dray_process::hidden::Hidden;
-use dray_providers::{Providers, Resolved, Whose};
+use dray_providers::{Look, Providers, Resolved, Whose};
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -58,8 +58,8 @@ pub struct WorkerConfig {
 /// How often values of config providers are looked at again, in ms.
 const PROVIDERS_POLL: &str = "dray.config.providers.poll.interval.ms";
 
-/// How long reading values may take: those that there are come from this machine.
-const PROVIDERS_PATIENCE: Duration = Duration::from_secs(10);
+/// How long reading values may take. A disk may hang; what AWS is asked for ends sooner, with a reason.
+const PROVIDERS_PATIENCE: Duration = Duration::from_secs(30);
 
 impl WorkerConfig {
     /// Reads a worker's configuration.
@@ -77,7 +77,7 @@ impl WorkerConfig {
     /// As [`parse`](Self::parse), and when a value cannot be had.
     pub fn resolve(written: &ConfigMap, hidden: &Hidden) -> Result<Self> {
         let providers = Providers::of_worker(written, hidden.clone())?;
-        let resolved = providers.resolve(Whose::Worker, written)?;
+        let resolved = providers.resolve_blocking(Whose::Worker, written)?;
         let config = resolved.config();
         let parsed = definition().parse(config)?;
         unsupported::refuse_worker(&parsed)?;
@@ -110,16 +110,13 @@ impl WorkerConfig {
     ///
     /// # Errors
     /// When a value cannot be had, or not in time.
-    pub async fn resolve_connector(&self, config: &ConfigMap) -> Result<Resolved> {
+    pub async fn resolve_connector(&self, look: Look, config: &ConfigMap) -> Result<Resolved> {
         if !self.providers.are_used_by(config) {
             return Ok(Resolved::plain(config));
         }
-        let (providers, config) = (self.providers.clone(), config.clone());
-        // A file may be on a disk that hangs.
-        let read = tokio::task::spawn_blocking(move || providers.resolve(Whose::Connector, &config));
-        match tokio::time::timeout(PROVIDERS_PATIENCE, read).await {
-            Ok(Ok(resolved)) => resolved,
-            Ok(Err(panicked)) => Err(Error::connect("a config provider panicked").with_source(panicked)),
+        let resolve = self.providers.resolve(Whose::Connector, look, config);
+        match tokio::time::timeout(PROVIDERS_PATIENCE, resolve).await {
+            Ok(resolved) => resolved,
             Err(_) => Err(Error::retriable(format!(
                 "the config providers have not answered within {PROVIDERS_PATIENCE:?}"
             ))),

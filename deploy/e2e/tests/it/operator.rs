@@ -10,7 +10,8 @@ use std::time::Duration;
 
 const PACE: Duration = Duration::from_millis(10);
 
-fn dray(cluster: &Cluster, args: &[&str]) -> Output {
+/// What a command says, and how it ends.
+pub(crate) fn dray(cluster: &Cluster, args: &[&str]) -> Output {
     Command::new(binary("dray"))
         .args(args)
         .env("DRAY_CONTROL", cluster.addresses.join(","))

@@ -10,6 +10,12 @@ use std::time::{Duration, Instant};
 /// A variable of each process whose value nobody is to see.
 pub(crate) const CANARY: (&str, &str) = ("DRAY_TEST_CANARY", "canary-of-the-environment");
 
+/// Credentials of each process for AWS, of which nobody is to see the second.
+const AWS: [(&str, &str); 2] = [
+    ("AWS_ACCESS_KEY_ID", "AKIAOFTHETESTS"),
+    ("AWS_SECRET_ACCESS_KEY", "canary-of-the-credentials"),
+];
+
 /// Longer than anything takes on a loaded machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -79,6 +85,7 @@ impl Process {
             .env("DRAY_LOG", std::env::var("DRAY_LOG").unwrap_or_else(|_| "info".into()))
             .env("NO_COLOR", "1")
             .env(CANARY.0, CANARY.1)
+            .envs(AWS)
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)

@@ -2,9 +2,9 @@
 
 use crate::cluster::{Cluster, More, sink, source};
 use crate::kafka::{create_topics, read_all, reader};
-use crate::operator::ok;
+use crate::operator::{dray, ok};
 use crate::process::{CANARY, PATIENCE, wait_until};
-use crate::servers::{Etcd, rest as ask, shared_broker};
+use crate::servers::{Etcd, change_aws, rest as ask, shared_broker, shared_moto};
 use crate::turn;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::message::Headers as _;
@@ -73,17 +73,40 @@ async fn values_of_config_providers_are_used_and_seen_nowhere() {
     };
     rotate(&first, "a");
     fs::write(mounted.join("format"), "'canary-of-a-folder'yyyy").unwrap();
+    for name in ["canary-three", "canary-four"] {
+        fs::create_dir(at(name)).unwrap();
+    }
+    let (third, fourth) = (at("canary-three/to.txt"), at("canary-four/to.txt"));
+    let kept = format!("e2e/{}", std::process::id());
+    let secret = |path: &Path, other: &str| {
+        json!({ "path": path, "other": other, "word": "canary-of-the-secrets-manager" }).to_string()
+    };
+    let first_secret = json!({ "Name": kept, "SecretString": secret(&third, "a") });
+    change_aws("secretsmanager.CreateSecret", &first_secret);
+    let parameter =
+        json!({ "Name": format!("/{kept}/folder"), "Type": "SecureString", "Value": "/canary-of-the-parameter-store" });
+    change_aws("AmazonSSM.PutParameter", &parameter);
     let more = More {
         worker: format!(
-            "config.providers=f,d,e\n\
+            "config.providers=f,d,e,a,p\n\
              config.providers.f.class=FileConfigProvider\n\
              config.providers.f.param.allowed.paths={0}\n\
              config.providers.d.class=DirectoryConfigProvider\n\
              config.providers.d.param.allowed.paths={0}\n\
              config.providers.e.class=EnvVarConfigProvider\n\
              config.providers.e.param.allowlist.pattern=DRAY_TEST_.*\n\
+             config.providers.a.class=com.amazonaws.kafka.config.providers.SecretsManagerConfigProvider\n\
+             config.providers.a.param.region=eu-west-1\n\
+             config.providers.a.param.endpoint={1}\n\
+             config.providers.a.param.allowed.names=e2e/*\n\
+             config.providers.a.param.ttl.ms=1000\n\
+             config.providers.p.class=io.dray.connect.aws.ParameterStoreConfigProvider\n\
+             config.providers.p.param.region=eu-west-1\n\
+             config.providers.p.param.endpoint={1}\n\
+             config.providers.p.param.allowed.names=/e2e/*\n\
              dray.config.providers.poll.interval.ms=100\n",
-            folder.path().display()
+            folder.path().display(),
+            shared_moto(),
         ),
         ..More::default()
     };
@@ -104,10 +127,11 @@ async fn values_of_config_providers_are_used_and_seen_nowhere() {
     );
 
     let (id, topic) = (&cluster.id, format!("{}-lines", cluster.id));
-    let letters = format!("{id}-letters");
-    create_topics(&bootstrap, &[topic.clone(), letters.clone()]).await;
+    let (letters, spoilt) = (format!("{id}-letters"), format!("{id}-spoilt"));
+    create_topics(&bootstrap, &[topic.clone(), letters.clone(), spoilt.clone()]).await;
     fs::write(&from, "one\ntwo\n").unwrap();
-    let [reads, writes, fails, bad] = ["reads", "writes", "fails", "bad"].map(|name| format!("{name}-{id}"));
+    let names = ["reads", "writes", "fails", "bad", "stores", "lacks", "spoils"];
+    let [reads, writes, fails, bad, stores, lacks, spoils] = names.map(|name| format!("{name}-{id}"));
     cluster.admin.create(&reads, &source(&from, &topic)).await;
     let reference = format!("${{f:{}:path}}", file.display());
     cluster
@@ -133,6 +157,27 @@ async fn values_of_config_providers_are_used_and_seen_nowhere() {
     ]);
     cluster.admin.create(&bad, &dead).await;
 
+    let stored = format!("${{a:{kept}:path}}");
+    cluster.admin.create(&stores, &sink(&topic, Path::new(&stored))).await;
+    let no_folder = format!("${{p:/{kept}:folder}}/no/such/x");
+    cluster.admin.create(&lacks, &sink(&topic, Path::new(&no_folder))).await;
+    // A source whose records have a value in them when they fail, and its letters too.
+    let mut spoilt_source = source(&from, &topic);
+    spoilt_source.extend([
+        ("transforms", "hoist,insert,fail".to_owned()),
+        ("transforms.hoist.type", "HoistField$Value".to_owned()),
+        ("transforms.hoist.field", "line".to_owned()),
+        ("transforms.insert.type", "InsertField$Value".to_owned()),
+        ("transforms.insert.static.field", "word".to_owned()),
+        ("transforms.insert.static.value", format!("${{a:{kept}:word}}")),
+        ("transforms.fail.type", "Cast$Value".to_owned()),
+        ("transforms.fail.spec", "word:int32".to_owned()),
+        ("errors.tolerance", "all".to_owned()),
+        ("dray.errors.deadletterqueue.topic.name", spoilt.clone()),
+        ("dray.errors.deadletterqueue.topic.replication.factor", "1".to_owned()),
+    ]);
+    cluster.admin.create(&spoils, &spoilt_source).await;
+
     // They are used.
     let arrived = |file: &Path, lines: &str| fs::read_to_string(file).is_ok_and(|text| text == lines);
     wait_until(PATIENCE, || arrived(&first, "one\ntwo\n"), || cluster.report());
@@ -145,24 +190,57 @@ async fn values_of_config_providers_are_used_and_seen_nowhere() {
         trace.contains(&nowhere),
         "the reference stands where the value was: {trace}"
     );
-    let said = reasons(&bootstrap, &letters, 2);
+    let lacking = (lacks.clone(), Some(0));
+    cluster.wait("the task without a folder of AWS's has FAILED", PATIENCE, |audit| {
+        audit.tasks().get(&lacking).is_some_and(|task| task.state == "FAILED")
+    });
+    let trace = cluster.audit.tasks()[&lacking].trace.clone();
+    assert!(
+        trace.contains(&no_folder),
+        "the reference stands where the value was: {trace}"
+    );
+    wait_until(PATIENCE, || arrived(&third, "one\ntwo\n"), || cluster.report());
+    let mut said = reasons(&bootstrap, &letters, 2);
     let pattern = format!("does not match pattern (${{d:{}:format}})", mounted.display());
     assert!(said.iter().any(|text| text.contains(&pattern)), "{said:?}");
 
-    // Another value restarts what has it, once, and nothing else.
+    let because = reasons(&bootstrap, &spoilt, 2);
+    let inserted = format!("${{a:{kept}:word}}");
+    assert!(because.iter().any(|text| text.contains(&inserted)), "{because:?}");
+    said.extend(because);
+
+    // Another value restarts what has it, once, and nothing else; first one of a file, then one of AWS's.
     let owners = cluster.owners();
+    let restarts = |of: &str| {
+        let log = cluster.agents[0].log();
+        log.lines()
+            .filter(|line| line.contains(CHANGED) && line.contains(of))
+            .count()
+    };
+    let restarted = |name: &str| {
+        wait_until(
+            PATIENCE,
+            || restarts(name) == 2,
+            || format!("instance and task: {} restarts\n{}", restarts(name), cluster.report()),
+        );
+    };
     rotate(&second, "b");
-    let restarts = || cluster.agents[0].log().matches(CHANGED).count();
-    wait_until(
-        PATIENCE,
-        || restarts() == 2,
-        || format!("instance and task: {} restarts\n{}", restarts(), cluster.report()),
-    );
+    restarted(&writes);
+    // A version with another field that nobody refers to, and then one with another path.
+    for secret in [secret(&third, "b"), secret(&fourth, "b")] {
+        change_aws(
+            "secretsmanager.PutSecretValue",
+            &json!({ "SecretId": kept, "SecretString": secret }),
+        );
+    }
+    restarted(&stores);
     fs::write(&from, "one\ntwo\nthree\n").unwrap();
-    let moved = || fs::read_to_string(&second).is_ok_and(|text| text.ends_with("three\n"));
-    wait_until(PATIENCE, moved, || cluster.report());
+    for file in [&second, &fourth] {
+        let moved = || fs::read_to_string(file).is_ok_and(|text| text.ends_with("three\n"));
+        wait_until(PATIENCE, moved, || cluster.report());
+    }
     assert_eq!(cluster.owners(), owners, "they restart where they are");
-    assert_eq!(restarts(), 2);
+    assert_eq!((restarts(&writes), restarts(&stores), restarts("")), (2, 2, 4));
 
     // What may not be read is refused, with the way out.
     let config =
@@ -174,6 +252,15 @@ async fn values_of_config_providers_are_used_and_seen_nowhere() {
         Some(&config),
     );
     assert!(refused.contains("Path /etc/passwd may not be read"), "{refused}");
+    let config =
+        json!({"name": "x", "connector.class": "FileStreamSink", "topics": "t", "file": "${a:prod/db:password}"});
+    let refused = rest(
+        &cluster,
+        "PUT",
+        "/connector-plugins/FileStreamSink/config/validate",
+        Some(&config),
+    );
+    assert!(refused.contains("Secret prod/db may not be read"), "{refused}");
 
     // And nobody sees them.
     let mut looked = 0;
@@ -205,7 +292,7 @@ async fn values_of_config_providers_are_used_and_seen_nowhere() {
         &rest(&cluster, "GET", "/connectors?expand=info&expand=status", None),
     );
     look("GET /metrics", &rest(&cluster, "GET", "/metrics", None));
-    for name in [&reads, &writes, &fails, &bad] {
+    for name in [&reads, &writes, &fails, &bad, &stores, &lacks, &spoils] {
         for below in ["", "/config", "/status", "/tasks", "/tasks/0/status", "/offsets"] {
             look(
                 below,
@@ -224,6 +311,34 @@ async fn values_of_config_providers_are_used_and_seen_nowhere() {
     for text in said {
         look("a dead letter", &text);
     }
+    // Letters hold records that have the value in them, and a preview makes such records.
+    let given = cluster.path("given.txt");
+    fs::write(&given, "{\"value\":\"one\"}\n").unwrap();
+    // A source that has read its file has no records left to show.
+    let input = ["--input", given.to_str().unwrap()];
+    for output in ["text", "json"] {
+        look("dlq list", &ok(&cluster, &["dlq", "list", "-o", output]));
+        for (name, more) in [(&bad, &[][..]), (&spoils, &input[..])] {
+            look("dlq show", &ok(&cluster, &["dlq", "show", name, "-o", output]));
+            let preview = ["connector", "preview", "--name", name, "-o", output];
+            let seen = dray(&cluster, &[&preview, more].concat());
+            let all = format!(
+                "{}{}",
+                String::from_utf8_lossy(&seen.stdout),
+                String::from_utf8_lossy(&seen.stderr)
+            );
+            assert!(
+                all.contains("${"),
+                "{name}: its records fail, and the reference stands where the value was: {all}"
+            );
+            look("preview", &all);
+        }
+    }
+    let shown = ok(&cluster, &["dlq", "show", &spoils]);
+    assert!(
+        shown.contains(&inserted),
+        "the reference stands where the value was: {shown}"
+    );
     for process in cluster.controls.iter().chain(&cluster.agents) {
         look(&process.name, &process.log());
     }

@@ -18,6 +18,27 @@ pub(crate) fn shared_etcd() -> String {
     std::env::var("DRAY_TEST_ETCD").expect("DRAY_TEST_ETCD names a real etcd: run `make test`")
 }
 
+/// The Moto that all tests share: its URL.
+pub(crate) fn shared_moto() -> String {
+    std::env::var("DRAY_TEST_MOTO").expect("DRAY_TEST_MOTO names a Moto: run `make test`")
+}
+
+/// Changes what AWS has, as the shared Moto plays it.
+pub(crate) fn change_aws(target: &str, body: &Value) {
+    let url = shared_moto();
+    let service = if target.starts_with("AmazonSSM") {
+        "ssm"
+    } else {
+        "secretsmanager"
+    };
+    let head = format!(
+        "X-Amz-Target: {target}\r\nContent-Type: application/x-amz-json-1.1\r\nAuthorization: AWS4-HMAC-SHA256 \
+         Credential=A/20260101/eu-west-1/{service}/aws4_request, SignedHeaders=host, Signature=0\r\n"
+    );
+    let answer = http(url.trim_start_matches("http://"), "POST /", &head, &body.to_string()).unwrap();
+    assert!(answer.split(' ').nth(1) == Some("200"), "{target}: {answer}");
+}
+
 fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../rig").join(name)
 }

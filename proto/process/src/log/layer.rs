@@ -6,11 +6,15 @@ use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id};
 use tracing::subscriber::Interest;
-use tracing::{Event, Metadata, Subscriber};
+use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::registry::LookupSpan;
 
 pub(super) struct LevelLayer(pub(super) Levels);
+
+/// The beginning of the targets that say nothing below INFO, whatever their level: there AWS's crates show requests and answers whole, with
+/// credentials that nobody knows yet to be hidden (at DEBUG those that they cannot read).
+const TOO_OPEN: &str = "aws_";
 
 /// The connector that a span is about.
 struct OfConnector(String);
@@ -25,7 +29,8 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for LevelLayer {
     }
 
     fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
-        self.0.may_want(metadata.target(), *metadata.level())
+        let too_open = *metadata.level() > Level::INFO && metadata.target().starts_with(TOO_OPEN);
+        !too_open && self.0.may_want(metadata.target(), *metadata.level())
     }
 
     fn event_enabled(&self, event: &Event<'_>, context: Context<'_, S>) -> bool {
@@ -71,7 +76,8 @@ impl Visit for FindConnector {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log::{Change, Level};
+    use crate::log::Change;
+    use crate::log::Level as Set;
     use std::io::Write;
     use std::sync::{Arc, Mutex};
     use tracing_subscriber::layer::SubscriberExt as _;
@@ -123,11 +129,15 @@ mod tests {
                         .unwrap(),
                 )
             };
-            set("dray.connector.a", Level::Debug);
+            set("dray.connector.a", Set::Debug);
             say(2);
-            set("dray_process", Level::Debug);
-            set("dray.connector.a", Level::Warn);
+            set("dray_process", Set::Debug);
+            set("dray.connector.a", Set::Warn);
             say(3);
+            set("aws_smithy_runtime", Set::Trace);
+            tracing::trace!(target: "aws_smithy_runtime::client", "an answer with a value");
+            tracing::debug!(target: "aws_smithy_runtime::client", "an answer that cannot be read");
+            tracing::info!(target: "aws_smithy_runtime::client", "what it does");
         });
         let text = String::from_utf8(told.lock().unwrap().clone()).unwrap();
         let lines: Vec<&str> = text.lines().map(|line| line.trim_start_matches("DEBUG ")).collect();
@@ -138,6 +148,7 @@ mod tests {
                 "dray_process::log::layer::tests: about round=2 connector=a",
                 "dray_process::log::layer::tests: outside round=3",
                 "dray_process::log::layer::tests: about another round=3 connector=b",
+                " INFO aws_smithy_runtime::client: what it does",
             ]
         );
     }

@@ -26,7 +26,7 @@ const LEAVE: Duration = Duration::from_secs(5);
 /// Deadlines that are further away than `AHEAD` are met together with those of other members, up to `TOGETHER` later: of 10,000 idle members
 /// 2,000 heartbeat each second, and to wake up for each of them costs more than the heartbeats.
 const AHEAD: Duration = Duration::from_secs(1);
-const TOGETHER: Duration = Duration::from_millis(100);
+const TOGETHER: Duration = Duration::from_millis(250);
 static FIRST: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// What the reader wants. A dropped sender means: leave the group.
@@ -279,6 +279,6 @@ mod tests {
             moments.insert(moment);
         }
         // 10,000 deadlines in 5 s.
-        assert!((50..=51).contains(&moments.len()), "{}", moments.len());
+        assert!((20..=21).contains(&moments.len()), "{}", moments.len());
     }
 }

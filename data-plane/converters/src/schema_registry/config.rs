@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use dray_connect::config::{ConfigDef, ConfigKey, ConfigType, ConfigValue, Importance, Lambda, Validator};
 use dray_connect::{ConfigMap, Error, Result};
 
+use super::id::{Guid, IdReading, IdWriting, SchemaId};
 use super::subject::SubjectStrategy;
 use super::tls::Tls;
 use crate::settings;
@@ -19,7 +20,7 @@ const APICURIO_URL: &str = "apicurio.registry.url";
 const REQUEST_HEADER: &str = "request.header.";
 const SERIALIZER: &str = "schema.id.serializer";
 const DESERIALIZER: &str = "schema.id.deserializer";
-const PACKAGE: &str = "io.confluent.kafka.serializers.schema.id.";
+const GUID: &str = "use.schema.guid";
 
 /// A registry, and how it is reached. It holds secrets, and is never printed.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -46,8 +47,8 @@ pub(crate) enum Registering {
     Find,
     /// `use.latest.version`.
     Latest { strict: bool },
-    /// `use.schema.id`.
-    Id { id: i32, strict: bool },
+    /// `use.schema.id`, `use.schema.guid`.
+    Id { id: SchemaId, strict: bool },
 }
 
 /// What a converter does with its registry.
@@ -58,6 +59,9 @@ pub(crate) struct Usage {
     pub(crate) normalize: bool,
     /// After which the latest version is asked for again.
     pub(crate) latest_ttl: Option<Duration>,
+    /// Where ids of schemas are read and written.
+    pub(crate) reading: IdReading,
+    pub(crate) writing: IdWriting,
 }
 
 impl Config {
@@ -95,22 +99,28 @@ impl Usage {
     pub(crate) fn read(config: &ConfigMap, is_key: bool) -> Result<Self> {
         let side = if is_key { "key" } else { "value" };
         let flag = |key: &str, default: bool| settings::boolean(config, key, default);
-        for name in ["use.schema.guid", "use.latest.with.metadata"] {
-            if config.get(name).is_some_and(|value| !value.is_empty()) {
-                return Err(Error::config(format!(
-                    "Invalid configuration {name}: there is none here"
-                )));
-            }
+        if config
+            .get("use.latest.with.metadata")
+            .is_some_and(|value| !value.is_empty())
+        {
+            return Err(Error::config(
+                "Invalid configuration use.latest.with.metadata: there is none here",
+            ));
         }
-        for name in [SERIALIZER, DESERIALIZER] {
+        let class = |name: &str| {
             let name = format!("{side}.{name}");
-            before_value(&name, config.get(&name).map(String::as_str))?;
-        }
+            let class = config.get(&name).map(String::as_str);
+            (name, class)
+        };
+        let id = chosen(config)?;
+        let (name, reading) = class(DESERIALIZER);
+        let reading = IdReading::of_class(&name, reading, config, id)?;
+        let (name, writing) = class(SERIALIZER);
+        let writing = IdWriting::of_class(&name, writing)?;
         let key = format!("{side}.subject.name.strategy");
-        let id = integer(config, "use.schema.id", -1)?;
         let registering = if flag("auto.register.schemas", true)? {
             Registering::Register
-        } else if id >= 0 {
+        } else if let Some(id) = id {
             let strict = flag("id.compatibility.strict", true)?;
             Registering::Id { id, strict }
         } else if flag("use.latest.version", false)? {
@@ -125,24 +135,24 @@ impl Usage {
             registering,
             normalize: flag("normalize.schemas", false)?,
             latest_ttl: u64::try_from(ttl).ok().map(Duration::from_secs),
+            reading,
+            writing,
         })
     }
 }
 
-/// Refuses a class that has ids elsewhere than before the value.
-fn before_value(name: &str, class: Option<&str>) -> Result<()> {
-    let there = [
-        "PrefixSchemaIdSerializer",
-        "PrefixSchemaIdDeserializer",
-        "DualSchemaIdDeserializer",
-    ];
-    match class.map(str::trim) {
-        Some(class) if !there.contains(&class.strip_prefix(PACKAGE).unwrap_or(class)) => {
-            let problem = "Schema ids stand before the value here, and in no header";
-            Err(Error::invalid_config(name, Some(class), Some(problem)))
-        }
-        _ => Ok(()),
+/// The schema of `use.schema.id` or, if there is none, `use.schema.guid`.
+fn chosen(config: &ConfigMap) -> Result<Option<SchemaId>> {
+    let number = integer(config, "use.schema.id", -1)?;
+    if number >= 0 {
+        return Ok(Some(SchemaId::Number(number)));
     }
+    let Some(text) = config.get(GUID).map(|text| text.trim()).filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
+    let problem = "A GUID has 32 hexadecimal digits";
+    let guid = Guid::parse(text).ok_or_else(|| Error::invalid_config(GUID, Some(text), Some(problem)))?;
+    Ok(Some(SchemaId::Guid(guid)))
 }
 
 fn class_check(check: fn(&str, &str) -> Result<()>) -> impl Validator {
@@ -312,12 +322,13 @@ pub(crate) fn definition(of: ConfigDef) -> ConfigDef {
             )
             .default_value(-1),
         )
+        .define(key(GUID, Text, Low, "The same by its GUID.").default_null())
         .define(
             key(
                 "id.compatibility.strict",
                 Boolean,
                 Low,
-                "Whether all values must fit the schema of that id.",
+                "Whether all values must fit that schema.",
             )
             .default_value(true),
         )
@@ -393,14 +404,30 @@ pub(crate) fn definition(of: ConfigDef) -> ConfigDef {
                 })),
             )
             .define(
-                key(&name(SERIALIZER), Class, Medium, "Where the id of a schema is written.")
-                    .default_value("io.confluent.kafka.serializers.schema.id.PrefixSchemaIdSerializer")
-                    .validator(class_check(|name, class| before_value(name, Some(class)))),
+                key(
+                    &name(SERIALIZER),
+                    Class,
+                    Medium,
+                    "Where the id of a schema is written: before the value, or in a header (HeaderSchemaIdSerializer).",
+                )
+                .default_value("io.confluent.kafka.serializers.schema.id.PrefixSchemaIdSerializer")
+                .validator(class_check(|name, class| {
+                    IdWriting::of_class(name, Some(class)).map(drop)
+                })),
             )
             .define(
-                key(&name(DESERIALIZER), Class, Medium, "Where the id of a schema is read.")
-                    .default_value("io.confluent.kafka.serializers.schema.id.DualSchemaIdDeserializer")
-                    .validator(class_check(|name, class| before_value(name, Some(class)))),
+                key(
+                    &name(DESERIALIZER),
+                    Class,
+                    Medium,
+                    "Where the id of a schema is read: in a header or else before the value.",
+                )
+                .default_value("io.confluent.kafka.serializers.schema.id.DualSchemaIdDeserializer")
+                // Whether there is a schema for ConfigSchemaIdDeserializer the converter itself sees, which knows the other keys.
+                .validator(class_check(|name, class| {
+                    let any = Some(SchemaId::Number(0));
+                    IdReading::of_class(name, Some(class), &ConfigMap::new(), any).map(drop)
+                })),
             );
     }
     of = of
@@ -532,8 +559,13 @@ mod tests {
         );
         assert_eq!(errors(&[url, ("value.subject.name.strategy", "Own")]).len(), 1);
         assert_eq!(
-            errors(&[url, ("key.schema.id.serializer", "HeaderSchemaIdSerializer")]).len(),
-            1
+            errors(&[url, ("key.schema.id.serializer", "HeaderSchemaIdSerializer")]),
+            Vec::<String>::new()
+        );
+        assert_eq!(errors(&[url, ("key.schema.id.serializer", "Own")]).len(), 1);
+        assert_eq!(
+            errors(&[url, ("key.schema.id.deserializer", "ConfigSchemaIdDeserializer")]),
+            Vec::<String>::new()
         );
     }
 
@@ -549,12 +581,30 @@ mod tests {
             of(&[no, ("use.latest.version", "true")]).unwrap(),
             Registering::Latest { strict: true }
         );
-        let id = Registering::Id { id: 7, strict: false };
+        let id = Registering::Id {
+            id: SchemaId::Number(7),
+            strict: false,
+        };
         assert_eq!(
             of(&[no, ("use.schema.id", "7"), ("id.compatibility.strict", "false")]).unwrap(),
             id
         );
-        assert!(of(&[("value.schema.id.serializer", "HeaderSchemaIdSerializer")]).is_err());
-        assert!(of(&[("value.schema.id.deserializer", "DualSchemaIdDeserializer")]).is_ok());
+        let guid = "6da336d8-f1d3-0f98-4c47-7d03ee8a14a1";
+        let id = Registering::Id {
+            id: SchemaId::Guid(Guid::parse(guid).unwrap()),
+            strict: true,
+        };
+        assert_eq!(of(&[no, ("use.schema.guid", guid)]).unwrap(), id);
+        assert_eq!(
+            of(&[no, ("use.schema.guid", guid), ("use.schema.id", "7")]).unwrap(),
+            Registering::Id {
+                id: SchemaId::Number(7),
+                strict: true,
+            }
+        );
+        assert!(of(&[no, ("use.schema.guid", "7")]).is_err());
+        assert!(of(&[("value.schema.id.serializer", "Own")]).is_err());
+        // Of the other side only what is its own counts.
+        assert!(of(&[("key.schema.id.serializer", "Own")]).is_ok());
     }
 }

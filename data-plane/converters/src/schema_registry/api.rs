@@ -96,6 +96,14 @@ impl Failure {
 }
 
 impl Question {
+    /// What it is about, where that is not a schema by its id.
+    pub(super) fn subject(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::ById { .. } => None,
+            Self::Latest { subject } | Self::Find { subject, .. } | Self::Register { subject, .. } => Some(subject),
+        }
+    }
+
     /// Asks each server once, one after the other, until one can say. Blocks.
     pub(super) fn ask(&self, http: &Http) -> Result<Found, Failure> {
         match self {

@@ -22,6 +22,12 @@ const SERIALIZER: &str = "schema.id.serializer";
 const DESERIALIZER: &str = "schema.id.deserializer";
 const GUID: &str = "use.schema.guid";
 
+/// For how many seconds a no of the registry counts. Java's client has 0 here, and asks for each record of a topic that is full of them; after one
+/// second a schema that was registered meanwhile is found as soon as anybody could notice.
+const REFUSED: u32 = 1;
+/// How many are remembered, as Java's client has it.
+const REFUSALS: u32 = 10_000;
+
 /// A registry, and how it is reached. It holds secrets, and is never printed.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Config {
@@ -36,6 +42,11 @@ pub(crate) struct Config {
     pub(super) retries: u32,
     pub(super) backoff: Duration,
     pub(super) backoff_max: Duration,
+    /// For how long it counts that there is no schema of an id, and no such schema, or none that is allowed.
+    pub(super) missing_id: Duration,
+    pub(super) missing_schema: Duration,
+    /// So many of both.
+    pub(super) refusals: usize,
 }
 
 /// Which schema a value is written with.
@@ -69,6 +80,7 @@ impl Config {
     pub(crate) fn read(config: &ConfigMap) -> Result<Self> {
         let get = |name: &str| config.get(name).map(|text| text.trim()).filter(|text| !text.is_empty());
         let millis = |name: &str, default: u32| number(config, name, default).map(|n| Duration::from_millis(n.into()));
+        let seconds = |name: &str| number(config, name, REFUSED).map(|n| Duration::from_secs(n.into()));
         let mut headers = Vec::new();
         for (name, value) in config {
             if let Some(name) = name.strip_prefix(REQUEST_HEADER) {
@@ -91,6 +103,9 @@ impl Config {
             retries: number(config, "max.retries", 3)?,
             backoff: millis("retries.wait.ms", 1_000)?,
             backoff_max: millis("retries.max.wait.ms", 20_000)?,
+            missing_id: seconds("missing.id.cache.ttl.sec")?,
+            missing_schema: seconds("missing.schema.cache.ttl.sec")?,
+            refusals: number(config, "missing.cache.size", REFUSALS)? as usize,
         })
     }
 }
@@ -535,6 +550,7 @@ mod tests {
                 ("schema.registry.ssl.endpoint.identification.algorithm", ""),
             ],
             &[(URL, "http://a"), ("max.retries", "-1")],
+            &[(URL, "http://a"), ("missing.id.cache.ttl.sec", "x")],
         ] {
             assert!(Config::read(&config(pairs)).is_err(), "{pairs:?}");
         }

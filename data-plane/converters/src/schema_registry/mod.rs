@@ -54,6 +54,9 @@ impl Asker {
         if let Some(found) = self.registry.known(&question, ttl) {
             return Ok(found);
         }
+        if let Some(failure) = self.registry.refused(&question) {
+            return Err(failure.to_error());
+        }
         self.lacking = Some((question, Slot::default()));
         Err(Error::retriable("the schema registry has to be asked first"))
     }

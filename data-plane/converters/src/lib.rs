@@ -4,6 +4,8 @@
 //! one record at a time; it keeps caches and no other state. What happens to a record whose conversion fails is decided
 //! by the runtime.
 
+#[cfg(test)]
+mod arbitrary;
 mod avro;
 mod binary;
 mod boolean;
@@ -14,6 +16,7 @@ mod json;
 mod json_schema;
 mod lru;
 mod number;
+mod percent;
 mod protobuf;
 mod record_headers;
 mod registry;

@@ -9,6 +9,7 @@ use serde_json::{Value as Json, json};
 
 use super::http::{Http, Reply};
 use super::id::{Guid, SchemaId};
+use crate::percent::encoded;
 
 /// References that one schema may have, with theirs: they come from outside.
 const MAX_REFERENCES: usize = 1000;
@@ -369,27 +370,4 @@ pub(crate) fn clipped(text: &str) -> String {
         out.push_str("...");
     }
     out
-}
-
-/// A part of a path.
-fn encoded(text: &str) -> String {
-    let mut out = String::new();
-    for byte in text.bytes() {
-        match byte {
-            b'.' | b'-' | b'~' | b'_' => out.push(char::from(byte)),
-            byte if byte.is_ascii_alphanumeric() => out.push(char::from(byte)),
-            byte => write!(out, "%{byte:02X}").expect("a text takes more text"),
-        }
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::encoded;
-
-    #[test]
-    fn parts_of_a_path() {
-        assert_eq!(encoded("a b/c-value:ü"), "a%20b%2Fc-value%3A%C3%BC");
-    }
 }

@@ -1,26 +1,23 @@
-//! What Confluent's converters are told of their registry: keys, as validation shows them, and what they come to.
+//! What Confluent's converters are told of their registry.
 
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use dray_connect::config::{ConfigDef, ConfigKey, ConfigType, ConfigValue, Importance, Lambda, Validator};
 use dray_connect::{ConfigMap, Error, Result};
 
 use super::id::{Guid, IdReading, IdWriting, SchemaId};
 use super::subject::SubjectStrategy;
 use super::tls::Tls;
+use crate::percent::decoded;
 use crate::settings;
 
-use ConfigType::{Boolean, Class, Int, List, Password, String as Text};
-use Importance::{High, Low, Medium};
-
-const URL: &str = "schema.registry.url";
+pub(super) const URL: &str = "schema.registry.url";
 const APICURIO_URL: &str = "apicurio.registry.url";
 const REQUEST_HEADER: &str = "request.header.";
-const SERIALIZER: &str = "schema.id.serializer";
-const DESERIALIZER: &str = "schema.id.deserializer";
-const GUID: &str = "use.schema.guid";
+pub(super) const SERIALIZER: &str = "schema.id.serializer";
+pub(super) const DESERIALIZER: &str = "schema.id.deserializer";
+pub(super) const GUID: &str = "use.schema.guid";
 
 /// For how many seconds a no of the registry counts. Java's client has 0 here, and asks for each record of a topic that is full of them; after one
 /// second a schema that was registered meanwhile is found as soon as anybody could notice.
@@ -170,16 +167,6 @@ fn chosen(config: &ConfigMap) -> Result<Option<SchemaId>> {
     Ok(Some(SchemaId::Guid(guid)))
 }
 
-fn class_check(check: fn(&str, &str) -> Result<()>) -> impl Validator {
-    Lambda::new("A class that is there", move |name, value| {
-        if let ConfigValue::Class(class) = value {
-            check(name, class)
-        } else {
-            Ok(())
-        }
-    })
-}
-
 /// The servers, and who is named in their URLs.
 fn urls(config: &ConfigMap) -> Result<(Vec<String>, Option<String>)> {
     let Some(text) = config.get(URL) else {
@@ -264,26 +251,6 @@ fn authorization(config: &ConfigMap, user_of_url: Option<String>) -> Result<Opti
     }
 }
 
-/// A part of a URL without its escapes.
-fn decoded(text: &str) -> String {
-    let (mut out, mut rest) = (Vec::new(), text.as_bytes());
-    while let [first, behind @ ..] = rest {
-        let digits = behind.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
-        let escaped = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        match escaped.filter(|_| *first == b'%') {
-            Some(byte) => {
-                out.push(byte);
-                rest = &behind[2..];
-            }
-            None => {
-                out.push(*first);
-                rest = behind;
-            }
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
-}
-
 fn integer(config: &ConfigMap, key: &str, default: i32) -> Result<i32> {
     let Some(text) = config.get(key) else {
         return Ok(default);
@@ -296,196 +263,6 @@ fn number(config: &ConfigMap, key: &str, default: u32) -> Result<u32> {
     let value = integer(config, key, default.try_into().unwrap_or(i32::MAX))?;
     let text = config.get(key).map(String::as_str);
     u32::try_from(value).map_err(|_| Error::invalid_config(key, text, Some("Value must be at least 0")))
-}
-
-/// The keys of a registry, in the order in which Confluent's converters define them.
-pub(crate) fn definition(of: ConfigDef) -> ConfigDef {
-    let key = |name: &str, kind: ConfigType, importance: Importance, doc: &str| {
-        ConfigKey::new(name, kind).importance(importance).doc(doc)
-    };
-    let mut of = of
-        .define(key(
-            URL,
-            List,
-            High,
-            "The servers of the schema registry; each is tried until one answers.",
-        ))
-        .define(
-            key(
-                "normalize.schemas",
-                Boolean,
-                Medium,
-                "Whether the registry compares schemas in their normal form.",
-            )
-            .default_value(false),
-        )
-        .define(
-            key(
-                "auto.register.schemas",
-                Boolean,
-                Medium,
-                "Whether a schema is registered when it is first written.",
-            )
-            .default_value(true),
-        )
-        .define(
-            key(
-                "use.schema.id",
-                Int,
-                Low,
-                "The id of the schema that is written with, where schemas are not registered.",
-            )
-            .default_value(-1),
-        )
-        .define(key(GUID, Text, Low, "The same by its GUID.").default_null())
-        .define(
-            key(
-                "id.compatibility.strict",
-                Boolean,
-                Low,
-                "Whether all values must fit that schema.",
-            )
-            .default_value(true),
-        )
-        .define(
-            key(
-                "use.latest.version",
-                Boolean,
-                Low,
-                "Whether the newest schema of the subject is written with, where schemas are not registered.",
-            )
-            .default_value(false),
-        )
-        .define(
-            key(
-                "latest.compatibility.strict",
-                Boolean,
-                Low,
-                "Whether all values must fit that newest schema.",
-            )
-            .default_value(true),
-        )
-        .define(
-            key(
-                "latest.cache.ttl.sec",
-                Int,
-                Low,
-                "For how long a newest schema is taken for the newest; -1 for ever.",
-            )
-            .default_value(-1),
-        )
-        .define(
-            key(
-                "basic.auth.credentials.source",
-                Text,
-                Medium,
-                "Where user and password come from: URL or USER_INFO.",
-            )
-            .default_value("URL"),
-        )
-        .define(
-            key(
-                "bearer.auth.credentials.source",
-                Text,
-                Medium,
-                "Where the token comes from: STATIC_TOKEN.",
-            )
-            .default_value("STATIC_TOKEN"),
-        )
-        .define(
-            key(
-                "schema.registry.basic.auth.user.info",
-                Password,
-                Medium,
-                "The same as basic.auth.user.info.",
-            )
-            .default_value(""),
-        )
-        .define(key("basic.auth.user.info", Password, Medium, "`user:password`.").default_value(""))
-        .define(key("bearer.auth.token", Password, Medium, "A token.").default_value(""));
-    for side in ["key", "value"] {
-        let name = |what: &str| format!("{side}.{what}");
-        of = of
-            .define(
-                key(
-                    &name("subject.name.strategy"),
-                    Class,
-                    Medium,
-                    "How the subject of a schema is named.",
-                )
-                .default_value("io.confluent.kafka.serializers.subject.TopicNameStrategy")
-                .validator(class_check(|name, class| {
-                    SubjectStrategy::of_class(name, Some(class)).map(drop)
-                })),
-            )
-            .define(
-                key(
-                    &name(SERIALIZER),
-                    Class,
-                    Medium,
-                    "Where the id of a schema is written: before the value, or in a header (HeaderSchemaIdSerializer).",
-                )
-                .default_value("io.confluent.kafka.serializers.schema.id.PrefixSchemaIdSerializer")
-                .validator(class_check(|name, class| {
-                    IdWriting::of_class(name, Some(class)).map(drop)
-                })),
-            )
-            .define(
-                key(
-                    &name(DESERIALIZER),
-                    Class,
-                    Medium,
-                    "Where the id of a schema is read: in a header or else before the value.",
-                )
-                .default_value("io.confluent.kafka.serializers.schema.id.DualSchemaIdDeserializer")
-                // Whether there is a schema for ConfigSchemaIdDeserializer the converter itself sees, which knows the other keys.
-                .validator(class_check(|name, class| {
-                    let any = Some(SchemaId::Number(0));
-                    IdReading::of_class(name, Some(class), &ConfigMap::new(), any).map(drop)
-                })),
-            );
-    }
-    of = of
-        .define(key("proxy.host", Text, Low, "A proxy on the way to the registry.").default_value(""))
-        .define(key("proxy.port", Int, Low, "Its port.").default_value(-1))
-        .define(key("http.connect.timeout.ms", Int, Low, "How long a connection may take.").default_value(60_000))
-        .define(key("http.read.timeout.ms", Int, Low, "How long an answer may take.").default_value(60_000))
-        .define(key("max.retries", Int, Low, "How often all servers are asked again.").default_value(3))
-        .define(
-            key(
-                "retries.wait.ms",
-                Int,
-                Low,
-                "The longest wait before they are asked again; it doubles.",
-            )
-            .default_value(1_000),
-        )
-        .define(key("retries.max.wait.ms", Int, Low, "The longest wait of all.").default_value(20_000));
-    let ssl = |name: &str| format!("schema.registry.ssl.{name}");
-    for (name, kind, doc) in [
-        ("keystore.type", Text, "The form of the key store: PEM."),
-        (
-            "keystore.location",
-            Text,
-            "A file with the client's certificates and its key.",
-        ),
-        ("keystore.key", Password, "The client's key."),
-        ("keystore.certificate.chain", Password, "The client's certificates."),
-        ("truststore.type", Text, "The form of the trust store: PEM."),
-        (
-            "truststore.location",
-            Text,
-            "A file with the certificates that are trusted.",
-        ),
-        (
-            "truststore.certificates",
-            Password,
-            "The certificates that are trusted.",
-        ),
-    ] {
-        of = of.define(key(&ssl(name), kind, Medium, doc).default_null());
-    }
-    of
 }
 
 #[cfg(test)]
@@ -554,35 +331,6 @@ mod tests {
         ] {
             assert!(Config::read(&config(pairs)).is_err(), "{pairs:?}");
         }
-    }
-
-    #[test]
-    fn validation_shows_what_is_wrong() {
-        let errors = |pairs: &[(&str, &str)]| -> Vec<String> {
-            let given = config(pairs)
-                .into_iter()
-                .map(|(name, value)| (name, Some(value)))
-                .collect();
-            let values = definition(ConfigDef::new()).validate_all(&given);
-            values.into_iter().flat_map(|value| value.errors).collect()
-        };
-        let url = (URL, "http://a");
-        assert_eq!(errors(&[url]), Vec::<String>::new());
-        assert_eq!(errors(&[]).len(), 1);
-        assert_eq!(
-            errors(&[url, ("value.subject.name.strategy", "RecordNameStrategy")]),
-            Vec::<String>::new()
-        );
-        assert_eq!(errors(&[url, ("value.subject.name.strategy", "Own")]).len(), 1);
-        assert_eq!(
-            errors(&[url, ("key.schema.id.serializer", "HeaderSchemaIdSerializer")]),
-            Vec::<String>::new()
-        );
-        assert_eq!(errors(&[url, ("key.schema.id.serializer", "Own")]).len(), 1);
-        assert_eq!(
-            errors(&[url, ("key.schema.id.deserializer", "ConfigSchemaIdDeserializer")]),
-            Vec::<String>::new()
-        );
     }
 
     #[test]

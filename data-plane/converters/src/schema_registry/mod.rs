@@ -6,6 +6,7 @@
 mod api;
 mod config;
 mod converter;
+mod definition;
 mod http;
 mod id;
 mod plans;
@@ -14,8 +15,8 @@ mod subject;
 mod tls;
 
 pub(crate) use self::api::{Found, Reference, clipped};
-pub(crate) use self::config::definition;
 pub(crate) use self::converter::{Format, RegistryConverter, WrittenWith};
+pub(crate) use self::definition::definition;
 
 use std::sync::Arc;
 use std::time::Duration;

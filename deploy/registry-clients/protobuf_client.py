@@ -1,17 +1,16 @@
 """Confluent's own client for Python, as the tests of ProtobufConverter drive it. Nothing is generated beforehand: the classes of messages are
 made of descriptors, which come as a list of FileDescriptorProto in JSON.
 
-protobuf_client.py write URL TOPIC FILES MESSAGE   rows as JSON on stdin, a line each; messages in base64 on stdout
+protobuf_client.py write URL TOPIC FILES MESSAGE   rows as JSON on stdin, a line each; messages on stdout, as in lines.py. Or write-header
 protobuf_client.py read URL TOPIC FILES MESSAGE    the other way round
 """
 
-import base64
 import json
 import sys
 
+import lines
 from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.protobuf import ProtobufDeserializer, ProtobufSerializer
-from confluent_kafka.serialization import MessageField, SerializationContext
 from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory
 
 
@@ -25,17 +24,16 @@ def message_class(files, name):
 
 def main():
     command, url, topic, files, name = sys.argv[1:]
-    context = SerializationContext(topic, MessageField.VALUE)
     message = message_class(files, name)
-    if command == "write":
-        serializer = ProtobufSerializer(message, SchemaRegistryClient({"url": url}))
+    if command != "read":
+        serializer = ProtobufSerializer(message, SchemaRegistryClient({"url": url}), conf=lines.settings(command))
         for line in sys.stdin:
-            print(base64.b64encode(serializer(json_format.Parse(line, message()), context)).decode())
+            print(lines.write(serializer, json_format.Parse(line, message()), topic))
     else:
         # With a registry it would ask for the writer's schema as a descriptor (format=serialized), which Apicurio has no answer to.
         deserializer = ProtobufDeserializer(message)
         for line in sys.stdin:
-            row = deserializer(base64.b64decode(line), context)
+            row = lines.read(deserializer, line, topic)
             print(json.dumps(json_format.MessageToDict(row, preserving_proto_field_name=True)))
 
 

@@ -4,6 +4,8 @@
 //! one record at a time; it keeps caches and no other state. What happens to a record whose conversion fails is decided
 //! by the runtime.
 
+#[cfg(test)]
+mod arbitrary;
 mod avro;
 mod binary;
 mod boolean;
@@ -14,7 +16,9 @@ mod json;
 mod json_schema;
 mod lru;
 mod number;
+mod percent;
 mod protobuf;
+mod record_headers;
 mod registry;
 mod schema_registry;
 mod settings;
@@ -30,15 +34,13 @@ use dray_connect::datum::{Field, ValueRef};
 use dray_connect::schema::SchemaRef;
 use dray_connect::value::SchemaAndValue;
 
-pub use self::avro::AvroConverter;
 pub use self::binary::ByteArrayConverter;
 pub use self::boolean::BooleanConverter;
 pub use self::definition::definition;
 pub use self::header::{AsHeaderConverter, SimpleHeaderConverter};
 pub use self::json::JsonConverter;
-pub use self::json_schema::JsonSchemaConverter;
 pub use self::number::{Number, NumberConverter};
-pub use self::protobuf::ProtobufConverter;
+pub use self::record_headers::{ReadHeaders, WrittenHeaders};
 pub use self::registry::{CLASSES, HEADER_CLASSES, WITH_REGISTRY, class_name, converter, header_converter};
 pub use self::string::StringConverter;
 
@@ -62,12 +64,28 @@ pub enum Written<'a> {
     Scratch(Range<usize>),
 }
 
+impl<'a> Written<'a> {
+    /// The bytes, of which some are in the buffer that was given to the call.
+    #[inline]
+    #[must_use]
+    pub fn bytes<'b>(&self, scratch: &'b [u8]) -> Option<&'b [u8]>
+    where
+        'a: 'b,
+    {
+        match self {
+            Self::Null => None,
+            Self::Same(bytes) => Some(bytes),
+            Self::Scratch(range) => Some(&scratch[range.clone()]),
+        }
+    }
+}
+
 /// Finds what a converter lacks. It may be dropped at any time; whoever asks again then starts anew.
 pub type Lookup = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Goes between the bytes of a record's key or value and what connectors see. Obligations:
 /// - It never waits. What it lacks, such as a schema that a server has, it offers as a [`Converter::lookup`].
-/// - Bytes are only appended to `scratch`; after an error it is as long as before.
+/// - Bytes are only appended to `scratch`; after an error it is as long as before, and no header was added.
 /// - The same input gives the same output whatever came before: caches never show.
 /// - Any bytes may come in. What cannot be converted is an error of class `DataException`, never a panic.
 pub trait Converter: Send {
@@ -81,9 +99,35 @@ pub trait Converter: Send {
         scratch: &mut Vec<u8>,
     ) -> Result<Written<'a>>;
 
+    /// The same with the headers of the record, to which a converter may add some of its own. By default it does not look at them.
+    #[allow(clippy::wrong_self_convention, reason = "the name is Connect's `fromConnectData`")]
+    #[inline]
+    fn from_connect_with_headers<'a>(
+        &mut self,
+        topic: &str,
+        _headers: &mut WrittenHeaders<'_>,
+        schema: Option<&SchemaRef>,
+        value: ValueRef<'a>,
+        scratch: &mut Vec<u8>,
+    ) -> Result<Written<'a>> {
+        self.from_connect(topic, schema, value, scratch)
+    }
+
     /// The schema and value of bytes, put into the batch; `None` are the bytes of a tombstone. After an error the batch
     /// may hold parts that nothing points to.
     fn to_connect(&mut self, topic: &str, input: Option<Input<'_>>, batch: &mut Backing) -> Result<Field>;
+
+    /// The same for bytes that say something of themselves in the headers of the record. By default it does not look at them.
+    #[inline]
+    fn to_connect_with_headers(
+        &mut self,
+        topic: &str,
+        _headers: ReadHeaders<'_>,
+        input: Option<Input<'_>>,
+        batch: &mut Backing,
+    ) -> Result<Field> {
+        self.to_connect(topic, input, batch)
+    }
 
     /// What the last call lacked, if that is why it failed. Once this is done the same call again finds it, or fails with the reason.
     fn lookup(&mut self) -> Option<Lookup> {

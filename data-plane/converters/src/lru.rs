@@ -48,6 +48,11 @@ impl<K: Eq + Hash + Clone, V> Lru<K, V> {
         self.clock += 1;
         self.entries.insert(key, (self.clock, value));
     }
+
+    /// Forgets all others.
+    pub(crate) fn retain(&mut self, is_kept: impl Fn(&K) -> bool) {
+        self.entries.retain(|key, _| is_kept(key));
+    }
 }
 
 #[cfg(test)]
@@ -64,6 +69,16 @@ mod tests {
         assert_eq!(cache.get("b"), None);
         assert_eq!(cache.get("a"), Some(&1));
         assert_eq!(cache.get("c"), Some(&3));
+    }
+
+    #[test]
+    fn forgets_what_it_is_told_to() {
+        let mut cache = Lru::new(2);
+        cache.insert("a", 1);
+        cache.insert("b", 2);
+        cache.retain(|key| *key == "b");
+        assert_eq!(cache.get("a"), None);
+        assert_eq!(cache.get("b"), Some(&2));
     }
 
     #[test]

@@ -2,11 +2,10 @@
 
 use dray_connect::{ConfigMap, Error, Result};
 
-use crate::avro::{self, AvroConverter};
 use crate::header::{AsHeaderConverter, SIMPLE_CLASS, SimpleHeaderConverter};
 use crate::number::{Number, NumberConverter};
 use crate::{BooleanConverter, ByteArrayConverter, Converter, HeaderConverter, JsonConverter, StringConverter};
-use crate::{JsonSchemaConverter, ProtobufConverter, binary, boolean, json, json_schema, protobuf, string};
+use crate::{avro, binary, boolean, json, json_schema, protobuf, string};
 
 /// The class names that [`converter`] knows; each but those of [`WITH_REGISTRY`] is a header converter as well.
 pub const CLASSES: &[&str] = &[
@@ -96,12 +95,12 @@ fn build(class: &'static str, config: &ConfigMap, is_key: bool) -> Result<Box<dy
         return Ok(Box::new(NumberConverter::new(kind)));
     }
     Ok(match class {
-        avro::CLASS => Box::new(AvroConverter::new(config, is_key)?),
+        avro::CLASS => avro::converter(config, is_key)?,
         binary::CLASS => Box::new(ByteArrayConverter::default()),
         boolean::CLASS => Box::new(BooleanConverter::default()),
         json::CLASS => Box::new(JsonConverter::new(config)?),
-        json_schema::CLASS => Box::new(JsonSchemaConverter::new(config, is_key)?),
-        protobuf::CLASS => Box::new(ProtobufConverter::new(config, is_key)?),
+        json_schema::CLASS => json_schema::converter(config, is_key)?,
+        protobuf::CLASS => protobuf::converter(config, is_key)?,
         _ => Box::new(StringConverter::new(config)?),
     })
 }

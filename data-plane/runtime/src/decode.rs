@@ -9,7 +9,7 @@ use dray_connect::datum::{Datum, Field, Utf8Span};
 use dray_connect::header::Headers;
 use dray_connect::sink_batch::{SinkBatch, SinkRecordData};
 use dray_connect::{Error, Result};
-use dray_converters::{Converter, Input};
+use dray_converters::{Converter, Input, ReadHeaders};
 use dray_kafka::port::{FetchBatch, FetchedRecord, Slice};
 use dray_transforms::Chain;
 use tokio_util::sync::CancellationToken;
@@ -76,16 +76,20 @@ pub(crate) fn decode_one(
 ) -> Result<SinkRecordData, Failure> {
     let record = &fetch.records[place];
     let name: &str = &fetch.topics[record.topic as usize];
+    let places = &fetch.headers[record.headers.start as usize..record.headers.end as usize];
+    let stored = ReadHeaders::new(&fetch.data, places);
     let mut part = |converter: &mut dyn Converter, slice: &Option<Slice>, stage: Stage| {
         let input = slice.as_ref().map(|slice| Input {
             bytes: fetch.bytes(slice),
             span: block.slice(slice.start as usize, slice.end as usize),
         });
-        converter.to_connect(name, input, backing).map_err(|error| Failure {
-            stage,
-            class: converter.class().into(),
-            error,
-        })
+        converter
+            .to_connect_with_headers(name, stored, input, backing)
+            .map_err(|error| Failure {
+                stage,
+                class: converter.class().into(),
+                error,
+            })
     };
     let key = part(converters.key.as_mut(), &record.key, Stage::KeyConverter)?;
     let value = part(converters.value.as_mut(), &record.value, Stage::ValueConverter)?;
@@ -96,7 +100,7 @@ pub(crate) fn decode_one(
         error,
     };
     let mut headers: Option<Box<Headers>> = None;
-    for (header, value) in &fetch.headers[record.headers.start as usize..record.headers.end as usize] {
+    for (header, value) in places {
         let header = String::from_utf8_lossy(fetch.bytes(header)).into_owned();
         let bytes = value.as_ref().map(|slice| fetch.bytes(slice));
         let value = converters

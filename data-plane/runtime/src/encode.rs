@@ -8,7 +8,7 @@ use dray_connect::datum::Datum;
 use dray_connect::offset::SourcePartition;
 use dray_connect::source_batch::{Body, Field, SourceBatch, SourceRecord, WholeBatch};
 use dray_connect::{Error, Result};
-use dray_converters::{Converter, HeaderConverter, Lookup, Written};
+use dray_converters::{Converter, HeaderConverter, Lookup, Written, WrittenHeaders};
 use dray_kafka::port::{HeaderRef, ProduceRecord};
 use std::fmt;
 use std::ops::Range;
@@ -37,43 +37,12 @@ impl Converters {
     }
 }
 
-/// The bytes of a key or value before the scratch buffer stands still.
-#[derive(Clone)]
-pub(crate) enum Part<'a> {
-    Null,
-    Borrowed(&'a [u8]),
-    Scratch(Range<usize>),
-}
-
-impl<'a> From<Written<'a>> for Part<'a> {
-    fn from(written: Written<'a>) -> Self {
-        match written {
-            Written::Null => Self::Null,
-            Written::Same(bytes) => Self::Borrowed(bytes),
-            Written::Scratch(range) => Self::Scratch(range),
-        }
-    }
-}
-
-impl<'a> Part<'a> {
-    /// What stands still already, and what does not.
-    fn split(self) -> (Option<&'a [u8]>, Option<Range<usize>>) {
-        match self {
-            Self::Null => (None, None),
-            Self::Borrowed(bytes) => (Some(bytes), None),
-            Self::Scratch(range) => (None, Some(range)),
-        }
-    }
-
-    fn bytes<'b>(&self, scratch: &'b [u8]) -> Option<&'b [u8]>
-    where
-        'a: 'b,
-    {
-        match self {
-            Self::Null => None,
-            Self::Borrowed(bytes) => Some(bytes),
-            Self::Scratch(range) => Some(&scratch[range.clone()]),
-        }
+/// What of a key or value stands still already, and what lies in the scratch buffer, which does not.
+fn split(written: Written<'_>) -> (Option<&[u8]>, Option<Range<usize>>) {
+    match written {
+        Written::Null => (None, None),
+        Written::Same(bytes) => (Some(bytes), None),
+        Written::Scratch(range) => (None, Some(range)),
     }
 }
 
@@ -108,7 +77,7 @@ pub struct EncodedBatch<'a> {
     pub passed: Vec<Passed<'a>>,
     records: Vec<ProduceRecord<'a>>,
     late: Vec<Late>,
-    headers: Vec<(&'a str, Part<'a>)>,
+    headers: WrittenHeaders<'a>,
 }
 
 /// How the encoding of a batch ends.
@@ -179,7 +148,7 @@ pub fn encode<'a>(
         passed: Vec::new(),
         records: Vec::with_capacity(batch.len() - progress.done),
         late: Vec::new(),
-        headers: Vec::new(),
+        headers: WrittenHeaders::default(),
     };
     let keep_text = converters.key.keeps_text().is_some() && converters.value.keeps_text().is_some();
     for (place, record) in batch.records().iter().enumerate().skip(progress.done) {
@@ -189,7 +158,7 @@ pub fn encode<'a>(
             encoded.records.push(produced(batch, record, sequence, key, value));
             continue;
         }
-        let (headers, written) = (encoded.headers.len(), scratch.len());
+        let written = scratch.len();
         match encoded.parts(batch, record, converters, scratch) {
             Ok(Some((key, value, headers))) => {
                 let sequence = ledger.enter(number, record.source_offset.clone());
@@ -211,7 +180,7 @@ pub fn encode<'a>(
                 }
             },
             Err(failure) => {
-                encoded.headers.truncate(headers);
+                encoded.headers.take_back();
                 scratch.truncate(written);
                 if place > progress.done {
                     *progress = Progress {
@@ -239,7 +208,7 @@ pub fn encode<'a>(
     encoded
 }
 
-type Parts<'a> = (Part<'a>, Part<'a>, Range<usize>);
+type Parts<'a> = (Written<'a>, Written<'a>, Range<usize>);
 
 impl<'a> EncodedBatch<'a> {
     #[inline(always)]
@@ -251,7 +220,7 @@ impl<'a> EncodedBatch<'a> {
         scratch: &mut Vec<u8>,
     ) -> Result<Option<Parts<'a>>, Failure> {
         let topic: &str = batch.topic_name(record.topic);
-        let start = self.headers.len();
+        self.headers.begin();
         match &record.body {
             Body::Data { key, value, headers } => {
                 for header in headers.iter().flat_map(|headers| headers.iter()) {
@@ -264,33 +233,34 @@ impl<'a> EncodedBatch<'a> {
                             error,
                         })?;
                     self.headers
-                        .push((&header.key, written.map_or(Part::Null, Part::Scratch)));
+                        .push(&header.key, written.map_or(Written::Null, Written::Scratch));
                 }
-                let key = field(batch, topic, key, converters.key.as_mut(), scratch).map_err(|error| Failure {
-                    stage: Stage::KeyConverter,
-                    class: converters.key.class().into(),
-                    error,
-                })?;
-                let value =
-                    field(batch, topic, value, converters.value.as_mut(), scratch).map_err(|error| Failure {
-                        stage: Stage::ValueConverter,
-                        class: converters.value.class().into(),
-                        error,
-                    })?;
-                Ok(Some((key, value, start..self.headers.len())))
+                let mut field = |field: &'a Field, converter: &mut dyn Converter, stage: Stage| {
+                    let (schema, value) = batch.view(field);
+                    converter
+                        .from_connect_with_headers(topic, &mut self.headers, schema, value, scratch)
+                        .map_err(|error| Failure {
+                            stage,
+                            class: converter.class().into(),
+                            error,
+                        })
+                };
+                let key = field(key, converters.key.as_mut(), Stage::KeyConverter)?;
+                let value = field(value, converters.value.as_mut(), Stage::ValueConverter)?;
+                Ok(Some((key, value, self.headers.of_record())))
             }
             Body::Encoded { key, value, headers } => {
                 let backing = batch.backing();
-                let part = |span: &Option<_>| span.map_or(Part::Null, |span| Part::Borrowed(backing.bytes(span)));
+                let part = |span: &Option<_>| span.map_or(Written::Null, |span| Written::Same(backing.bytes(span)));
                 for (name, value) in headers {
                     let name = std::str::from_utf8(backing.bytes(*name)).map_err(|_| Failure {
                         stage: Stage::HeaderConverter,
                         class: converters.header.class().into(),
                         error: Error::data("a header's name is not UTF-8"),
                     })?;
-                    self.headers.push((name, part(value)));
+                    self.headers.push(name, part(value));
                 }
-                Ok(Some((part(key), part(value), start..self.headers.len())))
+                Ok(Some((part(key), part(value), self.headers.of_record())))
             }
             Body::Dropped | Body::Passed(_) => Ok(None),
         }
@@ -302,12 +272,12 @@ impl<'a> EncodedBatch<'a> {
         batch: &'a SourceBatch,
         record: &SourceRecord,
         sequence: Sequence,
-        key: Part<'a>,
-        value: Part<'a>,
+        key: Written<'a>,
+        value: Written<'a>,
         headers: Range<usize>,
     ) {
-        let (key, late_key) = key.split();
-        let (value, late_value) = value.split();
+        let (key, late_key) = split(key);
+        let (value, late_value) = split(value);
         if late_key.is_some() || late_value.is_some() || !headers.is_empty() {
             self.late.push(Late {
                 record: self.records.len(),
@@ -379,7 +349,7 @@ impl<'a> EncodedBatch<'a> {
         letters: &'a SourceLetters,
         scratch: &mut Vec<u8>,
     ) {
-        let start = self.headers.len();
+        self.headers.begin();
         let why = Why {
             failure,
             topic: batch.topic_name(record.topic),
@@ -390,7 +360,7 @@ impl<'a> EncodedBatch<'a> {
             )),
         };
         let (key, value) = letters.write(batch, body, &why, scratch, &mut self.headers);
-        let headers = start..self.headers.len();
+        let headers = self.headers.of_record();
         self.push(batch, record, sequence, key, value, headers);
         if let Some(letter) = self.records.last_mut() {
             (letter.topic, letter.partition) = (letters.topic.as_str(), None);
@@ -403,11 +373,11 @@ impl<'a> EncodedBatch<'a> {
     where
         'a: 'b,
     {
-        let header = |(key, part): &(&'a str, Part<'a>)| HeaderRef {
+        let header = |(key, written): &(&'a str, Written<'a>)| HeaderRef {
             key,
-            value: part.bytes(scratch),
+            value: written.bytes(scratch),
         };
-        self.headers.iter().map(header).collect()
+        self.headers.all().iter().map(header).collect()
     }
 
     /// The records as the port takes them.
@@ -446,18 +416,19 @@ pub(crate) fn encode_one(
         passed: Vec::new(),
         records: Vec::new(),
         late: Vec::new(),
-        headers: Vec::new(),
+        headers: WrittenHeaders::default(),
     };
     let mut scratch = Vec::new();
     let parts = encoded.parts(batch, &batch.records()[place], converters, &mut scratch)?;
-    let owned = |part: &Part<'_>| part.bytes(&scratch).map(<[u8]>::to_vec);
+    let owned = |written: &Written<'_>| written.bytes(&scratch).map(<[u8]>::to_vec);
     Ok(parts.map(|(key, value, _)| EncodedRecord {
         key: owned(&key),
         value: owned(&value),
         headers: encoded
             .headers
+            .all()
             .iter()
-            .map(|(name, part)| ((*name).to_owned(), owned(part)))
+            .map(|(name, written)| ((*name).to_owned(), owned(written)))
             .collect(),
     }))
 }
@@ -503,16 +474,4 @@ fn produced<'a>(
         headers: &[],
         sequence: sequence.to_u64(),
     }
-}
-
-#[inline(always)]
-fn field<'a>(
-    batch: &'a SourceBatch,
-    topic: &str,
-    field: &'a Field,
-    converter: &mut dyn Converter,
-    scratch: &mut Vec<u8>,
-) -> Result<Part<'a>> {
-    let (schema, value) = batch.view(field);
-    Ok(converter.from_connect(topic, schema, value, scratch)?.into())
 }

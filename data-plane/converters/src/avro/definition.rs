@@ -1,4 +1,4 @@
-//! The keys of [`super::AvroConverter`], as validation shows them.
+//! The keys of `AvroConverter`, as validation shows them.
 
 use dray_connect::config::{ConfigDef, ConfigKey, ConfigType, Importance};
 

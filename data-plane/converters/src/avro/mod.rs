@@ -16,13 +16,13 @@ mod to_connect;
 mod wire;
 mod write;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use dray_connect::backing::Backing;
 use dray_connect::datum::{Datum, Field, ValueRef};
 use dray_connect::schema::SchemaRef;
 use dray_connect::{ConfigMap, Error, Result};
-use tokio::time::Instant;
 
 pub(crate) use self::definition::definition;
 use self::read::{Out, Read};
@@ -30,304 +30,159 @@ use self::schema::{Kind, Schema};
 use self::settings::Settings;
 use self::wire::Bytes;
 use self::write::{Planner, Write};
-use crate::schema_registry::{self as registry, Asker, Config, Found, PREFIX, Plans, Question, Registering, Usage};
-use crate::{Converter, Input, Lookup, Written};
+use crate::schema_registry::{Format, Found, RegistryConverter, WrittenWith};
+use crate::{Converter, Input};
 
 pub(crate) const CLASS: &str = "io.confluent.connect.avro.AvroConverter";
 /// The same in Apicurio's words.
 pub(crate) const APICURIO_CLASS: &str = "io.apicurio.registry.utils.converter.AvroConverter";
-/// What a registry calls such schemas.
-const KIND: &str = "AVRO";
 
-/// How the messages of one schema are read.
+/// A converter with the keys of Confluent's.
+pub(crate) fn converter(config: &ConfigMap, is_key: bool) -> Result<Box<dyn Converter>> {
+    Ok(Box::new(RegistryConverter::<Avro>::new(config, is_key)?))
+}
+
+/// Avro as a registry has it.
+struct Avro {
+    settings: Settings,
+    stack: Vec<Datum>,
+}
+
+/// How messages are read.
 struct Reader {
-    topic: Box<str>,
-    id: i32,
     schema: Option<SchemaRef>,
     plan: Read,
     /// Whether all of a message is one value of `bytes`.
     is_bare: bool,
 }
 
-/// How the values of one schema are written.
+/// How values are written.
 struct Writer {
-    topic: Box<str>,
-    /// Kept, so that its address stays its own.
-    schema: Option<SchemaRef>,
-    id: i32,
     plan: Write,
     is_bare: bool,
-    /// When the schema that is written with has to be asked for again.
-    until: Option<Instant>,
 }
 
-/// Writes and reads Avro.
-pub struct AvroConverter {
-    asker: Asker,
-    usage: Usage,
-    settings: Settings,
-    is_key: bool,
-    /// By the schema's id.
-    readers: Plans<i32, Reader>,
-    /// By the address of the schema.
-    writers: Plans<usize, Writer>,
-    stack: Vec<Datum>,
-}
+impl Format for Avro {
+    const CLASS: &'static str = CLASS;
+    const KIND: &'static str = "AVRO";
+    const NAME: &'static str = "Avro";
+    const LENIENT: &'static str = "allows what may still fit in some values";
 
-impl AvroConverter {
-    /// A converter with the keys of Confluent's.
-    pub fn new(config: &ConfigMap, is_key: bool) -> Result<Self> {
-        let settings = Settings::read(config)?;
+    type Schema = Schema;
+    type Own = Schema;
+    type Read = Reader;
+    type Write = Writer;
+
+    fn configured(config: &ConfigMap) -> Result<Self> {
         Ok(Self {
-            asker: Asker::new(Config::read(config)?)?,
-            usage: Usage::read(config, is_key)?,
-            is_key,
-            readers: Plans::new(settings.cache),
-            writers: Plans::new(settings.cache),
+            settings: Settings::read(config)?,
             stack: Vec::new(),
-            settings,
         })
     }
 
-    /// How messages with that id are read.
-    #[inline]
-    fn reader(&mut self, topic: &str, id: i32) -> Result<Arc<Reader>> {
-        let is_it = |reader: &Reader| reader.id == id && *reader.topic == *topic;
-        match self.readers.last(is_it) {
-            Some(last) => Ok(last),
-            None => self.other_reader(topic, id),
-        }
+    fn cache(&self) -> usize {
+        self.settings.cache
     }
 
-    #[inline(never)]
-    fn other_reader(&mut self, topic: &str, id: i32) -> Result<Arc<Reader>> {
-        let of_topic = |reader: &Reader| *reader.topic == *topic;
-        if let Some(known) = self.readers.find(&id, of_topic) {
-            return Ok(known);
-        }
-        let found = self.asker.answer(Question::ById { id }, None)?;
-        let reader = self.new_reader(topic, &found)?;
-        Ok(self.readers.keep(id, reader, of_topic))
+    fn cannot_read(topic: &str) -> String {
+        format!("Failed to deserialize data for topic {topic} to Avro")
     }
 
-    fn new_reader(&self, topic: &str, found: &Found) -> Result<Reader> {
-        let avro = parsed(found)?;
-        let record = avro.record_name();
-        let subject = self.usage.strategy.subject(topic, self.is_key, record.as_deref());
-        let version = subject.ok().and_then(|subject| {
-            let is_its = |(of, _): &&(String, i32)| *of == subject;
-            found.versions.iter().find(is_its).map(|(_, version)| *version)
-        });
-        let id = found.id;
-        let cannot = |error: Error| Error::data(format!("schema {id} of topic {topic}: {error}"));
-        let schema = if anything::is_anything(&avro, avro.root()) {
+    fn cannot_write(topic: &str) -> String {
+        format!("Failed to serialize Avro data from topic {topic}")
+    }
+
+    fn parsed(&self, found: &Found) -> Result<Schema> {
+        let references = found.references.iter().map(|reference| Arc::clone(&reference.text));
+        let parsed = parse::parse(&found.text, &references.collect::<Vec<_>>());
+        parsed.map_err(|problem| Error::data(problem.to_string()))
+    }
+
+    fn reader(&self, avro: &Schema, _part: &[u8], version: &dyn Fn(Option<&str>) -> Option<i32>) -> Result<Reader> {
+        let schema = if anything::is_anything(avro, avro.root()) {
             None
         } else {
-            Some(to_connect::to_connect(&avro, version, &self.settings).map_err(cannot)?)
+            let version = version(avro.record_name().as_deref());
+            Some(to_connect::to_connect(avro, version, &self.settings)?)
         };
         Ok(Reader {
-            topic: topic.into(),
-            id,
-            plan: Read::of(&avro, avro.root(), schema.as_ref()).map_err(cannot)?,
+            plan: Read::of(avro, avro.root(), schema.as_ref())?,
             schema,
-            is_bare: is_bare(&avro),
+            is_bare: is_bare(avro),
         })
     }
 
-    /// How values of that schema are written.
     #[inline]
-    fn writer(&mut self, topic: &str, schema: Option<&SchemaRef>) -> Result<Arc<Writer>> {
-        match self.writers.last(|writer| writer.is_of(topic, schema)) {
-            Some(last) => Ok(last),
-            None => self.other_writer(topic, schema),
-        }
-    }
-
-    #[inline(never)]
-    fn other_writer(&mut self, topic: &str, schema: Option<&SchemaRef>) -> Result<Arc<Writer>> {
-        let address = schema.map_or(0, |schema| Arc::as_ptr(schema).addr());
-        if let Some(known) = self.writers.find(&address, |writer| writer.is_of(topic, schema)) {
-            return Ok(known);
-        }
-        let writer = self.new_writer(topic, schema)?;
-        let of_topic = |writer: &Writer| *writer.topic == *topic;
-        Ok(self.writers.keep(address, writer, of_topic))
-    }
-
-    fn new_writer(&mut self, topic: &str, schema: Option<&SchemaRef>) -> Result<Writer> {
-        let own = from_connect::from_connect(schema, &self.settings)?;
-        let subject = self
-            .usage
-            .strategy
-            .subject(topic, self.is_key, own.record_name().as_deref());
-        let (subject, normalize) = (Arc::from(subject?), self.usage.normalize);
-        let mut until = None;
-        let (question, strict) = match self.usage.registering {
-            Registering::Register | Registering::Find => {
-                let text = print::print(&own).into();
-                let question = if self.usage.registering == Registering::Register {
-                    Question::Register {
-                        subject,
-                        kind: KIND,
-                        text,
-                        normalize,
-                    }
-                } else {
-                    Question::Find {
-                        subject,
-                        kind: KIND,
-                        text,
-                        normalize,
-                    }
-                };
-                (question, false)
-            }
-            Registering::Latest { strict } => {
-                until = self.usage.latest_ttl.map(|ttl| Instant::now() + ttl);
-                (Question::Latest { subject }, strict)
-            }
-            Registering::Id { id, strict } => (Question::ById { id }, strict),
-        };
-        let found = self.asker.answer(question, self.usage.latest_ttl)?;
-        let avro = match self.usage.registering {
-            Registering::Register | Registering::Find => own,
-            Registering::Latest { .. } | Registering::Id { .. } => parsed(&found)?,
-        };
-        let planner = Planner {
-            schema: &avro,
-            settings: &self.settings,
-            strict,
-        };
-        let plan = planner.root(schema).map_err(|error| {
-            let id = found.id;
-            let is_chosen = matches!(self.usage.registering, Registering::Id { .. });
-            let key = if is_chosen {
-                "id.compatibility.strict"
-            } else {
-                "latest.compatibility.strict"
-            };
-            Error::data(format!(
-                "Incompatible schema: the {} of topic {topic} cannot be written with schema {id}: {error}; {key}=false \
-                 allows what may still fit in some values",
-                if self.is_key { "key" } else { "value" }
-            ))
-        })?;
-        Ok(Writer {
-            topic: topic.into(),
-            schema: schema.cloned(),
-            id: found.id,
-            plan,
-            is_bare: is_bare(&avro),
-            until,
-        })
-    }
-}
-
-impl Writer {
-    #[inline]
-    fn is_of(&self, topic: &str, schema: Option<&SchemaRef>) -> bool {
-        let is_same = match (&self.schema, schema) {
-            (Some(own), Some(schema)) => Arc::ptr_eq(own, schema),
-            (own, schema) => own.is_none() && schema.is_none(),
-        };
-        is_same && *self.topic == *topic && self.until.is_none_or(|until| Instant::now() < until)
-    }
-}
-
-/// The schema that a registry gave.
-fn parsed(found: &Found) -> Result<Schema> {
-    if found.kind != KIND {
-        let text = format!(
-            "schema {} of the registry is of type {}, and not {KIND}",
-            found.id, found.kind
-        );
-        return Err(Error::data(text));
-    }
-    let references = found.references.iter().map(|reference| Arc::clone(&reference.text));
-    parse::parse(&found.text, &references.collect::<Vec<_>>()).map_err(|cause| {
-        Error::data(format!(
-            "schema {} of the registry is no Avro schema: {cause}",
-            found.id
-        ))
-    })
-}
-
-fn is_bare(schema: &Schema) -> bool {
-    matches!(schema.kind(schema.root()), Kind::Bytes)
-}
-
-impl Converter for AvroConverter {
-    fn from_connect<'a>(
-        &mut self,
-        topic: &str,
-        schema: Option<&SchemaRef>,
-        value: ValueRef<'a>,
-        scratch: &mut Vec<u8>,
-    ) -> Result<Written<'a>> {
-        if value.is_null() {
-            return match schema.filter(|schema| !schema.optional()) {
-                None => Ok(Written::Null),
-                Some(_) => Err(Error::data("Found null value for non-optional schema")),
-            };
-        }
-        let writer = self.writer(topic, schema)?;
-        let start = scratch.len();
-        registry::write_prefix(writer.id, scratch);
-        let written = if writer.is_bare {
-            writer.plan.bare(value, scratch)
-        } else {
-            writer.plan.write(value, scratch)
-        };
-        match written {
-            Ok(()) => Ok(Written::Scratch(start..scratch.len())),
-            Err(error) => {
-                self.asker.lacks_nothing();
-                scratch.truncate(start);
-                Err(Error::data(format!(
-                    "Failed to serialize Avro data from topic {topic}: {error}"
-                )))
-            }
-        }
-    }
-
-    fn to_connect(&mut self, topic: &str, input: Option<Input<'_>>, batch: &mut Backing) -> Result<Field> {
-        let Some(input) = input else {
-            return Ok(Field::default());
-        };
-        let id = registry::read_prefix(input.bytes).inspect_err(|_| self.asker.lacks_nothing())?;
-        let reader = self.reader(topic, id)?;
+    fn read(&mut self, reader: &Reader, input: Input<'_>, start: usize, batch: &mut Backing) -> Result<Field> {
         self.stack.clear();
         let mut out = Out {
             batch,
             span: input.span,
             stack: &mut self.stack,
         };
-        let mut bytes = Bytes::new(input.bytes, PREFIX);
-        let read = if reader.is_bare {
-            reader.plan.bare(&mut bytes, input.bytes.len() - PREFIX, &mut out)
+        let mut bytes = Bytes::new(input.bytes, start);
+        let datum = if reader.is_bare {
+            reader.plan.bare(&mut bytes, input.bytes.len() - start, &mut out)?
         } else {
-            reader.plan.read(&mut bytes, &mut out)
+            reader.plan.read(&mut bytes, &mut out)?
         };
-        match read {
-            Ok(datum) => Ok(Field {
-                schema: reader.schema.as_ref().map(|schema| batch.schema(schema)),
-                datum,
-            }),
-            Err(error) => {
-                self.asker.lacks_nothing();
-                let text = format!("Failed to deserialize data for topic {topic} to Avro, with schema {id}: {error}");
-                Err(Error::data(text))
-            }
+        Ok(Field {
+            schema: reader.schema.as_ref().map(|schema| batch.schema(schema)),
+            datum,
+        })
+    }
+
+    fn is_tombstone(&self, schema: Option<&SchemaRef>) -> Result<bool> {
+        match schema.filter(|schema| !schema.optional()) {
+            None => Ok(true),
+            Some(_) => Err(Error::data("Found null value for non-optional schema")),
         }
     }
 
-    fn lookup(&mut self) -> Option<Lookup> {
-        self.asker.lookup()
+    fn own(&self, schema: Option<&SchemaRef>) -> Result<Schema> {
+        from_connect::from_connect(schema, &self.settings)
     }
 
-    fn class(&self) -> &'static str {
-        CLASS
+    fn name(own: &Schema) -> Option<Cow<'_, str>> {
+        own.record_name().map(Cow::Owned)
     }
+
+    fn text(own: &Schema) -> Option<Arc<str>> {
+        Some(print::print(own).into())
+    }
+
+    fn writer(
+        &self,
+        schema: Option<&SchemaRef>,
+        own: Schema,
+        with: &WrittenWith<'_, Schema>,
+    ) -> Result<(Writer, Vec<u8>)> {
+        let avro = if with.is_own { own } else { (with.parsed)()? };
+        let planner = Planner {
+            schema: &avro,
+            settings: &self.settings,
+            strict: with.strict && !with.is_own,
+        };
+        let writer = Writer {
+            plan: planner.root(schema).map_err(with.misfit)?,
+            is_bare: is_bare(&avro),
+        };
+        Ok((writer, Vec::new()))
+    }
+
+    #[inline]
+    fn write(writer: &Writer, value: ValueRef<'_>, out: &mut Vec<u8>) -> Result<bool> {
+        if writer.is_bare {
+            writer.plan.bare(value, out)?;
+        } else {
+            writer.plan.write(value, out)?;
+        }
+        Ok(true)
+    }
+}
+
+fn is_bare(schema: &Schema) -> bool {
+    matches!(schema.kind(schema.root()), Kind::Bytes)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The keys of [`super::JsonSchemaConverter`], as validation shows them.
+//! The keys of `JsonSchemaConverter`, as validation shows them.
 
 use dray_connect::Error;
 use dray_connect::config::{

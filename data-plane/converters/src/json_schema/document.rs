@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use dray_connect::{Error, Result};
 use serde_json::{Map, Value as Json};
 
+use crate::percent;
 use crate::schema_registry::Reference;
 
 /// Which words a schema is made of.
@@ -140,7 +141,7 @@ impl<'a> Resolver<'a> {
         if fragment.is_empty() {
             return Ok(base);
         }
-        let fragment = decoded(fragment);
+        let fragment = percent::decoded(fragment);
         let found = if fragment.starts_with('/') {
             pointed(base.json, &fragment)
         } else {
@@ -225,26 +226,6 @@ fn join(base: &str, uri: &str) -> String {
         None if host_end == base.len() && host_end > 0 => format!("{base}/{uri}"),
         None => uri.to_owned(),
     }
-}
-
-/// A fragment without its escapes.
-fn decoded(text: &str) -> String {
-    let (mut out, mut rest) = (Vec::new(), text.as_bytes());
-    while let [first, behind @ ..] = rest {
-        let digits = behind.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
-        let escaped = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        match escaped.filter(|_| *first == b'%') {
-            Some(byte) => {
-                out.push(byte);
-                rest = &behind[2..];
-            }
-            None => {
-                out.push(*first);
-                rest = behind;
-            }
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }
 
 /// The members of a schema that is an object.

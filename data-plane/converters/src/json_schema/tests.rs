@@ -280,16 +280,13 @@ fn values_come_in_any_order_and_form() {
 #[test]
 fn messages_in_other_encodings_and_with_more_behind() {
     let read = |schema: SchemaRef, text: &[u8]| {
-        let reader = Reader {
-            topic: "t".into(),
-            id: 1,
-            plan: Expected::of(&schema).unwrap(),
-        };
+        let mut format = JsonSchema::configured(&ConfigMap::new()).unwrap();
+        let plan = Expected::of(&schema).unwrap();
         let bytes = [&[0, 0, 0, 0, 1], text].concat();
         let mut batch = Backing::default();
         let span = batch.copy(&bytes);
         let input = Input { bytes: &bytes, span };
-        let field = reader.read(input, &mut batch, &mut Reading::default());
+        let field = format.read(&plan, input, 5, &mut batch);
         field.map(|field| field.view(&batch).1.to_value())
     };
     let utf16: Vec<u8> = "\"gr\u{fc}n\"".encode_utf16().flat_map(u16::to_le_bytes).collect();

@@ -1,4 +1,4 @@
-//! The keys of [`super::ProtobufConverter`], as validation shows them.
+//! The keys of `ProtobufConverter`, as validation shows them.
 
 use dray_connect::config::{ConfigDef, ConfigKey, ConfigType, Importance};
 

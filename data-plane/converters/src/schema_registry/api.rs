@@ -8,6 +8,8 @@ use dray_connect::Error;
 use serde_json::{Value as Json, json};
 
 use super::http::{Http, Reply};
+use super::id::{Guid, SchemaId};
+use crate::percent::encoded;
 
 /// References that one schema may have, with theirs: they come from outside.
 const MAX_REFERENCES: usize = 1000;
@@ -18,7 +20,7 @@ const SAID: usize = 2000;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Question {
     /// A schema by its id.
-    ById { id: i32 },
+    ById { id: SchemaId },
     /// The newest schema of a subject.
     Latest { subject: Arc<str> },
     /// The id of a schema that is there already.
@@ -40,7 +42,12 @@ pub(crate) enum Question {
 /// A schema as the registry has it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Found {
-    pub(crate) id: i32,
+    /// What errors call it: the id that was asked for, or answered.
+    pub(crate) id: SchemaId,
+    /// Its id in this registry, if that is known.
+    pub(crate) number: Option<i32>,
+    /// Its id in each registry, if this one knows it.
+    pub(crate) guid: Option<Guid>,
     /// Subjects that it stands under, and its version there; of what was asked for by its id.
     pub(crate) versions: Vec<(String, i32)>,
     /// `AVRO`, `JSON`, `PROTOBUF`.
@@ -90,15 +97,24 @@ impl Failure {
 }
 
 impl Question {
+    /// What it is about, where that is not a schema by its id.
+    pub(super) fn subject(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::ById { .. } => None,
+            Self::Latest { subject } | Self::Find { subject, .. } | Self::Register { subject, .. } => Some(subject),
+        }
+    }
+
     /// Asks each server once, one after the other, until one can say. Blocks.
     pub(super) fn ask(&self, http: &Http) -> Result<Found, Failure> {
         match self {
             Self::ById { id } => {
                 let what = format!("cannot read schema {id} from the schema registry");
                 let by_id = |failure: Failure| failure.context(&what);
-                let reply = http.get(&format!("/schemas/ids/{id}")).map_err(by_id)?;
-                let json = reply.expect_good(missing_id).map_err(by_id)?;
-                found(http, &json, *id, versions(http, *id).map_err(by_id)?).map_err(by_id)
+                match id {
+                    SchemaId::Number(number) => of_number(http, *number).map_err(by_id),
+                    SchemaId::Guid(guid) => of_guid(http, *guid).map_err(by_id),
+                }
             }
             Self::Latest { subject } => {
                 let what = format!("cannot read the latest schema of subject {subject} from the schema registry");
@@ -108,8 +124,8 @@ impl Question {
                     .get(&path)
                     .and_then(|reply| reply.expect_good(missing_subject))
                     .map_err(latest)?;
-                let id = number(&json, "id").map_err(latest)?;
-                found(http, &json, id, Vec::new()).map_err(latest)
+                let number = number(&json, "id").map_err(latest)?;
+                found(http, &json, SchemaId::Number(number), Some(number), Vec::new()).map_err(latest)
             }
             Self::Find {
                 subject,
@@ -147,12 +163,41 @@ impl Question {
     }
 }
 
+fn of_number(http: &Http, number: i32) -> Result<Found, Failure> {
+    let reply = http.get(&format!("/schemas/ids/{number}"))?;
+    let json = reply.expect_good(missing_id)?;
+    let versions = versions(http, number)?;
+    found(http, &json, SchemaId::Number(number), Some(number), versions)
+}
+
+fn of_guid(http: &Http, guid: Guid) -> Result<Found, Failure> {
+    let json = http.get(&format!("/schemas/guids/{guid}"))?.expect_good(missing_guid)?;
+    let number = number_of(http, guid)?;
+    let versions = match number {
+        Some(number) => versions(http, number)?,
+        None => Vec::new(),
+    };
+    let found = found(http, &json, SchemaId::Guid(guid), number, versions)?;
+    Ok(Found {
+        guid: Some(guid),
+        ..found
+    })
+}
+
 /// The schema of an answer, with what it refers to.
-fn found(http: &Http, json: &Json, id: i32, versions: Vec<(String, i32)>) -> Result<Found, Failure> {
+fn found(
+    http: &Http,
+    json: &Json,
+    id: SchemaId,
+    number: Option<i32>,
+    versions: Vec<(String, i32)>,
+) -> Result<Found, Failure> {
     let mut referred = Referred::default();
     refer(http, json, 1, &mut referred)?;
     Ok(Found {
         id,
+        number,
+        guid: guid(json),
         versions,
         // An answer about an Avro schema does not say so.
         kind: json
@@ -227,10 +272,26 @@ fn versions(http: &Http, id: i32) -> Result<Vec<(String, i32)>, Failure> {
     Ok(entries.into_iter().flatten().filter_map(entry).collect())
 }
 
+/// The id that a schema has in this registry, outside of contexts of one's own. Only its versions need it, so that no answer is no failure.
+fn number_of(http: &Http, guid: Guid) -> Result<Option<i32>, Failure> {
+    let reply = http.get(&format!("/schemas/guids/{guid}/ids"))?;
+    let entries = reply.json.as_array().filter(|_| reply.status == 200);
+    let mut entries = entries.into_iter().flatten();
+    let entry = entries.find(|entry| entry.get("context").and_then(Json::as_str) == Some("."));
+    Ok(entry.and_then(|entry| number(entry, "id").ok()))
+}
+
+fn guid(json: &Json) -> Option<Guid> {
+    Guid::parse(json.get("guid")?.as_str()?)
+}
+
 /// The answer about one's own schema, which has its id.
 fn own(json: &Json, kind: &str, text: &Arc<str>) -> Result<Found, Failure> {
+    let number = number(json, "id")?;
     Ok(Found {
-        id: number(json, "id")?,
+        id: SchemaId::Number(number),
+        number: Some(number),
+        guid: guid(json),
         versions: Vec::new(),
         kind: kind.to_owned(),
         text: Arc::clone(text),
@@ -256,6 +317,13 @@ fn text(json: &Json) -> Result<Arc<str>, Failure> {
 fn missing_id(reply: &Reply) -> Option<&'static str> {
     (reply.status == 404)
         .then_some("it has no such schema: the message was written with another registry, or the schema was deleted")
+}
+
+fn missing_guid(reply: &Reply) -> Option<&'static str> {
+    (reply.status == 404).then_some(
+        "it has no schema of that GUID, or knows no GUIDs, which Confluent's registry does from 8.0: the message was written with \
+         another registry, or the schema was deleted",
+    )
 }
 
 fn missing_subject(reply: &Reply) -> Option<&'static str> {
@@ -302,27 +370,4 @@ pub(crate) fn clipped(text: &str) -> String {
         out.push_str("...");
     }
     out
-}
-
-/// A part of a path.
-fn encoded(text: &str) -> String {
-    let mut out = String::new();
-    for byte in text.bytes() {
-        match byte {
-            b'.' | b'-' | b'~' | b'_' => out.push(char::from(byte)),
-            byte if byte.is_ascii_alphanumeric() => out.push(char::from(byte)),
-            byte => write!(out, "%{byte:02X}").expect("a text takes more text"),
-        }
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::encoded;
-
-    #[test]
-    fn parts_of_a_path() {
-        assert_eq!(encoded("a b/c-value:ü"), "a%20b%2Fc-value%3A%C3%BC");
-    }
 }

@@ -1,25 +1,29 @@
-//! What Confluent's converters are told of their registry: keys, as validation shows them, and what they come to.
+//! What Confluent's converters are told of their registry.
 
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use dray_connect::config::{ConfigDef, ConfigKey, ConfigType, ConfigValue, Importance, Lambda, Validator};
 use dray_connect::{ConfigMap, Error, Result};
 
+use super::id::{Guid, IdReading, IdWriting, SchemaId};
 use super::subject::SubjectStrategy;
 use super::tls::Tls;
+use crate::percent::decoded;
 use crate::settings;
 
-use ConfigType::{Boolean, Class, Int, List, Password, String as Text};
-use Importance::{High, Low, Medium};
-
-const URL: &str = "schema.registry.url";
+pub(super) const URL: &str = "schema.registry.url";
 const APICURIO_URL: &str = "apicurio.registry.url";
 const REQUEST_HEADER: &str = "request.header.";
-const SERIALIZER: &str = "schema.id.serializer";
-const DESERIALIZER: &str = "schema.id.deserializer";
-const PACKAGE: &str = "io.confluent.kafka.serializers.schema.id.";
+pub(super) const SERIALIZER: &str = "schema.id.serializer";
+pub(super) const DESERIALIZER: &str = "schema.id.deserializer";
+pub(super) const GUID: &str = "use.schema.guid";
+
+/// For how many seconds a no of the registry counts. Java's client has 0 here, and asks for each record of a topic that is full of them; after one
+/// second a schema that was registered meanwhile is found as soon as anybody could notice.
+const REFUSED: u32 = 1;
+/// How many are remembered, as Java's client has it.
+const REFUSALS: u32 = 10_000;
 
 /// A registry, and how it is reached. It holds secrets, and is never printed.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -35,6 +39,11 @@ pub(crate) struct Config {
     pub(super) retries: u32,
     pub(super) backoff: Duration,
     pub(super) backoff_max: Duration,
+    /// For how long it counts that there is no schema of an id, and no such schema, or none that is allowed.
+    pub(super) missing_id: Duration,
+    pub(super) missing_schema: Duration,
+    /// So many of both.
+    pub(super) refusals: usize,
 }
 
 /// Which schema a value is written with.
@@ -46,8 +55,8 @@ pub(crate) enum Registering {
     Find,
     /// `use.latest.version`.
     Latest { strict: bool },
-    /// `use.schema.id`.
-    Id { id: i32, strict: bool },
+    /// `use.schema.id`, `use.schema.guid`.
+    Id { id: SchemaId, strict: bool },
 }
 
 /// What a converter does with its registry.
@@ -58,6 +67,9 @@ pub(crate) struct Usage {
     pub(crate) normalize: bool,
     /// After which the latest version is asked for again.
     pub(crate) latest_ttl: Option<Duration>,
+    /// Where ids of schemas are read and written.
+    pub(crate) reading: IdReading,
+    pub(crate) writing: IdWriting,
 }
 
 impl Config {
@@ -65,6 +77,7 @@ impl Config {
     pub(crate) fn read(config: &ConfigMap) -> Result<Self> {
         let get = |name: &str| config.get(name).map(|text| text.trim()).filter(|text| !text.is_empty());
         let millis = |name: &str, default: u32| number(config, name, default).map(|n| Duration::from_millis(n.into()));
+        let seconds = |name: &str| number(config, name, REFUSED).map(|n| Duration::from_secs(n.into()));
         let mut headers = Vec::new();
         for (name, value) in config {
             if let Some(name) = name.strip_prefix(REQUEST_HEADER) {
@@ -87,6 +100,9 @@ impl Config {
             retries: number(config, "max.retries", 3)?,
             backoff: millis("retries.wait.ms", 1_000)?,
             backoff_max: millis("retries.max.wait.ms", 20_000)?,
+            missing_id: seconds("missing.id.cache.ttl.sec")?,
+            missing_schema: seconds("missing.schema.cache.ttl.sec")?,
+            refusals: number(config, "missing.cache.size", REFUSALS)? as usize,
         })
     }
 }
@@ -95,22 +111,28 @@ impl Usage {
     pub(crate) fn read(config: &ConfigMap, is_key: bool) -> Result<Self> {
         let side = if is_key { "key" } else { "value" };
         let flag = |key: &str, default: bool| settings::boolean(config, key, default);
-        for name in ["use.schema.guid", "use.latest.with.metadata"] {
-            if config.get(name).is_some_and(|value| !value.is_empty()) {
-                return Err(Error::config(format!(
-                    "Invalid configuration {name}: there is none here"
-                )));
-            }
+        if config
+            .get("use.latest.with.metadata")
+            .is_some_and(|value| !value.is_empty())
+        {
+            return Err(Error::config(
+                "Invalid configuration use.latest.with.metadata: there is none here",
+            ));
         }
-        for name in [SERIALIZER, DESERIALIZER] {
+        let class = |name: &str| {
             let name = format!("{side}.{name}");
-            before_value(&name, config.get(&name).map(String::as_str))?;
-        }
+            let class = config.get(&name).map(String::as_str);
+            (name, class)
+        };
+        let id = chosen(config)?;
+        let (name, reading) = class(DESERIALIZER);
+        let reading = IdReading::of_class(&name, reading, config, id)?;
+        let (name, writing) = class(SERIALIZER);
+        let writing = IdWriting::of_class(&name, writing)?;
         let key = format!("{side}.subject.name.strategy");
-        let id = integer(config, "use.schema.id", -1)?;
         let registering = if flag("auto.register.schemas", true)? {
             Registering::Register
-        } else if id >= 0 {
+        } else if let Some(id) = id {
             let strict = flag("id.compatibility.strict", true)?;
             Registering::Id { id, strict }
         } else if flag("use.latest.version", false)? {
@@ -125,34 +147,24 @@ impl Usage {
             registering,
             normalize: flag("normalize.schemas", false)?,
             latest_ttl: u64::try_from(ttl).ok().map(Duration::from_secs),
+            reading,
+            writing,
         })
     }
 }
 
-/// Refuses a class that has ids elsewhere than before the value.
-fn before_value(name: &str, class: Option<&str>) -> Result<()> {
-    let there = [
-        "PrefixSchemaIdSerializer",
-        "PrefixSchemaIdDeserializer",
-        "DualSchemaIdDeserializer",
-    ];
-    match class.map(str::trim) {
-        Some(class) if !there.contains(&class.strip_prefix(PACKAGE).unwrap_or(class)) => {
-            let problem = "Schema ids stand before the value here, and in no header";
-            Err(Error::invalid_config(name, Some(class), Some(problem)))
-        }
-        _ => Ok(()),
+/// The schema of `use.schema.id` or, if there is none, `use.schema.guid`.
+fn chosen(config: &ConfigMap) -> Result<Option<SchemaId>> {
+    let number = integer(config, "use.schema.id", -1)?;
+    if number >= 0 {
+        return Ok(Some(SchemaId::Number(number)));
     }
-}
-
-fn class_check(check: fn(&str, &str) -> Result<()>) -> impl Validator {
-    Lambda::new("A class that is there", move |name, value| {
-        if let ConfigValue::Class(class) = value {
-            check(name, class)
-        } else {
-            Ok(())
-        }
-    })
+    let Some(text) = config.get(GUID).map(|text| text.trim()).filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
+    let problem = "A GUID has 32 hexadecimal digits";
+    let guid = Guid::parse(text).ok_or_else(|| Error::invalid_config(GUID, Some(text), Some(problem)))?;
+    Ok(Some(SchemaId::Guid(guid)))
 }
 
 /// The servers, and who is named in their URLs.
@@ -239,26 +251,6 @@ fn authorization(config: &ConfigMap, user_of_url: Option<String>) -> Result<Opti
     }
 }
 
-/// A part of a URL without its escapes.
-fn decoded(text: &str) -> String {
-    let (mut out, mut rest) = (Vec::new(), text.as_bytes());
-    while let [first, behind @ ..] = rest {
-        let digits = behind.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
-        let escaped = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        match escaped.filter(|_| *first == b'%') {
-            Some(byte) => {
-                out.push(byte);
-                rest = &behind[2..];
-            }
-            None => {
-                out.push(*first);
-                rest = behind;
-            }
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
-}
-
 fn integer(config: &ConfigMap, key: &str, default: i32) -> Result<i32> {
     let Some(text) = config.get(key) else {
         return Ok(default);
@@ -271,179 +263,6 @@ fn number(config: &ConfigMap, key: &str, default: u32) -> Result<u32> {
     let value = integer(config, key, default.try_into().unwrap_or(i32::MAX))?;
     let text = config.get(key).map(String::as_str);
     u32::try_from(value).map_err(|_| Error::invalid_config(key, text, Some("Value must be at least 0")))
-}
-
-/// The keys of a registry, in the order in which Confluent's converters define them.
-pub(crate) fn definition(of: ConfigDef) -> ConfigDef {
-    let key = |name: &str, kind: ConfigType, importance: Importance, doc: &str| {
-        ConfigKey::new(name, kind).importance(importance).doc(doc)
-    };
-    let mut of = of
-        .define(key(
-            URL,
-            List,
-            High,
-            "The servers of the schema registry; each is tried until one answers.",
-        ))
-        .define(
-            key(
-                "normalize.schemas",
-                Boolean,
-                Medium,
-                "Whether the registry compares schemas in their normal form.",
-            )
-            .default_value(false),
-        )
-        .define(
-            key(
-                "auto.register.schemas",
-                Boolean,
-                Medium,
-                "Whether a schema is registered when it is first written.",
-            )
-            .default_value(true),
-        )
-        .define(
-            key(
-                "use.schema.id",
-                Int,
-                Low,
-                "The id of the schema that is written with, where schemas are not registered.",
-            )
-            .default_value(-1),
-        )
-        .define(
-            key(
-                "id.compatibility.strict",
-                Boolean,
-                Low,
-                "Whether all values must fit the schema of that id.",
-            )
-            .default_value(true),
-        )
-        .define(
-            key(
-                "use.latest.version",
-                Boolean,
-                Low,
-                "Whether the newest schema of the subject is written with, where schemas are not registered.",
-            )
-            .default_value(false),
-        )
-        .define(
-            key(
-                "latest.compatibility.strict",
-                Boolean,
-                Low,
-                "Whether all values must fit that newest schema.",
-            )
-            .default_value(true),
-        )
-        .define(
-            key(
-                "latest.cache.ttl.sec",
-                Int,
-                Low,
-                "For how long a newest schema is taken for the newest; -1 for ever.",
-            )
-            .default_value(-1),
-        )
-        .define(
-            key(
-                "basic.auth.credentials.source",
-                Text,
-                Medium,
-                "Where user and password come from: URL or USER_INFO.",
-            )
-            .default_value("URL"),
-        )
-        .define(
-            key(
-                "bearer.auth.credentials.source",
-                Text,
-                Medium,
-                "Where the token comes from: STATIC_TOKEN.",
-            )
-            .default_value("STATIC_TOKEN"),
-        )
-        .define(
-            key(
-                "schema.registry.basic.auth.user.info",
-                Password,
-                Medium,
-                "The same as basic.auth.user.info.",
-            )
-            .default_value(""),
-        )
-        .define(key("basic.auth.user.info", Password, Medium, "`user:password`.").default_value(""))
-        .define(key("bearer.auth.token", Password, Medium, "A token.").default_value(""));
-    for side in ["key", "value"] {
-        let name = |what: &str| format!("{side}.{what}");
-        of = of
-            .define(
-                key(
-                    &name("subject.name.strategy"),
-                    Class,
-                    Medium,
-                    "How the subject of a schema is named.",
-                )
-                .default_value("io.confluent.kafka.serializers.subject.TopicNameStrategy")
-                .validator(class_check(|name, class| {
-                    SubjectStrategy::of_class(name, Some(class)).map(drop)
-                })),
-            )
-            .define(
-                key(&name(SERIALIZER), Class, Medium, "Where the id of a schema is written.")
-                    .default_value("io.confluent.kafka.serializers.schema.id.PrefixSchemaIdSerializer")
-                    .validator(class_check(|name, class| before_value(name, Some(class)))),
-            )
-            .define(
-                key(&name(DESERIALIZER), Class, Medium, "Where the id of a schema is read.")
-                    .default_value("io.confluent.kafka.serializers.schema.id.DualSchemaIdDeserializer")
-                    .validator(class_check(|name, class| before_value(name, Some(class)))),
-            );
-    }
-    of = of
-        .define(key("proxy.host", Text, Low, "A proxy on the way to the registry.").default_value(""))
-        .define(key("proxy.port", Int, Low, "Its port.").default_value(-1))
-        .define(key("http.connect.timeout.ms", Int, Low, "How long a connection may take.").default_value(60_000))
-        .define(key("http.read.timeout.ms", Int, Low, "How long an answer may take.").default_value(60_000))
-        .define(key("max.retries", Int, Low, "How often all servers are asked again.").default_value(3))
-        .define(
-            key(
-                "retries.wait.ms",
-                Int,
-                Low,
-                "The longest wait before they are asked again; it doubles.",
-            )
-            .default_value(1_000),
-        )
-        .define(key("retries.max.wait.ms", Int, Low, "The longest wait of all.").default_value(20_000));
-    let ssl = |name: &str| format!("schema.registry.ssl.{name}");
-    for (name, kind, doc) in [
-        ("keystore.type", Text, "The form of the key store: PEM."),
-        (
-            "keystore.location",
-            Text,
-            "A file with the client's certificates and its key.",
-        ),
-        ("keystore.key", Password, "The client's key."),
-        ("keystore.certificate.chain", Password, "The client's certificates."),
-        ("truststore.type", Text, "The form of the trust store: PEM."),
-        (
-            "truststore.location",
-            Text,
-            "A file with the certificates that are trusted.",
-        ),
-        (
-            "truststore.certificates",
-            Password,
-            "The certificates that are trusted.",
-        ),
-    ] {
-        of = of.define(key(&ssl(name), kind, Medium, doc).default_null());
-    }
-    of
 }
 
 #[cfg(test)]
@@ -508,33 +327,10 @@ mod tests {
                 ("schema.registry.ssl.endpoint.identification.algorithm", ""),
             ],
             &[(URL, "http://a"), ("max.retries", "-1")],
+            &[(URL, "http://a"), ("missing.id.cache.ttl.sec", "x")],
         ] {
             assert!(Config::read(&config(pairs)).is_err(), "{pairs:?}");
         }
-    }
-
-    #[test]
-    fn validation_shows_what_is_wrong() {
-        let errors = |pairs: &[(&str, &str)]| -> Vec<String> {
-            let given = config(pairs)
-                .into_iter()
-                .map(|(name, value)| (name, Some(value)))
-                .collect();
-            let values = definition(ConfigDef::new()).validate_all(&given);
-            values.into_iter().flat_map(|value| value.errors).collect()
-        };
-        let url = (URL, "http://a");
-        assert_eq!(errors(&[url]), Vec::<String>::new());
-        assert_eq!(errors(&[]).len(), 1);
-        assert_eq!(
-            errors(&[url, ("value.subject.name.strategy", "RecordNameStrategy")]),
-            Vec::<String>::new()
-        );
-        assert_eq!(errors(&[url, ("value.subject.name.strategy", "Own")]).len(), 1);
-        assert_eq!(
-            errors(&[url, ("key.schema.id.serializer", "HeaderSchemaIdSerializer")]).len(),
-            1
-        );
     }
 
     #[test]
@@ -549,12 +345,30 @@ mod tests {
             of(&[no, ("use.latest.version", "true")]).unwrap(),
             Registering::Latest { strict: true }
         );
-        let id = Registering::Id { id: 7, strict: false };
+        let id = Registering::Id {
+            id: SchemaId::Number(7),
+            strict: false,
+        };
         assert_eq!(
             of(&[no, ("use.schema.id", "7"), ("id.compatibility.strict", "false")]).unwrap(),
             id
         );
-        assert!(of(&[("value.schema.id.serializer", "HeaderSchemaIdSerializer")]).is_err());
-        assert!(of(&[("value.schema.id.deserializer", "DualSchemaIdDeserializer")]).is_ok());
+        let guid = "6da336d8-f1d3-0f98-4c47-7d03ee8a14a1";
+        let id = Registering::Id {
+            id: SchemaId::Guid(Guid::parse(guid).unwrap()),
+            strict: true,
+        };
+        assert_eq!(of(&[no, ("use.schema.guid", guid)]).unwrap(), id);
+        assert_eq!(
+            of(&[no, ("use.schema.guid", guid), ("use.schema.id", "7")]).unwrap(),
+            Registering::Id {
+                id: SchemaId::Number(7),
+                strict: true,
+            }
+        );
+        assert!(of(&[no, ("use.schema.guid", "7")]).is_err());
+        assert!(of(&[("value.schema.id.serializer", "Own")]).is_err());
+        // Of the other side only what is its own counts.
+        assert!(of(&[("key.schema.id.serializer", "Own")]).is_ok());
     }
 }

@@ -5,21 +5,28 @@
 
 mod api;
 mod config;
+mod converter;
+mod definition;
 mod http;
+mod id;
 mod plans;
 mod registry;
 mod subject;
 mod tls;
 
-pub(crate) use self::api::{Found, Question, Reference, clipped};
-pub(crate) use self::config::{Config, Registering, Usage, definition};
-pub(crate) use self::plans::Plans;
+pub(crate) use self::api::{Found, Reference, clipped};
+pub(crate) use self::converter::{Format, RegistryConverter, WrittenWith};
+pub(crate) use self::definition::definition;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use dray_connect::{Error, Result};
 
+use self::api::Question;
+use self::config::{Config, Registering, Usage};
+use self::id::{IdReading, IdWriting, SchemaId};
+use self::plans::Plans;
 use self::registry::{Registry, Slot, lock};
 use crate::Lookup;
 
@@ -48,6 +55,9 @@ impl Asker {
         if let Some(found) = self.registry.known(&question, ttl) {
             return Ok(found);
         }
+        if let Some(failure) = self.registry.refused(&question) {
+            return Err(failure.to_error());
+        }
         self.lacking = Some((question, Slot::default()));
         Err(Error::retriable("the schema registry has to be asked first"))
     }
@@ -64,30 +74,4 @@ impl Asker {
     pub(crate) fn lacks_nothing(&mut self) {
         self.lacking = None;
     }
-}
-
-/// What stands before a value's bytes: a zero, and the id of its schema in four bytes.
-pub(crate) const PREFIX: usize = 5;
-
-/// The schema id of a message.
-pub(crate) fn read_prefix(bytes: &[u8]) -> Result<i32> {
-    match bytes {
-        [0, a, b, c, d, ..] => Ok(i32::from_be_bytes([*a, *b, *c, *d])),
-        [] => Err(Error::data(
-            "Unknown magic byte! The message is empty, and should begin with the id of its schema",
-        )),
-        [0, ..] => Err(Error::data(format!(
-            "Size of data received by the converter is {}, and should be at least {PREFIX}: a zero, and the id of its schema",
-            bytes.len()
-        ))),
-        [first, ..] => Err(Error::data(format!(
-            "Unknown magic byte! The message begins with {first:#04x}, and should with 0x00 and the id of its schema: it was not \
-             written with a schema registry, or with the id in a header"
-        ))),
-    }
-}
-
-pub(crate) fn write_prefix(id: i32, out: &mut Vec<u8>) {
-    out.push(0);
-    out.extend_from_slice(&id.to_be_bytes());
 }

@@ -1,5 +1,6 @@
 //! What converters have made of schemas, so that a schema that comes or goes again and again is looked at once.
 
+use std::borrow::Borrow;
 use std::hash::Hash;
 use std::sync::Arc;
 
@@ -29,7 +30,10 @@ impl<K: Eq + Hash + Clone, V> Plans<K, V> {
         self.last.as_ref().filter(|last| is_it(last)).cloned()
     }
 
-    pub(crate) fn find(&mut self, key: &K, is_it: impl Fn(&V) -> bool) -> Option<Arc<V>> {
+    pub(crate) fn find<Q: Eq + Hash + ?Sized>(&mut self, key: &Q, is_it: impl Fn(&V) -> bool) -> Option<Arc<V>>
+    where
+        K: Borrow<Q>,
+    {
         let found = self.all.get(key)?.iter().find(|plan| is_it(plan)).cloned()?;
         self.last = Some(Arc::clone(&found));
         Some(found)

@@ -33,6 +33,8 @@ pub(crate) struct Registry {
 
 struct State {
     known: Lru<Question, (Instant, Arc<Found>)>,
+    /// What it has said no to, for a while: a topic may be full of messages with one such schema.
+    refused: Lru<Question, (Instant, Failure)>,
     /// What is being asked, and how one hears of it.
     asked: HashMap<Question, watch::Receiver<Option<Outcome>>>,
 }
@@ -57,6 +59,7 @@ impl Registry {
             at_once: Arc::new(Semaphore::new(AT_ONCE)),
             state: Mutex::new(State {
                 known: Lru::new(ANSWERS),
+                refused: Lru::new(config.refusals),
                 asked: HashMap::new(),
             }),
             config: config.clone(),
@@ -70,6 +73,17 @@ impl Registry {
         let mut state = lock(&self.state);
         let (since, found) = state.known.get(question)?;
         ttl.is_none_or(|ttl| since.elapsed() < ttl).then(|| Arc::clone(found))
+    }
+
+    /// Why there was no answer, as long as that counts.
+    pub(crate) fn refused(&self, question: &Question) -> Option<Failure> {
+        let ttl = match question {
+            Question::ById { .. } => self.config.missing_id,
+            Question::Latest { .. } | Question::Find { .. } | Question::Register { .. } => self.config.missing_schema,
+        };
+        let mut state = lock(&self.state);
+        let (since, failure) = state.refused.get(question)?;
+        (since.elapsed() < ttl).then(|| failure.clone())
     }
 
     /// Asks, or waits for the answer that another has asked for; either way it is in the slot then.
@@ -166,10 +180,24 @@ struct Asking {
 
 impl Asking {
     fn finish(self, outcome: Outcome) {
-        if let Ok(found) = &outcome {
-            let entry = (Instant::now(), Arc::clone(found));
-            lock(&self.registry.state).known.insert(self.question.clone(), entry);
+        let mut state = lock(&self.registry.state);
+        match &outcome {
+            Ok(found) => {
+                // With a schema of its own a subject may answer anything.
+                if let Question::Register { subject, .. } = &self.question {
+                    state.refused.retain(|question| question.subject() != Some(subject));
+                }
+                let entry = (Instant::now(), Arc::clone(found));
+                state.known.insert(self.question.clone(), entry);
+            }
+            Err(failure @ (Failure::Refused(_) | Failure::Denied(_))) => {
+                let entry = (Instant::now(), failure.clone());
+                state.refused.insert(self.question.clone(), entry);
+            }
+            // It may be there again at once, and waits between its tries.
+            Err(Failure::Away(_)) => {}
         }
+        drop(state);
         self.sender.send_replace(Some(outcome));
     }
 }

@@ -76,6 +76,54 @@ async fn a_server_that_comes_back_is_waited_for() {
 }
 
 #[tokio::test]
+async fn a_refusal_counts_for_a_while() {
+    let missing = Some((404, r#"{"error_code":40403,"message":"Schema not found"}"#));
+    let schema = Schema::int32();
+    for (key, value, expected) in [
+        ("missing.id.cache.ttl.sec", None, [1, 2]),
+        ("missing.id.cache.ttl.sec", Some("5"), [1, 1]),
+        ("missing.id.cache.ttl.sec", Some("0"), [20, 40]),
+        ("missing.schema.cache.ttl.sec", None, [1, 2]),
+        ("missing.schema.cache.ttl.sec", Some("0"), [20, 40]),
+    ] {
+        let stub = Stub::start(vec![missing]);
+        let more: Vec<_> = value.map(|value| (key, value)).into_iter().collect();
+        // Who comes later hears of it as well.
+        let mut converters = [avro(&stub.url(), &more), avro(&stub.url(), &more)];
+        for expected in expected {
+            for _ in 0..10 {
+                for converter in &mut converters {
+                    let error = if key == "missing.id.cache.ttl.sec" {
+                        read(&mut **converter, "t", MESSAGE).await.unwrap_err()
+                    } else {
+                        let value = Value::Int32(1);
+                        write(&mut **converter, "t", Some(&schema), &value).await.unwrap_err()
+                    };
+                    assert!(matches!(error, Error::Data(_)), "{error}");
+                    assert!(error.to_string().contains("40403"), "{error}");
+                }
+            }
+            assert_eq!(stub.asked().len(), expected, "{key} {value:?}");
+            tokio::time::pause();
+            tokio::time::advance(std::time::Duration::from_millis(1_500)).await;
+            tokio::time::resume();
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_may_not_ask_is_refused_for_a_while_and_who_is_not_answered_asks_again() {
+    for (answer, expected) in [((403, "no"), 1), ((503, "busy"), 10)] {
+        let stub = Stub::start(vec![Some(answer)]);
+        let mut converter = avro(&stub.url(), &[("max.retries", "0")]);
+        for _ in 0..10 {
+            read(&mut *converter, "t", MESSAGE).await.unwrap_err();
+        }
+        assert_eq!(stub.asked().len(), expected, "{answer:?}");
+    }
+}
+
+#[tokio::test]
 async fn many_tasks_ask_once() {
     let stub = Stub::start(vec![FOUND, VERSIONS, Some((500, ""))]);
     let topic = topic();

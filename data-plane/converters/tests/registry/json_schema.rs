@@ -4,36 +4,19 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use dray_connect::logical;
 use dray_connect::schema::{Schema, SchemaBuilder, SchemaRef};
-use dray_connect::structs::Struct;
 use dray_connect::value::Value;
 use dray_converters::{Converter, converter};
 use serde_json::{Value as Json, json};
 
 use super::client::{compatibility, register, register_as};
 use super::python::client;
-use super::{config, id_of, read, registry, topic, write};
+use super::{config, id_of, of, order, read, registry, topic, write};
 
 const CLASS: &str = "io.confluent.connect.json.JsonSchemaConverter";
 const PYTHON: &str = "json_client.py";
 
 fn json_schema(url: &str, more: &[(&str, &str)]) -> Box<dyn Converter> {
     converter(CLASS, &config(url, more), false).unwrap()
-}
-
-fn order(fields: &[(&str, SchemaRef)]) -> SchemaRef {
-    let builder = SchemaBuilder::struct_().name("shop.Order");
-    let builder = fields.iter().fold(builder, |builder, (name, schema)| {
-        builder.field(*name, SchemaRef::clone(schema))
-    });
-    builder.build().unwrap()
-}
-
-fn of(schema: &SchemaRef, fields: &[(&str, Value)]) -> Value {
-    let mut record = Struct::new(SchemaRef::clone(schema)).unwrap();
-    for (name, value) in fields {
-        record.put(name, value.clone()).unwrap();
-    }
-    Value::from(record)
 }
 
 /// The message of a schema's id and a text.

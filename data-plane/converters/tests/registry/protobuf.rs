@@ -1,19 +1,15 @@
 //! `ProtobufConverter` with the real registry and with Confluent's Python client.
 
-use std::io::Write;
-use std::process::{Command, Stdio};
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use dray_connect::logical;
 use dray_connect::schema::{Schema, SchemaBuilder, SchemaRef};
-use dray_connect::structs::Struct;
 use dray_connect::value::Value;
 use dray_converters::{Converter, converter};
 use serde_json::{Value as Json, json};
 
 use super::client::{compatibility, register_as};
-use super::{config, id_of, read, registry, topic, write};
+use super::{config, id_of, of, order, read, registry, topic, write};
 
 fn protobuf(url: &str, more: &[(&str, &str)]) -> Box<dyn Converter> {
     let class = "io.confluent.connect.protobuf.ProtobufConverter";
@@ -22,22 +18,6 @@ fn protobuf(url: &str, more: &[(&str, &str)]) -> Box<dyn Converter> {
 
 fn register(url: &str, subject: &str, schema: &str, references: &Json) -> i32 {
     register_as("PROTOBUF", url, subject, schema, references)
-}
-
-fn order(fields: &[(&str, SchemaRef)]) -> SchemaRef {
-    let builder = SchemaBuilder::struct_().name("shop.Order");
-    let builder = fields.iter().fold(builder, |builder, (name, schema)| {
-        builder.field(*name, SchemaRef::clone(schema))
-    });
-    builder.build().unwrap()
-}
-
-fn of(schema: &SchemaRef, fields: &[(&str, Value)]) -> Value {
-    let mut record = Struct::new(SchemaRef::clone(schema)).unwrap();
-    for (name, value) in fields {
-        record.put(name, value.clone()).unwrap();
-    }
-    Value::from(record)
 }
 
 /// A message of the schema of that id; `rest` begins with the message indexes.
@@ -296,30 +276,8 @@ async fn the_latest_version_and_one_by_its_id() {
 
 /// Lines that Confluent's client makes of lines.
 fn client(command: &str, url: &str, topic: &str, files: &Json, name: &str, lines: &[String]) -> Vec<String> {
-    let python = std::env::var("DRAY_TEST_REGISTRY_PYTHON");
-    let python =
-        python.expect("DRAY_TEST_REGISTRY_PYTHON is the python that deploy/registry-clients/fetch.sh has made");
-    let script = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../../deploy/registry-clients/protobuf_client.py"
-    );
-    let mut child = Command::new(python)
-        .arg(script)
-        .args([command, url, topic, &files.to_string(), name])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(lines.join("\n").as_bytes())
-        .unwrap();
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "protobuf_client.py {command}");
-    let text = String::from_utf8(output.stdout).unwrap();
-    text.lines().map(str::to_owned).collect()
+    let arguments = [command, url, topic, &files.to_string(), name];
+    super::python::client("protobuf_client.py", &arguments, lines)
 }
 
 fn field(name: &str, number: i32, kind: &str) -> Json {

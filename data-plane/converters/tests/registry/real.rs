@@ -3,29 +3,12 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use dray_connect::schema::{Schema, SchemaBuilder, SchemaRef};
-use dray_connect::structs::Struct;
+use dray_connect::schema::{Schema, SchemaBuilder};
 use dray_connect::value::Value;
 use serde_json::json;
 
 use super::client::{compatibility, register};
-use super::{avro, config, id_of, read, registry, topic, write};
-
-fn order(fields: &[(&str, SchemaRef)]) -> SchemaRef {
-    let builder = SchemaBuilder::struct_().name("shop.Order");
-    let builder = fields.iter().fold(builder, |builder, (name, schema)| {
-        builder.field(*name, SchemaRef::clone(schema))
-    });
-    builder.build().unwrap()
-}
-
-fn of(schema: &SchemaRef, fields: &[(&str, Value)]) -> Value {
-    let mut record = Struct::new(SchemaRef::clone(schema)).unwrap();
-    for (name, value) in fields {
-        record.put(name, value.clone()).unwrap();
-    }
-    Value::from(record)
-}
+use super::{avro, config, id_of, of, order, read, registry, topic, write};
 
 #[tokio::test]
 async fn ids_and_versions() {

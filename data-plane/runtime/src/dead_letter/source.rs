@@ -3,7 +3,6 @@
 //! bytes that Kafka refused.
 
 use super::{Writer, prepare, unwritable};
-use crate::encode::Part;
 use crate::metrics::Failures;
 use crate::policy::Failure;
 use dray_connect::backing::Backing;
@@ -11,7 +10,7 @@ use dray_connect::offset::{SourceOffset, SourcePartition};
 use dray_connect::source_batch::{Body, Field, SourceBatch};
 use dray_connect::value::SchemaAndValue;
 use dray_connect::{ConfigMap, Error, Result};
-use dray_converters::{Converter as _, JsonConverter, Written};
+use dray_converters::{Converter as _, JsonConverter, Written, WrittenHeaders};
 use dray_kafka::port::Admin;
 use std::ops::Range;
 use std::sync::Arc;
@@ -49,8 +48,8 @@ pub struct Why<'a> {
     pub source: Option<(&'a SourcePartition, &'a SourceOffset)>,
 }
 
-/// Key, value, and how many headers there are.
-pub(crate) type LetterParts<'a> = (Part<'a>, Part<'a>);
+/// Key and value.
+pub(crate) type LetterParts<'a> = (Written<'a>, Written<'a>);
 
 impl SourceLetters {
     /// Makes sure that the topic exists, with one partition. Waits while the broker is away. Cancel-safe.
@@ -68,7 +67,7 @@ impl SourceLetters {
         body: &'a Body,
         why: &Why<'_>,
         scratch: &mut Vec<u8>,
-        headers: &mut Vec<(&'a str, Part<'a>)>,
+        headers: &mut WrittenHeaders<'a>,
     ) -> LetterParts<'a> {
         let backing = batch.backing();
         let (key, value, format) = match body {
@@ -79,7 +78,7 @@ impl SourceLetters {
             } => {
                 for header in own.iter().flat_map(|own| own.iter()) {
                     let value = json_owned(&header.value, scratch);
-                    headers.push((&header.key, value));
+                    headers.push(&header.key, value);
                 }
                 (json(key, backing, scratch), json(value, backing, scratch), JSON)
             }
@@ -88,19 +87,19 @@ impl SourceLetters {
                 value,
                 headers: own,
             } => {
-                let part = |span: &Option<_>| span.map_or(Part::Null, |span| Part::Borrowed(backing.bytes(span)));
+                let part = |span: &Option<_>| span.map_or(Written::Null, |span| Written::Same(backing.bytes(span)));
                 for (name, value) in own {
                     // One whose name is no text cannot be written at all.
                     if let Ok(name) = std::str::from_utf8(backing.bytes(*name)) {
-                        headers.push((name, part(value)));
+                        headers.push(name, part(value));
                     }
                 }
                 (part(key), part(value), BYTES)
             }
-            Body::Dropped | Body::Passed(_) => (Part::Null, Part::Null, BYTES),
+            Body::Dropped | Body::Passed(_) => (Written::Null, Written::Null, BYTES),
         };
         for (name, text) in self.context(why, format) {
-            headers.push((name, Part::Scratch(append(text.as_bytes(), scratch))));
+            headers.push(name, Written::Scratch(append(text.as_bytes(), scratch)));
         }
         (key, value)
     }
@@ -139,27 +138,23 @@ fn append(bytes: &[u8], scratch: &mut Vec<u8>) -> Range<usize> {
     start..scratch.len()
 }
 
-fn json<'a>(field: &Field, backing: &'a Backing, scratch: &mut Vec<u8>) -> Part<'a> {
+fn json<'a>(field: &Field, backing: &'a Backing, scratch: &mut Vec<u8>) -> Written<'a> {
     let (schema, value) = field.view(backing);
-    match converter().from_connect("", schema, value, scratch) {
-        Ok(Written::Null) => Part::Null,
-        Ok(Written::Same(bytes)) => Part::Borrowed(bytes),
-        Ok(Written::Scratch(range)) => Part::Scratch(range),
-        // What JSON has no form for, as a text: better than nothing.
-        Err(_) => Part::Scratch(append(value.to_value().java_to_string().as_bytes(), scratch)),
-    }
+    let written = converter().from_connect("", schema, value, scratch);
+    // What JSON has no form for, as a text: better than nothing.
+    written.unwrap_or_else(|_| Written::Scratch(append(value.to_value().java_to_string().as_bytes(), scratch)))
 }
 
-fn json_owned<'a>(value: &SchemaAndValue, scratch: &mut Vec<u8>) -> Part<'a> {
+fn json_owned<'a>(value: &SchemaAndValue, scratch: &mut Vec<u8>) -> Written<'a> {
     let mut backing = Backing::default();
     let field = Field {
         schema: value.schema.as_ref().map(|schema| backing.schema(schema)),
         datum: backing.value(&value.value),
     };
     match json(&field, &backing, scratch) {
-        Part::Null => Part::Null,
-        Part::Borrowed(bytes) => Part::Scratch(append(bytes, scratch)),
-        Part::Scratch(range) => Part::Scratch(range),
+        Written::Null => Written::Null,
+        Written::Same(bytes) => Written::Scratch(append(bytes, scratch)),
+        Written::Scratch(range) => Written::Scratch(range),
     }
 }
 

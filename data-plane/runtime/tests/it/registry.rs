@@ -8,8 +8,9 @@ use dray_connect::value::SchemaAndValue;
 use dray_kafka::Kafka;
 use dray_model::TaskState;
 use dray_runtime::preview::{Ask, Given, Outcome, Part, Records};
+use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 const AVRO: &str = "io.confluent.connect.avro.AvroConverter";
@@ -70,6 +71,72 @@ async fn from_a_source_over_a_real_broker_to_a_sink() {
     until("all is read", || shelf("avro").len() >= 25).await;
     assert_eq!(shelf("avro"), numbers(25));
     for running in [writing, reading] {
+        assert!(
+            running
+                .stop(tokio::time::Instant::now() + Duration::from_secs(20))
+                .await
+        );
+    }
+}
+
+/// A registry that knows GUIDs, which the real one of the tests does not.
+struct Guids {
+    process: Child,
+    url: String,
+}
+
+impl Guids {
+    fn start() -> Self {
+        let script = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../deploy/registry-clients/guid_registry.py"
+        );
+        let mut process = Command::new(environment("DRAY_TEST_REGISTRY_PYTHON"))
+            .arg(script)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut url = String::new();
+        let mut output = BufReader::new(process.stdout.take().unwrap());
+        output.read_line(&mut url).unwrap();
+        Self {
+            process,
+            url: url.trim().to_owned(),
+        }
+    }
+}
+
+impl Drop for Guids {
+    fn drop(&mut self) {
+        drop(self.process.stdin.take());
+        self.process.wait().unwrap();
+    }
+}
+
+/// Ids of schemas go over the broker in headers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ids_in_headers_from_a_source_over_a_real_broker_to_a_sink() {
+    let (broker, registry) = (environment("DRAY_TEST_BOOTSTRAP"), Guids::start());
+    let stage = Stage::on_kafka(Kafka::new(), &broker);
+    let (topic, url) = (format!("guids-{}", std::process::id()), registry.url.as_str());
+    let in_headers = [("value.converter.value.schema.id.serializer", "HeaderSchemaIdSerializer")];
+    let writing = stage.task("writes", &[source(&topic, url), in_headers.to_vec()].concat());
+    until("all is written", || stage.offsets.position("writes") == Some(25)).await;
+    let from_beginning = ("consumer.override.auto.offset.reset", "earliest");
+    let reading = stage.task("reads", &[sink(&topic, url, "guids"), vec![from_beginning]].concat());
+    until("all is read", || shelf("guids").len() >= 25).await;
+    assert_eq!(shelf("guids"), numbers(25));
+    // Who looks before the value only finds none there.
+    let prefix = (
+        "value.converter.value.schema.id.deserializer",
+        "PrefixSchemaIdDeserializer",
+    );
+    let config = [sink(&topic, url, "no-guids"), vec![from_beginning, prefix]].concat();
+    let failing = stage.task("fails", &config);
+    stage.wait_for("fails", TaskState::Failed).await;
+    assert_eq!(shelf("no-guids").len(), 0);
+    for running in [writing, reading, failing] {
         assert!(
             running
                 .stop(tokio::time::Instant::now() + Duration::from_secs(20))

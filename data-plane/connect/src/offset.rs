@@ -37,15 +37,38 @@ pub enum SourceOffset {
         /// Its value.
         value: i64,
     },
-    /// Several fields, the first a 64-bit one: the others are the same for many records, which share them.
-    LongOf {
-        /// The value of the first field.
+    /// Any other: fields that records share, of which the first may be each record's own. One variant for both, because a record is
+    /// dropped and copied by the variant that it is.
+    Shared {
+        /// The fields.
+        fields: Arc<SharedFields>,
+        /// The value of the first one, where that is the record's own.
         value: i64,
-        /// All fields, the first one's value left open. Not empty.
-        fields: Arc<OffsetMap>,
     },
-    /// Any other offset.
-    Map(Arc<OffsetMap>),
+}
+
+/// Fields of offsets that are the same for many records.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SharedFields {
+    map: OffsetMap,
+    /// The first field is a 64-bit one of each record.
+    open: bool,
+}
+
+impl SharedFields {
+    /// All of an offset.
+    #[must_use]
+    pub fn whole(map: OffsetMap) -> Arc<Self> {
+        Arc::new(Self { map, open: false })
+    }
+
+    /// All but the first field, whose 64-bit value is each record's own.
+    #[must_use]
+    pub fn behind(first: &str, others: OffsetMap) -> Arc<Self> {
+        let mut map = OffsetMap::new().with(first, Primitive::Null);
+        map.0.extend(others.0);
+        Arc::new(Self { map, open: true })
+    }
 }
 
 impl OffsetMap {
@@ -142,14 +165,13 @@ impl SourceOffset {
     pub fn to_map(&self) -> OffsetMap {
         match self {
             Self::Long { field, value } => OffsetMap::new().with(field, Primitive::Long(*value)),
-            Self::LongOf { value, fields } => {
-                let mut map = fields.as_ref().clone();
-                if let Some((_, first)) = map.0.first_mut() {
+            Self::Shared { fields, value } => {
+                let mut map = fields.map.clone();
+                if let Some((_, first)) = map.0.first_mut().filter(|_| fields.open) {
                     *first = Primitive::Long(*value);
                 }
                 map
             }
-            Self::Map(map) => map.as_ref().clone(),
         }
     }
 }
@@ -172,14 +194,17 @@ mod tests {
         }
         .to_map();
         assert_eq!(offset.to_json(), r#"{"position":30}"#);
-        let fields = OffsetMap::new()
-            .with("position", Primitive::Null)
-            .with("file", Primitive::Long(7));
-        let offset = SourceOffset::LongOf {
-            value: 31,
-            fields: Arc::new(fields),
-        };
-        assert_eq!(offset.to_map().to_json(), r#"{"position":31,"file":7}"#);
+        let file = OffsetMap::new().with("file", Primitive::Null);
+        let value = 31;
+        for (fields, json) in [
+            (
+                SharedFields::behind("position", file.clone()),
+                r#"{"position":31,"file":null}"#,
+            ),
+            (SharedFields::whole(file), r#"{"file":null}"#),
+        ] {
+            assert_eq!(SourceOffset::Shared { fields, value }.to_map().to_json(), json);
+        }
         let read = OffsetMap::from_json(&serde_json::from_str(r#"{"position":30,"x":null}"#).unwrap()).unwrap();
         assert_eq!(read.long("position"), Some(30));
         assert_eq!(read.get("x"), Some(&Primitive::Null));

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use dray_connect::datum::{Datum, Utf8Span};
-use dray_connect::offset::{OffsetMap, Primitive, SourceOffset, SourcePartition};
+use dray_connect::offset::{OffsetMap, Primitive, SharedFields, SourceOffset, SourcePartition};
 use dray_connect::schema::{Schema, SchemaRef};
 use dray_connect::source_batch::{Body, Field, SourceBatch, SourceRecord};
 use dray_connect::{Error, Result};
@@ -22,7 +22,7 @@ pub(crate) struct Stamp {
     partition: SourcePartition,
     schema: SchemaRef,
     /// The offset of every record of standard input, which has no positions.
-    untracked: Option<Arc<OffsetMap>>,
+    untracked: Option<Arc<SharedFields>>,
     /// For messages.
     name: Box<str>,
 }
@@ -44,7 +44,7 @@ impl Stamp {
 
     /// Of a stream that cannot be read twice.
     pub(crate) fn of_stream(topic: Arc<str>, partition: SourcePartition) -> Self {
-        let untracked = Some(Arc::new(OffsetMap::new().with(POSITION, Primitive::Null)));
+        let untracked = Some(SharedFields::whole(OffsetMap::new().with(POSITION, Primitive::Null)));
         Self {
             topic,
             partition,
@@ -189,7 +189,10 @@ impl Sender {
             timestamp: Some(wall_clock_ms()),
             source_partition: batch.source_partition(&stamp.partition),
             source_offset: match &stamp.untracked {
-                Some(offset) => SourceOffset::Map(offset.clone()),
+                Some(fields) => SourceOffset::Shared {
+                    fields: fields.clone(),
+                    value: 0,
+                },
                 None => SourceOffset::Long {
                     field: POSITION,
                     value: 0,

@@ -2,7 +2,7 @@
 //! last record that was copied. Beside it stands `"topic_id"`, so that a topic that was deleted and created anew is told from the one that
 //! was read; MirrorMaker leaves it alone.
 
-use dray_connect::offset::{OffsetMap, Primitive, SourceOffset, SourcePartition};
+use dray_connect::offset::{OffsetMap, Primitive, SharedFields, SourceOffset, SourcePartition};
 use dray_connect::sink_batch::TopicPartition;
 use dray_connect::{Error, Result};
 use dray_kafka::port::{Start, TopicId};
@@ -25,19 +25,17 @@ pub(crate) fn partition(cluster: &str, at: &TopicPartition) -> SourcePartition {
 }
 
 /// What all offsets in a topic have in common.
-pub(crate) fn of_topic(id: TopicId) -> Arc<OffsetMap> {
-    let map = OffsetMap::new()
-        .with(OFFSET, Primitive::Null)
-        .with(TOPIC_ID, Primitive::String(id.to_string().into()));
-    Arc::new(map)
+pub(crate) fn of_topic(id: TopicId) -> Arc<SharedFields> {
+    let id = OffsetMap::new().with(TOPIC_ID, Primitive::String(id.to_string().into()));
+    SharedFields::behind(OFFSET, id)
 }
 
 /// The source offset of a record, or of a batch by its last record; `topic` as [`of_topic`] makes it, where the topic's id is known.
-pub(crate) fn offset(offset: i64, topic: Option<&Arc<OffsetMap>>) -> SourceOffset {
+pub(crate) fn offset(offset: i64, topic: Option<&Arc<SharedFields>>) -> SourceOffset {
     match topic {
-        Some(fields) => SourceOffset::LongOf {
-            value: offset,
+        Some(fields) => SourceOffset::Shared {
             fields: Arc::clone(fields),
+            value: offset,
         },
         None => SourceOffset::Long {
             field: OFFSET,

@@ -9,7 +9,7 @@ use dray_connect::connector::SourceTask;
 use dray_connect::context::SourceTaskContext;
 use dray_connect::datum::{Datum, Field};
 use dray_connect::header::Headers;
-use dray_connect::offset::{OffsetMap, SourcePartition};
+use dray_connect::offset::{SharedFields, SourcePartition};
 use dray_connect::schema::{Schema, SchemaRef};
 use dray_connect::sink_batch::TopicPartition;
 use dray_connect::source_batch::{Body, ShortCuts, SourceBatch, SourceRecord};
@@ -54,7 +54,7 @@ struct Stream {
     /// The topic that is read, where that is known, or was when its last offset was stored.
     topic_id: Option<TopicId>,
     /// What the offsets of this topic have in common, once it is known.
-    offsets: Option<Arc<OffsetMap>>,
+    offsets: Option<Arc<SharedFields>>,
 }
 
 #[derive(Default)]

@@ -10,7 +10,7 @@ use crate::wire::oauth::Sources;
 use async_trait::async_trait;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, ResourceSpecifier, TopicReplication};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::error::{KafkaResult, RDKafkaErrorCode as Code};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
 use rdkafka::metadata::Metadata;
 use rdkafka::{Offset, TopicPartitionList};
 use std::collections::BTreeMap;
@@ -84,6 +84,22 @@ impl RdAdmin {
         .await
         .map_err(|error| local(what.as_str(), "THREAD", error.to_string(), Class::Fatal))?;
         answer?.map_err(|error| from_kafka(what, &error))
+    }
+
+    /// librdkafka looks partitions up before it asks for anything of them, and says of one that it does not find no more than that: the topic
+    /// may be hidden from this client.
+    async fn explained(&self, what: String, topic: &str, error: &KafkaError, timeout: Duration) -> Error {
+        let not_found = match error {
+            KafkaError::AdminOp(code) => *code == Code::NoEnt,
+            other => matches!(
+                other.rdkafka_error_code(),
+                Some(Code::UnknownPartition | Code::UnknownTopic)
+            ),
+        };
+        if not_found && let Err(refused) = self.partitions(topic, timeout).await {
+            return refused;
+        }
+        from_kafka(what, error)
     }
 
     /// The admin client, with a token that is good where it logs in by one.
@@ -191,7 +207,10 @@ impl Admin for RdAdmin {
         })
         .await
         .map_err(|error| local(what.as_str(), "THREAD", error.to_string(), Class::Fatal))?;
-        answer?.map_err(|error| from_kafka(what, &error))
+        match answer? {
+            Ok(spans) => Ok(spans),
+            Err(error) => Err(self.explained(what, topic, &error, timeout).await),
+        }
     }
 
     async fn topic_config(&self, topic: &str, timeout: Duration) -> Result<BTreeMap<String, String>> {
@@ -227,9 +246,14 @@ impl Admin for RdAdmin {
         }
         let admin = self.admin(&what).await?;
         let deleted = admin.delete_records(&offsets, &options(timeout)).await;
-        let deleted = deleted.map_err(|error| from_kafka(what.as_str(), &error))?;
-        let failed = deleted.elements().into_iter().find_map(|element| element.error().err());
-        failed.map_or(Ok(()), |error| Err(from_kafka(what, &error)))
+        let failed = match deleted {
+            Ok(deleted) => deleted.elements().into_iter().find_map(|element| element.error().err()),
+            Err(error) => Some(error),
+        };
+        match failed {
+            None => Ok(()),
+            Some(error) => Err(self.explained(what, topic, &error, timeout).await),
+        }
     }
 
     async fn cluster_id(&self, timeout: Duration) -> Result<String> {

@@ -15,7 +15,7 @@ use crate::policy::{Failure, Stage};
 use crate::transform::source_record;
 use dray_connect::connector::{SourceConnector, SourceTask};
 use dray_connect::context::{ConnectorContext, ConnectorRequest, Loan, OffsetReader, SourceTaskContext};
-use dray_connect::offset::{OffsetMap, SourceOffset};
+use dray_connect::offset::{OffsetMap, SharedFields, SourceOffset};
 use dray_connect::source_batch::{Body, SourceBatch, SourceRecord};
 use dray_connect::{ConfigMap, Result};
 use dray_converters::{WITH_REGISTRY, class_name};
@@ -89,7 +89,10 @@ pub(super) async fn given(parts: &Parts, given: Vec<Given>) -> Result<Preview> {
             kafka_partition: given.partition,
             timestamp: given.timestamp,
             source_partition,
-            source_offset: SourceOffset::Map(Arc::new(OffsetMap::new())),
+            source_offset: SourceOffset::Shared {
+                fields: SharedFields::whole(OffsetMap::new()),
+                value: 0,
+            },
             body: Body::Data {
                 key: placed.key,
                 value: placed.value,

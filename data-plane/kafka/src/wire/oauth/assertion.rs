@@ -204,6 +204,9 @@ mod tests {
     };
     use base64::engine::general_purpose::STANDARD;
 
+    /// An algorithm's name, a private key, the public one, and how a signature is verified.
+    type Case<'a> = (&'a str, &'a [u8], &'a [u8], &'static dyn VerificationAlgorithm);
+
     fn pem(der: &[u8]) -> String {
         format!(
             "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
@@ -239,9 +242,13 @@ mod tests {
         let ec = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).expect("a key");
         let rsa_der = AsDer::<Pkcs8V1Der<'_>>::as_der(&rsa).expect("encoded");
         let ec_der = ec.to_pkcs8v1().expect("encoded");
-        let rsa_verification: &'static dyn VerificationAlgorithm = &RSA_PKCS1_2048_8192_SHA256;
-        let cases = [
-            ("RS256", rsa_der.as_ref(), rsa.public_key().as_ref(), rsa_verification),
+        let cases: [Case<'_>; 2] = [
+            (
+                "RS256",
+                rsa_der.as_ref(),
+                rsa.public_key().as_ref(),
+                &RSA_PKCS1_2048_8192_SHA256,
+            ),
             (
                 "ES256",
                 ec_der.as_ref(),

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, wherever the call stands")]
 
+mod apicurio;
 mod client;
 mod faults;
 mod json_schema;

@@ -236,9 +236,9 @@ WORKLOADS: dict[str, Workload] = {w.id: w for w in [
     Latency("W7", "latency at 1,000 lines/s, file append → topic → consumer", Target("p99 ≤ 10 ms", at_most=10),
             rate=1000, seconds=15, skip=3000),
     ColdStart("C5", "exec → first record at the destination; the empty process", Target("≤ 150 ms", at_most=150)),
-    Conversion("converters-decode", "Avro in Confluent's form → Connect's records of ten fields (139 B)", Target("6×", times=6),
+    Conversion("converters-decode", "Avro in Confluent's form → Connect's records of ten fields (124 B)", Target("6×", times=6),
                "decode", millions(20, 2, 0, 0)),
-    Conversion("converters-encode", "Connect's records of ten fields → Avro in Confluent's form (139 B)", Target("6×", times=6),
+    Conversion("converters-encode", "Connect's records of ten fields → Avro in Confluent's form (124 B)", Target("6×", times=6),
                "encode", millions(20, 2, 0, 0)),
     *CLUSTER,
 ]}

@@ -15,7 +15,7 @@ def machine() -> dict[str, str]:
             "kernel": os.uname().release}
 
 
-def versions(dray: Path = DRAY) -> dict[str, str]:
+def versions(dray: Path = DRAY, raw: Path | None = RAW) -> dict[str, str]:
     def said(*command: object) -> str:
         done = subprocess.run([str(part) for part in command], capture_output=True, text=True, cwd=ROOT)
         return (done.stdout or done.stderr).splitlines()[0].strip() if done.returncode == 0 else "unknown"
@@ -24,4 +24,4 @@ def versions(dray: Path = DRAY) -> dict[str, str]:
     jars = [jar.name for jar in (RIG / "kafka/libs").glob("connect-runtime-*.jar")]
     return {"Dray": f"{said(dray, '--version').removeprefix(f'{dray.name} ')} at {said('git', 'rev-parse', '--short', 'HEAD')}{' with changes' if changed else ''}",
             "Kafka and Connect": jars[0].removeprefix("connect-runtime-").removesuffix(".jar") if jars else "unknown",
-            "librdkafka": said(RAW, "version"), "Java": said("java", "-version"), "rustc": said("rustc", "--version").removeprefix("rustc ")}
+            **({"librdkafka": said(raw, "version")} if raw else {}), "Java": said("java", "-version"), "rustc": said("rustc", "--version").removeprefix("rustc ")}

@@ -7,7 +7,7 @@ from statistics import median
 from typing import Any
 
 from stats import noise, paired_ratio
-from workloads import WORKLOADS, Cluster, ColdStart, Flow, Latency
+from workloads import WORKLOADS, Cluster, ColdStart, Conversion, Flow, Latency
 
 RESULTS = Path(__file__).resolve().parent / "results"
 
@@ -15,7 +15,7 @@ Value = dict[str, Any]
 Result = dict[str, Any]
 
 
-def summary(w: Flow | Latency | ColdStart, rounds: list[dict[str, Value]], once: dict[str, Value], metric: str, against: str = "connect",
+def summary(w: Flow | Latency | ColdStart | Conversion, rounds: list[dict[str, Value]], once: dict[str, Value], metric: str, against: str = "connect",
             more: list[str] = ["records_per_s", "peak_rss_mb"]) -> Result:
     """Medians of each arm, how many times better Dray is than `against`, the noise, and whether the first target is reached."""
     def values(arm: str, key: str) -> list[float]:
@@ -80,8 +80,8 @@ def table(results: list[Result], clusters: list[Result]) -> str:
         "# Results",
         "",
         "Written by `make bench`, from the JSON files beside it; [how it is measured and how to read it](../README.md). Medians of n rounds. ×: how",
-        "many times less than the real Kafka Connect 4.3.1 in the same rounds (tuned; W7 and C5: default), with the 95 % interval: its lower end is what",
-        "may be claimed. A/A: the largest difference between two runs of Dray in one round. \\*: one run only.",
+        "many times less than the real Kafka Connect 4.3.1 in the same rounds (tuned; W7 and C5: default; converters: Apicurio's converter in a JVM), with",
+        "the 95 % interval: its lower end is what may be claimed. A/A: the largest difference between two runs of Dray in one round. \\*: one run only.",
         "",
         "| workload | unit | Dray | Connect tuned | Connect default | librdkafka raw | × | A/A | n | also | first target | reached |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|",

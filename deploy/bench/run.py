@@ -14,12 +14,13 @@ from pathlib import Path
 
 import report
 from cold import cold_start
+from conversion import ORACLE_BUILD, REGISTRY_SH, conversion
 from fleets import measure
 from flow import flow
 from latency import latency
 from machine import machine, versions
 from servers import AGENT, ARM_CORE, KAFKA_SH, RIG, ROOT, SERVER_CORE, TARGET, Failed, rig, say
-from workloads import WORKLOADS, Cluster, ColdStart, Flow, Latency, Workload, chosen
+from workloads import WORKLOADS, Cluster, ColdStart, Conversion, Flow, Latency, Workload, chosen
 
 ROUNDS, CLUSTER_ROUNDS, WARM_UP = 5, 3, 60.0
 STOPS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
@@ -68,14 +69,19 @@ def interrupted(*_: object) -> None:
 
 def build(workloads: list[Workload]) -> None:
     raw = ["--manifest-path", ROOT / "deploy/bench/raw/Cargo.toml", "--target-dir", TARGET]
-    commands = [[KAFKA_SH, "fetch"], ["cargo", "build", "--release", "--locked", *raw]]
-    if any(not isinstance(workload, Cluster) for workload in workloads):
+    commands = [[KAFKA_SH, "fetch"]]
+    if any(not isinstance(workload, Conversion) for workload in workloads):
+        commands.append(["cargo", "build", "--release", "--locked", *raw])
+    if any(not isinstance(workload, Cluster | Conversion) for workload in workloads):
         commands.append(["cargo", "build", "--release", "--locked", "-p", "dray"])
     # Binaries that are elsewhere are taken as they are.
     if any(isinstance(workload, Cluster) for workload in workloads) and "DRAY_BINARIES" not in os.environ:
         commands.append(["cargo", "build", "--release", "--locked", "-p", "dray-control", "-p", "dray-agent", "-p", "dray-bench"])
     if any(workload.id == "cluster-scheduler" for workload in workloads):
         commands.append(["cargo", "build", "--release", "--locked", "-p", "dray-machine", "--example", "scheduler"])
+    if any(isinstance(workload, Conversion) for workload in workloads):
+        commands += [[ORACLE_BUILD], [REGISTRY_SH, "fetch"],
+                     ["cargo", "build", "--release", "--locked", "-p", "dray-converters", "--example", "converter_speed"]]
     for command in commands:
         subprocess.run(command, check=True, cwd=ROOT)
 
@@ -106,20 +112,28 @@ def one(w: Workload, rounds: int, trial: bool) -> None:
             w = replace(w, records={arm: n // 50 for arm, n in w.records.items()})
         elif isinstance(w, Latency):
             w = replace(w, seconds=5, skip=1000)
-    with rig() as servers:
-        if isinstance(w, Flow):
-            result = flow(servers, w, rounds, warm_up)
-        elif isinstance(w, Latency):
-            result = latency(servers, w, rounds, warm_up)
-        else:
-            assert isinstance(w, ColdStart)
-            result = cold_start(servers, w, rounds)
+        elif isinstance(w, Conversion):
+            w = replace(w, records={arm: n // 50 for arm, n in w.records.items()})
+    if isinstance(w, Conversion):
+        result = conversion(w, rounds, warm_up)
+    else:
+        result = on_broker(w, rounds, warm_up)
     report.write(folder, {"workload": w.id, "what": w.what, "unit": w.unit, "measured": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-                          "machine": machine(), "versions": versions(), **result})
+                          "machine": machine(), "versions": result.get("versions") or versions(), **result})
     about = result["summary"]
     say(f"{w.id}: {about['ratio']['median']:.2f} times ({about['ratio']['low']:.2f}–{about['ratio']['high']:.2f}) less than Connect, noise "
         f"{about['noise'] * 100:.1f} %; first target {about['target']}: {about['found']}, {'reached' if about['reached'] else 'not reached'}; "
         f"{time.monotonic() - started:.0f} s; {folder / 'README.md'}")
+
+
+def on_broker(w: Workload, rounds: int, warm_up: float) -> report.Result:
+    with rig() as servers:
+        if isinstance(w, Flow):
+            return flow(servers, w, rounds, warm_up)
+        if isinstance(w, Latency):
+            return latency(servers, w, rounds, warm_up)
+        assert isinstance(w, ColdStart)
+        return cold_start(servers, w, rounds)
 
 
 if __name__ == "__main__":

@@ -54,14 +54,15 @@ def cpu_seconds(pid: int) -> float:
 class Process:
     """A child on one core (`None`: on all), its output in a file or in a pipe. Leaving the `with` ends it, by its own pid."""
 
-    def __init__(self, command: list[str | Path], core: int | None, log: Path, pipe: bool = False, env: dict[str, str] | None = None):
+    def __init__(self, command: list[str | Path], core: int | None, log: Path, pipe: bool = False, env: dict[str, str] | None = None,
+                 asked: bool = False):
         self.log = log
         self.command = " ".join(map(str, command))
         self.started = time.monotonic()
         with open(log, "ab") as out:
             # A session of its own: Ctrl-C reaches this program, which ends the others in order.
             pinned = [] if core is None else ["taskset", "-c", str(core)]
-            self.child = subprocess.Popen([*pinned, *map(str, command)], stdin=subprocess.DEVNULL,
+            self.child = subprocess.Popen([*pinned, *map(str, command)], stdin=subprocess.PIPE if asked else subprocess.DEVNULL,
                                           stdout=subprocess.PIPE if pipe else out, stderr=out, bufsize=0,
                                           start_new_session=True, env={**os.environ, **(env or {})})
         self.pid = self.child.pid  # taskset becomes the command, so this is the command's
@@ -85,6 +86,12 @@ class Process:
     def check(self) -> None:
         if self.child.poll() is not None:
             raise Failed(f"{self.command} ended with {self.child.returncode}:\n{tail(self.log)}")
+
+    def ask(self, question: str) -> str:
+        """The line that it answers to a line."""
+        assert self.child.stdin is not None
+        self.child.stdin.write(f"{question}\n".encode())
+        return self.line(self.check)
 
     def line(self, alive: Callable[[], None] = lambda: None, patience: float = LONGEST_RUN) -> str:
         """The next line of its output; `alive` is asked meanwhile and raises when waiting has no sense any more."""

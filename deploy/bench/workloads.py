@@ -88,6 +88,17 @@ class ColdStart:
 
 
 @dataclass(frozen=True)
+class Conversion:
+    """Records through a converter and nothing else, one after the other."""
+    id: str
+    what: str
+    target: Target
+    direction: str  # "decode" or "encode"
+    records: dict[str, int]  # in a run: dray, connect
+    unit: str = field(default="ns a record", init=False)
+
+
+@dataclass(frozen=True)
 class Figure:
     """One figure of a cluster: the smaller, the better."""
     key: str
@@ -205,7 +216,7 @@ def millions(dray: float, connect: float, raw: float, default: float) -> dict[st
     return {arm: int(n * 1e6) for arm, n in [("dray", dray), ("connect", connect), ("raw", raw), ("default", default)] if n}
 
 
-Workload = Flow | Latency | ColdStart | Cluster
+Workload = Flow | Latency | ColdStart | Conversion | Cluster
 
 WORKLOADS: dict[str, Workload] = {w.id: w for w in [
     Flow("W1-200", "file → Kafka, lines of 200 B, 1 task, 1 partition, String", Target("raw + 0.15", over_raw=0.15),
@@ -235,6 +246,10 @@ WORKLOADS: dict[str, Workload] = {w.id: w for w in [
     Latency("W7", "latency at 1,000 lines/s, file append → topic → consumer", Target("p99 ≤ 10 ms", at_most=10),
             rate=1000, seconds=15, skip=3000),
     ColdStart("C5", "exec → first record at the destination; the empty process", Target("≤ 150 ms", at_most=150)),
+    Conversion("converters-decode", "Avro in Confluent's form → Connect's records of ten fields (124 B)", Target("6×", times=6),
+               "decode", millions(20, 2, 0, 0)),
+    Conversion("converters-encode", "Connect's records of ten fields → Avro in Confluent's form (124 B)", Target("6×", times=6),
+               "encode", millions(20, 2, 0, 0)),
     *CLUSTER,
 ]}
 

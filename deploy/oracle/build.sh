@@ -1,24 +1,27 @@
 #!/usr/bin/env bash
-# Compiles the oracle into $DRAY_RIG/oracle (default: .rig in the repository) when it changed, and copies Debezium's jars into
-# $DRAY_RIG/debezium/libs. Prints nothing when up to date; once the jars are there it needs no network.
+# Compiles the oracle into $DRAY_RIG/oracle (default: .rig in the repository) when it changed, and copies the jars of Debezium and of Apicurio's
+# converters into $DRAY_RIG/debezium/libs and $DRAY_RIG/apicurio/libs. Prints nothing when up to date; once the jars are there it needs no network.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 rig=${DRAY_RIG:-$(cd "$here/../.." && pwd)/.rig}
 out="$rig/oracle"
 "$here/../rig/kafka.sh" fetch
 # Beside Kafka's jars, not among them: on the class path of Connect they would add plugins that the comparisons of its REST API do not expect.
-debezium="$rig/debezium/libs"
-wanted=$(cksum <"$here/debezium.xml")
-if [ ! -f "$debezium/.complete" ] || [ "$(cat "$debezium/.complete")" != "$wanted" ]; then
+jars_of() { # NAME: what NAME.xml lists, into $rig/NAME/libs
+  local name=$1 libs="$rig/$1/libs" wanted jars copy
+  wanted=$(cksum <"$here/$name.xml")
+  [ ! -f "$libs/.complete" ] || [ "$(cat "$libs/.complete")" != "$wanted" ] || return 0
   command -v mvn >/dev/null || { echo "build.sh: mvn is missing: run \`make setup\`" >&2; exit 1; }
-  echo "build.sh: fetching Debezium's jars with Maven" >&2
-  mkdir -p "$rig/debezium"
-  jars=$(mktemp -d "$rig/debezium/libs.XXXXXX")
-  copy=(mvn -q -B -f "$here/debezium.xml" dependency:copy-dependencies -DoutputDirectory="$jars")
-  "${copy[@]}" -o >/dev/null 2>&1 || "${copy[@]}" >&2 || { rm -rf "$jars"; echo "build.sh: Maven could not fetch Debezium's jars" >&2; exit 1; }
+  echo "build.sh: fetching the jars of $name.xml with Maven" >&2
+  mkdir -p "$rig/$name"
+  jars=$(mktemp -d "$rig/$name/libs.XXXXXX")
+  copy=(mvn -q -B -f "$here/$name.xml" dependency:copy-dependencies -DoutputDirectory="$jars")
+  "${copy[@]}" -o >/dev/null 2>&1 || "${copy[@]}" >&2 || { rm -rf "$jars"; echo "build.sh: Maven could not fetch the jars of $name.xml" >&2; exit 1; }
   echo "$wanted" >"$jars/.complete"
-  rm -rf "$debezium"; mv "$jars" "$debezium"
-fi
+  rm -rf "$libs"; mv "$jars" "$libs"
+}
+jars_of debezium
+jars_of apicurio
 # Definitions.java is run by hand and is no part of the oracle.
 cd "$here/src/main/java"
 sources=$(find . -name '*.java' ! -name Definitions.java | LC_ALL=C sort)

@@ -4,6 +4,8 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 rig=${DRAY_RIG:-$(cd "$here/../.." && pwd)/.rig}
 [ -f "$rig/oracle/.complete" ] || { echo "run.sh: the oracle is not built: run deploy/oracle/build.sh" >&2; exit 1; }
-[ -f "$rig/debezium/libs/.complete" ] || { echo "run.sh: Debezium's jars are missing: run deploy/oracle/build.sh" >&2; exit 1; }
-exec java -Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Ddray.log=fatal \
-  -Dlog4j2.configurationFile="$here/../rig/log4j2.properties" -cp "$rig/oracle:$rig/kafka/libs/*:$rig/debezium/libs/*" Oracle
+for name in debezium apicurio; do
+  [ -f "$rig/$name/libs/.complete" ] || { echo "run.sh: the jars of $name are missing: run deploy/oracle/build.sh" >&2; exit 1; }
+done
+exec java -Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Ddray.log=fatal -Dlog4j2.configurationFile="$here/../rig/log4j2.properties" \
+  -cp "$rig/oracle:$rig/kafka/libs/*:$rig/debezium/libs/*:$rig/apicurio/libs/*" Oracle

@@ -162,6 +162,32 @@ impl<'a> FieldValues<'a> {
             Cells::Owned(values) => values.get(index).map(ValueRef::from),
         }
     }
+
+    /// The same where it is a text, a number or a boolean that lies in a batch, for writers that are short for those.
+    #[must_use]
+    #[inline(always)]
+    pub fn scalar(self, index: usize) -> Option<ValueRef<'a>> {
+        let Cells::Batch(backing, row) = self.0 else {
+            return None;
+        };
+        match *row.get(index)? {
+            Datum::Str(span) => Some(ValueRef::Str(backing.bytes(span.span()))),
+            Datum::Int64(value) => Some(ValueRef::Int64(value)),
+            Datum::Int32(value) => Some(ValueRef::Int32(value)),
+            Datum::Float64(value) => Some(ValueRef::Float64(value)),
+            Datum::Boolean(value) => Some(ValueRef::Boolean(value)),
+            Datum::Null
+            | Datum::Int8(_)
+            | Datum::Int16(_)
+            | Datum::Float32(_)
+            | Datum::Bytes(_)
+            | Datum::Decimal(_)
+            | Datum::Date(_)
+            | Datum::Array(_)
+            | Datum::Map(_)
+            | Datum::Struct(_) => None,
+        }
+    }
 }
 
 /// A struct: its schema and a value for each field.

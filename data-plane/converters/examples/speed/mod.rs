@@ -1,6 +1,7 @@
-//! A converter with a stub for its registry, and a batch of records that go through it.
+//! A converter with its registry, mostly a stub, and a batch of records that go through it.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "an example for developers")]
+#![allow(dead_code, reason = "each of the examples needs a part of it")]
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -22,6 +23,11 @@ const PREFIX: usize = 5;
 pub(crate) struct Speed {
     runtime: Runtime,
     converter: Box<dyn Converter>,
+    topic: String,
+    source: Backing,
+    records: Vec<Field>,
+    /// Where they are read into.
+    batch: Backing,
     /// What was written.
     out: Vec<u8>,
     ranges: Vec<Range<usize>>,
@@ -31,90 +37,124 @@ impl Speed {
     /// A converter by its class, with one schema of that kind in its registry, as it stands within JSON.
     pub(crate) fn new(class: &str, kind: &str, schema: &str) -> Self {
         let body = format!(r#"{{"id":1,"schemaType":"{kind}","schema":"{schema}"}}"#);
-        let config = BTreeMap::from([("schema.registry.url".to_owned(), stub(body))]);
-        Self {
+        Self::with(class, &stub(body), "orders")
+    }
+
+    /// A converter with the registry behind that URL, and a batch of records that it has written there and back.
+    pub(crate) fn with(class: &str, url: &str, topic: &str) -> Self {
+        let config = BTreeMap::from([("schema.registry.url".to_owned(), url.to_owned())]);
+        let (mut source, schema) = (Backing::default(), order());
+        let records = (0..BATCH).map(|number| record(&mut source, &schema, number)).collect();
+        let mut speed = Self {
             runtime: tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()
                 .unwrap(),
             converter: converter(class, &config, false).unwrap(),
+            topic: topic.to_owned(),
+            source,
+            records,
+            batch: Backing::default(),
             out: Vec::new(),
             ranges: Vec::new(),
+        };
+        while !speed.write() {
+            speed.look_up();
         }
+        let block = bytes::Bytes::from(speed.out.clone());
+        while !speed.read(&block) {
+            speed.look_up();
+        }
+        speed
     }
 
-    /// Writes the records, and says what the fastest round took.
+    /// Writes the records again and again, and says what the fastest round took.
     pub(crate) fn encode(&mut self) {
-        let (mut source, schema) = (Backing::default(), order());
-        let records: Vec<Field> = (0..BATCH).map(|number| record(&mut source, &schema, number)).collect();
-        assert!(self.written(records[0], &source).is_none());
-        self.look_up();
         let mut least = f64::MAX;
         for _ in 0..ROUNDS {
-            self.out.clear();
-            self.ranges.clear();
-            let began = Instant::now();
-            for field in &records {
-                let range = self.written(*field, &source).unwrap();
-                self.ranges.push(range);
-            }
-            least = least.min(began.elapsed().as_nanos() as f64 / BATCH as f64);
+            least = least.min(self.encode_mean(BATCH));
         }
         println!("{} bytes a record", self.out.len() / BATCH);
         println!("encode: {least:.0} ns a record");
     }
 
-    fn written(&mut self, field: Field, batch: &Backing) -> Option<Range<usize>> {
-        let (schema, value) = field.view(batch);
-        match self.converter.from_connect("orders", schema, value, &mut self.out) {
-            Ok(Written::Scratch(range)) => Some(range),
-            Ok(_) => None,
-            Err(error) => {
-                assert!(error.is_retriable(), "{error}");
-                None
+    /// Reads what was written, and says what the fastest round took.
+    pub(crate) fn decode(&mut self, what: &str) {
+        let mut least = f64::MAX;
+        for _ in 0..ROUNDS {
+            least = least.min(self.decode_mean(BATCH));
+        }
+        println!("{what}: {least:.0} ns a record");
+    }
+
+    /// Nanoseconds for each of at least so many records, which are written batch by batch.
+    pub(crate) fn encode_mean(&mut self, records: usize) -> f64 {
+        let rounds = records.div_ceil(BATCH);
+        let began = Instant::now();
+        for _ in 0..rounds {
+            assert!(self.write());
+        }
+        began.elapsed().as_nanos() as f64 / (rounds * BATCH) as f64
+    }
+
+    /// The same of reading what was written.
+    pub(crate) fn decode_mean(&mut self, records: usize) -> f64 {
+        let rounds = records.div_ceil(BATCH);
+        let block = bytes::Bytes::from(self.out.clone());
+        let began = Instant::now();
+        for _ in 0..rounds {
+            assert!(self.read(&block));
+        }
+        began.elapsed().as_nanos() as f64 / (rounds * BATCH) as f64
+    }
+
+    /// The messages that were written.
+    pub(crate) fn messages(&self) -> impl Iterator<Item = &[u8]> {
+        self.ranges.iter().map(|range| &self.out[range.clone()])
+    }
+
+    /// Whether the converter knew all that it needs.
+    fn write(&mut self) -> bool {
+        self.out.clear();
+        self.ranges.clear();
+        for field in &self.records {
+            let (schema, value) = field.view(&self.source);
+            match self.converter.from_connect(&self.topic, schema, value, &mut self.out) {
+                Ok(Written::Scratch(range)) => self.ranges.push(range),
+                Ok(Written::Null | Written::Same(_)) => unreachable!("a record is written anew"),
+                Err(error) => {
+                    assert!(error.is_retriable(), "{error}");
+                    return false;
+                }
             }
         }
+        true
+    }
+
+    fn read(&mut self, block: &bytes::Bytes) -> bool {
+        self.batch.clear();
+        let whole = self.batch.adopt(block.clone());
+        for range in &self.ranges {
+            let input = Input {
+                bytes: &block[range.clone()],
+                span: whole.slice(range.start, range.end),
+            };
+            match self.converter.to_connect(&self.topic, Some(input), &mut self.batch) {
+                Ok(field) => drop(std::hint::black_box(field)),
+                Err(error) => {
+                    assert!(error.is_retriable(), "{error}");
+                    return false;
+                }
+            }
+        }
+        true
     }
 
     fn look_up(&mut self) {
         self.runtime.block_on(self.converter.lookup().unwrap());
     }
 
-    /// Reads what was written, and says what the fastest round took.
-    pub(crate) fn decode(&mut self, what: &str) {
-        let block = bytes::Bytes::from(self.out.clone());
-        let mut batch = Backing::default();
-        let mut least = f64::MAX;
-        for _ in 0..ROUNDS {
-            batch.clear();
-            let whole = batch.adopt(block.clone());
-            let began = Instant::now();
-            let mut is_known = true;
-            for range in &self.ranges {
-                let input = Input {
-                    bytes: &block[range.clone()],
-                    span: whole.slice(range.start, range.end),
-                };
-                match self.converter.to_connect("orders", Some(input), &mut batch) {
-                    Ok(field) => drop(std::hint::black_box(field)),
-                    Err(error) => {
-                        assert!(error.is_retriable(), "{error}");
-                        is_known = false;
-                        break;
-                    }
-                }
-            }
-            if is_known {
-                least = least.min(began.elapsed().as_nanos() as f64 / BATCH as f64);
-            } else {
-                self.look_up();
-            }
-        }
-        println!("{what}: {least:.0} ns a record");
-    }
-
     /// Has other texts in the place of those that were written.
-    #[allow(dead_code, reason = "for formats that are texts")]
     pub(crate) fn change(&mut self, change: impl Fn(&str) -> String) {
         let before = std::mem::take(&mut self.out);
         for range in &mut self.ranges {

@@ -4,10 +4,11 @@ use bigdecimal::BigDecimal;
 use dray_connect::logical::{self, Logical};
 use dray_connect::schema::{Schema as Connect, SchemaRef, Type};
 use dray_connect::structs::Struct;
-use dray_connect::value::Value;
+use dray_connect::value::{Value, double_to_string, float_to_string};
 use num_bigint::BigInt;
-use serde_json::{Map, Number, Value as Json};
+use serde_json::{Map, Value as Json};
 
+use super::from_connect::is_union;
 use super::schema::{Kind, Schema, TypeId};
 use super::settings::Settings;
 
@@ -53,6 +54,17 @@ pub(super) fn read(schema: &SchemaRef, json: &Json, settings: &Settings) -> Opti
                 |(name, json): (&String, &Json)| Some((Value::string(name.as_str()), read(of, json, settings)?));
             Value::map(json.as_object()?.iter().map(entry).collect::<Option<Vec<_>>>()?)
         }
+        (Type::Struct, None) if is_union(schema) => {
+            // It is the first branch's. Java finds no branch again for what is an enum, a record or a short integer there.
+            let of = &schema.fields().ok()?.first()?.schema;
+            let is_enum = of.type_() == Type::String && of.parameters().is_some();
+            if is_enum || matches!(of.type_(), Type::Struct | Type::Int8 | Type::Int16) {
+                return None;
+            }
+            let mut union = Struct::new(SchemaRef::clone(schema)).ok()?;
+            union.put_at(0, read(of, json, settings)?).ok()?;
+            Value::from(union)
+        }
         (Type::Struct, None) => {
             let mut record = Struct::new(SchemaRef::clone(schema)).ok()?;
             let members = json.as_object()?;
@@ -75,9 +87,9 @@ pub(super) fn write(schema: &Connect, value: &Value, settings: &Settings) -> Opt
         Value::Int16(value) => (*value).into(),
         Value::Int32(value) => (*value).into(),
         Value::Int64(value) => (*value).into(),
-        // The shortest text of a float, not that of the double it equals.
-        Value::Float32(value) => Json::Number(value.to_string().parse::<Number>().ok().filter(|_| value.is_finite())?),
-        Value::Float64(value) => Json::Number(Number::from_f64(*value)?),
+        // With a point or an exponent, as in Java: its parser takes others for integers, and gives none that is too large for a long.
+        Value::Float32(value) => number(&float_to_string(*value))?,
+        Value::Float64(value) => number(&double_to_string(*value))?,
         Value::String(text) => (**text).into(),
         Value::Bytes(bytes) => from_latin1(bytes),
         Value::Decimal(value) => from_latin1(&logical::decimal_to_bytes(schema, value).ok()?),
@@ -96,6 +108,11 @@ pub(super) fn write(schema: &Connect, value: &Value, settings: &Settings) -> Opt
             let entry = |(key, value): &(Value, Value)| Some((key.as_str()?.to_owned(), write(of, value, settings)?));
             Json::Object(entries.iter().map(entry).collect::<Option<_>>()?)
         }
+        // The first branch's, as in Java, or null where another one has the value.
+        Value::Struct(union) if is_union(schema) => {
+            let (field, _) = union.iter().next()?;
+            write(&field.schema, union.value_or_default(field), settings)?
+        }
         Value::Struct(record) => {
             let mut object = Map::new();
             for (field, _) in record.iter() {
@@ -105,6 +122,11 @@ pub(super) fn write(schema: &Connect, value: &Value, settings: &Settings) -> Opt
             Json::Object(object)
         }
     })
+}
+
+/// A number as it stands; none of NaN and Infinity.
+fn number(text: &str) -> Option<Json> {
+    text.parse().ok().map(Json::Number)
 }
 
 /// Whether Avro takes this for the default of a field of that type. Of a union it must be the first branch's.

@@ -26,6 +26,7 @@ pub(super) fn from_connect(schema: Option<&SchemaRef>, settings: &Settings) -> R
         named: HashMap::new(),
         unnamed: 0,
         entries: 0,
+        maps: Vec::new(),
     };
     let root = mapping.of(connect)?;
     mapping.schema.set_root(root);
@@ -38,7 +39,10 @@ struct Mapping<'a> {
     /// What stands for each named type, by its full name.
     named: HashMap<String, (SchemaRef, TypeId)>,
     unnamed: usize,
+    /// Names for entries of maps that have none themselves.
     entries: usize,
+    /// Those maps, and the records of their entries.
+    maps: Vec<(SchemaRef, TypeId)>,
 }
 
 impl Mapping<'_> {
@@ -161,8 +165,7 @@ impl Mapping<'_> {
         }
         let of = self.of(&field.schema)?;
         let default = match field.schema.default() {
-            Some(value) if !is_union(&field.schema) => default::write(&field.schema, value, self.settings),
-            Some(_) => None,
+            Some(value) => default::write(&field.schema, value, self.settings),
             None => field.schema.optional().then_some(Json::Null),
         };
         Ok(RecordField {
@@ -184,11 +187,21 @@ impl Mapping<'_> {
         let name = match connect.name() {
             Some(name) => {
                 attributes.insert("connect.internal.type".into(), MAP_ENTRY.into());
-                self.name(name)?
+                let name = self.name(name)?;
+                if let Some((before, record)) = self.named.get(&name.full())
+                    && has_same_entries(before, connect)
+                {
+                    return Ok(Kind::Array(*record));
+                }
+                name
             }
             None => {
+                let before = self.maps.iter().find(|(before, _)| has_same_entries(before, connect));
+                if let Some((_, record)) = before {
+                    return Ok(Kind::Array(*record));
+                }
                 self.entries += 1;
-                // Java's converter gives all of them one name, and fails where there are two.
+                // Java's converter gives all of them one name, and fails where there are two that differ.
                 let more = if self.entries > 1 {
                     self.entries.to_string()
                 } else {
@@ -221,6 +234,9 @@ impl Mapping<'_> {
             }),
             attributes,
         );
+        if connect.name().is_none() {
+            self.maps.push((SchemaRef::clone(connect), record));
+        }
         self.named.insert(full, (SchemaRef::clone(connect), record));
         Ok(Kind::Array(record))
     }
@@ -353,6 +369,11 @@ impl Mapping<'_> {
 pub(super) fn is_union(connect: &Connect) -> bool {
     let sum_type = || connect.parameters().is_some_and(|all| all.contains_key(SUM_UNION));
     connect.type_() == Type::Struct && (connect.name() == Some(UNION) || sum_type())
+}
+
+/// Whether one record stands for the entries of both.
+fn has_same_entries(before: &Connect, connect: &Connect) -> bool {
+    before.key_schema_opt() == connect.key_schema_opt() && before.value_schema_opt() == connect.value_schema_opt()
 }
 
 /// Whether a map is one in Avro too, where keys are texts.

@@ -187,6 +187,42 @@ impl Read {
         })
     }
 
+    /// A value of the most usual kinds, within a record. None where it is another one or is not right, which `read` then says from the start.
+    #[inline(always)]
+    fn scalar(&self, bytes: &mut Bytes<'_>, out: &Out<'_>) -> Option<Datum> {
+        match self {
+            Self::String => {
+                let length = bytes.length().ok()?;
+                let range = bytes.take(length).ok()?;
+                let span = out.span.slice(range.0, range.1);
+                // Which is UTF-8.
+                is_short_ascii(bytes.slice(range)).then(|| Datum::Str(Utf8Span::checked_by_caller(out.batch, span)))
+            }
+            Self::Int64 => bytes.long().ok().map(Datum::Int64),
+            Self::Int32 => bytes.int().ok().map(Datum::Int32),
+            Self::Float64 => Some(Datum::Float64(f64::from_le_bytes(bytes.array().ok()?))),
+            Self::Boolean => bytes.boolean().ok().map(Datum::Boolean),
+            Self::Int8
+            | Self::Int16
+            | Self::Float32
+            | Self::Bytes
+            | Self::Fixed(_)
+            | Self::Enum(_)
+            | Self::Decimal(_)
+            | Self::FixedDecimal(..)
+            | Self::Date(_)
+            | Self::Time(_)
+            | Self::Timestamp
+            | Self::Array(_)
+            | Self::Map(_)
+            | Self::Entries(_)
+            | Self::Record(..)
+            | Self::Optional(..)
+            | Self::Union(..)
+            | Self::Anything => None,
+        }
+    }
+
     #[inline(never)]
     fn rare(&self, bytes: &mut Bytes<'_>, out: &mut Out<'_>) -> Result<Datum> {
         match self {
@@ -290,10 +326,43 @@ pub(super) fn text(bytes: &mut Bytes<'_>, out: &mut Out<'_>) -> Result<Datum> {
     }
 }
 
+/// Whether that is a text of up to 64 characters of ASCII, found out without a call.
+#[inline(always)]
+fn is_short_ascii(bytes: &[u8]) -> bool {
+    const HIGH: u128 = u128::from_ne_bytes([0x80; 16]);
+    let number = |chunk: &[u8; 16]| u128::from_ne_bytes(*chunk);
+    // From both ends, where the parts may overlap.
+    let bits = match (bytes.first_chunk::<16>(), bytes.last_chunk::<16>()) {
+        (Some(first), Some(last)) if bytes.len() <= 32 => number(first) | number(last),
+        (Some(first), Some(last)) if bytes.len() <= 64 => {
+            let second = bytes[16..].first_chunk::<16>().map_or(HIGH, number);
+            let third = bytes[..bytes.len() - 16].last_chunk::<16>().map_or(HIGH, number);
+            number(first) | second | third | number(last)
+        }
+        (None, _) => match (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
+            (Some(first), Some(last)) => u128::from(u64::from_ne_bytes(*first) | u64::from_ne_bytes(*last)),
+            (_, _) => bytes.iter().fold(0, |bits, byte| bits | u128::from(*byte)),
+        },
+        (_, _) => HIGH,
+    };
+    bits & HIGH == 0
+}
+
 #[inline]
 fn record(schema: &SchemaRef, fields: &[Read], bytes: &mut Bytes<'_>, out: &mut Out<'_>) -> Result<Datum> {
     let start = out.stack.len();
     for (index, field) in fields.iter().enumerate() {
+        let began = bytes.at;
+        let (of, is_there) = if let Read::Optional(0, of) = field {
+            (&**of, matches!(bytes.long(), Ok(1)))
+        } else {
+            (field, true)
+        };
+        if is_there && let Some(value) = of.scalar(bytes, out) {
+            out.stack.push(value);
+            continue;
+        }
+        bytes.at = began;
         match field.read(bytes, out) {
             Ok(value) => out.stack.push(value),
             Err(error) => return Err(within(schema, index, &error)),
@@ -380,4 +449,22 @@ fn decimal(bytes: &[u8], scale: i64, out: &mut Out<'_>) -> Result<Datum> {
 #[cold]
 fn no_branch(branch: i64, branches: usize) -> Error {
     Error::data(format!("Malformed data. A union of {branches} has no branch {branch}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_short_ascii;
+
+    #[test]
+    fn ascii_is_found_out_wherever_it_ends() {
+        for length in 0..70 {
+            let mut text = vec![b'a'; length];
+            assert_eq!(is_short_ascii(&text), length <= 64);
+            for at in 0..length {
+                text[at] = 0x80;
+                assert!(!is_short_ascii(&text), "{length} {at}");
+                text[at] = b'a';
+            }
+        }
+    }
 }

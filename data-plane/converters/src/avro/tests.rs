@@ -2,7 +2,7 @@
 
 use dray_connect::backing::Backing;
 use dray_connect::datum::ValueRef;
-use dray_connect::schema::{Schema as Connect, SchemaBuilder, SchemaRef};
+use dray_connect::schema::{Schema as Connect, SchemaBuilder, SchemaRef, Type};
 use dray_connect::structs::Struct;
 use dray_connect::value::Value;
 use dray_connect::{ConfigMap, logical};
@@ -396,11 +396,89 @@ fn values_without_a_schema() {
     assert_eq!((schema, back), (None, value));
 }
 
+#[test]
+fn the_default_of_a_union_is_its_first_branchs() {
+    let text = r#"{"type":"record","name":"R","fields":[{"name":"u","type":["long","string"],"default":-8},{"name":"n","type":["null","long","string"],"default":null}]}"#;
+    let settings = settings(&[]);
+    let avro = parse::parse(text, &[]).unwrap();
+    let schema = to_connect::to_connect(&avro, None, &settings).unwrap();
+    let (u, n) = (&schema.field("u").unwrap().schema, &schema.field("n").unwrap().schema);
+    let default = u
+        .default()
+        .map(|value| value.as_struct().unwrap().get("long").unwrap().clone());
+    assert_eq!(default, Some(Value::Int64(-8)));
+    assert_eq!((n.optional(), n.default()), (true, None));
+    for of in [u, n] {
+        assert_eq!(
+            of.parameters().unwrap()["io.confluent.connect.avro.field.default"],
+            "true"
+        );
+    }
+    let back = print::print(&from_connect::from_connect(Some(&schema), &settings).unwrap());
+    for part in [
+        r#"{"name":"u","type":["long","string"],"default":-8}"#,
+        r#"{"name":"n","type":["null","long","string"],"default":null}"#,
+    ] {
+        assert!(back.contains(part), "{back}");
+    }
+}
+
+#[test]
+fn entries_of_equal_maps_are_one_record() {
+    let map = |key: SchemaRef| SchemaBuilder::map(key, Connect::string()).build().unwrap();
+    let schema = SchemaBuilder::struct_().name("R");
+    let schema = schema
+        .field("a", map(Connect::int32()))
+        .field("b", map(Connect::int32()));
+    let schema = schema.field("c", map(Connect::int64())).build().unwrap();
+    let printed = print::print(&from_connect::from_connect(Some(&schema), &settings(&[])).unwrap());
+    for part in [
+        r#""name":"MapEntry","namespace":"io.confluent.connect.avro","fields""#,
+        r#"{"name":"b","type":{"type":"array","items":"io.confluent.connect.avro.MapEntry"}}"#,
+        r#""name":"MapEntry2""#,
+    ] {
+        assert!(printed.contains(part), "{printed}");
+    }
+    assert!(!printed.contains("MapEntry3"), "{printed}");
+}
+
+#[test]
+fn defaults_of_floats_have_a_point_or_an_exponent() {
+    let float = |value: Value| {
+        SchemaBuilder::of(if matches!(value, Value::Float32(_)) {
+            Type::Float32
+        } else {
+            Type::Float64
+        })
+        .default_value(value)
+        .build()
+        .unwrap()
+    };
+    for (value, expected) in [
+        (
+            Value::Float32(2.779_168_4e28),
+            r#"{"type":"float","connect.default":2.7791684e+28}"#,
+        ),
+        (Value::Float32(1.0), r#"{"type":"float","connect.default":1.0}"#),
+        (Value::Float64(1e-7), r#"{"type":"double","connect.default":1.0e-7}"#),
+        (Value::Float64(f64::NAN), r#""double""#),
+    ] {
+        check_schema(float(value), &[], expected);
+    }
+}
+
+fn schema_and_value() -> impl Strategy<Value = (SchemaRef, Value)> {
+    (arbitrary::schema_and_values(), 0..3_usize)
+        .prop_map(|((schema, values), at)| (schema, values[at].clone()))
+        // A message that is null has no bytes, and no schema.
+        .prop_filter("a message", |(_, value)| !value.is_null())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn any_schema_and_value_comes_back((schema, value) in arbitrary::schema_and_value()) {
+    fn any_schema_and_value_comes_back((schema, value) in schema_and_value()) {
         let settings = settings(&[("enhanced.avro.schema.support", "true")]);
         let (back, found) = there_and_back(Some(&schema), &value, &settings).unwrap();
         prop_assert_eq!(back.unwrap(), schema);
@@ -408,7 +486,7 @@ proptest! {
     }
 
     #[test]
-    fn without_meta_data_the_value_comes_back((schema, value) in arbitrary::schema_and_value()) {
+    fn without_meta_data_the_value_comes_back((schema, value) in schema_and_value()) {
         let settings = settings(&[("connect.meta.data", "false"), ("scrub.invalid.names", "true")]);
         // Its schema has no longer all that the first one had; with that it stays the same.
         let (first, value) = there_and_back(Some(&schema), &value, &settings).unwrap();
@@ -418,7 +496,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_read_or_refused((schema, _) in arbitrary::schema_and_value(), bytes: Vec<u8>) {
+    fn any_bytes_are_read_or_refused((schema, _) in schema_and_value(), bytes: Vec<u8>) {
         let settings = settings(&[]);
         let avro = from_connect::from_connect(Some(&schema), &settings).unwrap();
         drop(decode(&avro, &bytes, &settings));
@@ -427,7 +505,7 @@ proptest! {
 
     #[test]
     fn damaged_bytes_are_read_or_refused(
-        (schema, value) in arbitrary::schema_and_value(), at: prop::sample::Index, to: u8, cut: prop::sample::Index,
+        (schema, value) in schema_and_value(), at: prop::sample::Index, to: u8, cut: prop::sample::Index,
     ) {
         let settings = settings(&[]);
         let avro = from_connect::from_connect(Some(&schema), &settings).unwrap();

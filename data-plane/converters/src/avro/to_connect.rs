@@ -211,12 +211,16 @@ impl<'a> Mapping<'a> {
         if let Some(version) = asked.version {
             builder = builder.version(version);
         }
+        if asked.default.is_some() && !self.settings.discard_type_docs && self.settings.meta_data {
+            builder = builder.parameter(FIELD_DEFAULT, "true");
+        }
         if optional {
             builder = builder.optional();
         }
-        builder.build().map_err(|cause| {
+        let schema = builder.build().map_err(|cause| {
             Error::data("Multiple union schemas map to the Connect union field name").with_source(cause)
-        })
+        })?;
+        Ok(with_default(schema, asked.default, self.settings))
     }
 
     /// Key and value of an array's elements that stand for the entries of a map.
@@ -286,11 +290,7 @@ impl<'a> Mapping<'a> {
             builder = builder.optional();
         }
         let schema = builder.build()?;
-        // One that does not fit is left out, as in Java.
-        let value = asked.default.or(own_default);
-        let value = value.and_then(|json| default::read(&schema, json, settings));
-        let with = value.and_then(|value| schema.to_builder().default_value(value).build().ok());
-        Ok(with.unwrap_or(schema))
+        Ok(with_default(schema, asked.default.or(own_default), settings))
     }
 
     /// The name of a schema, unless it is one that only Avro needed. Those of logical types are there already.
@@ -406,6 +406,13 @@ fn parameters_of(mut builder: SchemaBuilder, parameters: &Map<String, Json>) -> 
         builder = builder.parameter(name, value);
     }
     Ok(builder)
+}
+
+/// The schema with that default. One that does not fit is left out, as in Java.
+fn with_default(schema: SchemaRef, default: Option<&Json>, settings: &Settings) -> SchemaRef {
+    let value = default.and_then(|json| default::read(&schema, json, settings));
+    let with = value.and_then(|value| schema.to_builder().default_value(value).build().ok());
+    with.unwrap_or(schema)
 }
 
 /// A schema with the parameters that its field states, where a type that is named twice can have its own only once.

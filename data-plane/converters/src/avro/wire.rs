@@ -162,7 +162,32 @@ fn long_rest(mut value: u64, out: &mut Vec<u8>) {
 #[inline(always)]
 pub(super) fn bytes(bytes: &[u8], out: &mut Vec<u8>) {
     long(bytes.len() as i64, out);
-    out.extend_from_slice(bytes);
+    append(bytes, out);
+}
+
+/// Short ones without a call: their first and their last bytes, which may overlap.
+#[inline(always)]
+fn append(bytes: &[u8], out: &mut Vec<u8>) {
+    let end = out.len() + bytes.len();
+    match (bytes.first_chunk::<16>(), bytes.last_chunk::<16>()) {
+        (Some(first), Some(last)) if bytes.len() <= 32 => {
+            out.extend_from_slice(first);
+            out.truncate(end - last.len());
+            out.extend_from_slice(last);
+        }
+        (None, _) => {
+            if let (Some(first), Some(last)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
+                out.extend_from_slice(first);
+                out.truncate(end - last.len());
+                out.extend_from_slice(last);
+            } else {
+                for byte in bytes {
+                    out.push(*byte);
+                }
+            }
+        }
+        (_, _) => out.extend_from_slice(bytes),
+    }
 }
 
 #[cfg(test)]
@@ -191,6 +216,17 @@ mod tests {
         let mut out = Vec::new();
         long(-65, &mut out);
         assert_eq!(out, [0x81, 0x01]);
+    }
+
+    #[test]
+    fn bytes_of_any_length_are_appended() {
+        let all: Vec<u8> = (0..100).collect();
+        for length in 0..all.len() {
+            let mut out = vec![9];
+            bytes(&all[..length], &mut out);
+            let prefix = if length < 64 { 1 } else { 2 };
+            assert_eq!(out[1 + prefix..], all[..length]);
+        }
     }
 
     #[test]

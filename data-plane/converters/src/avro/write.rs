@@ -366,6 +366,20 @@ impl Write {
         Ok(())
     }
 
+    /// Appends a value of the most usual kinds, within a record; false where it is another or does not fit.
+    #[inline(always)]
+    fn scalar(&self, value: ValueRef<'_>, out: &mut Vec<u8>) -> bool {
+        match (self, value) {
+            (Self::String, ValueRef::Str(text)) => wire::bytes(text, out),
+            (Self::Long(Type::Int64), ValueRef::Int64(value)) => wire::long(value, out),
+            (Self::Int(Type::Int32), ValueRef::Int32(value)) => wire::long(value.into(), out),
+            (Self::Double(Type::Float64), ValueRef::Float64(value)) => out.extend_from_slice(&value.to_le_bytes()),
+            (Self::Boolean, ValueRef::Boolean(value)) => out.push(value.into()),
+            (_, _) => return false,
+        }
+        true
+    }
+
     #[inline(never)]
     fn rare(&self, value: ValueRef<'_>, out: &mut Vec<u8>) -> Result<()> {
         match (self, value) {
@@ -501,6 +515,19 @@ impl Record {
     fn write(&self, record: StructRef<'_>, out: &mut Vec<u8>) -> Result<()> {
         let values = record.values();
         for field in &self.fields {
+            if let Some(value) = field.from.and_then(|index| values.scalar(index)) {
+                let start = out.len();
+                let of = if let Write::Branch(_, branch, of) = &field.of {
+                    wire::long(*branch, out);
+                    of
+                } else {
+                    &field.of
+                };
+                if of.scalar(value, out) {
+                    continue;
+                }
+                out.truncate(start);
+            }
             let value = field.from.and_then(|index| values.at(index)).unwrap_or(ValueRef::Null);
             if value.is_null()
                 && let Some(default) = &field.default

@@ -2,6 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, wherever the call stands")]
 
+mod apicurio;
+#[allow(dead_code, reason = "the tests of other formats use the rest")]
+#[path = "../../src/arbitrary.rs"]
+mod arbitrary;
 mod client;
 mod faults;
 mod header;

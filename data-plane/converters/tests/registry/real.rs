@@ -273,13 +273,34 @@ async fn another_server_is_asked_when_one_is_dead() {
     );
 }
 
-/// A registry of one's own, to be stopped.
-struct Own {
+/// A registry of one's own, to be stopped, or to be filled.
+pub(crate) struct Own {
     dir: PathBuf,
     port: String,
 }
 
 impl Own {
+    /// On a port of its own.
+    pub(crate) fn new() -> Self {
+        let script = PathBuf::from(std::env::var("DRAY_TEST_REGISTRY_SH").unwrap());
+        let port = Command::new(script.with_file_name("kafka.sh"))
+            .arg("freeport")
+            .output()
+            .unwrap();
+        let own = Self {
+            dir: std::env::temp_dir().join(topic()),
+            port: String::from_utf8(port.stdout).unwrap().trim().to_owned(),
+        };
+        std::fs::create_dir_all(&own.dir).unwrap();
+        own.start();
+        own
+    }
+
+    /// Where it speaks Confluent's API.
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}/apis/ccompat/v7", self.port)
+    }
+
     fn call(&self, arguments: &[&str]) {
         let script = std::env::var("DRAY_TEST_REGISTRY_SH").unwrap();
         let status = Command::new(script).args(arguments).status().unwrap();
@@ -304,18 +325,8 @@ impl Drop for Own {
 
 #[tokio::test]
 async fn a_registry_that_is_away_is_tried_again() {
-    let script = PathBuf::from(std::env::var("DRAY_TEST_REGISTRY_SH").unwrap());
-    let port = Command::new(script.with_file_name("kafka.sh"))
-        .arg("freeport")
-        .output()
-        .unwrap();
-    let own = Own {
-        dir: std::env::temp_dir().join(topic()),
-        port: String::from_utf8(port.stdout).unwrap().trim().to_owned(),
-    };
-    std::fs::create_dir_all(&own.dir).unwrap();
-    own.start();
-    let url = format!("http://127.0.0.1:{}/apis/ccompat/v7", own.port);
+    let own = Own::new();
+    let url = own.url();
     let (topic, quick) = (topic(), [("max.retries", "1"), ("retries.wait.ms", "10")]);
     let mut converter = avro(&url, &quick);
     let bytes = write(&mut *converter, &topic, Some(&Schema::string()), &Value::from("x"))

@@ -89,13 +89,11 @@ impl RdAdmin {
     /// librdkafka looks partitions up before it asks for anything of them, and says of one that it does not find no more than that: the topic
     /// may be hidden from this client.
     async fn explained(&self, what: String, topic: &str, error: &KafkaError, timeout: Duration) -> Error {
-        let not_found = match error {
-            KafkaError::AdminOp(code) => *code == Code::NoEnt,
-            other => matches!(
-                other.rdkafka_error_code(),
+        let not_found = *error == KafkaError::AdminOp(Code::NoEnt)
+            || matches!(
+                error.rdkafka_error_code(),
                 Some(Code::UnknownPartition | Code::UnknownTopic)
-            ),
-        };
+            );
         if not_found && let Err(refused) = self.partitions(topic, timeout).await {
             return refused;
         }

@@ -229,7 +229,14 @@ async fn what_is_not_allowed_is_refused_with_the_missing_right_and_works_once_it
                 assigned(port, &client, &topic).await.expect_err(name),
                 tailed(port, &client, &topic).await.expect_err(name),
             ] {
-                refused(&error, TOPIC, &[on, &["READ"]].concat());
+                // librdkafka looks for the coordinator of a group as well, though it joins none, and tells what it hears first.
+                let group = *name == "librdkafka" && &*error.code == GROUP;
+                let (code, right) = if group {
+                    (GROUP, "READ on the group")
+                } else {
+                    (TOPIC, "READ")
+                };
+                refused(&error, code, &[on, &[right]].concat());
             }
         }
         for protocol in ["classic", "consumer"] {

@@ -62,6 +62,7 @@ import org.apache.kafka.connect.storage.StringConverter;
  * {"op":"pattern",..}   java.util.regex; see Patterns
  * {"op":"date",..}   java.text.SimpleDateFormat; see Dates
  * {"op":"transform",..}   a chain of transforms; see Transforms
+ * {"op":"registry_read",..}, {"op":"registry_write",..}   converters of others, with a schema registry; see RegistryConverters
  * anything that throws
  *   -> {"error":"DataException","message":".." or null,"causes":["JsonParseException: ..",..]}
  *      and "step":"to_connect" or "from_connect" when a converter threw. The error is the simple name of the class. A question that
@@ -132,6 +133,8 @@ public final class Oracle {
                 case "pattern" -> Patterns.answer(question);
                 case "date" -> Dates.answer(question);
                 case "transform" -> Transforms.answer(question);
+                case "registry_read" -> RegistryConverters.read(question);
+                case "registry_write" -> RegistryConverters.write(question);
                 default -> throw new BadQuestion("no such op: " + question.path("op"));
             });
             return answer;
@@ -205,7 +208,7 @@ public final class Oracle {
         });
     }
 
-    private static Map<String, Object> config(JsonNode question) {
+    static Map<String, Object> config(JsonNode question) {
         Map<String, Object> config = new HashMap<>();
         question.path("config").properties().forEach(e -> config.put(e.getKey(), e.getValue().asText()));
         return config;
@@ -215,7 +218,7 @@ public final class Oracle {
         return question.path("is_key").asBoolean(false);
     }
 
-    private static byte[] bytes(JsonNode question, String member) {
+    static byte[] bytes(JsonNode question, String member) {
         JsonNode text = required(question, member);
         return text.isNull() ? null : Base64.getDecoder().decode(text.asText());
     }
@@ -228,7 +231,7 @@ public final class Oracle {
         return node;
     }
 
-    private static ObjectNode described(SchemaAndValue data) {
+    static ObjectNode described(SchemaAndValue data) {
         ObjectNode node = JSON.createObjectNode();
         node.set("schema", schema(data == null ? null : data.schema()));
         node.set("value", value(data == null ? null : data.value()));
@@ -332,7 +335,7 @@ public final class Oracle {
         return node;
     }
 
-    private static ObjectNode failed(ObjectNode answer, String step, Throwable error) {
+    static ObjectNode failed(ObjectNode answer, String step, Throwable error) {
         answer.put("error", error.getClass().getSimpleName());
         answer.put("message", error.getMessage());
         ArrayNode causes = answer.putArray("causes");

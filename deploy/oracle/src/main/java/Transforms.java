@@ -256,7 +256,7 @@ final class Transforms {
         return headers;
     }
 
-    private static SchemaAndValue read(JsonNode node) {
+    static SchemaAndValue read(JsonNode node) {
         Schema schema = readSchema(node.get("schema"));
         return new SchemaAndValue(schema, readValue(schema, node.get("value")));
     }

@@ -138,7 +138,8 @@ pub trait SinkTask: Send {
         Ok(())
     }
 
-    /// What may be committed now: by default everything, after a `flush`.
+    /// What may be committed now: by default everything, after a `flush`. Called once each `offset.flush.interval.ms` while something that
+    /// was put is not committed, or the task is held up; Connect calls it for idle tasks, too.
     async fn pre_commit(&mut self, offsets: &SinkOffsets) -> Result<SinkOffsets> {
         self.flush(offsets).await?;
         Ok(offsets.clone())

@@ -207,7 +207,9 @@ async fn a_batch_passed_on_whole_is_sent_in_parts_where_it_is_too_large() {
             let found = match within(reader.next()).await {
                 ReaderEvent::Batch(found) => found,
                 ReaderEvent::Topic(..) => continue,
-                other => panic!("batches are whole: {other:?}"),
+                other @ (ReaderEvent::Records(_) | ReaderEvent::Error(_)) => {
+                    panic!("batches are whole: {other:?}")
+                }
             };
             let whole = ProduceWhole {
                 topic: &to,

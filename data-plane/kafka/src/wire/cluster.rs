@@ -19,10 +19,14 @@ use kafka_protocol::protocol::StrBytes;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::future::Future;
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+
+/// Of thousands of members the heartbeats are answered one by one, and each answer wakes up who reads it: nobody waits for them.
+const GATHER: Duration = Duration::from_millis(5);
 
 /// What a connection is for. What may take long stands in front of nothing else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -305,6 +309,7 @@ impl Cluster {
                 let limits = Limits {
                     idle: self.timing.idle,
                     max_frame: self.timing.max_frame,
+                    gather: matches!(key.1, Purpose::Group(_)).then_some(GATHER),
                 };
                 let (connection, task) = Connection::new(line.into_opened(), limits);
                 self.spawn(task);

@@ -38,6 +38,9 @@ const PIECES: usize = 256;
 /// Small answers share so much memory; of a large one no more than this is copied once.
 const READ: usize = 16 << 10;
 
+/// So many who wait for answers are a few.
+const FEW: usize = 4;
+
 /// What decides how long a connection lives, and what it accepts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
@@ -45,6 +48,8 @@ pub(crate) struct Limits {
     pub(crate) idle: Duration,
     /// An answer that is longer is none (`receive.message.max.bytes`).
     pub(crate) max_frame: usize,
+    /// While more than a few wait for answers, what comes within so long is read at once. None reads what there is.
+    pub(crate) gather: Option<Duration>,
 }
 
 /// A connection, for all who ask the broker for the same purpose.
@@ -357,6 +362,11 @@ impl Io {
             match self.answers(&mut buffer) {
                 Ok(missing) => low_water.set(missing),
                 Err(error) => return End::Broken(error),
+            }
+            if let Some(gather) = self.limits.gather
+                && lock(&self.waiting).len() > FEW
+            {
+                tokio::time::sleep(gather).await;
             }
         }
     }

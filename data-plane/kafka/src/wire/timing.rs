@@ -3,7 +3,12 @@
 use crate::codes::local;
 use crate::error::{Class, Result};
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 use std::time::Duration;
+use tokio::time::Instant;
+
+/// Where the moments of [`together`] are counted from.
+static FIRST: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// Waits and limits of connections.
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +58,16 @@ impl Timing {
 /// Doubles with each failure, up to a limit.
 pub(crate) fn exponential(first: Duration, most: Duration, failures: u32) -> Duration {
     first.saturating_mul(1 << failures.min(20)).min(most.max(first))
+}
+
+/// The first of the moments, a `step` apart, that is not before `at`. They are the same for all of the process: of what thousands of idle
+/// partitions and members do, being woken up for each costs most.
+pub(crate) fn together(at: Instant, step: Duration) -> Instant {
+    let behind = at.saturating_duration_since(*FIRST).as_nanos() % step.as_nanos();
+    match u64::try_from(behind) {
+        Ok(behind @ 1..) => at + step - Duration::from_nanos(behind),
+        Ok(0) | Err(_) => at,
+    }
 }
 
 /// A setting that is a number.

@@ -17,6 +17,7 @@ fn limits() -> Limits {
     Limits {
         idle: Duration::from_secs(600),
         max_frame: 1 << 20,
+        gather: None,
     }
 }
 
@@ -112,6 +113,39 @@ async fn many_requests_are_on_their_way_and_answers_come_in_order_in_any_pieces(
     };
     tokio::join!(writing, reading);
     assert!(connection.is_open());
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_to_many_are_read_together_and_to_few_at_once() {
+    let gather = Some(Duration::from_millis(10));
+    let (connection, _tasks, mut broker) = connected(Limits { gather, ..limits() }, None);
+    let replies: Vec<Reply> = (0..50)
+        .map(|_| connection.send(frame(1), SOON).expect("sent"))
+        .collect();
+    let writing = async {
+        for _ in 0..50 {
+            let (correlation, _) = heard(&mut broker).await;
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            broker.write_all(&answer(correlation, b"")).await.expect("written");
+        }
+    };
+    let reading = async {
+        let mut moments = std::collections::BTreeMap::<Instant, usize>::new();
+        for reply in replies {
+            reply.await.expect("an answer");
+            *moments.entry(Instant::now()).or_default() += 1;
+        }
+        moments
+    };
+    let ((), moments) = tokio::join!(writing, reading);
+    let together: Vec<usize> = moments.into_values().collect();
+    assert!(together.len() <= 50 / 10 + 2, "{together:?}");
+    let reply = connection.send(frame(1), SOON).expect("sent");
+    let asked = Instant::now();
+    let (correlation, _) = heard(&mut broker).await;
+    broker.write_all(&answer(correlation, b"")).await.expect("written");
+    reply.await.expect("an answer");
+    assert_eq!(asked.elapsed(), Duration::ZERO, "one alone is not kept waiting");
 }
 
 /// The reader of a socket is woken late while a large answer comes in, and never too late.

@@ -209,6 +209,11 @@ impl Feed {
             state.position = Some(position);
         }
         state.epoch += 1;
+        let lane = state.lane.upgrade();
+        drop(state);
+        if let Some(lane) = lane {
+            lane.look_again();
+        }
     }
 
     pub(crate) fn resume(&self) {

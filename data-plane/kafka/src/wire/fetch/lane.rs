@@ -14,12 +14,14 @@ use crate::wire::cluster::Purpose;
 use crate::wire::connection::answer_header;
 use crate::wire::frame::Frame;
 use crate::wire::metadata::{NO_LEADER, Partition as Leader, address};
+use crate::wire::timing::together;
 use bytes::Bytes;
 use kafka_protocol::error::ResponseError as Code;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic, ForgottenTopic};
 use kafka_protocol::messages::{FetchRequest, TopicName};
 use kafka_protocol::protocol::StrBytes;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -31,8 +33,9 @@ const MOST: usize = 500;
 /// How long the broker waits for records when nobody says how long: a partition that is assigned meanwhile waits for it. A millisecond for
 /// each partition, so that a fleet of idle ones costs next to nothing.
 const WAIT_MS: std::ops::RangeInclusive<i32> = 100..=500;
-/// A lane that has had no record and no change of partitions for so long is asked as seldom as the longest wait allows: with a thousand
-/// groups, each on a few idle partitions, the polls are what an agent does.
+/// A lane that has had no record and no change of partitions for so long is asked as seldom as the longest wait allows, and together with
+/// the others: with a thousand groups, each on a few idle partitions, the polls are what an agent does. What its partitions want is looked at
+/// when one of them says so, and at least as often as this.
 const SILENT: Duration = Duration::from_secs(5);
 /// While a reader without room may have some again any moment, the others' long poll must not keep it waiting …
 const BLOCKED_WAIT_MS: i32 = 5;
@@ -71,6 +74,8 @@ pub(crate) struct Lane {
     pub(super) settings: Arc<FetchSettings>,
     feeds: Mutex<Feeds>,
     changed: Notify,
+    /// What its partitions want has to be looked at.
+    stale: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -90,6 +95,13 @@ struct Wanted {
     empty: bool,
 }
 
+impl Wanted {
+    /// Whether the passing of time alone changes none of it, but for a replica that is not to be read for ever.
+    fn may_last(&self) -> bool {
+        !self.blocked && self.later.is_none() && self.homeless.is_empty() && !self.asked.is_empty()
+    }
+}
+
 fn key(feed: &Feed) -> Key {
     (feed.topic_id, feed.partition.partition)
 }
@@ -102,6 +114,7 @@ impl Lane {
             settings,
             feeds: Mutex::default(),
             changed: Notify::new(),
+            stale: AtomicBool::new(true),
         }
     }
 
@@ -135,10 +148,18 @@ impl Lane {
         {
             feeds.all.remove(&key(feed));
         }
+        drop(feeds);
+        self.look_again();
     }
 
     pub(super) fn wake(&self) {
+        self.look_again();
         self.changed.notify_one();
+    }
+
+    /// With the next request is early enough.
+    pub(super) fn look_again(&self) {
+        self.stale.store(true, Ordering::Release);
     }
 
     fn feed(&self, key: &Key) -> Option<Arc<Feed>> {
@@ -150,10 +171,15 @@ impl Lane {
         let mut session = Session::default();
         let mut blocked_since: Option<Instant> = None;
         let mut heard = Instant::now();
+        // What was wanted, and when that was looked at.
+        let mut kept: Option<(Wanted, Instant)> = None;
         loop {
             let now = Instant::now();
-            let wanted = self.wanted(now);
-            for feed in wanted.homeless {
+            let stale = self.stale.swap(false, Ordering::AcqRel);
+            kept = kept.filter(|(wanted, at)| !stale && wanted.may_last() && now.duration_since(*at) < SILENT);
+            let same = kept.is_some();
+            let (mut wanted, looked) = kept.take().unwrap_or_else(|| (self.wanted(now), now));
+            for feed in wanted.homeless.drain(..) {
                 self.remove(&feed);
                 hub.place(feed, None);
             }
@@ -185,12 +211,13 @@ impl Lane {
                 continue;
             }
             let urgent = blocked_since.is_some_and(|since| now.duration_since(since) < BLOCKED_FOR);
-            let change = session.next(&wanted.asked);
+            let change = if same { session.again() } else { None };
+            let change = change.unwrap_or_else(|| session.next(&wanted.asked));
             if !(change.asked.is_empty() && change.forgotten.is_empty()) {
                 heard = now;
             }
             let silent = now.duration_since(heard) >= SILENT;
-            let mut wait_ms = self.wait_ms(wanted.asked.len(), silent);
+            let mut wait_ms = self.wait_ms(wanted.asked.len(), silent, now);
             if urgent {
                 wait_ms = wait_ms.min(BLOCKED_WAIT_MS);
             } else if wanted.later.is_some() {
@@ -199,7 +226,9 @@ impl Lane {
             let asked = Instant::now();
             match self.fetch(&hub, change, wait_ms).await {
                 Ok(answer) => {
-                    if !answer.partitions.is_empty() {
+                    if answer.partitions.is_empty() {
+                        kept = silent.then_some((wanted, looked));
+                    } else {
                         heard = Instant::now();
                     }
                     let throttle = Duration::from_millis(u64::try_from(answer.throttle_ms).unwrap_or(0));
@@ -216,11 +245,18 @@ impl Lane {
         }
     }
 
-    fn wait_ms(&self, partitions: usize, silent: bool) -> i32 {
-        let by_size = i32::try_from(partitions).unwrap_or(i32::MAX);
-        let by_size = by_size.clamp(*WAIT_MS.start(), *WAIT_MS.end());
-        let own = if silent { *WAIT_MS.end() } else { by_size };
-        self.settings.max_wait_ms.unwrap_or(own)
+    fn wait_ms(&self, partitions: usize, silent: bool, now: Instant) -> i32 {
+        let (least, most) = (*WAIT_MS.start(), *WAIT_MS.end());
+        let own = || {
+            if !silent {
+                return i32::try_from(partitions).unwrap_or(i32::MAX).clamp(least, most);
+            }
+            // Until a moment at which the others' polls end as well.
+            let millis = |millis: i32| Duration::from_millis(millis.unsigned_abs().into());
+            let until = together(now + millis(least), millis(most));
+            i32::try_from((until - now).as_millis()).unwrap_or(most)
+        };
+        self.settings.max_wait_ms.unwrap_or_else(own)
     }
 
     fn wanted(&self, now: Instant) -> Wanted {
@@ -313,6 +349,7 @@ impl Lane {
     fn broken(&self, hub: &Hub, error: &Error) {
         tracing::debug!(%error, broker = self.broker, "a fetch came to nothing");
         let feeds: Vec<Arc<Feed>> = lock(&self.feeds).all.drain().map(|(_, (feed, _))| feed).collect();
+        self.look_again();
         for feed in feeds {
             feed.prefer(None);
             self.again(hub, feed, error.clone(), true);
@@ -470,13 +507,29 @@ mod tests {
 
     #[test]
     fn a_lane_polls_more_seldom_with_more_partitions_and_when_it_is_silent() {
-        let own = lane(None);
+        let (own, now) = (lane(None), Instant::now());
         assert_eq!(
-            [1, 100, 300, 9_000].map(|partitions| own.wait_ms(partitions, false)),
+            [1, 100, 300, 9_000].map(|partitions| own.wait_ms(partitions, false, now)),
             [100, 100, 300, 500]
         );
-        assert_eq!([1, 9_000].map(|partitions| own.wait_ms(partitions, true)), [500, 500]);
         // What somebody has configured holds.
-        assert_eq!([false, true].map(|silent| lane(Some(50)).wait_ms(1, silent)), [50, 50]);
+        assert_eq!(
+            [false, true].map(|silent| lane(Some(50)).wait_ms(1, silent, now)),
+            [50, 50]
+        );
+    }
+
+    #[test]
+    fn the_polls_of_silent_lanes_end_together() {
+        let (own, now) = (lane(None), Instant::now());
+        let mut ends = std::collections::BTreeSet::new();
+        for at in (0..1000).map(|millis| now + Duration::from_millis(millis)) {
+            let wait = own.wait_ms(1, true, at);
+            assert!((100..600).contains(&wait), "{wait}");
+            let wait = Duration::from_millis(wait.unsigned_abs().into());
+            // Waits are whole milliseconds.
+            ends.insert((at + wait - now).as_millis() / 2);
+        }
+        assert!(ends.len() <= 6, "{ends:?}");
     }
 }

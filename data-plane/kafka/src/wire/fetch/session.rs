@@ -68,6 +68,16 @@ impl Session {
         change
     }
 
+    /// The next request, that asks for what the last one did; none when everything has to be said.
+    pub(super) fn again(&self) -> Option<Change> {
+        (self.epoch != 0).then(|| Change {
+            id: self.id,
+            epoch: self.epoch,
+            asked: Vec::new(),
+            forgotten: Vec::new(),
+        })
+    }
+
     /// What was asked for a partition that the answer names.
     pub(super) fn asked(&self, key: &Key) -> Option<Asked> {
         self.known.get(key).copied()
@@ -138,11 +148,15 @@ mod tests {
             steps in proptest::collection::vec((0..10_u8, proptest::collection::hash_map(0..5_i32, 0..3_i64, 1..5)), 1..60),
         ) {
             let (mut session, mut broker) = (Session::default(), Broker::default());
+            let mut last = None;
             for (fault, wanted) in steps {
                 let key = |partition| (Uuid::from_u128(1), partition);
                 let asked = |position| Asked { position, epoch: 0, leader_epoch: 0, max_bytes: 1 };
                 let wanted: HashMap<Key, Asked> = wanted.into_iter().map(|(at, position)| (key(at), asked(position))).collect();
+                let again = session.again().filter(|_| last.as_ref() == Some(&wanted));
                 let change = session.next(&wanted);
+                prop_assert!(again.is_none_or(|again| again == change), "nothing has changed: {change:?}");
+                last = Some(wanted.clone());
                 match fault {
                     0 => session.forget(),                                     // it never arrived
                     1 => { broker.take(&change, true); session.forget() }      // its answer never did

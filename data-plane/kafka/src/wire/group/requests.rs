@@ -94,6 +94,9 @@ impl Coordinated {
 
     /// What a code means for the request that it answers.
     fn check(&self, what: &str, code: i16, message: Option<&str>) -> Result<()> {
+        if code == 0 {
+            return Ok(());
+        }
         if matches!(
             Code::try_from_code(code),
             Some(Code::NotCoordinator | Code::CoordinatorNotAvailable)

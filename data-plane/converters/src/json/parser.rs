@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use super::node::Number;
 use super::outline::{Outline, Place};
-use super::scan::{Result, Scanner, Text, after_blanks, plain_end, short_number};
+use super::scan::{Result, Scanner, Text, after_blanks, plain_end, short_number, short_word};
 
 /// Arrays and objects within each other; Jackson's limit.
 const MAX_DEPTH: usize = 1000;
@@ -191,11 +191,23 @@ impl<'a, 'p, S: Sink> Parser<'a, 'p, S> {
                         }
                     }
                 }
+                Some(b' ' | b'\t' | b'\r' | b'\n') => {
+                    at = after_blanks(input, at);
+                    continue 'value;
+                }
                 _ => {
-                    self.scanner.at = at;
-                    let node = self.word()?;
-                    at = self.scanner.at;
-                    node
+                    if let Some((word, end)) = short_word(input, at) {
+                        at = end;
+                        match word {
+                            Some(word) => self.sink.boolean(word),
+                            None => self.sink.null(),
+                        }
+                    } else {
+                        self.scanner.at = at;
+                        let node = self.word()?;
+                        at = self.scanner.at;
+                        node
+                    }
                 }
             };
             // The value is whole: it goes into what is open, which may thereby be whole as well.
@@ -211,6 +223,14 @@ impl<'a, 'p, S: Sink> Parser<'a, 'p, S> {
                     self.schema_ends(start, at);
                 }
                 self.nodes.push(node);
+                // Most texts have no blanks, and the names of the text before.
+                if is_object
+                    && input.get(at) == Some(&b',')
+                    && let Some(value) = self.expected_name(at + 1)
+                {
+                    at = value;
+                    continue 'value;
+                }
                 at = after_blanks(input, at);
                 match (input.get(at), is_object) {
                     (Some(b','), true) => {
@@ -286,7 +306,7 @@ impl<'a, 'p, S: Sink> Parser<'a, 'p, S> {
         Ok(true)
     }
 
-    /// The member's name that starts there; returns where its value starts.
+    /// The member's name that starts there; returns where its value starts, or the blanks before it.
     #[inline(always)]
     fn name(&mut self, at: usize) -> Result<usize> {
         match self.expected_name(at) {
@@ -306,11 +326,10 @@ impl<'a, 'p, S: Sink> Parser<'a, 'p, S> {
         outer.seen |= name.seen;
         let end = at + name.len;
         self.nodes.push(self.sink.string(Text::Plain(at + 1..end - 2)));
-        let value = after_blanks(input, end);
         if name.is_schema {
-            self.schema_start = Some(value);
+            self.schema_start = Some(after_blanks(input, end));
         }
-        Some(value)
+        Some(end)
     }
 
     #[inline(never)]

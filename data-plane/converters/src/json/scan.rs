@@ -375,23 +375,62 @@ impl<'a> Scanner<'a> {
 /// left to the [`Scanner`]. A function of places and not of a scanner, so that the place stays in a register.
 #[inline(always)]
 pub(crate) fn plain_end(input: &[u8], start: usize) -> Option<usize> {
-    let (chunks, tail) = input.get(start..)?.as_chunks::<8>();
+    let (chunks, tail) = input.get(start..)?.as_chunks::<16>();
     let mut end = start;
     for chunk in chunks {
-        let ends = ends_plain(u64::from_le_bytes(*chunk));
-        if ends != 0 {
-            end += ends.trailing_zeros() as usize / 8;
+        if let Some(length) = first_end(chunk, 0) {
+            end += length;
             let is_end = input.get(end) == Some(&b'"') && end - start <= MAX_NAME;
             return is_end.then_some(end);
         }
-        end += 8;
+        end += 16;
     }
-    let length = tail
-        .iter()
-        .position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f | 0x80..))?;
-    end += length;
-    let is_end = tail.get(length) == Some(&b'"') && end - start <= MAX_NAME;
+    // The last bytes of the input, together with those before them.
+    end += first_end(input.last_chunk()?, 16 - tail.len())?;
+    let is_end = input.get(end) == Some(&b'"') && end - start <= MAX_NAME;
     is_end.then_some(end)
+}
+
+/// How far behind the first `skipped` bytes there is one that is a quote, a backslash, a control character or not ASCII.
+#[inline(always)]
+#[cfg(target_arch = "x86_64")]
+fn first_end(bytes: &[u8; 16], skipped: usize) -> Option<usize> {
+    use std::arch::x86_64::{
+        __m128i, _mm_cmpeq_epi8, _mm_cmplt_epi8, _mm_loadu_si128, _mm_movemask_epi8, _mm_or_si128, _mm_set1_epi8,
+    };
+    // The compiler finds no such instructions by itself. SAFETY: every x86-64 processor has them, and what is loaded is as long as that.
+    let ends = unsafe {
+        let bytes = _mm_loadu_si128(bytes.as_ptr().cast::<__m128i>());
+        let is_quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'"'.cast_signed()));
+        let is_backslash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'\\'.cast_signed()));
+        // What is not ASCII is negative.
+        let is_low = _mm_cmplt_epi8(bytes, _mm_set1_epi8(b' '.cast_signed()));
+        _mm_movemask_epi8(_mm_or_si128(_mm_or_si128(is_quote, is_backslash), is_low))
+    };
+    let ends = ends.cast_unsigned() >> skipped;
+    (ends != 0).then_some(ends.trailing_zeros() as usize)
+}
+
+#[inline(always)]
+#[cfg(not(target_arch = "x86_64"))]
+fn first_end(bytes: &[u8; 16], skipped: usize) -> Option<usize> {
+    let whole = u128::from_le_bytes(*bytes);
+    let ends = u128::from(ends_plain(whole as u64)) | u128::from(ends_plain((whole >> 64) as u64)) << 64;
+    let ends = ends.checked_shr(8 * skipped as u32)?;
+    (ends != 0).then_some(ends.trailing_zeros() as usize / 8)
+}
+
+/// The word that starts there and the place behind it, where what follows leaves no doubt that it ends there. None stands for null.
+#[inline(always)]
+pub(crate) fn short_word(input: &[u8], at: usize) -> Option<(Option<bool>, usize)> {
+    let rest = input.get(at..)?;
+    let (word, length) = match rest.first_chunk()? {
+        b"true" => (Some(true), 4),
+        b"null" => (None, 4),
+        b"fals" if rest.get(4) == Some(&b'e') => (Some(false), 5),
+        _ => return None,
+    };
+    matches!(rest.get(length), Some(b',' | b'}' | b']')).then_some((word, at + length))
 }
 
 /// The number that starts there and the place behind it, when it is of at most 18 digits, without leading zeros and without
@@ -471,7 +510,45 @@ pub(crate) fn ends_plain(bytes: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{ends_plain, short_number};
+    use super::{ends_plain, first_end, plain_end, short_number};
+
+    #[test]
+    fn strings_end_at_their_quotes_wherever_they_stand() {
+        for length in 0..40 {
+            for behind in 0..40 {
+                for before in 0..3 {
+                    let text = [vec![b'"'; before], vec![b'a'; length], vec![b'"'], vec![b'}'; behind]].concat();
+                    // A shorter input than a word is left to the scanner.
+                    let end = (text.len() >= 16).then_some(before + length);
+                    assert_eq!(plain_end(&text, before), end, "{length}, {behind}, {before}");
+                    for byte in [b'\\', 0x1f, 0x80, 0xff] {
+                        let mut text = text.clone();
+                        text[before + length] = byte;
+                        assert_eq!(plain_end(&text, before), None, "{byte:#x}");
+                    }
+                }
+            }
+            let open = vec![b'a'; length];
+            assert_eq!(plain_end(&open, 0), None, "no quote, {length}");
+            assert_eq!(plain_end(&open, length), None, "at the end, {length}");
+            assert_eq!(plain_end(&open, length + 1), None, "past the end, {length}");
+        }
+    }
+
+    #[test]
+    fn every_byte_that_ends_a_run_is_found() {
+        for byte in 0..=u8::MAX {
+            let ends = matches!(byte, b'"' | b'\\' | 0..=0x1f | 0x80..);
+            for place in 0..16 {
+                let mut bytes = [b'a'; 16];
+                bytes[place] = byte;
+                for skipped in 0..=16 {
+                    let expected = place.checked_sub(skipped).filter(|_| ends);
+                    assert_eq!(first_end(&bytes, skipped), expected, "{byte:#x} at {place}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn the_first_byte_that_ends_a_run_is_found() {

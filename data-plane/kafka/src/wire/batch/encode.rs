@@ -15,6 +15,8 @@ const CHECKSUM_COVERS_FROM: usize = 21;
 const MAGIC: u8 = 2;
 /// The longest number of 64 bits.
 const VARINT: usize = 10;
+/// So much is summed up at once: three of the blocks that the processor sums up side by side, and less than its nearest cache holds.
+const PIECE: usize = 3 * 8192;
 /// A record's length and what stands in front of its key: four numbers and a byte.
 const FRONT: usize = 4 * VARINT + 1;
 
@@ -25,6 +27,8 @@ pub(crate) struct Open {
     count: i32,
     base_timestamp: i64,
     max_timestamp: i64,
+    /// The checksum of the first so many bytes of `records`.
+    summed: (u32, usize),
 }
 
 /// Who produced a batch, and the number of its first record among those that it produced to the partition.
@@ -54,7 +58,8 @@ pub(crate) struct Sealed {
     base_timestamp: i64,
     max_timestamp: i64,
     codec: Codec,
-    /// The checksum that another producer made, of all that it covers and of the head's part of that.
+    /// The checksum that is known already, of all that it covers and of the head's part of that: as another producer made it, or of the
+    /// records alone.
     made: Option<(u32, u32)>,
 }
 
@@ -66,6 +71,7 @@ impl Open {
             count: 0,
             base_timestamp: 0,
             max_timestamp: i64::MIN,
+            summed: (0, 0),
         }
     }
 
@@ -178,12 +184,28 @@ impl Open {
         }
     }
 
+    /// Sums up the records since the last time, when it is time: a full batch is larger than the caches that its last records are in.
+    #[inline]
+    pub(crate) fn sum_up(&mut self) {
+        if self.records.len() - self.summed.1 >= PIECE {
+            self.summed = self.sum();
+        }
+    }
+
+    fn sum(&self) -> (u32, usize) {
+        let (sum, length) = self.summed;
+        (crc32c::crc32c_append(sum, &self.records[length..]), self.records.len())
+    }
+
     /// Ends the batch, compressed where that makes it smaller.
     pub(crate) fn seal(self, codec: Codec, level: Option<i32>) -> Sealed {
         let plain = self.records.len();
-        let (records, codec) = match codec.compress(&self.records, level) {
-            Some(compressed) if compressed.len() < self.records.len() => (compressed, codec),
-            Some(_) | None => (self.records, Codec::None),
+        let (records, codec, made) = match codec.compress(&self.records, level) {
+            Some(compressed) if compressed.len() < self.records.len() => (compressed, codec, None),
+            Some(_) | None => {
+                let (sum, _) = self.sum();
+                (self.records, Codec::None, Some((sum, 0)))
+            }
         };
         Sealed {
             records: records.into(),
@@ -192,7 +214,7 @@ impl Open {
             base_timestamp: self.base_timestamp,
             max_timestamp: self.max_timestamp,
             codec,
-            made: None,
+            made,
         }
     }
 }
@@ -349,6 +371,7 @@ mod tests {
             };
             let before = open.len();
             open.push(&record, *timestamp);
+            open.sum_up();
             assert!(open.len() - before <= Open::bound(&record));
         }
         let sealed = open.seal(codec, None);
@@ -394,6 +417,21 @@ mod tests {
                     prop_assert_eq!(value.as_deref(), last.1.as_deref());
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_checksum_made_on_the_way_is_that_of_the_whole() {
+        for (records, size) in [(1, 3), (1, PIECE), (1, 3 * PIECE), (2_000, 200)] {
+            let records = vec![(None, Some(vec![7; size]), Vec::new(), 5); records];
+            let bytes = batch(&records, Codec::None, Stamp::NONE);
+            let checksum = crc32c::crc32c(&bytes[CHECKSUM_COVERS_FROM..]);
+            assert_eq!(
+                bytes[17..21],
+                checksum.to_be_bytes(),
+                "{} records of {size}",
+                records.len()
+            );
         }
     }
 

@@ -9,6 +9,7 @@
 use super::settings::Settings;
 use crate::metrics::SentBatch;
 use crate::port::ProduceRecord;
+use crate::wire::batch::compression::Codec;
 use crate::wire::batch::encode::{HEAD, Open, Sealed, Stamp, next_sequence};
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -178,6 +179,9 @@ impl Track {
             since: now,
         });
         filling.batch.push(record, timestamp);
+        if settings.codec == Codec::None {
+            filling.batch.sum_up();
+        }
         filling.bytes += bytes;
         match filling.runs.last_mut() {
             Some((first, count)) if *first + *count as u64 == record.sequence => *count += 1,

@@ -5,6 +5,7 @@ use crate::datum::Datum;
 use crate::schema::SchemaRef;
 use bytes::Bytes;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Where a record's bytes lie in the [`Backing`] of its batch. Means nothing outside that batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +92,19 @@ pub struct Backing {
     topics: Vec<Arc<str>>,
     /// Texts that many records have, and where they were copied to.
     constants: Vec<(Arc<str>, Span)>,
+    number: BatchNumber,
+}
+
+/// Tells batches of the process apart: what was found out about places in one means nothing in another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchNumber(u64);
+
+impl Default for BatchNumber {
+    /// One that no batch had before.
+    fn default() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
 }
 
 /// How many of the latest schemas are compared before one is entered again. A batch has a handful; the limit bounds the
@@ -263,6 +277,14 @@ impl Backing {
         self.schemas.clear();
         self.topics.clear();
         self.constants.clear();
+        self.number = BatchNumber::default();
+    }
+
+    /// The batch that this is. What is put in does not change it, [`Backing::clear`] does.
+    #[must_use]
+    #[inline]
+    pub fn number(&self) -> BatchNumber {
+        self.number
     }
 }
 

@@ -5,6 +5,7 @@
 //! needs the value as a whole. Rows of the batch never change, so a chain can be run again on the record it was given.
 
 mod edit;
+mod shape;
 
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use dray_connect::{Error, Result};
 
 pub use self::edit::{Lengths, MapMut, Name, StructMut, find_entry};
 pub(crate) use self::edit::{not_a_name, same_name};
+pub(crate) use self::shape::Shape;
 
 /// Which of a record's two values a transform works on: what `$Key` and `$Value` say at the end of its class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

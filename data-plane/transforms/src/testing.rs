@@ -87,7 +87,7 @@ pub(crate) fn apply_or_drop(
         config.insert(key, (*value).to_owned());
     }
     let mut chain = Chain::read(&config).map_err(|error| error.to_string())?;
-    // Twice: what it keeps from the first time must not show, and what was given must be as it was.
+    // Twice: what it keeps from the first time must not show, and what was given must be as it was. Each time in the same batch, too.
     let first = apply_chain(&mut chain, record);
     assert_eq!(apply_chain(&mut chain, record), first);
     first
@@ -104,13 +104,26 @@ fn apply_chain(chain: &mut Chain, record: &Record) -> std::result::Result<Option
         headers: Some(&record.headers),
         origin: record.origin,
     };
+    let first = apply_to(chain, record, input, &mut backing);
+    for _ in 0..2 {
+        assert_eq!(apply_to(chain, record, input, &mut backing), first, "again");
+    }
+    first
+}
+
+fn apply_to(
+    chain: &mut Chain,
+    record: &Record,
+    input: Input<'_>,
+    backing: &mut Backing,
+) -> std::result::Result<Option<Result>, String> {
     let output = chain
-        .apply(input, &mut backing)
+        .apply(input, backing)
         .map_err(|failure| failure.error.to_string())?;
     Ok(output.map(|output| Result {
         topic: backing.topic_name(output.topic).to_string(),
-        key: taken(output.key, &backing),
-        value: taken(output.value, &backing),
+        key: taken(output.key, backing),
+        value: taken(output.value, backing),
         headers: output
             .headers
             .map_or_else(|| record.headers.clone(), |headers| *headers),

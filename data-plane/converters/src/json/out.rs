@@ -1,6 +1,6 @@
 //! Where the values of a JSON text go: the batch. Without a schema the parser writes straight into it.
 
-use dray_connect::backing::{Backing, Span};
+use dray_connect::backing::{Backing, BatchNumber, Span};
 use dray_connect::datum::{Datum, Utf8Span};
 
 use super::node::Number;
@@ -73,6 +73,11 @@ impl Sink for Schemaless<'_, '_> {
     /// Only an envelope has one, and an envelope has a schema.
     fn known_schema(&mut self) -> Datum {
         Datum::Null
+    }
+
+    #[inline]
+    fn batch(&self) -> Option<BatchNumber> {
+        Some(self.out.batch.number())
     }
 
     fn bytes<'s>(&'s self, string: Datum, _input: &'s [u8]) -> &'s [u8] {

@@ -30,6 +30,8 @@ struct Name {
 
 /// A name that came as expected.
 pub(super) struct Expected {
+    /// Its place among all names.
+    pub(super) number: usize,
     /// Its length, with its quotes and its colon.
     pub(super) len: usize,
     /// Its bit among those of its object's names.
@@ -79,9 +81,11 @@ impl Outline {
         if name.place != place || !same {
             return None;
         }
+        let number = self.next;
         self.next += 1;
         self.start = name.end;
         Some(Expected {
+            number,
             len: text.len(),
             seen: name.seen,
             is_schema: name.is_schema,
@@ -89,8 +93,9 @@ impl Outline {
     }
 
     /// Takes a name that was not expected. `text` has its quotes and its colon, and there is none where the name may not
-    /// be expected: it had escapes, or blanks behind it, or its object has it already.
-    pub(super) fn learn(&mut self, text: Option<&[u8]>, place: Place, seen: u128, is_schema: bool) {
+    /// be expected: it had escapes, or blanks behind it, or its object has it already. How many names, the first ones, are still those that
+    /// were there before.
+    pub(super) fn learn(&mut self, text: Option<&[u8]>, place: Place, seen: u128, is_schema: bool) -> usize {
         if !self.differs {
             self.differs = true;
             self.others = self.others.saturating_add(1);
@@ -99,9 +104,10 @@ impl Outline {
             self.next = if learns { self.next } else { usize::MAX };
         }
         if self.next > self.names.len() {
-            return;
+            return self.names.len();
         }
-        self.names.truncate(self.next);
+        let kept = self.next;
+        self.names.truncate(kept);
         self.text.truncate(self.start);
         self.next += 1;
         let fits = |text: &&[u8]| text.len() <= MAX_LENGTH && self.names.len() < MAX_NAMES;
@@ -117,6 +123,7 @@ impl Outline {
                 is_schema,
             });
         }
+        kept
     }
 }
 

@@ -4,6 +4,8 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use dray_connect::backing::BatchNumber;
+
 use super::node::Number;
 use super::outline::{Outline, Place};
 use super::scan::{Result, Scanner, Text, after_blanks, plain_end, short_number, short_word};
@@ -26,6 +28,10 @@ pub(crate) trait Sink {
     fn object(&mut self, members: &[Self::Node]) -> Self::Node;
     /// The schema that was known before, not parsed again; only a member of an envelope is one.
     fn known_schema(&mut self) -> Self::Node;
+    /// The batch in which a handle of a name may stand for the same name of other texts; none where it may not.
+    fn batch(&self) -> Option<BatchNumber> {
+        None
+    }
     /// The text of a string of `input`.
     fn bytes<'s>(&'s self, string: Self::Node, input: &'s [u8]) -> &'s [u8];
 }
@@ -44,6 +50,10 @@ pub(crate) struct Scratch<N> {
     nodes: Vec<N>,
     open: Vec<Open>,
     outline: Outline,
+    /// The first names of the outline, as a text of this batch had them: all texts of a batch share them, so that who looks for a name
+    /// need not read it again and again.
+    names: Vec<N>,
+    batch: Option<BatchNumber>,
 }
 
 impl<N> Default for Scratch<N> {
@@ -52,6 +62,8 @@ impl<N> Default for Scratch<N> {
             nodes: Vec::new(),
             open: Vec::new(),
             outline: Outline::default(),
+            names: Vec::new(),
+            batch: None,
         }
     }
 }
@@ -113,6 +125,7 @@ struct Parser<'a, 'p, S: Sink> {
     nodes: &'p mut Vec<S::Node>,
     open: &'p mut Vec<Open>,
     outline: &'p mut Outline,
+    names: &'p mut Vec<S::Node>,
     known: Option<&'p [u8]>,
     /// Set while the root's member `schema` is read.
     schema_start: Option<usize>,
@@ -130,12 +143,18 @@ impl<'a, 'p, S: Sink> Parser<'a, 'p, S> {
         scratch.nodes.clear();
         scratch.open.clear();
         scratch.outline.rewind();
+        let batch = sink.batch();
+        if batch.is_none() || batch != scratch.batch {
+            scratch.names.clear();
+            scratch.batch = batch;
+        }
         Self {
             scanner: Scanner::new(input, at),
             sink,
             nodes: &mut scratch.nodes,
             open: &mut scratch.open,
             outline: &mut scratch.outline,
+            names: &mut scratch.names,
             known,
             schema_start: None,
             schema: None,
@@ -325,7 +344,16 @@ impl<'a, 'p, S: Sink> Parser<'a, 'p, S> {
         let name = self.outline.expect(input, at, Place { depth, parts })?;
         outer.seen |= name.seen;
         let end = at + name.len;
-        self.nodes.push(self.sink.string(Text::Plain(at + 1..end - 2)));
+        let node = match self.names.get(name.number) {
+            Some(node) => *node,
+            None => {
+                let node = self.sink.string(Text::Plain(at + 1..end - 2));
+                // Names are expected one after the other.
+                self.names.push(node);
+                node
+            }
+        };
+        self.nodes.push(node);
         if name.is_schema {
             self.schema_start = Some(after_blanks(input, end));
         }
@@ -389,7 +417,8 @@ impl<'a, 'p, S: Sink> Parser<'a, 'p, S> {
             };
             let parts = self.nodes.len() - outer.start;
             let quoted = quoted.filter(|quoted| quoted.ends_with(b"\":"));
-            self.outline.learn(quoted, Place { depth, parts }, seen, is_schema);
+            let kept = self.outline.learn(quoted, Place { depth, parts }, seen, is_schema);
+            self.names.truncate(kept);
         }
         self.nodes.push(self.sink.string(text));
     }

@@ -43,7 +43,11 @@ fn payload(name: &str, value: &str) -> String {
 }
 
 fn read(converter: &mut JsonConverter, text: &str) -> Result<SchemaAndValue, String> {
-    to_connect_owned(converter, "t", Some(text.as_bytes()), &mut Backing::default()).map_err(|error| error.to_string())
+    read_into(&mut Backing::default(), converter, text)
+}
+
+fn read_into(batch: &mut Backing, converter: &mut JsonConverter, text: &str) -> Result<SchemaAndValue, String> {
+    to_connect_owned(converter, "t", Some(text.as_bytes()), batch).map_err(|error| error.to_string())
 }
 
 fn is_taken(converter: &JsonConverter, text: &str) -> bool {
@@ -219,11 +223,14 @@ fn a_text_reads_alike_whatever_came_before() {
         for before in &texts {
             for text in &texts {
                 let alone = read(&mut JsonConverter::new(&config).unwrap(), text);
-                let mut converter = JsonConverter::new(&config).unwrap();
-                // The names of the second text in a row are expected.
-                for before in [before, before, text, before] {
-                    drop(read(&mut converter, before));
-                    let after = read(&mut converter, text);
+                let (mut converter, mut batch) = (JsonConverter::new(&config).unwrap(), Backing::default());
+                // The names of the second text in a row are expected, and of one batch they are shared.
+                for (before, begins) in [(before, false), (before, false), (text, true), (before, false)] {
+                    if begins {
+                        batch.clear();
+                    }
+                    drop(read_into(&mut batch, &mut converter, before));
+                    let after = read_into(&mut batch, &mut converter, text);
                     assert_eq!(format!("{after:?}"), format!("{alone:?}"), "{text} after {before}");
                 }
             }

@@ -184,10 +184,22 @@ impl<'e> MapMut<'e> {
         self.row.extend_from_slice(parts);
     }
 
+    /// Exchanges the entries for these, as [`MapMut::replace`].
+    pub fn swap(&mut self, parts: &mut Vec<Datum>) {
+        std::mem::swap(self.row, parts);
+    }
+
     /// Keys and values by turns.
     #[must_use]
+    #[inline]
     pub fn parts(&self) -> &[Datum] {
         self.row
+    }
+
+    /// Appends an entry, whose name no other has.
+    #[inline]
+    pub(crate) fn append(&mut self, name: Datum, value: Datum) {
+        self.row.extend_from_slice(&[name, value]);
     }
 }
 

@@ -1,5 +1,6 @@
 //! `InsertField$Key` and `InsertField$Value`: adds fields with what is known about the record, or with a fixed text.
 
+use std::collections::HashSet;
 use std::sync::{Arc, LazyLock};
 
 use dray_connect::backing::{Backing, TopicId};
@@ -11,6 +12,7 @@ use dray_connect::{Error, Result};
 
 use super::{REPLACE_NULL, replace_null};
 use crate::plans::{Defaults, Plans, copy_schema_basics};
+use crate::record::{MapMut, Shape};
 use crate::registry::TransformationKind;
 use crate::{Applied, ConnectRecord, Origin, Side, Transformation};
 
@@ -54,6 +56,13 @@ struct InsertField {
     insertions: Vec<Insertion>,
     replace_null: bool,
     plans: Plans<Plan>,
+    /// Where in a map each of the insertions goes: to an entry, or behind the last under this name.
+    places: Shape<Vec<Place>>,
+}
+
+enum Place {
+    At(usize),
+    New(Datum),
 }
 
 /// A field to add.
@@ -113,6 +122,7 @@ impl InsertField {
             insertions,
             replace_null: config.boolean(REPLACE_NULL)?,
             plans: Plans::default(),
+            places: Shape::default(),
         })
     }
 }
@@ -134,6 +144,17 @@ impl What {
             (Self::Timestamp, false) => timestamp_schema(),
         }
     }
+}
+
+/// Where the insertions go in such a map; none where one of them goes to the place of another.
+fn places(map: &mut MapMut<'_>, insertions: &[Insertion]) -> Option<Vec<Place>> {
+    let distinct: HashSet<&str> = insertions.iter().map(|new| &*new.name).collect();
+    let place = |new: &Insertion| match map.find(&new.name) {
+        Some(index) => Place::At(index),
+        None => Place::New(map.backing_mut().constant(&new.name)),
+    };
+    let places = insertions.iter().map(place).collect();
+    (distinct.len() == insertions.len()).then_some(places)
 }
 
 /// What is known about a record.
@@ -204,9 +225,15 @@ impl Transformation for InsertField {
         if record.schema(self.side).is_none() {
             let mut map = record.map(self.side, PURPOSE)?;
             known.check(&self.insertions)?;
-            for new in &self.insertions {
-                if let Some(value) = known.value(&new.what, Datum::Int64, map.backing_mut()) {
-                    map.put(&new.name, value);
+            let places = self.places.plan(&mut map, |map| places(map, &self.insertions));
+            for (number, new) in self.insertions.iter().enumerate() {
+                let Some(value) = known.value(&new.what, Datum::Int64, map.backing_mut()) else {
+                    continue;
+                };
+                match places.and_then(|places| places.get(number)) {
+                    Some(Place::At(index)) => map.set(*index, value),
+                    Some(Place::New(name)) => map.append(*name, value),
+                    None => map.put(&new.name, value),
                 }
             }
             return Ok(Applied::Kept);

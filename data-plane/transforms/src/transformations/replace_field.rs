@@ -12,7 +12,7 @@ use dray_connect::{Error, Result};
 use super::{REPLACE_NULL, replace_null};
 use crate::java::{hash_order, split_at_colons};
 use crate::plans::{Defaults, Plans, copy_schema_basics};
-use crate::record::{Lengths, Name, same_name};
+use crate::record::{Lengths, MapMut, Name, Shape, same_name};
 use crate::registry::TransformationKind;
 use crate::{Applied, ConnectRecord, Side, Transformation};
 
@@ -80,6 +80,8 @@ struct ReplaceField {
     side: Side,
     names: Names,
     plans: Plans<Plan>,
+    /// Of a map's entries those that come out: their names, and the place of their values before.
+    entries: Shape<Vec<(Datum, usize)>>,
     /// Kept from record to record for its allocation.
     row: Vec<Datum>,
 }
@@ -118,6 +120,7 @@ impl ReplaceField {
                 replace_null: config.boolean(REPLACE_NULL)?,
             },
             plans: Plans::default(),
+            entries: Shape::default(),
             row: Vec::new(),
         })
     }
@@ -138,6 +141,25 @@ impl Names {
         }
         let taken = self.renames.iter().find(|(_, new)| is(new));
         taken.map_or(Name::Same, |(_, new)| Name::Taken(new))
+    }
+
+    /// What becomes of the entries of such a map: a map of their places goes through it.
+    fn entries(&self, map: &mut MapMut<'_>) -> Option<Vec<(Datum, usize)>> {
+        let before = map.parts().to_vec();
+        let (entries, _) = before.as_chunks::<2>();
+        let places: Vec<Datum> = (0..)
+            .zip(entries)
+            .flat_map(|(at, [key, _])| [*key, Datum::Int32(at)])
+            .collect();
+        map.replace(&places);
+        let renamed = map.rename_each(self.lengths, |name| self.becomes(name));
+        let after = map.parts().as_chunks::<2>().0.iter().map(|[key, place]| match place {
+            Datum::Int32(at) => Some((*key, usize::try_from(*at).ok()?)),
+            _ => None,
+        });
+        let after = after.collect();
+        map.replace(&before);
+        renamed.ok().and(after)
     }
 
     /// The field that Java reads for a field that comes out. It asks for the old name of whatever has a new name, even
@@ -182,7 +204,15 @@ impl Transformation for ReplaceField {
         }
         if record.schema(self.side).is_none() {
             let mut map = record.map(self.side, PURPOSE)?;
-            map.rename_each(self.names.lengths, |name| self.names.becomes(name))?;
+            let Some(entries) = self.entries.plan(&mut map, |map| self.names.entries(map)) else {
+                map.rename_each(self.names.lengths, |name| self.names.becomes(name))?;
+                return Ok(Applied::Kept);
+            };
+            self.row.clear();
+            for (key, source) in entries {
+                self.row.extend_from_slice(&[*key, map.value(*source)]);
+            }
+            map.swap(&mut self.row);
             return Ok(Applied::Kept);
         }
         let mut fields = record.record(self.side, PURPOSE)?;

@@ -30,14 +30,15 @@ impl<'a> Names<'a> {
         self.types.get(&*full).cloned().unwrap_or(full)
     }
 
-    /// The place in the reader's record of each field of the writer's. A field goes by an alias only where the writer has none of the name
-    /// itself: then it is from before.
+    /// The place in the reader's record of each field of the writer's. As in Java, aliases of fields count in records that have one name. A
+    /// field goes by one only where the writer has none of the name itself: then it is from before.
     pub(super) fn places(&self, w: TypeId, r: TypeId) -> Vec<Option<usize>> {
         let (Kind::Record(written), Kind::Record(read)) = (self.writer.kind(w), self.reader.kind(r)) else {
             return Vec::new();
         };
         let of_reader = read.fields.iter().enumerate();
         let of_reader: HashMap<&str, usize> = of_reader.map(|(place, field)| (&*field.name, place)).collect();
+        let has_aliases = self.of(w) == read.name.full();
         let mut is_taken = vec![false; read.fields.len()];
         for field in &written.fields {
             if let Some(place) = of_reader.get(&*field.name) {
@@ -46,7 +47,7 @@ impl<'a> Names<'a> {
         }
         let place = |field: &super::schema::RecordField| {
             let alias = self.reader.field_aliases.get(&(r, field.name.as_ref().into())).copied();
-            if let Some(place) = alias.filter(|place| !is_taken[*place]) {
+            if let Some(place) = alias.filter(|place| has_aliases && !is_taken[*place]) {
                 is_taken[place] = true;
                 return Some(place);
             }

@@ -434,7 +434,7 @@ fn unions_go_by_their_branches() {
 
 #[test]
 fn aliases_are_names_of_before() {
-    let writer = record("old.R", r#"{"name":"a","type":"int"},{"name":"b","type":"string"}"#);
+    let writer = record("R", r#"{"name":"a","type":"int"},{"name":"b","type":"string"}"#);
     let alias = |name: &str, of: &str, alias: &str, more: &str| {
         format!(r#"{{"name":"{name}","type":"{of}","aliases":["{alias}"]{more}}}"#)
     };
@@ -453,6 +453,14 @@ fn aliases_are_names_of_before() {
     ] {
         check(&writer, &record("R", &fields), &json!({"a": 1, "b": "x"}), expected);
     }
+    // Of a record with another name only where that one is an alias as well.
+    let other = |more: &str| {
+        let field = alias("c", "int", "a", r#","default":-1"#);
+        format!(r#"{{"type":"record","name":"S"{more},"fields":[{field}]}}"#)
+    };
+    let written = json!({"a": 1, "b": "x"});
+    check(&writer, &other(""), &written, "Struct{c=-1}");
+    check(&writer, &other(r#","aliases":["R"]"#), &written, "Struct{c=1}");
     let renamed = |name: &str, aliases: &str| format!(r#"{{"type":"enum","name":"{name}","symbols":["A"]{aliases}}}"#);
     let writer = renamed("x.Old", "");
     check(&writer, &renamed("x.New", r#","aliases":["Old"]"#), &json!("A"), "A");

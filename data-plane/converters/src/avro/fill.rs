@@ -46,9 +46,11 @@ pub(super) fn fill(schema: &Schema, of: TypeId, default: &Json, connect: &Schema
         | Datum::Float64(_)
         | Datum::Date(_) => Fill::Datum(datum),
         Datum::Str(_) | Datum::Bytes(_) | Datum::Decimal(_) | Datum::Array(_) | Datum::Map(_) | Datum::Struct(_) => {
-            match datum.view(&batch).to_value() {
-                Value::String(text) => Fill::Text(text.into()),
-                value => Fill::Value(value),
+            let value = datum.view(&batch).to_value();
+            if let Value::String(text) = value {
+                Fill::Text(text.into())
+            } else {
+                Fill::Value(value)
             }
         }
     })

@@ -260,11 +260,7 @@ impl<F: Format> RegistryConverter<F> {
         Ok(reader(Arc::new(plan)))
     }
 
-    /// The schema that messages were written with, and its subject.
-    #[expect(
-        clippy::type_complexity,
-        reason = "a subject that there is none of matters only to those who need it"
-    )]
+    /// The schema that messages were written with, and its subject: that there is none matters only to those who need it.
     fn written(&self, topic: &str, found: &Found, part: &[u8]) -> Result<(ReadWith<F::Schema>, Result<String>)> {
         has_kind::<F>(found)?;
         let writer = parsed(&self.format, found)?;

@@ -31,7 +31,7 @@ command -v javac >/dev/null || { echo "build.sh: javac (a JDK, 17 or newer) is m
 echo "build.sh: compiling the oracle" >&2
 # shellcheck disable=SC2086 # one word a file
 new=$(mktemp -d "$rig/oracle.XXXXXX")
-javac --release 17 -encoding UTF-8 -Xlint:all,-classfile,-processing,-path -Werror -proc:none -cp "$rig/kafka/libs/*" -d "$new" $sources ||
+javac --release 17 -encoding UTF-8 -Xlint:all,-classfile,-processing,-path -Werror -proc:none -cp "$rig/kafka/libs/*:$rig/apicurio/libs/*" -d "$new" $sources ||
   { rm -rf "$new"; exit 1; }
 echo "$want" >"$new/.complete"
 rm -rf "$out"; mv "$new" "$out"

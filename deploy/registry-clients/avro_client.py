@@ -1,7 +1,7 @@
 """Confluent's own client for Python, as the tests of AvroConverter drive it.
 
 avro_client.py write URL TOPIC SCHEMA   rows as JSON on stdin, a line each; messages on stdout, as in lines.py. Or write-header
-avro_client.py read URL TOPIC           the other way round
+avro_client.py read URL TOPIC           the other way round; or read-latest, with the newest schema of the subject
 """
 
 import datetime
@@ -31,13 +31,13 @@ def to_json(value):
 def main():
     command, url, topic, *schema = sys.argv[1:]
     client = SchemaRegistryClient({"url": url})
-    if command != "read":
+    if command.startswith("write"):
         serializer = AvroSerializer(client, schema[0], conf=lines.settings(command))
         for line in sys.stdin:
             row = {name: FROM_JSON.get(name, lambda same: same)(value) for name, value in json.loads(line).items()}
             print(lines.write(serializer, row, topic))
     else:
-        deserializer = AvroDeserializer(client)
+        deserializer = AvroDeserializer(client, conf={"use.latest.version": command == "read-latest"})
         for line in sys.stdin:
             print(json.dumps(lines.read(deserializer, line, topic), default=to_json))
 

@@ -3,15 +3,20 @@
 //! A schema that comes or goes again and again is looked at once: what its bytes mean is kept as a plan (`read`, `write`). Schemas go
 //! over into each other as in Confluent's `AvroData` (`to_connect`, `from_connect`).
 
+mod aliases;
 mod anything;
 mod default;
 mod definition;
+mod fill;
 mod from_connect;
 mod parse;
 mod print;
 mod read;
+mod resolve;
+mod resolved;
 mod schema;
 mod settings;
+mod skip;
 mod to_connect;
 mod wire;
 mod write;
@@ -30,7 +35,7 @@ use self::schema::{Kind, Schema};
 use self::settings::Settings;
 use self::wire::Bytes;
 use self::write::{Planner, Write};
-use crate::schema_registry::{Format, Found, RegistryConverter, WrittenWith};
+use crate::schema_registry::{Format, Found, ReadWith, RegistryConverter, WrittenWith};
 use crate::{Converter, Input};
 
 pub(crate) const CLASS: &str = "io.confluent.connect.avro.AvroConverter";
@@ -98,18 +103,25 @@ impl Format for Avro {
         parsed.map_err(|problem| Error::data(problem.to_string()))
     }
 
-    fn reader(&self, avro: &Schema, _part: &[u8], version: &dyn Fn(Option<&str>) -> Option<i32>) -> Result<Reader> {
-        let schema = if anything::is_anything(avro, avro.root()) {
+    fn record_name(schema: &Schema, _part: &[u8]) -> Result<Option<String>> {
+        Ok(schema.record_name())
+    }
+
+    fn reader(&self, with: ReadWith<Schema>, _part: &[u8]) -> Result<Reader> {
+        // As in Java: the version of the schema that the message was written with, also where values have another schema.
+        let (version, writer) = (with.version, with.writer);
+        let result = with.reader.as_ref().map_or(&writer, |(reader, _)| reader);
+        let schema = if anything::is_anything(result, result.root()) {
             None
         } else {
-            let version = version(avro.record_name().as_deref());
-            Some(to_connect::to_connect(avro, version, &self.settings)?)
+            Some(to_connect::to_connect(result, version, &self.settings)?)
         };
-        Ok(Reader {
-            plan: Read::of(avro, avro.root(), schema.as_ref())?,
-            schema,
-            is_bare: is_bare(avro),
-        })
+        let is_bare = is_bare(&writer);
+        let plan = match &with.reader {
+            None => Read::of(&writer, writer.root(), schema.as_ref())?,
+            Some((reader, _)) => resolve::resolve(&Arc::new(writer), reader, schema.as_ref())?,
+        };
+        Ok(Reader { schema, plan, is_bare })
     }
 
     #[inline]

@@ -126,6 +126,7 @@ impl Parser {
         };
         let rest = attributes(object, &["type", "name", "namespace", "doc", "fields", "aliases"]);
         let id = self.define(&name, Kind::Record(record), rest)?;
+        self.type_aliases(object, &name, id);
         let Json::Array(all) = member(object, "fields")? else {
             return Err(problem(format!("the fields of {} are no array", name.full())));
         };
@@ -141,6 +142,11 @@ impl Parser {
                 return Err(problem(format!("field {called} is twice in {}", name.full())));
             }
             let of = self.schema(member(field, "type")?, &name.namespace)?;
+            for alias in texts(field, "aliases") {
+                // Of two fields with one other name the first has it.
+                let known = self.schema.field_aliases.entry((id, alias.into()));
+                known.or_insert(fields.len());
+            }
             fields.push(RecordField {
                 name: called.as_str().into(),
                 doc: text(field, "doc"),
@@ -167,7 +173,9 @@ impl Parser {
             default: text(object, "default"),
         });
         let known = ["type", "name", "namespace", "doc", "symbols", "default", "aliases"];
-        self.define(&name, kind, attributes(object, &known))
+        let id = self.define(&name, kind, attributes(object, &known))?;
+        self.type_aliases(object, &name, id);
+        Ok(id)
     }
 
     fn fixed(&mut self, object: &Map<String, Json>, namespace: &str) -> Result<TypeId, Problem> {
@@ -181,7 +189,9 @@ impl Parser {
             size: size.ok_or_else(|| problem(format!("the size of {} is no number", name.full())))? as usize,
         });
         let known = ["type", "name", "namespace", "doc", "size", "aliases"];
-        self.define(&name, kind, attributes(object, &known))
+        let id = self.define(&name, kind, attributes(object, &known))?;
+        self.type_aliases(object, &name, id);
+        Ok(id)
     }
 
     fn define(&mut self, name: &Name, kind: Kind, attributes: Map<String, Json>) -> Result<TypeId, Problem> {
@@ -190,6 +200,12 @@ impl Parser {
             None => Ok(id),
             Some(_) => Err(problem(format!("{} is defined twice", name.full()))),
         }
+    }
+
+    /// Notes the other names of a type. Those without a dot are in its own namespace.
+    fn type_aliases(&mut self, object: &Map<String, Json>, name: &Name, id: TypeId) {
+        let aliases = texts(object, "aliases").map(|alias| (Name::of(alias, &name.namespace).full(), id));
+        self.schema.type_aliases.extend(aliases);
     }
 }
 
@@ -201,6 +217,12 @@ fn member<'a>(object: &'a Map<String, Json>, name: &str) -> Result<&'a Json, Pro
 
 fn text(object: &Map<String, Json>, name: &str) -> Option<String> {
     object.get(name)?.as_str().map(str::to_owned)
+}
+
+/// The texts of a list; what is none is left out.
+fn texts<'a>(object: &'a Map<String, Json>, name: &str) -> impl Iterator<Item = &'a str> {
+    let list = object.get(name).and_then(Json::as_array);
+    list.into_iter().flatten().filter_map(Json::as_str)
 }
 
 fn name(object: &Map<String, Json>, namespace: &str) -> Result<Name, Problem> {

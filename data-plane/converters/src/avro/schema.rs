@@ -17,6 +17,10 @@ pub(super) struct Schema {
     root: Option<TypeId>,
     /// Named types by their full name.
     pub(super) names: HashMap<Arc<str>, TypeId>,
+    /// Other names of types, in the order in which they stand there: the whole name, and the type.
+    pub(super) type_aliases: Vec<(String, TypeId)>,
+    /// Other names of the fields of records: the record, the name, and the field's place.
+    pub(super) field_aliases: HashMap<(TypeId, Box<str>), usize>,
 }
 
 /// A type, and the attributes that Avro itself gives no meaning, with those of logical types.

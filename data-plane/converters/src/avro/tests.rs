@@ -13,6 +13,7 @@ use super::write::Planner;
 use super::*;
 
 mod arbitrary;
+mod resolution;
 
 fn settings(pairs: &[(&str, &str)]) -> Settings {
     let config: ConfigMap = pairs

@@ -31,7 +31,7 @@ use self::read::{Expected, Reading};
 use self::settings::Settings;
 use self::write::Write;
 use crate::json::encoding;
-use crate::schema_registry::{Format, Found, RegistryConverter, WrittenWith};
+use crate::schema_registry::{Format, Found, ReadWith, RegistryConverter, WrittenWith};
 use crate::{Converter, Input};
 
 pub(crate) const CLASS: &str = "io.confluent.connect.json.JsonSchemaConverter";
@@ -85,13 +85,14 @@ impl Format for JsonSchema {
         Documents::parse(&found.text, &found.references, &found.aliases, ignore_modern)
     }
 
-    fn reader(
-        &self,
-        documents: &Documents,
-        _part: &[u8],
-        version: &dyn Fn(Option<&str>) -> Option<i32>,
-    ) -> Result<Expected> {
-        let schema = to_connect::to_connect(documents, version(documents.title()), &self.settings)?;
+    fn record_name(documents: &Documents, _part: &[u8]) -> Result<Option<String>> {
+        Ok(documents.title().map(str::to_owned))
+    }
+
+    /// JSON says itself what it is: only the schema counts that values are to have.
+    fn reader(&self, with: ReadWith<Documents>, _part: &[u8]) -> Result<Expected> {
+        let (documents, version) = with.result();
+        let schema = to_connect::to_connect(&documents, version, &self.settings)?;
         Expected::of(&schema)
     }
 

@@ -33,7 +33,7 @@ use self::read::{Composite, Out, Scratch};
 use self::schema::File;
 use self::settings::Settings;
 use self::write::Write;
-use crate::schema_registry::{Format, Found, RegistryConverter, WrittenWith};
+use crate::schema_registry::{Format, Found, ReadWith, RegistryConverter, WrittenWith};
 use crate::{Converter, Input};
 
 pub(crate) const CLASS: &str = "io.confluent.connect.protobuf.ProtobufConverter";
@@ -104,10 +104,19 @@ impl Format for Protobuf {
         File::parse(&found.text, &found.references)
     }
 
-    fn reader(&self, file: &File, part: &[u8], version: &dyn Fn(Option<&str>) -> Option<i32>) -> Result<Reader> {
+    fn record_name(file: &File, part: &[u8]) -> Result<Option<String>> {
         let (indexes, _) = wire::read_indexes(part)?;
-        let message = file.message(&indexes)?;
-        let version = version(Some(message.full_name()));
+        Ok(Some(file.message(&indexes)?.full_name().to_owned()))
+    }
+
+    /// Fields go by their numbers: only the message counts that values are to have, which is the one of the same name.
+    fn reader(&self, with: ReadWith<File>, part: &[u8]) -> Result<Reader> {
+        let (indexes, _) = wire::read_indexes(part)?;
+        let message = with.writer.message(&indexes)?;
+        let (message, version) = match with.reader {
+            None => (message, with.version),
+            Some((file, version)) => (file.named_or_first(message.full_name())?, version),
+        };
         let (schema, plan) = to_connect::to_connect(&message, version, &self.settings)?;
         Ok(Reader { schema, plan })
     }

@@ -91,6 +91,13 @@ impl File {
         Ok((self.message(&indexes)?, indexes))
     }
 
+    /// The message of that full name, or else the first.
+    pub(super) fn named_or_first(&self, name: &str) -> Result<MessageDescriptor> {
+        self.pool
+            .get_message_by_name(name)
+            .map_or_else(|| self.message(&[0]), Ok)
+    }
+
     fn named(&self, name: &str) -> Result<MessageDescriptor> {
         let found = self.pool.get_message_by_name(name);
         found.ok_or_else(|| Error::data(format!("the schema has no message {name}")))

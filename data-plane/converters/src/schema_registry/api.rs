@@ -48,7 +48,7 @@ pub(crate) struct Found {
     pub(crate) number: Option<i32>,
     /// Its id in each registry, if this one knows it.
     pub(crate) guid: Option<Guid>,
-    /// Subjects that it stands under, and its version there; of what was asked for by its id.
+    /// Subjects that it stands under, and its version there; of what was asked for by its id or as the newest of a subject.
     pub(crate) versions: Vec<(String, i32)>,
     /// `AVRO`, `JSON`, `PROTOBUF`.
     pub(crate) kind: String,
@@ -57,6 +57,16 @@ pub(crate) struct Found {
     pub(crate) references: Vec<Reference>,
     /// Other names of some of those, each with its place among them.
     pub(crate) aliases: Vec<(String, usize)>,
+}
+
+impl Found {
+    /// Whether both are one schema of the registry.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        match (self.number, other.number) {
+            (Some(own), Some(other)) => own == other,
+            (_, _) => self.text == other.text && self.references == other.references,
+        }
+    }
 }
 
 /// A schema that another one refers to.
@@ -125,7 +135,12 @@ impl Question {
                     .and_then(|reply| reply.expect_good(missing_subject))
                     .map_err(latest)?;
                 let number = number(&json, "id").map_err(latest)?;
-                found(http, &json, SchemaId::Number(number), Some(number), Vec::new()).map_err(latest)
+                let version = self::number(&json, "version").ok();
+                let versions = version
+                    .map(|version| (subject.to_string(), version))
+                    .into_iter()
+                    .collect();
+                found(http, &json, SchemaId::Number(number), Some(number), versions).map_err(latest)
             }
             Self::Find {
                 subject,

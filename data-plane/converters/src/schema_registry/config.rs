@@ -65,6 +65,8 @@ pub(crate) struct Usage {
     pub(crate) strategy: SubjectStrategy,
     pub(crate) registering: Registering,
     pub(crate) normalize: bool,
+    /// `use.latest.version`, of those who read: messages get the newest schema of their subject, however values are written.
+    pub(crate) reads_latest: bool,
     /// After which the latest version is asked for again.
     pub(crate) latest_ttl: Option<Duration>,
     /// Where ids of schemas are read and written.
@@ -130,12 +132,13 @@ impl Usage {
         let (name, writing) = class(SERIALIZER);
         let writing = IdWriting::of_class(&name, writing)?;
         let key = format!("{side}.subject.name.strategy");
+        let latest = flag("use.latest.version", false)?;
         let registering = if flag("auto.register.schemas", true)? {
             Registering::Register
         } else if let Some(id) = id {
             let strict = flag("id.compatibility.strict", true)?;
             Registering::Id { id, strict }
-        } else if flag("use.latest.version", false)? {
+        } else if latest {
             let strict = flag("latest.compatibility.strict", true)?;
             Registering::Latest { strict }
         } else {
@@ -146,6 +149,7 @@ impl Usage {
             strategy: SubjectStrategy::of_class(&key, config.get(&key).map(String::as_str))?,
             registering,
             normalize: flag("normalize.schemas", false)?,
+            reads_latest: latest,
             latest_ttl: u64::try_from(ttl).ok().map(Duration::from_secs),
             reading,
             writing,

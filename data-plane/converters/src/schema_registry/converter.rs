@@ -57,13 +57,11 @@ pub(crate) trait Format: Sized + Send {
     /// The schema that a registry gave.
     fn parsed(&self, found: &Found) -> Result<Self::Schema>;
 
-    /// How messages of a schema are read. `version` knows its version by the name of its record.
-    fn reader(
-        &self,
-        schema: &Self::Schema,
-        part: &[u8],
-        version: &dyn Fn(Option<&str>) -> Option<i32>,
-    ) -> Result<Self::Read>;
+    /// The name of the record that messages of that part of a schema are, if it has one.
+    fn record_name(schema: &Self::Schema, part: &[u8]) -> Result<Option<String>>;
+
+    /// How messages are read that say that part of a schema.
+    fn reader(&self, with: ReadWith<Self::Schema>, part: &[u8]) -> Result<Self::Read>;
 
     /// The value of the bytes from `start` on.
     fn read(&mut self, plan: &Self::Read, input: Input<'_>, start: usize, batch: &mut Backing) -> Result<Field>;
@@ -91,6 +89,22 @@ pub(crate) trait Format: Sized + Send {
     fn write(plan: &Self::Write, value: ValueRef<'_>, out: &mut Vec<u8>) -> Result<bool>;
 }
 
+/// The schemas that messages are read with, each with the version that it has under its subject.
+pub(crate) struct ReadWith<S> {
+    /// The one that they were written with.
+    pub(crate) writer: S,
+    pub(crate) version: Option<i32>,
+    /// Another one that their values are to have.
+    pub(crate) reader: Option<(S, Option<i32>)>,
+}
+
+impl<S> ReadWith<S> {
+    /// The schema whose values come out.
+    pub(crate) fn result(self) -> (S, Option<i32>) {
+        self.reader.unwrap_or((self.writer, self.version))
+    }
+}
+
 /// The schema that values are written with.
 pub(crate) struct WrittenWith<'a, S> {
     pub(crate) parsed: &'a dyn Fn() -> Result<S>,
@@ -108,7 +122,11 @@ struct Reader<R> {
     id: SchemaId,
     /// What its messages say of themselves: the bytes of the schema's id, and which part of it.
     said: Box<[u8]>,
-    plan: R,
+    /// The schema that its values have instead, `use.latest.version`.
+    latest: Option<SchemaId>,
+    /// When that has to be asked for again.
+    until: Option<Instant>,
+    plan: Arc<R>,
 }
 
 /// How the values of one schema are written.
@@ -128,6 +146,8 @@ pub(crate) struct RegistryConverter<F: Format> {
     format: F,
     asker: Asker,
     usage: Usage,
+    /// When it was made: what was the newest schema before need not be any more.
+    since: Instant,
     is_key: bool,
     /// The one that ids are written and read in.
     header: &'static str,
@@ -156,6 +176,7 @@ impl<F: Format> RegistryConverter<F> {
         Ok(Self {
             asker: Asker::new(Config::read(config)?)?,
             usage,
+            since: Instant::now(),
             is_key,
             header: if is_key { "__key_schema_id" } else { "__value_schema_id" },
             configured,
@@ -168,7 +189,9 @@ impl<F: Format> RegistryConverter<F> {
     /// How messages are read that say so of themselves. What says so is told to errors.
     #[inline]
     fn reader(&mut self, topic: &str, said: &[u8], is_header: bool) -> Result<Arc<Reader<F::Read>>> {
-        let is_it = |reader: &Reader<F::Read>| said.starts_with(&reader.said) && *reader.topic == *topic;
+        let is_it = |reader: &Reader<F::Read>| {
+            said.starts_with(&reader.said) && *reader.topic == *topic && is_fresh(reader.until)
+        };
         match self.readers.last(is_it) {
             Some(last) => Ok(last),
             None => self.other_reader(topic, said, is_header),
@@ -185,29 +208,98 @@ impl<F: Format> RegistryConverter<F> {
         let (id, behind, end) = place.inspect_err(|_| self.asker.lacks_nothing())?;
         let said = said.get(..end).unwrap_or_default();
         let of_topic = |reader: &Reader<F::Read>| *reader.topic == *topic;
-        if let Some(known) = self.readers.find(said, of_topic) {
-            return Ok(known);
+        let known = self.readers.find(said, of_topic);
+        if let Some(known) = known.as_ref().filter(|known| is_fresh(known.until)) {
+            return Ok(Arc::clone(known));
         }
-        let found = self.asker.answer(Question::ById { id }, None)?;
-        has_kind::<F>(&found)?;
-        let reader = Reader {
-            topic: topic.into(),
-            id,
-            said: said.into(),
-            plan: self.plan(topic, &found, said.get(behind..).unwrap_or_default())?,
-        };
+        let part = said.get(behind..).unwrap_or_default();
+        let reader = self.new_reader(topic, id, said, part, known.as_deref())?;
         Ok(self.readers.keep(said.into(), reader, of_topic))
     }
 
-    fn plan(&self, topic: &str, found: &Found, part: &[u8]) -> Result<F::Read> {
-        let schema = parsed(&self.format, found)?;
-        let version = |record: Option<&str>| {
-            let subject = self.usage.strategy.subject(topic, self.is_key, record).ok()?;
-            let its = found.versions.iter().find(|(of, _)| *of == subject);
-            its.map(|(_, version)| *version)
+    /// `before` is the one that there was before the newest schema had to be asked for again.
+    fn new_reader(
+        &mut self,
+        topic: &str,
+        id: SchemaId,
+        said: &[u8],
+        part: &[u8],
+        before: Option<&Reader<F::Read>>,
+    ) -> Result<Reader<F::Read>> {
+        let found = self.asker.answer(Question::ById { id }, None)?;
+        let written = self.written(topic, &found, part);
+        let (with, subject) = written.inspect_err(|_| self.asker.lacks_nothing())?;
+        let (latest, until) = if self.usage.reads_latest {
+            let subject = subject.inspect_err(|_| self.asker.lacks_nothing())?;
+            (Some(self.latest(subject.into())?), self.until())
+        } else {
+            (None, None)
         };
-        let plan = self.format.reader(&schema, part, &version);
-        plan.map_err(|error| Error::data(format!("schema {} of topic {topic}: {error}", found.id)))
+        let latest = latest.filter(|latest| !latest.is_same(&found));
+        let reader = |plan: Arc<F::Read>| Reader {
+            topic: topic.into(),
+            id,
+            said: said.into(),
+            latest: latest.as_ref().map(|latest| latest.id),
+            until,
+            plan,
+        };
+        if let Some(before) = before.filter(|before| before.latest == latest.as_ref().map(|latest| latest.id)) {
+            return Ok(reader(Arc::clone(&before.plan)));
+        }
+        let plan = self.plan(with, latest.as_deref(), part);
+        let plan = plan.map_err(|error| {
+            self.asker.lacks_nothing();
+            let schema = format!(
+                "schema {}{}",
+                found.id,
+                read_as(latest.as_ref().map(|latest| latest.id))
+            );
+            Error::data(format!("{schema} of topic {topic}: {error}"))
+        })?;
+        Ok(reader(Arc::new(plan)))
+    }
+
+    /// The schema that messages were written with, and its subject: that there is none matters only to those who need it.
+    fn written(&self, topic: &str, found: &Found, part: &[u8]) -> Result<(ReadWith<F::Schema>, Result<String>)> {
+        has_kind::<F>(found)?;
+        let writer = parsed(&self.format, found)?;
+        let name = F::record_name(&writer, part)
+            .map_err(|error| Error::data(format!("schema {} of topic {topic}: {error}", found.id)))?;
+        let subject = self.usage.strategy.subject(topic, self.is_key, name.as_deref());
+        let its = subject.as_ref().ok().and_then(|subject| {
+            let mut versions = found.versions.iter();
+            versions.find(|(of, _)| of == subject)
+        });
+        let with = ReadWith {
+            writer,
+            version: its.map(|(_, version)| *version),
+            reader: None,
+        };
+        Ok((with, subject))
+    }
+
+    fn plan(&self, with: ReadWith<F::Schema>, latest: Option<&Found>, part: &[u8]) -> Result<F::Read> {
+        let reader = match latest {
+            None => None,
+            Some(latest) => {
+                has_kind::<F>(latest)?;
+                let version = latest.versions.first().map(|(_, version)| *version);
+                Some((parsed(&self.format, latest)?, version))
+            }
+        };
+        self.format.reader(ReadWith { reader, ..with }, part)
+    }
+
+    /// The newest schema of a subject: no older than it is allowed to be, or than this converter.
+    fn latest(&mut self, subject: Arc<str>) -> Result<Arc<Found>> {
+        let ttl = self.usage.latest_ttl.unwrap_or_else(|| self.since.elapsed());
+        self.asker.answer(Question::Latest { subject }, Some(ttl))
+    }
+
+    /// When a newest schema that was found now has to be asked for again.
+    fn until(&self) -> Option<Instant> {
+        self.usage.latest_ttl.map(|ttl| Instant::now() + ttl)
     }
 
     #[cold]
@@ -242,11 +334,12 @@ impl<F: Format> RegistryConverter<F> {
             Error::data(format!("{}: {error}", F::cannot_write(topic)))
         })?;
         let question = self.question(topic, &own).inspect_err(|_| self.asker.lacks_nothing())?;
-        let until = match self.usage.registering {
-            Registering::Latest { .. } => self.usage.latest_ttl.map(|ttl| Instant::now() + ttl),
-            Registering::Register | Registering::Find | Registering::Id { .. } => None,
+        let (found, until) = match question {
+            Question::Latest { subject } => (self.latest(subject)?, self.until()),
+            Question::ById { .. } | Question::Find { .. } | Question::Register { .. } => {
+                (self.asker.answer(question, None)?, None)
+            }
         };
-        let found = self.asker.answer(question, self.usage.latest_ttl)?;
         has_kind::<F>(&found)?;
         let (is_own, strict, key) = match self.usage.registering {
             Registering::Register | Registering::Find => (true, true, ""),
@@ -341,7 +434,7 @@ impl<W> Writer<W> {
             (Some(own), Some(schema)) => Arc::ptr_eq(own, schema),
             (own, schema) => own.is_none() && schema.is_none(),
         };
-        is_same && *self.topic == *topic && self.until.is_none_or(|until| Instant::now() < until)
+        is_same && *self.topic == *topic && is_fresh(self.until)
     }
 }
 
@@ -427,7 +520,8 @@ impl<F: Format> Converter for RegistryConverter<F> {
         let read = self.format.read(&reader.plan, input, start, batch);
         read.map_err(|error| {
             self.asker.lacks_nothing();
-            Error::data(format!("{}, with schema {}: {error}", F::cannot_read(topic), reader.id))
+            let (cannot, id) = (F::cannot_read(topic), reader.id);
+            Error::data(format!("{cannot}, with schema {id}{}: {error}", read_as(reader.latest)))
         })
     }
 
@@ -442,6 +536,17 @@ impl<F: Format> Converter for RegistryConverter<F> {
 
 fn side(is_key: bool) -> &'static str {
     if is_key { "key" } else { "value" }
+}
+
+fn is_fresh(until: Option<Instant>) -> bool {
+    until.is_none_or(|until| Instant::now() < until)
+}
+
+/// What errors say of the schema that values have instead of the writer's.
+fn read_as(latest: Option<SchemaId>) -> String {
+    latest.map_or_else(String::new, |latest| {
+        format!(" read as schema {latest} (use.latest.version)")
+    })
 }
 
 /// The schema that a registry gave.

@@ -64,7 +64,7 @@ pub(crate) fn definition(of: ConfigDef) -> ConfigDef {
                 "use.latest.version",
                 Boolean,
                 Low,
-                "Whether the newest schema of the subject is written with, where schemas are not registered.",
+                "Whether values are read as the newest schema of the subject has them, and written with it where schemas are not registered.",
             )
             .default_value(false),
         )
@@ -73,7 +73,7 @@ pub(crate) fn definition(of: ConfigDef) -> ConfigDef {
                 "latest.compatibility.strict",
                 Boolean,
                 Low,
-                "Whether all values must fit that newest schema.",
+                "Whether all values that are written must fit that newest schema.",
             )
             .default_value(true),
         )

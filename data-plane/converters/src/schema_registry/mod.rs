@@ -15,7 +15,7 @@ mod subject;
 mod tls;
 
 pub(crate) use self::api::{Found, Reference, clipped};
-pub(crate) use self::converter::{Format, RegistryConverter, WrittenWith};
+pub(crate) use self::converter::{Format, ReadWith, RegistryConverter, WrittenWith};
 pub(crate) use self::definition::definition;
 
 use std::sync::Arc;
@@ -47,8 +47,8 @@ impl Asker {
 
     /// The answer, if it is there or not older than that. If not, the error says to wait for [`Asker::lookup`] and to call again.
     pub(crate) fn answer(&mut self, question: Question, ttl: Option<Duration>) -> Result<Arc<Found>> {
-        let lacking = self.lacking.take().filter(|(lacked, _)| *lacked == question);
-        // Whoever waited for an answer gets that one, even if nothing else would be kept.
+        // Whoever waited for an answer gets that one, even if nothing else would be kept. What another question lacks stays for it.
+        let lacking = self.lacking.take_if(|(lacked, _)| *lacked == question);
         if let Some(outcome) = lacking.and_then(|(_, slot)| lock(&slot).take()) {
             return outcome.map_err(|failure| failure.to_error());
         }

@@ -14,6 +14,7 @@ mod exceptions;
 mod others;
 #[path = "../oracle/random.rs"]
 mod random;
+mod resolution;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};

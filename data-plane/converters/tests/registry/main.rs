@@ -10,6 +10,7 @@ mod client;
 mod faults;
 mod header;
 mod json_schema;
+mod latest;
 mod protobuf;
 mod python;
 mod real;

@@ -56,16 +56,16 @@ pub(super) fn messages(registry: &str) -> Vec<Message> {
     messages
 }
 
-struct Types<'a> {
-    random: &'a mut Random,
+pub(super) struct Types<'a> {
+    pub(super) random: &'a mut Random,
     /// Part of each name: Java takes schemas that differ in their docs only for the same, and gives one the docs of another.
-    number: usize,
+    pub(super) number: usize,
     /// Named types so far, by their full names.
-    named: BTreeMap<String, Json>,
+    pub(super) named: BTreeMap<String, Json>,
 }
 
 impl Types<'_> {
-    fn any(&mut self, levels: usize) -> Json {
+    pub(super) fn any(&mut self, levels: usize) -> Json {
         let kinds = if levels == 0 { 11 } else { 16 };
         match self.random.below(kinds) {
             0 => json!("boolean"),
@@ -140,7 +140,7 @@ impl Types<'_> {
         self.finish(full, members)
     }
 
-    fn record(&mut self, levels: usize) -> Json {
+    pub(super) fn record(&mut self, levels: usize) -> Json {
         let (full, mut members) = self.name("R");
         // A type of that name is there from now on, though this one is not finished: nothing refers to itself.
         self.named.insert(format!("{full} "), Json::Null);
@@ -209,7 +209,7 @@ impl Types<'_> {
     }
 
     /// A default that Avro takes for a field of that type.
-    fn default(&mut self, of: &Json) -> Option<Json> {
+    pub(super) fn default(&mut self, of: &Json) -> Option<Json> {
         let kind = of["type"].as_str().or(of.as_str()).or(of[0].as_str());
         Some(match kind? {
             "null" => Json::Null,
@@ -229,7 +229,7 @@ impl Types<'_> {
     }
 
     /// Appends a value in Avro's bytes.
-    fn value(&mut self, of: &Json, out: &mut Vec<u8>) {
+    pub(super) fn value(&mut self, of: &Json, out: &mut Vec<u8>) {
         if let Json::Array(branches) = of {
             let branch = self.random.below(branches.len());
             long(branch as i64, out);

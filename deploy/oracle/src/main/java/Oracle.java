@@ -62,6 +62,8 @@ import org.apache.kafka.connect.storage.StringConverter;
  * {"op":"pattern",..}   java.util.regex; see Patterns
  * {"op":"date",..}   java.text.SimpleDateFormat; see Dates
  * {"op":"transform",..}   a chain of transforms; see Transforms
+ * {"op":"avro_resolve","writer":"..","reader":"..","bytes_b64":".."}   Avro's GenericDatumReader of those two schemas
+ *   -> {"bytes_b64":".."}   what it has read, written with the reader's schema
  * {"op":"registry_read",..}, {"op":"registry_write",..}   converters of others, with a schema registry; see RegistryConverters
  * anything that throws
  *   -> {"error":"DataException","message":".." or null,"causes":["JsonParseException: ..",..]}
@@ -133,6 +135,7 @@ public final class Oracle {
                 case "pattern" -> Patterns.answer(question);
                 case "date" -> Dates.answer(question);
                 case "transform" -> Transforms.answer(question);
+                case "avro_resolve" -> AvroResolution.answer(question);
                 case "registry_read" -> RegistryConverters.read(question);
                 case "registry_write" -> RegistryConverters.write(question);
                 default -> throw new BadQuestion("no such op: " + question.path("op"));

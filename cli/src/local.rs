@@ -245,6 +245,7 @@ async fn declare(store: &dyn MetadataStore, keys: &Keys, files: &[ConnectorFile]
                 task_restarts: BTreeMap::new(),
                 deleting: false,
                 altering: None,
+                breaker: None,
                 writer: String::new(),
                 operation: String::new(),
             },

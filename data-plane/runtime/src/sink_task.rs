@@ -529,6 +529,7 @@ impl Runner {
             self.commit(None).await?;
             self.me.report(TaskState::Paused, None);
         } else {
+            self.policy.resumed();
             self.resume_all().await?;
             self.me.report(TaskState::Running, None);
         }

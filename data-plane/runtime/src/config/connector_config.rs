@@ -342,7 +342,8 @@ fn define_common() -> ConfigDef {
                 breaker::PERCENT,
                 Double,
                 Medium,
-                "How many percent of the last records may fail and be tolerated; when more do, the task fails.",
+                "How many percent of a task's last records may fail and be tolerated; when more do, the task fails and its whole connector is paused, \
+                 until it is resumed or its configuration is changed.",
             )
             .default_value(100.0)
             .validator(Range::between(0.0, 100.0))

@@ -93,6 +93,9 @@ pub(crate) struct Connector {
     /// What the user wants; Kafka Connect does not tell.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) wanted: Option<Target>,
+    /// Why its breaker has paused it, if that is so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) breaker: Option<String>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) deleting: bool,
     /// For `--if-revision`; Kafka Connect has none.

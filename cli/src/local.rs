@@ -15,7 +15,7 @@ use dray_control::{Config, Control};
 use dray_kafka::Kafka;
 use dray_machine::cluster::Timing;
 use dray_model::record::ConnectorSpec;
-use dray_model::{AgentId, Capacity, ConnectorName, Region, WorkerId, Zone};
+use dray_model::{AgentId, Capacity, ConnectorName, Region, TargetState, WorkerId, Zone};
 use dray_process::Telemetry;
 use dray_runtime::config::WorkerConfig;
 use dray_runtime::offsets::OffsetStore;
@@ -245,15 +245,22 @@ async fn declare(store: &dyn MetadataStore, keys: &Keys, files: &[ConnectorFile]
                 task_restarts: BTreeMap::new(),
                 deleting: false,
                 altering: None,
+                breaker: None,
                 writer: String::new(),
                 operation: String::new(),
             },
         };
-        if spec.config != file.config {
+        let changed = spec.config != file.config;
+        if changed {
             spec.config.clone_from(&file.config);
             spec.config_version += 1;
         }
-        spec.target = file.initial_state;
+        // A process that is started again is no person who has looked at what failed.
+        let stays = !changed && file.initial_state == TargetState::Started && spec.paused_by_breaker().is_some();
+        if !stays {
+            spec.target = file.initial_state;
+            spec.lift_breaker();
+        }
         spec.writer = FROM_FILE.to_owned();
         if before.is_some_and(|(before, _)| *before == spec) {
             continue;

@@ -450,7 +450,12 @@ fn connector(info: Info, status: Option<Status>) -> Connector {
             (status.connector.state.clone(), seen(status.connector), tasks)
         }
     };
+    // Dray says why beside PAUSED for no other reason, and Kafka Connect never.
+    let breaker = Some(&seen)
+        .filter(|_| state == "PAUSED")
+        .and_then(|seen| seen.trace.clone());
     Connector {
+        breaker,
         name: info.name,
         kind: kind.filter(|kind| kind != "unknown"),
         state,

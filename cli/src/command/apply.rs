@@ -83,6 +83,24 @@ struct Step {
     changes: Vec<KeyChange>,
     declared: Option<Declared>,
     revision: Option<u64>,
+    /// Why its breaker has paused it: files do not say how a connector that exists shall be, and "as declared" alone would hide it.
+    breaker: Option<String>,
+}
+
+impl Step {
+    /// What has to be said besides of one that its breaker has paused.
+    fn paused(&self) -> Option<String> {
+        let (name, why) = (&self.name, self.breaker.as_ref()?);
+        Some(match self.action {
+            Action::Update => {
+                format!("connector {name} is paused by its breaker ({why}): it runs again with this change")
+            }
+            Action::None => {
+                format!("connector {name} is paused by its breaker ({why}): `dray connector resume {name}`")
+            }
+            Action::Create | Action::Delete => return None,
+        })
+    }
 }
 
 pub(crate) async fn run(args: &Apply) -> Result<(), Failure> {
@@ -105,6 +123,9 @@ pub(crate) async fn run(args: &Apply) -> Result<(), Failure> {
     let mut report = Report::new(cluster, output, "connector", plan.len());
     for step in plan {
         report.begin(&step.name);
+        if let Some(paused) = step.paused() {
+            eprintln!("dray: {paused}");
+        }
         let (name, from) = (
             &step.name,
             step.declared.as_ref().map(|declared| declared.from.as_str()),
@@ -215,7 +236,8 @@ fn compared(declared: Vec<Declared>, there: Vec<Connector>, owned: Option<&Selec
                     Some(_) => Action::Update,
                 },
                 changes,
-                revision: found.and_then(|found| found.revision),
+                revision: found.as_ref().and_then(|found| found.revision),
+                breaker: found.and_then(|found| found.breaker),
                 declared: Some(declared),
             }
         })
@@ -230,6 +252,7 @@ fn compared(declared: Vec<Declared>, there: Vec<Connector>, owned: Option<&Selec
             changes: changes(&connector.config, &Config::new()),
             declared: None,
             revision: None,
+            breaker: None,
         }));
     }
     steps
@@ -250,7 +273,13 @@ fn show(plan: &[Step], output: Output) -> Result<(), Failure> {
     let differ = || plan.iter().filter(|step| step.action != Action::None);
     let steps: Vec<Value> = plan
         .iter()
-        .map(|step| json!({ "name": step.name, "action": step.action, "changes": step.changes }))
+        .map(|step| {
+            let mut one = json!({ "name": step.name, "action": step.action, "changes": step.changes });
+            if let Some(why) = &step.breaker {
+                one["breaker"] = why.as_str().into();
+            }
+            one
+        })
         .collect();
     if output.value(&json!({ "connectors": steps }))? {
         return Ok(());
@@ -273,6 +302,9 @@ fn show(plan: &[Step], output: Output) -> Result<(), Failure> {
             value('-', &change.from)?;
             value('+', &change.to)?;
         }
+    }
+    for paused in plan.iter().filter_map(Step::paused) {
+        eprintln!("dray: {paused}");
     }
     let same = plan.len() - differ().count();
     if same > 0 {

@@ -10,30 +10,34 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where the process listens, as its log says.
 fn address(dray: &Dray) -> String {
-    dray.wait_for_log("\"listening\"", PATIENCE);
-    let log = dray.log();
+    wait_until(PATIENCE, || dray.last_log().contains("\"listening\""), || dray.tail());
+    let log = dray.last_log();
     let line = log.lines().find(|line| line.contains("\"listening\"")).unwrap();
     let line: Value = serde_json::from_str(line).unwrap();
     let found = line["fields"]["address"].as_str().or_else(|| line["address"].as_str());
     found.unwrap_or_else(|| panic!("{line}")).to_owned()
 }
 
-struct Cli {
+pub(crate) struct Cli {
     address: String,
     home: tempfile::TempDir,
 }
 
 impl Cli {
-    fn run(&self, args: &[&str]) -> Output {
+    pub(crate) fn run(&self, args: &[&str]) -> Output {
+        self.run_by(["--control", &self.address], args)
+    }
+
+    fn run_by(&self, transport: [&str; 2], args: &[&str]) -> Output {
         Command::new(env!("CARGO_BIN_EXE_dray"))
             .args(args)
-            .args(["--control", &self.address])
+            .args(transport)
             .env("XDG_CONFIG_HOME", self.home.path())
             .output()
             .unwrap()
     }
 
-    fn ok(&self, args: &[&str]) -> String {
+    pub(crate) fn ok(&self, args: &[&str]) -> String {
         let output = self.run(args);
         assert!(
             output.status.success(),
@@ -43,8 +47,15 @@ impl Cli {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    fn json(&self, args: &[&str]) -> Value {
+    pub(crate) fn json(&self, args: &[&str]) -> Value {
         serde_json::from_str(&self.ok(&[args, &["-o", "json"]].concat())).unwrap()
+    }
+
+    /// The same over REST, at the same address.
+    pub(crate) fn rest_json(&self, args: &[&str]) -> Value {
+        let url = format!("http://{}", self.address);
+        let output = self.run_by(["--rest", &url], &[args, &["-o", "json"]].concat());
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"))
     }
 
     /// Waits until a queue has so many letters.
@@ -59,7 +70,7 @@ impl Cli {
     }
 }
 
-fn start(dray: &mut Dray) -> Cli {
+pub(crate) fn start(dray: &mut Dray) -> Cli {
     dray.start();
     Cli {
         address: address(dray),

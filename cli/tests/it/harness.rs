@@ -168,6 +168,11 @@ impl Dray {
             .collect()
     }
 
+    /// The log of the present run, or of the last one.
+    pub(crate) fn last_log(&self) -> String {
+        fs::read_to_string(self.path(&format!("log-{}.json", self.runs))).unwrap_or_default()
+    }
+
     /// The end of the log, for a failed test.
     pub(crate) fn tail(&self) -> String {
         let log = self.log();

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, wherever the call stands")]
 
 mod adversity;
+mod breaker;
 mod broker;
 mod clusters;
 mod control;

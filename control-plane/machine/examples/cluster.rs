@@ -159,6 +159,7 @@ fn cluster() -> (Snapshot, Vec<Vec<Held>>) {
             task_restarts: BTreeMap::new(),
             deleting: false,
             altering: None,
+            breaker: None,
             writer: "example".into(),
             operation: "1".into(),
         };
@@ -251,6 +252,7 @@ fn main() {
                 trace: None,
                 restarts: 0,
                 cost: None,
+                tripped: false,
             });
             say(&mut machine, now, agent, heartbeat(reports.collect()), &mut revision);
         }

@@ -4,10 +4,12 @@
 //!
 //! Events only note what is true now and what has to be looked at again (`Work`); `settle` then compares what is wanted with
 //! what is, and takes the next step of each. So an event that is lost, doubled or late changes when a step is taken, never which. `place`
-//! has the steps of a task, `agents` and `hello` sessions, `silence` who is declared dead, `connectors` and `task_sets` what a connector has, `writes` the store.
+//! has the steps of a task, `agents` and `hello` sessions, `silence` who is declared dead, `connectors` and `task_sets` what a connector has, `breaker` when it
+//! is paused as a whole, `writes` the store.
 
 mod agents;
 mod altering;
+mod breaker;
 mod connectors;
 mod deltas;
 mod edits;

@@ -71,7 +71,7 @@ impl Rest {
             let status = match &mut seen {
                 None => None,
                 Some(seen) => match seen.remove(&connector.name) {
-                    Some(seen) => Some(state_info(seen, &kind)),
+                    Some(seen) => Some(state_info(seen, &kind, connector.breaker.is_some())),
                     // It came into being between the two questions.
                     None => continue,
                 },

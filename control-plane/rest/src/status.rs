@@ -15,7 +15,8 @@ impl Rest {
         let missing = || Error::not_found(format!("No status found for connector {name}"));
         let connector = self.connector(name).await?.ok_or_else(missing)?;
         let seen = self.seen(name).await?.ok_or_else(missing)?;
-        ok(&state_info(seen, &self.kind(&connector).await))
+        let kind = self.kind(&connector).await;
+        ok(&state_info(seen, &kind, connector.breaker.is_some()))
     }
 
     pub(crate) async fn task_status(&self, name: &str, task: i32) -> Answer {
@@ -45,7 +46,8 @@ impl Rest {
         }
         let missing = || Error::not_found(format!("Status for connector {name} not found"));
         let seen = self.seen(name).await?.ok_or_else(missing)?;
-        let mut info = state_info(seen, &self.kind(&connector).await);
+        let kind = self.kind(&connector).await;
+        let mut info = state_info(seen, &kind, connector.breaker.is_some());
         if plan.instance {
             info.connector.state = RESTARTING;
         }
@@ -84,6 +86,7 @@ impl Rest {
 }
 
 const RESTARTING: &str = "RESTARTING";
+const PAUSED: &str = "PAUSED";
 
 /// What a connector that is not there, or is being deleted, is called in this place; anything else as it is.
 pub(crate) fn gone_or(status: tonic::Status, gone: impl FnOnce() -> Error) -> Error {
@@ -93,7 +96,8 @@ pub(crate) fn gone_or(status: tonic::Status, gone: impl FnOnce() -> Error) -> Er
     }
 }
 
-pub(crate) fn state_info(seen: v1::ConnectorWithTasks, kind: &Kind) -> ConnectorStateInfo {
+/// `tripped`: its breaker has paused it, and that is a failure too.
+pub(crate) fn state_info(seen: v1::ConnectorWithTasks, kind: &Kind, tripped: bool) -> ConnectorStateInfo {
     let status = seen.status.unwrap_or_default();
     let state = word(status.state().as_str_name(), "CONNECTOR_STATE_");
     ConnectorStateInfo {
@@ -102,7 +106,10 @@ pub(crate) fn state_info(seen: v1::ConnectorWithTasks, kind: &Kind) -> Connector
             state,
             worker_id: status.worker_id,
             version: kind.version.clone(),
-            trace: trace(state, status.trace),
+            trace: match status.trace {
+                reason @ Some(_) if tripped && state == PAUSED => reason,
+                other => trace(state, other),
+            },
         },
         tasks: seen.tasks.into_iter().map(|task| task_state(task, kind)).collect(),
         kind: kind.word,

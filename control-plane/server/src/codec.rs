@@ -140,7 +140,9 @@ pub(crate) fn written_by(keys: &Keys, entry: &Entry) -> Option<(Revision, WriteI
         keys::Name::Own(..) => read::<Ownership>(&entry.value).ok()?.0.written,
         keys::Name::Agent(_) => read::<AgentRecord>(&entry.value).ok()?.0.written,
         // Nobody else changes what a leader has put there.
-        keys::Name::Tasks(_) | keys::Name::Spec(_) => return None,
+        keys::Name::Tasks(_) => return None,
+        // Somebody has changed it since: the leader looks at it and decides anew.
+        keys::Name::Spec(_) => return None,
         keys::Name::Leader
         | keys::Name::Kafka
         | keys::Name::Topics(_)

@@ -36,6 +36,7 @@ pub(crate) fn spec(config: &[(&str, &str)]) -> ConnectorSpec {
         task_restarts: Default::default(),
         deleting: false,
         altering: None,
+        breaker: None,
         writer: "test".into(),
         operation: "1".into(),
     }

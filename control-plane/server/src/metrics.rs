@@ -110,12 +110,13 @@ impl ControlCollector {
 fn wanted(encoder: &mut DescriptorEncoder<'_>, state: &State) -> fmt::Result {
     let targets = [TargetState::Started, TargetState::Paused, TargetState::Stopped];
     let (mut connectors, mut tasks) = (zeros(&targets), zeros(&targets));
-    let (mut each, mut each_tasks, mut deleting) = (Counts::new(), Counts::new(), 0);
+    let (mut each, mut each_tasks, mut deleting, mut tripped) = (Counts::new(), Counts::new(), 0, 0);
     for (name, spec) in state.specs() {
         if spec.record.deleting {
             deleting += 1;
             continue;
         }
+        tripped += u64::from(spec.record.paused_by_breaker().is_some());
         let label = || ("state", lower(spec.record.target));
         let set = state.tasks(name).filter(|set| Some(set.record.uid) == spec.record.uid);
         let count = set.map_or(0, |set| set.record.tasks.len() as u64);
@@ -137,6 +138,12 @@ fn wanted(encoder: &mut DescriptorEncoder<'_>, state: &State) -> fmt::Result {
         "dray_connectors_deleting",
         "Connectors that are being deleted.",
         [(Vec::new(), deleting)].into_iter(),
+    )?;
+    gauges(
+        encoder,
+        "dray_connectors_tripped",
+        "Connectors that are paused because too many of their records failed.",
+        [(Vec::new(), tripped)].into_iter(),
     )?;
     gauges(
         encoder,

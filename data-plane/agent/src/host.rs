@@ -155,6 +155,7 @@ impl Host {
                 trace: None,
                 restarts: 0,
                 cost: None,
+                tripped: false,
             };
             statuses.ended(&dead.subject, &report, keeper.is_some_and(|keeper| keeper.deleted));
         }
@@ -181,14 +182,19 @@ impl Host {
             .iter()
             .filter_map(|subject| {
                 let owned = *self.subjects.get(subject)?;
-                let (state, trace, restarts) = match subject {
+                let (state, trace, restarts, tripped) = match subject {
                     Subject::Connector(name) => {
                         let entry = statuses.connectors.get(name)?;
-                        (of_connector(entry.state), entry.trace.as_deref(), entry.restarts)
+                        (of_connector(entry.state), entry.trace.as_deref(), entry.restarts, false)
                     }
                     Subject::Task(id) => {
                         let entry = statuses.tasks.get(id)?;
-                        (of_task(entry.state), entry.trace.as_deref(), entry.restarts)
+                        (
+                            of_task(entry.state),
+                            entry.trace.as_deref(),
+                            entry.restarts,
+                            entry.tripped,
+                        )
                     }
                 };
                 let report = TaskReport {
@@ -198,6 +204,7 @@ impl Host {
                     trace: trace.map(|trace| cut(&hidden.hide(trace)).to_owned()),
                     restarts,
                     cost: None,
+                    tripped,
                 };
                 if let Some(statuses) = &self.statuses {
                     statuses.show(subject, &report);

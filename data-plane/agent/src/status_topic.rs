@@ -212,6 +212,7 @@ mod tests {
             trace: trace.map(str::to_owned),
             restarts: 0,
             cost: None,
+            tripped: false,
         }
     }
 

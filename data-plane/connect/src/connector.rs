@@ -59,6 +59,15 @@ pub trait SourceConnector: Send + Sync {
         TransactionBoundaries::Unsupported
     }
 
+    /// From which Kafka cluster, by its `bootstrap.servers`, it reads a topic of this name; `None`: it does not. Most sources read no Kafka. A
+    /// dead letter queue that its own source reads would grow for ever.
+    ///
+    /// # Errors
+    /// When the configuration does not say; what is wrong with its keys is said elsewhere.
+    fn reads_topic(&self, _config: &ConfigMap, _topic: &str) -> Result<Option<String>> {
+        Ok(None)
+    }
+
     /// Checks offsets that a user wants to set (KIP-875); none erases an entry. `Ok(true)` means they were checked.
     fn alter_offsets(&self, _config: &ConfigMap, _offsets: &[(Option<OffsetMap>, Option<OffsetMap>)]) -> Result<bool> {
         Ok(false)

@@ -1,5 +1,8 @@
 //! Ends a task of whose records too many fail, whatever is tolerated: `errors.tolerance=all` is meant for the odd record, and a
 //! source that has changed its format, or a transform that was mistyped, would send everything to the dead letter queue.
+//!
+//! Such a task is not started again, whatever `dray.restart.policy` says, and its agent reports why it failed: the leader then pauses the whole
+//! connector, as what is wrong for one task is so for its siblings.
 
 use dray_connect::config::ParsedConfig;
 use dray_connect::{Error, Result};
@@ -67,11 +70,13 @@ impl Breaker {
             return Ok(());
         }
         let (failed, window, percent) = (seen.failed.len(), self.window, self.percent);
-        // A restart begins anew.
-        seen.failed.clear();
-        Err(Error::connect(format!(
-            "{failed} of the last {window} records failed, and {PERCENT} allows {percent} %"
-        )))
+        let text = format!("{failed} of the last {window} records failed, and {PERCENT} allows {percent} %");
+        Err(Error::connect(text).with_source(Tripped { record: None }))
+    }
+
+    /// The task goes on after it was paused: a person has looked at what failed before.
+    pub(crate) fn begin_anew(&self) {
+        self.lock().failed.clear();
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Seen> {
@@ -80,9 +85,40 @@ impl Breaker {
     }
 }
 
+/// Marks the error of a task whose breaker tripped, as its cause. The error itself says all there is to say, and the record's own error,
+/// where it is known, is the cause of this one.
+#[derive(Debug, thiserror::Error)]
+#[error("too many records fail")]
+pub(crate) struct Tripped {
+    #[source]
+    record: Option<Error>,
+}
+
+/// The error of a task that may skip no more records, with that of its last one.
+pub(crate) fn because(verdict: Error, record: Error) -> Error {
+    if is_trip(&verdict) {
+        verdict.with_source(Tripped { record: Some(record) })
+    } else {
+        verdict.with_source(record)
+    }
+}
+
+/// Whether a task failed because its breaker tripped.
+pub(crate) fn is_trip(error: &Error) -> bool {
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        if error.is::<Tripped>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::guard::trace;
 
     /// After how many failures it ends the task, when every so-manieth record fails.
     fn ends(percent: f64, window: u64, every: usize) -> Option<usize> {
@@ -120,10 +156,26 @@ mod tests {
             breaker.failed().unwrap();
         }
         assert_eq!(breaker.lock().failed.len(), 1);
-        let text = breaker.failed().unwrap_err().to_string();
-        assert_eq!(
-            text,
-            "2 of the last 100 records failed, and dray.errors.breaker.percent allows 1 %"
-        );
+        let text = "2 of the last 100 records failed, and dray.errors.breaker.percent allows 1 %";
+        let verdict = breaker.failed().unwrap_err();
+        assert!(is_trip(&verdict));
+        assert_eq!(trace(&verdict), text);
+        let error = because(verdict, Error::data("no number"));
+        assert!(is_trip(&error));
+        assert_eq!(trace(&error), format!("{text}\nCaused by: no number"));
+        assert!(!is_trip(&because(
+            Error::connect("not tolerated"),
+            Error::data("no number")
+        )));
+    }
+
+    #[test]
+    fn after_a_pause_what_failed_before_does_not_count() {
+        let breaker = Breaker::new(1.0, 100);
+        breaker.saw(1);
+        breaker.failed().unwrap();
+        breaker.begin_anew();
+        breaker.failed().unwrap();
+        breaker.failed().unwrap_err();
     }
 }

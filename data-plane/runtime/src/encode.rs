@@ -1,5 +1,6 @@
 //! The way of a source batch to Kafka's bytes: converters, in Connect's order (header, key, value).
 
+use crate::breaker::because;
 use crate::dead_letter::{SourceLetters, Why};
 use crate::ledger::{Ledger, PartitionNumber, Sequence};
 use crate::policy::{ErrorPolicy, Failure, Stage, Tries};
@@ -326,7 +327,7 @@ impl<'a> EncodedBatch<'a> {
     ) -> Result<()> {
         (failing.report)(&failure);
         if let Err(verdict) = failing.policy.tolerate() {
-            return Err(verdict.with_source(failure.error));
+            return Err(because(verdict, failure.error));
         }
         let record = &batch.records()[place];
         if let Some(letters) = failing.letters {

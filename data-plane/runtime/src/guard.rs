@@ -1,5 +1,6 @@
 //! Calls into connector code: a panic there becomes an error of that connector alone.
 
+use crate::breaker::Tripped;
 use dray_connect::{Error, Result};
 use futures::FutureExt as _;
 use std::any::Any;
@@ -65,9 +66,12 @@ fn panicked(call: &str, panic: &(dyn Any + Send)) -> Error {
 pub fn trace(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
-    while let Some(error) = cause.filter(|cause| !cause.is::<Panicked>()) {
-        text.push_str("\nCaused by: ");
-        text.push_str(&error.to_string());
+    while let Some(error) = cause {
+        // What only marks the error above it says nothing.
+        if !error.is::<Panicked>() && !error.is::<Tripped>() {
+            text.push_str("\nCaused by: ");
+            text.push_str(&error.to_string());
+        }
         cause = error.source();
     }
     text

@@ -1,6 +1,6 @@
 //! What happens to a record that fails: `errors.tolerance`, retries and their back-off (KIP-298), as one table.
 
-use crate::breaker::Breaker;
+use crate::breaker::{Breaker, because};
 use crate::metrics::Failures;
 use dray_connect::config::ParsedConfig;
 use dray_connect::{Error, Result};
@@ -112,15 +112,22 @@ impl ErrorPolicy {
         }
     }
 
+    /// The task goes on after a pause.
+    pub(crate) fn resumed(&self) {
+        if let Some(breaker) = &self.breaker {
+            breaker.begin_anew();
+        }
+    }
+
     /// The error of a task that meets a bad record it may not skip; none when it may.
     pub fn judge(&self, error: Error) -> Result<()> {
-        self.tolerate().map_err(|verdict| verdict.with_source(error))
+        self.tolerate().map_err(|verdict| because(verdict, error))
     }
 
     /// Whether one more bad record may be skipped.
     ///
     /// # Errors
-    /// When it may not; the record's own error is the cause.
+    /// When it may not; the record's own error is the cause: [`because`].
     pub fn tolerate(&self) -> Result<()> {
         match self.tolerance {
             Tolerance::All => {

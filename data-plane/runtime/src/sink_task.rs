@@ -5,6 +5,7 @@ mod errant;
 mod offsets;
 
 use crate::active_topics::TaskTopics;
+use crate::breaker::because;
 use crate::dead_letter::{DeadLetters, Letter};
 use crate::decode::decode;
 use crate::encode::Converters;
@@ -412,7 +413,7 @@ impl Runner {
         }
         if let Some(error) = refused {
             return Err(match letters.pop() {
-                Some(letter) => error.with_source(letter.failure.error),
+                Some(letter) => because(error, letter.failure.error),
                 None => error,
             });
         }
@@ -529,6 +530,7 @@ impl Runner {
             self.commit(None).await?;
             self.me.report(TaskState::Paused, None);
         } else {
+            self.policy.resumed();
             self.resume_all().await?;
             self.me.report(TaskState::Running, None);
         }

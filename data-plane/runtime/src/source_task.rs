@@ -257,6 +257,7 @@ impl Runner {
             };
             self.on_other(event).await?;
         }
+        self.parts.policy.resumed();
         self.parts.me.report(TaskState::Running, None);
         Ok(Flow::Continue)
     }

@@ -16,6 +16,8 @@ pub struct Entry<S> {
     pub trace: Option<String>,
     /// How often it was started again after it failed.
     pub restarts: u32,
+    /// It is a task that FAILED because its breaker tripped.
+    pub tripped: bool,
 }
 
 /// All states at one moment.
@@ -120,19 +122,30 @@ impl StatusBoard {
         let runs = state == ConnectorState::Running;
         self.change(Subject::Connector(name.clone()), runs, |statuses| {
             let restarts = statuses.connectors.get(name).map_or(0, |entry| entry.restarts);
-            statuses
-                .connectors
-                .insert(name.clone(), Entry { state, trace, restarts });
+            statuses.connectors.insert(name.clone(), entry(state, trace, restarts));
         });
     }
 
     /// A task's new state.
     pub fn task(&self, id: &TaskId, state: TaskState, trace: Option<String>) {
+        self.task_entry(id, state, trace, false);
+    }
+
+    /// A task FAILED because its breaker tripped.
+    pub(crate) fn tripped(&self, id: &TaskId, trace: String) {
+        self.task_entry(id, TaskState::Failed, Some(trace), true);
+    }
+
+    fn task_entry(&self, id: &TaskId, state: TaskState, trace: Option<String>, tripped: bool) {
         let runs = state == TaskState::Running;
         self.room().task_state(id, state);
         self.change(Subject::Task(id.clone()), runs, |statuses| {
             let restarts = statuses.tasks.get(id).map_or(0, |entry| entry.restarts);
-            statuses.tasks.insert(id.clone(), Entry { state, trace, restarts });
+            let entry = Entry {
+                tripped,
+                ..entry(state, trace, restarts)
+            };
+            statuses.tasks.insert(id.clone(), entry);
         });
     }
 
@@ -145,13 +158,11 @@ impl StatusBoard {
         self.change(subject.clone(), false, |statuses| match subject {
             Subject::Connector(name) => {
                 let state = ConnectorState::Restarting;
-                statuses
-                    .connectors
-                    .insert(name.clone(), Entry { state, trace, restarts });
+                statuses.connectors.insert(name.clone(), entry(state, trace, restarts));
             }
             Subject::Task(id) => {
                 let state = TaskState::Restarting;
-                statuses.tasks.insert(id.clone(), Entry { state, trace, restarts });
+                statuses.tasks.insert(id.clone(), entry(state, trace, restarts));
             }
         });
     }
@@ -193,6 +204,15 @@ impl StatusBoard {
             }
             notes.changed.insert(subject);
         });
+    }
+}
+
+fn entry<S>(state: S, trace: Option<String>, restarts: u32) -> Entry<S> {
+    Entry {
+        state,
+        trace,
+        restarts,
+        tripped: false,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Runs a connector or task again and again within one ownership, when it fails and `dray.restart.policy` says so.
 
 use crate::attempt::{Attempt, TaskMaker};
+use crate::breaker::is_trip;
 use crate::guard::{Panicked, trace};
 use crate::status::{StatusBoard, Subject};
 use dray_connect::{Error, Result};
@@ -13,6 +14,9 @@ use std::io::ErrorKind;
 use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+/// Why a task whose breaker tripped is not started again.
+const TRIPPED: &str = "not started again before the connector is resumed, or its configuration is changed";
 
 /// Runs a task: the attempt that is made already, and those after it.
 pub(crate) async fn task(maker: TaskMaker, first: Attempt, policy: RestartPolicy) {
@@ -53,6 +57,13 @@ pub(crate) async fn supervise<F: Future<Output = Result<()>>>(
         if stop.is_cancelled() {
             stopped(subject, board, failure);
             return false;
+        }
+        if let Subject::Task(id) = subject
+            && is_trip(&error)
+        {
+            tracing::error!(error = %failure, "task failed: its breaker tripped, and its connector is to be paused");
+            board.tripped(id, format!("{failure}\n{TRIPPED}"));
+            return true;
         }
         let class = classify(&error);
         let (at, reason) = match judge(&mut restarts, now(), class) {

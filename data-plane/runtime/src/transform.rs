@@ -1,5 +1,6 @@
 //! A connector's transforms, between it and its converters.
 
+use crate::breaker::because;
 use crate::policy::{ErrorPolicy, Failure, Stage, Tries};
 use dray_connect::Result;
 use dray_connect::backing::Backing;
@@ -52,7 +53,7 @@ pub async fn transform_source(
             };
             if let Err(verdict) = verdict {
                 batch.truncate(place);
-                return Err(verdict.with_source(failure.error));
+                return Err(because(verdict, failure.error));
             }
             let body = std::mem::replace(&mut batch.records_mut().0[place].body, Body::Dropped);
             refused.push(Refused { place, body, failure });

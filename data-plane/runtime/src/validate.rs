@@ -4,6 +4,7 @@
 mod classes;
 mod client_keys;
 mod info;
+mod own_letters;
 mod plugin_config;
 
 pub use self::info::{Info, Infos, KeyInfo};
@@ -152,6 +153,9 @@ impl Worker {
                 let class = named.unwrap_or(&self.config().value_converter.class);
                 let class = dray_converters::class_name(class).unwrap_or(class);
                 if let Some(conflict) = source_config::conflict(config, class) {
+                    add(values, conflict.key, None, &conflict.problem);
+                }
+                if let Some(conflict) = own_letters::conflict(source.as_ref(), config, self.config().originals()) {
                     add(values, conflict.key, None, &conflict.problem);
                 }
                 let wanted = config.get("transaction.boundary").map(|value| value.trim());

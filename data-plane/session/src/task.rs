@@ -44,6 +44,7 @@ pub(crate) struct Running {
     trace: Option<String>,
     restarts: u32,
     cost: Option<Cost>,
+    tripped: bool,
     /// It changed since it was last said.
     pub(crate) changed: bool,
     /// When a stop in good order becomes a kill.
@@ -65,6 +66,7 @@ impl Running {
             trace: None,
             restarts: 0,
             cost: None,
+            tripped: false,
             changed: true,
             kill_at: None,
             killed: false,
@@ -87,6 +89,7 @@ impl Running {
             trace: self.trace.clone(),
             restarts: self.restarts,
             cost: self.cost,
+            tripped: self.tripped,
         }
     }
 
@@ -104,6 +107,7 @@ impl Running {
         self.trace = report.trace.map(shorten);
         self.restarts = report.restarts;
         self.cost = report.cost.or(self.cost);
+        self.tripped = report.tripped;
         self.changed = true;
         true
     }
@@ -135,6 +139,7 @@ impl Waiting {
             trace,
             restarts: 0,
             cost: None,
+            tripped: false,
         }
     }
 }

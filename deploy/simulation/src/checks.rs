@@ -9,8 +9,8 @@ use crate::runs::Run;
 use crate::world::World;
 use dray_machine::cluster::{Name, Record, Write};
 use dray_model::message::{FencedWhy, FromAgent, Order, Owned, ToAgent};
-use dray_model::record::{AgentRecord, Owner};
-use dray_model::{ConnectorName, ConnectorUid, Generation, SessionId, TaskKey};
+use dray_model::record::{AgentRecord, ConnectorSpec, Owner};
+use dray_model::{ConnectorName, ConnectorUid, Generation, SessionId, TargetState, TaskKey};
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU64;
 
@@ -29,6 +29,8 @@ pub(crate) struct Checks {
     declared: BTreeSet<SessionId>,
     /// Dead sessions that were seen out of a group for 10 s.
     graced: BTreeSet<(ConnectorUid, SessionId)>,
+    /// Tasks whose breaker has paused their connector.
+    paused_by: BTreeSet<Owned>,
     /// When a task was last started, stopped or killed.
     pub(crate) acted_at: Time,
     pub(crate) good_since: Option<Time>,
@@ -287,6 +289,25 @@ impl World {
         puts.filter_map(owners).collect()
     }
 
+    /// A breaker that tripped pauses its connector once: whoever has resumed it is not overruled. `spec` was just written.
+    fn check_paused(&mut self, at: usize, name: &ConnectorName, spec: &ConnectorSpec) {
+        let (Some(connector), Some(breaker)) = (spec.uid, &spec.breaker) else {
+            return self.fail(format!("P8: r{at} writes {name} for no breaker: {spec:?}"));
+        };
+        // Those that stand there from before stay.
+        let written = breaker.tasks.iter().map(|(number, generation)| Owned {
+            task: TaskKey {
+                connector,
+                number: *number,
+            },
+            generation: *generation,
+        });
+        let new = written.filter(|owned| self.checks.paused_by.insert(*owned)).count();
+        if new == 0 || spec.target != TargetState::Paused {
+            self.fail(format!("P8: r{at} pauses {name} a second time: {breaker:?}"));
+        }
+    }
+
     /// I3, I4, and that nobody loses a task that he may still run without having been declared dead.
     pub(crate) fn check_applied(&mut self, at: usize, term: u64, write: &Write, before: Owners) {
         if self.store.leader.is_none_or(|leader| leader.term != term) {
@@ -310,6 +331,10 @@ impl World {
             }
             if let Record::Agent(agent) = record {
                 self.count_dead(agent);
+            }
+            if let (Name::Spec(connector), Record::Spec(spec)) = (name, record) {
+                self.see(Seen::Tripped);
+                self.check_paused(at, connector, spec);
             }
             if let Record::Tasks(_) = record {
                 self.see(Seen::TaskSet);

@@ -288,6 +288,11 @@ impl World {
                 "{name}: restart {asked} of {task} is lost: it runs as of {known:?}"
             ));
         }
+        if run.tripped && !paused {
+            return Err(format!(
+                "{name}: the breaker of {task} has tripped, and its connector is not paused"
+            ));
+        }
         if run.owned.generation >= owner.generation && run.phase == Phase::Failed {
             return Ok(Placed::Failed);
         }

@@ -94,6 +94,7 @@ seen! {
     OffsetsSet = "offsets set by the user",
     MarkLeft = "marks of such a change left behind",
     TaskFailed = "tasks failed",
+    Tripped = "connectors paused by their breaker",
     Refused = "assignments refused",
     TaskSet = "task sets stored",
     TaskSetChanged = "task sets that change a running one",

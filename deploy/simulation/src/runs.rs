@@ -82,6 +82,8 @@ pub(crate) struct Run {
     /// A mutation has said that it is dead.
     pub(crate) lied: bool,
     pub(crate) restarts: u32,
+    /// It failed because its breaker tripped.
+    pub(crate) tripped: bool,
     pub(crate) parts: Vec<Position>,
     pub(crate) producer: Option<Producer>,
     pub(crate) busy: Option<Vec<Entry>>,
@@ -162,6 +164,7 @@ impl World {
             killed: false,
             lied: false,
             restarts: 0,
+            tripped: false,
             parts: numbers.map(part).collect(),
             producer: None,
             busy: None,
@@ -268,6 +271,10 @@ impl World {
     }
 
     pub(crate) fn report(&mut self, at: usize, id: u64, state: RunState, trace: Option<&str>) {
+        self.report_tripped(at, id, state, trace, false);
+    }
+
+    fn report_tripped(&mut self, at: usize, id: u64, state: RunState, trace: Option<&str>, tripped: bool) {
         let Some(run) = self.agents[at].runs.get(&id).filter(|run| !run.lied) else {
             return;
         };
@@ -277,6 +284,7 @@ impl World {
             trace: trace.map(str::to_owned),
             restarts: run.restarts,
             cost: None,
+            tripped,
         };
         self.tell(at, Event::Report(report));
     }
@@ -318,10 +326,13 @@ impl World {
                 self.report(at, id, RunState::Restarting, Some("it tries again"));
                 self.for_agent(at, 1_000, Input::Timer(id, Timer::Retry));
             } else {
+                let mut tripped = self.random.permille(500);
                 if let Some(run) = self.agents[at].runs.get_mut(&id) {
                     run.phase = Phase::Failed;
+                    run.tripped = tripped && run.kind != Kind::Instance;
+                    tripped = run.tripped;
                 }
-                self.report(at, id, RunState::Failed, Some("it does not work"));
+                self.report_tripped(at, id, RunState::Failed, Some("it does not work"), tripped);
             }
             return;
         }

@@ -110,6 +110,7 @@ impl World {
             task_restarts: BTreeMap::new(),
             deleting: false,
             altering: None,
+            breaker: None,
             writer: "user".into(),
             operation: String::new(),
         };
@@ -148,16 +149,22 @@ impl World {
         match act {
             0 | 1 => {
                 spec.config.insert("salt".into(), self.now.to_string());
-                spec.config_version += 1;
+                reconfigured(&mut spec);
             }
             2 | 3 => {
                 spec.config
                     .insert("tasks.max".into(), self.random.range(1, 5).to_string());
-                spec.config_version += 1;
+                reconfigured(&mut spec);
             }
             4 => spec.target = TargetState::Paused,
-            5 | 6 => spec.target = TargetState::Started,
-            7 => spec.target = TargetState::Stopped,
+            5 | 6 => {
+                spec.target = TargetState::Started;
+                spec.lift_breaker();
+            }
+            7 => {
+                spec.target = TargetState::Stopped;
+                spec.lift_breaker();
+            }
             8 => spec.deleting = true,
             9 => {
                 self.coverage.see(Seen::Restart);
@@ -172,7 +179,7 @@ impl World {
                 // Refused by whoever reads it: what was in force goes on.
                 self.see(Seen::WrongConfig);
                 spec.config.insert("dray.recovery".into(), "soft".into());
-                spec.config_version += 1;
+                reconfigured(&mut spec);
             }
             11 | 12 if spec.target == TargetState::Stopped => return self.alter(name, spec),
             _ => return self.change_outside(&name, &spec),
@@ -197,7 +204,7 @@ impl World {
             .collect();
         for (name, mut spec) in wrong {
             spec.config.remove("dray.recovery");
-            spec.config_version += 1;
+            reconfigured(&mut spec);
             self.write_spec(name, spec);
         }
     }
@@ -244,5 +251,14 @@ impl World {
             self.store.put(self.now, name, Record::Agent(agent));
             self.store_changed();
         }
+    }
+}
+
+/// The configuration of a connector was changed: what its breaker has paused goes on.
+fn reconfigured(spec: &mut ConnectorSpec) {
+    spec.config_version += 1;
+    if spec.paused_by_breaker().is_some() {
+        spec.target = TargetState::Started;
+        spec.lift_breaker();
     }
 }

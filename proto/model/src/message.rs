@@ -427,6 +427,8 @@ pub struct TaskReport {
     pub restarts: u32,
     /// What it costs, where that was measured.
     pub cost: Option<Cost>,
+    /// It failed because its breaker tripped: its whole connector is to be paused.
+    pub tripped: bool,
 }
 
 /// An agent stops.

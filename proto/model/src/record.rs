@@ -36,6 +36,8 @@ pub struct ConnectorSpec {
     pub deleting: bool,
     /// Its offsets are being set, by this operation: nothing of it starts before that is over.
     pub altering: Option<String>,
+    /// Breakers of its tasks that tripped since a person last resumed it.
+    pub breaker: Option<Breaker>,
     /// Who wrote it last, as it calls itself.
     pub writer: String,
     /// Tells attempts of one writer apart.
@@ -52,6 +54,44 @@ impl ConnectorSpec {
             self.task_restarts.get(&number).copied().unwrap_or_default()
         }
     }
+
+    /// Asks for a restart of a task. Only that the count changes matters, so it may run over.
+    pub fn restart_task(&mut self, number: u32) {
+        let count = self.task_restarts.entry(number).or_default();
+        *count = count.wrapping_add(1);
+    }
+
+    /// What its breaker says, if that is why it is paused.
+    #[must_use]
+    pub fn paused_by_breaker(&self) -> Option<&Breaker> {
+        let breaker = self.breaker.as_ref().filter(|breaker| breaker.paused);
+        breaker.filter(|_| self.target == TargetState::Paused)
+    }
+
+    /// A person brings it back: what tripped is forgotten and begins anew. The counts say so to every later leader, also when the report
+    /// of a tripped task is repeated.
+    pub fn lift_breaker(&mut self) {
+        for number in self
+            .breaker
+            .take()
+            .into_iter()
+            .flat_map(|breaker| breaker.tasks.into_keys())
+        {
+            self.restart_task(number);
+        }
+    }
+}
+
+/// What breakers said that tripped: too many records of their tasks failed (`dray.errors.breaker.percent`). Written by the leader; whoever
+/// resumes the connector removes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Breaker {
+    /// What the first of them said.
+    pub reason: String,
+    /// Whose they are: tasks by number, with the generation that tripped. One of these never pauses the connector a second time.
+    pub tasks: BTreeMap<u32, Generation>,
+    /// They paused the connector; it had not been paused before by a person, nor since.
+    pub paused: bool,
 }
 
 /// The tasks of a connector. Written by the leader.

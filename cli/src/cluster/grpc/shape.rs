@@ -26,6 +26,7 @@ pub(super) fn connector(wanted: v1::Connector, seen: v1::ConnectorWithTasks, sta
             v1::TargetState::Paused => Some(Target::Paused),
             v1::TargetState::Stopped => Some(Target::Stopped),
         },
+        breaker: wanted.breaker,
         deleting: wanted.deleting,
         revision: Some(wanted.revision),
         seen: connector_seen(status),

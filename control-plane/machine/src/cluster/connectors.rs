@@ -386,10 +386,11 @@ impl Machine {
         for number in too_many {
             self.drop_task(TaskKey { connector: uid, number });
         }
+        self.work.seen_connectors.insert(uid);
+        self.pause_tripped(uid);
         let Some(connector) = self.connectors.get(&uid) else {
             return;
         };
-        self.work.seen_connectors.insert(uid);
         if connector.is_ending() {
             if connector.tasks.values().all(Task::is_free) {
                 self.write_end(uid);

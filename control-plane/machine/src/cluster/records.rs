@@ -239,6 +239,10 @@ impl Machine {
             }
             Purpose::Tasks(uid) => self.set_written(uid, true),
             Purpose::Owners(shards, tasks) => self.owners_written(shards, tasks, true),
+            Purpose::Pause(uid) => {
+                self.refused_by_store(uid, None);
+                self.work.connectors.insert(uid); // others may have tripped meanwhile
+            }
             Purpose::Remove(uid) => _ = self.work.connectors.insert(uid),
         }
     }
@@ -264,6 +268,10 @@ impl Machine {
             }
             Purpose::Tasks(uid) | Purpose::Remove(uid) => {
                 self.set_written(uid, false);
+                self.refused_by_store(uid, problem);
+                self.timers.insert((until, Timer::Connector(uid)));
+            }
+            Purpose::Pause(uid) => {
                 self.refused_by_store(uid, problem);
                 self.timers.insert((until, Timer::Connector(uid)));
             }

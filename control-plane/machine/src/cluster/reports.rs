@@ -43,11 +43,16 @@ impl Machine {
         }
         let other_pause = task.stage() == Stage::Assigned
             && ((report.state == RunState::Running && paused) || (report.state == RunState::Paused && !paused));
+        let tripped = report.tripped && report.state == RunState::Failed;
         task.report = Some(Report {
             state: report.state,
             trace: report.trace,
             restarts: report.restarts,
+            tripped,
         });
+        if tripped {
+            self.work.connectors.insert(key.connector);
+        }
         if fenced {
             self.fences_are_done(fences);
         }

@@ -93,6 +93,8 @@ impl Machine {
             && let Some(waits) = self.waits_for_old(connector)
         {
             status.trace = Some(format!("its new task set waits: {waits}"));
+        } else if status.trace.is_none() {
+            status.trace = Self::why_paused(connector);
         }
         if let Some(problem) = connector.refused_by_store {
             status.trace = Some(problem.into());

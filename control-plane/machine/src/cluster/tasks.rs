@@ -70,6 +70,8 @@ pub(super) struct Report {
     pub(super) state: RunState,
     pub(super) trace: Option<String>,
     pub(super) restarts: u32,
+    /// It failed because its breaker tripped.
+    pub(super) tripped: bool,
 }
 
 /// A task or an instance.

@@ -22,6 +22,8 @@ pub(super) enum Purpose {
     Tasks(ConnectorUid),
     /// Owners of these tasks change.
     Owners(Vec<(ConnectorUid, Shard)>, Vec<TaskKey>),
+    /// A connector is paused: the breakers of some of its tasks have tripped.
+    Pause(ConnectorUid),
     /// A connector that nobody owns anything of loses its tasks, a deleted one everything.
     Remove(ConnectorUid),
 }

@@ -6,7 +6,7 @@ use crate::cache::State;
 use crate::clock;
 use crate::desk::StreamEvent;
 use crate::writes::{Settled, Writes};
-use dray_machine::cluster::{ConnectionId, Effect, Event, Machine, Outcome, WriteId};
+use dray_machine::cluster::{ConnectionId, Effect, Event, Machine, Name, Outcome, Record, Write, WriteId};
 use dray_model::message::ToAgent;
 use dray_model::{Millis, Term};
 use dray_store::Revision;
@@ -192,7 +192,10 @@ impl Running {
             match effect {
                 Effect::Send { connection, message } => self.send(connection, message),
                 Effect::Close(connection) => drop(self.outbound.remove(&connection)),
-                Effect::Write(write) => self.writes.want(write, &self.told),
+                Effect::Write(write) => {
+                    note(&write);
+                    self.writes.want(write, &self.told);
+                }
                 Effect::Show(shown) => self.board.show(self.term, shown),
                 Effect::Answer(result) => {
                     tracing::info!(command = result.id, error = ?result.error, "a command was answered");
@@ -214,6 +217,18 @@ impl Running {
             );
             self.outbound.remove(&connection);
             self.broken.push(connection);
+        }
+    }
+}
+
+/// A leader writes what is wanted of a connector only to pause it.
+fn note(write: &Write) {
+    for (name, record) in &write.puts {
+        if let (Name::Spec(connector), Record::Spec(spec)) = (name, record)
+            && let Some(breaker) = &spec.breaker
+        {
+            tracing::warn!(connector = %connector, reason = breaker.reason, tasks = breaker.tasks.len(),
+                "connector is paused: too many of its records fail");
         }
     }
 }

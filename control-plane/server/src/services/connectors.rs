@@ -83,6 +83,7 @@ impl ConnectorService for Services {
                     task_restarts: BTreeMap::new(),
                     deleting: false,
                     altering: None,
+                    breaker: None,
                     writer: String::new(),
                     operation: String::new(),
                 })),
@@ -116,11 +117,17 @@ impl ConnectorService for Services {
                 if spec.config == config {
                     return Ok(Next::Keep);
                 }
-                Ok(Next::Put(ConnectorSpec {
+                let mut spec = ConnectorSpec {
                     config: config.clone(),
                     config_version: spec.config_version + 1,
                     ..spec.clone()
-                }))
+                };
+                // It is taken for the cure. What a person has paused stays so, as in Kafka Connect.
+                if spec.paused_by_breaker().is_some() {
+                    spec.target = TargetState::Started;
+                    spec.lift_breaker();
+                }
+                Ok(Next::Put(spec))
             })
             .await?;
         Ok(Response::new(v1::UpdateConnectorConfigResponse {
@@ -274,10 +281,8 @@ impl Services {
             .writer
             .spec(&name, |found| {
                 let spec = there(&name, found, 0)?;
-                if spec.target == target {
-                    return Ok(Next::Keep);
-                }
-                Ok(Next::Put(ConnectorSpec { target, ..spec.clone() }))
+                let next = retargeted(spec, target);
+                Ok(if next == *spec { Next::Keep } else { Next::Put(next) })
             })
             .await?;
         Ok(changed.revision)
@@ -329,14 +334,25 @@ fn there<'a>(
     Ok(spec)
 }
 
+/// What is wanted when a person says what is. Whoever pauses what its breaker has paused makes that his own decision.
+fn retargeted(spec: &ConnectorSpec, target: TargetState) -> ConnectorSpec {
+    let mut spec = ConnectorSpec { target, ..spec.clone() };
+    match target {
+        TargetState::Started | TargetState::Stopped => spec.lift_breaker(),
+        TargetState::Paused => {
+            if let Some(breaker) = &mut spec.breaker {
+                breaker.paused = false;
+            }
+        }
+    }
+    spec
+}
+
 fn with_restarts(spec: &ConnectorSpec, instance: bool, tasks: &BTreeSet<u32>) -> ConnectorSpec {
     let mut spec = spec.clone();
     // Only whether they change counts.
     spec.restarts = spec.restarts.wrapping_add(instance.into());
-    for task in tasks {
-        let count = spec.task_restarts.entry(*task).or_default();
-        *count = count.wrapping_add(1);
-    }
+    tasks.iter().for_each(|task| spec.restart_task(*task));
     spec
 }
 
@@ -373,5 +389,6 @@ fn connector(state: &State, name: &ConnectorName, spec: &ConnectorSpec, revision
         target: v1::TargetState::from(spec.target).into(),
         deleting: spec.deleting,
         tasks: tasks.map_or(0, |set| set.record.tasks.len() as u32), // at most MAX_TASKS
+        breaker: spec.paused_by_breaker().map(|breaker| breaker.reason.clone()),
     }
 }

@@ -259,5 +259,6 @@ fn report(owned: Owned, paused: bool) -> TaskReport {
         trace: None,
         restarts: 0,
         cost: None,
+        tripped: false,
     }
 }

@@ -70,6 +70,7 @@ pub(crate) async fn create(store: &dyn MetadataStore, cluster: &str, connector: 
         task_restarts: Default::default(),
         deleting: false,
         altering: None,
+        breaker: None,
         writer: "test".into(),
         operation: connector.into(),
     };

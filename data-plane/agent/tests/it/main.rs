@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, wherever the call stands")]
 
 mod mirror;
+mod mirror_letters;
 
 use dray_agent::plugins;
 use dray_connect::ConfigMap;

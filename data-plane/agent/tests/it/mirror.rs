@@ -54,7 +54,7 @@ async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
 
 /// Stored offsets in memory.
 #[derive(Debug, Default)]
-struct Offsets(Mutex<BTreeMap<String, OffsetMap>>);
+pub(crate) struct Offsets(Mutex<BTreeMap<String, OffsetMap>>);
 
 #[async_trait]
 impl OffsetStore for Offsets {

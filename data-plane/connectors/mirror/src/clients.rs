@@ -7,7 +7,7 @@ use dray_connect::{Error, Result};
 use dray_kafka::CLIENT;
 use dray_kafka::port::ClientConfig;
 
-const SERVERS: &str = "bootstrap.servers";
+pub(crate) const SERVERS: &str = "bootstrap.servers";
 
 /// Only these count under `source.cluster.` and `target.cluster.`.
 fn is_of_connection(key: &str) -> bool {

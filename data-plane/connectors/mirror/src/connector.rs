@@ -98,6 +98,14 @@ impl SourceConnector for MirrorSourceConnector {
         }
     }
 
+    fn reads_topic(&self, config: &ConfigMap, topic: &str) -> Result<Option<String>> {
+        let plan = Plan::new(config)?;
+        if !plan.enabled || !plan.selection.takes(topic, &plan.policy)? {
+            return Ok(None);
+        }
+        Ok(clients::consumer(config, &plan)?.remove(clients::SERVERS))
+    }
+
     fn alter_offsets(&self, _config: &ConfigMap, offsets: &[(Option<OffsetMap>, Option<OffsetMap>)]) -> Result<bool> {
         for (partition, offset) in offsets {
             offsets::check(partition.as_ref(), offset.as_ref())?;

@@ -26,7 +26,7 @@ pub(super) const PATTERN: &str = "topics.regex";
 /// Which failures are tried again. Our own keys begin with `dray.`.
 const RESTART_POLICY: &str = "dray.restart.policy";
 /// The dead letter queue of a source.
-pub(super) const SOURCE_LETTERS: &str = "dray.errors.deadletterqueue.topic.name";
+pub(crate) const SOURCE_LETTERS: &str = "dray.errors.deadletterqueue.topic.name";
 /// What a source does with records that are too large.
 pub(super) const OVERSIZE: &str = "dray.errors.oversize";
 /// Whether bad records are looked for in a batch that a sink refuses.
@@ -342,7 +342,8 @@ fn define_common() -> ConfigDef {
                 breaker::PERCENT,
                 Double,
                 Medium,
-                "How many percent of the last records may fail and be tolerated; when more do, the task fails.",
+                "How many percent of a task's last records may fail and be tolerated; when more do, the task fails and its whole connector is paused, \
+                 until it is resumed or its configuration is changed.",
             )
             .default_value(100.0)
             .validator(Range::between(0.0, 100.0))

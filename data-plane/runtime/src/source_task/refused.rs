@@ -2,6 +2,7 @@
 //! record's bytes are kept until it is acknowledged.
 
 use super::{Runner, log_failure};
+use crate::breaker::because;
 use crate::config::Oversize;
 use crate::dead_letter::{CUT, SourceLetters, Why};
 use crate::ledger::Sequence;
@@ -144,7 +145,7 @@ impl Runner {
         policy.failures.gave_up();
         log_failure(&self.parts.me, policy, Stage::KafkaProduce, &error);
         if !tolerated && let Err(verdict) = policy.tolerate() {
-            return Err(verdict.with_source(error));
+            return Err(because(verdict, error));
         }
         let (Some(letters), Some(mut kept)) = (&self.refusals.letters, kept) else {
             self.ledger.finish(sequence, 1);

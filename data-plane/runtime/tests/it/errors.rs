@@ -199,9 +199,16 @@ async fn when_more_fail_than_may_the_task_does() {
         ("count", "1000"),
         ("dray.errors.breaker.percent", "10"),
         ("dray.errors.breaker.records", "100"),
+        // Not even so is it started again.
+        ("dray.restart.policy", "always"),
     ];
     let running = stage.task("c", &source(&[&BYTES, &LETTERS, &breaker]));
     let trace = stage.wait_for("c", TaskState::Failed).await.unwrap();
+    assert!(stage.tripped("c"), "the leader has to know");
+    assert!(
+        trace.ends_with("not started again before the connector is resumed, or its configuration is changed"),
+        "{trace}"
+    );
     let expected = "11 of the last 100 records failed, and dray.errors.breaker.percent allows 10 %";
     assert!(trace.starts_with(expected), "{trace}");
     running.stop(soon()).await;
@@ -211,6 +218,49 @@ async fn when_more_fail_than_may_the_task_does() {
         Some(138),
         "it goes on there when it is mended"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sink_trips_wherever_its_records_fail() {
+    let stage = Stage::new();
+    stage.kafka.create_topic("t", 1);
+    for value in ["1", "no", "nope", "2"] {
+        stage.kafka.append("t", 0, None, Some(value.as_bytes()));
+    }
+    let refuses = ("refuses", "no nope");
+    let converts = ("value.converter", "org.apache.kafka.connect.json.JsonConverter");
+    for (name, fails) in [("converts", converts), ("puts", refuses)] {
+        let config = [
+            ("connector.class", "Keeper"),
+            ("topics", "t"),
+            ("shelf", name),
+            ("value.converter.schemas.enable", "false"),
+            ("errors.tolerance", "all"),
+            ("errors.deadletterqueue.topic.name", "letters"),
+            ("dray.errors.breaker.percent", "25"),
+            ("dray.errors.breaker.records", "4"),
+            ("dray.restart.policy", "always"),
+            fails,
+        ];
+        let running = stage.task(name, &config);
+        let trace = stage.wait_for(name, TaskState::Failed).await.unwrap();
+        assert!(trace.starts_with("2 of the last 4 records failed"), "{trace}");
+        assert!(trace.contains("\nCaused by: "), "the last of them is known: {trace}");
+        assert!(stage.tripped(name), "{name}");
+        running.stop(soon()).await;
+    }
+    // A failure of another kind is none of its business.
+    let config = [
+        ("connector.class", "Keeper"),
+        ("topics", "t"),
+        ("shelf", "other"),
+        refuses,
+        ("dray.restart.policy", "none"),
+    ];
+    let running = stage.task("other", &config);
+    stage.wait_for("other", TaskState::Failed).await;
+    assert!(!stage.tripped("other"));
+    running.stop(soon()).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -172,6 +172,11 @@ impl Stage {
             .unwrap()
     }
 
+    /// Whether task 0 of a connector failed because its breaker tripped.
+    pub(crate) fn tripped(&self, name: &str) -> bool {
+        self.worker.board().watch().borrow().tasks[&id(name)].tripped
+    }
+
     /// The state of task 0 of a connector.
     pub(crate) fn state(&self, name: &str) -> TaskState {
         self.worker.board().watch().borrow().tasks[&id(name)].state
@@ -259,6 +264,11 @@ pub(crate) async fn misbehaves(shelf: &str) {
 /// Whether it has begun to.
 pub(crate) fn has_misbehaved(shelf: &str) -> bool {
     REACHED.lock().unwrap().contains_key(shelf)
+}
+
+/// How often the call that its configuration names was made.
+pub(crate) fn reached(shelf: &str) -> u32 {
+    REACHED.lock().unwrap().get(shelf).copied().unwrap_or_default()
 }
 
 static GATE: (Mutex<bool>, Condvar) = (Mutex::new(false), Condvar::new());

@@ -1,6 +1,6 @@
 //! What a sink task puts and commits.
 
-use crate::harness::{SHELVES, Stage, until};
+use crate::harness::{SHELVES, Stage, reached, until};
 use dray_connect::sink_batch::TopicPartition;
 use dray_kafka::Class;
 use dray_model::TaskState;
@@ -51,6 +51,23 @@ async fn commits_what_pre_commit_returns() {
     until(|| committed(&stage, "sink").is_some()).await;
     assert_eq!(committed(&stage, "sink"), Some(2));
     assert_eq!(shelf("all"), ["a", "b", "c"]);
+    assert!(running.stop(soon()).await);
+}
+
+/// Before each commit the sink is asked for its offsets, so its calls count them.
+#[tokio::test(start_paused = true)]
+async fn an_idle_task_is_not_woken_up_to_commit() {
+    let stage = stage(&["a", "b"]);
+    let counted = [("fault.call", "flush"), ("fault.on", "0")]; // counted, and none of them fails
+    let running = stage.task("sink", &config("idle", &counted));
+    for expected in [2, 3] {
+        until(|| committed(&stage, "sink") == Some(expected)).await;
+        tokio::time::sleep(Duration::from_secs(120)).await;
+        let commits = reached("idle");
+        tokio::time::sleep(Duration::from_secs(3_600)).await;
+        assert_eq!(reached("idle"), commits, "it has nothing to commit in 60 intervals");
+        stage.kafka.append("t", 0, None, Some(b"c"));
+    }
     assert!(running.stop(soon()).await);
 }
 

@@ -115,6 +115,7 @@ pub(super) fn report(owned: Owned, state: RunState) -> TaskReport {
         trace: None,
         restarts: 0,
         cost: None,
+        tripped: false,
     }
 }
 

@@ -65,6 +65,7 @@ impl From<TaskReport> for v1::TaskReport {
             trace: report.trace.map(prose),
             restarts: report.restarts,
             cost: report.cost.map_or(0, Cost::units),
+            tripped: report.tripped,
         }
     }
 }
@@ -79,6 +80,7 @@ impl TryFrom<v1::TaskReport> for TaskReport {
             trace: optional_text("trace", report.trace, PROSE)?,
             restarts: report.restarts,
             cost: Cost::try_from(report.cost).ok(),
+            tripped: report.tripped,
         })
     }
 }

@@ -2,9 +2,10 @@
 
 use super::{Form, v1};
 use crate::Invalid;
-use crate::read::{choice, optional, same_words};
+use crate::read::{self, choice, number, optional, same_words};
 use dray_model::TargetState;
-use dray_model::record::{ActiveTopics, ConnectorSpec};
+use dray_model::record::{ActiveTopics, Breaker, ConnectorSpec};
+use std::collections::BTreeMap;
 
 same_words!(v1::TargetState, TargetState: Started Paused Stopped);
 
@@ -22,6 +23,7 @@ impl Form for ConnectorSpec {
             task_restarts: wire.task_restarts,
             deleting: wire.deleting,
             altering: wire.altering,
+            breaker: wire.breaker.map(breaker).transpose()?,
             writer: wire.writer,
             operation: wire.operation,
         })
@@ -37,10 +39,31 @@ impl Form for ConnectorSpec {
             task_restarts: self.task_restarts.clone(),
             deleting: self.deleting,
             altering: self.altering.clone(),
+            breaker: self.breaker.as_ref().map(|breaker| v1::Breaker {
+                reason: breaker.reason.clone(),
+                tasks: breaker
+                    .tasks
+                    .iter()
+                    .map(|(task, generation)| (*task, generation.get()))
+                    .collect(),
+                paused: breaker.paused,
+            }),
             writer: self.writer.clone(),
             operation: self.operation.clone(),
         })
     }
+}
+
+fn breaker(wire: v1::Breaker) -> Result<Breaker, Invalid> {
+    let mut tasks = BTreeMap::new();
+    for (task, generation) in wire.tasks {
+        tasks.insert(read::task(task)?, number("breaker.tasks", generation)?);
+    }
+    Ok(Breaker {
+        reason: wire.reason,
+        tasks,
+        paused: wire.paused,
+    })
 }
 
 impl Form for ActiveTopics {

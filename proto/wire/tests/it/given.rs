@@ -150,13 +150,15 @@ fn report() -> impl Strategy<Value = TaskReport> {
         option::of(prose()),
         any::<u32>(),
         option::of(cost()),
+        any::<bool>(),
     )
-        .prop_map(|(owned, state, trace, restarts, cost)| TaskReport {
+        .prop_map(|(owned, state, trace, restarts, cost, tripped)| TaskReport {
             owned,
             state,
             trace,
             restarts,
             cost,
+            tripped,
         })
 }
 
@@ -332,13 +334,16 @@ pub(crate) fn connector_spec() -> impl Strategy<Value = ConnectorSpec> {
     let targets = vec![TargetState::Started, TargetState::Paused, TargetState::Stopped];
     let restarts = (any::<u32>(), btree_map(any::<u32>(), any::<u32>(), 0..4));
     let wanted = (config(), prop::sample::select(targets), any::<u64>());
-    let ends = (any::<bool>(), option::of(text()));
+    let tripped = btree_map(task(), large().prop_map(Generation::from), 0..3);
+    let breaker =
+        (text(), tripped, any::<bool>()).prop_map(|(reason, tasks, paused)| Breaker { reason, tasks, paused });
+    let ends = (any::<bool>(), option::of(text()), option::of(breaker));
     (option::of(uid()), wanted, restarts, ends, text(), text()).prop_map(
         |(
             uid,
             (config, target, config_version),
             (restarts, task_restarts),
-            (deleting, altering),
+            (deleting, altering, breaker),
             writer,
             operation,
         )| {
@@ -351,6 +356,7 @@ pub(crate) fn connector_spec() -> impl Strategy<Value = ConnectorSpec> {
                 task_restarts,
                 deleting,
                 altering,
+                breaker,
                 writer,
                 operation,
             }

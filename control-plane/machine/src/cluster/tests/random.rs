@@ -385,6 +385,7 @@ fn say_nonsense(world: &mut World, nonsense: &Nonsense) {
         trace: Some("?".into()),
         restarts: nonsense.counter,
         cost: dray_model::Cost::try_from(nonsense.number).ok(),
+        tripped: false,
     };
     let reasons = [
         RefusedWhy::NoPlugin,

@@ -575,6 +575,7 @@ fn messages_about_nothing_are_ignored() {
         trace: None,
         restarts: 0,
         cost: None,
+        tripped: false,
     };
     world.say("a", FromAgent::TaskEvents(vec![report]));
     world.want_tasks("a", owned, 1, "3");

@@ -49,6 +49,8 @@ pub(crate) struct Agent {
     pub(crate) running: BTreeMap<TaskKey, Generation>,
     pub(crate) paused: BTreeSet<TaskKey>,
     pub(crate) assigned: BTreeMap<TaskKey, Assignment>,
+    /// Tasks whose breaker tripped, under which generation.
+    pub(crate) tripped: BTreeMap<TaskKey, Generation>,
     /// It says nothing and does nothing that it is told.
     pub(crate) frozen: bool,
     /// It does not say that tasks are stopped, until it is let.
@@ -339,6 +341,7 @@ impl World {
             task_restarts: BTreeMap::new(),
             deleting: false,
             altering: None,
+            breaker: None,
             writer: "test".into(),
             operation: "1".into(),
         };
@@ -400,6 +403,7 @@ impl World {
             running: BTreeMap::new(),
             paused: BTreeSet::new(),
             assigned: BTreeMap::new(),
+            tripped: BTreeMap::new(),
             frozen: false,
             slow_stop: false,
             slow_start: false,
@@ -780,6 +784,32 @@ impl World {
         self.agents.get_mut(id).unwrap()
     }
 
+    /// What is wanted of a connector.
+    pub(crate) fn spec(&self, connector: &str) -> &ConnectorSpec {
+        match &self.store[&Name::Spec(name(connector))].record {
+            Record::Spec(spec) => spec,
+            Record::Meta(_) | Record::Agent(_) | Record::Tasks(_) | Record::Own(_) => {
+                panic!("no connector {connector}")
+            }
+        }
+    }
+
+    /// The breakers of tasks trip, at the same moment for those of one agent.
+    pub(crate) fn trip(&mut self, connector: &str, numbers: &[u32]) {
+        let keys: Vec<_> = numbers.iter().map(|number| self.key(connector, *number)).collect();
+        for id in self.agents.keys().cloned().collect::<Vec<_>>() {
+            let agent = self.agent(&id);
+            let mut reports = Vec::new();
+            for key in &keys {
+                if let Some(generation) = agent.running.get(key) {
+                    agent.tripped.insert(*key, *generation);
+                    reports.push(agent.report(*key));
+                }
+            }
+            self.say(&id, FromAgent::TaskEvents(reports));
+        }
+    }
+
     /// Which agent runs a task.
     pub(crate) fn runner(&self, connector: &str, number: i64) -> String {
         match self.running(connector).remove(&number).unwrap_or_default().as_slice() {
@@ -812,6 +842,13 @@ impl Agent {
     }
 
     pub(crate) fn report(&self, key: TaskKey) -> TaskReport {
+        if self.tripped.get(&key) == Some(&self.running[&key]) {
+            return TaskReport {
+                trace: Some("11 of 100\nCaused by: bad".into()),
+                tripped: true,
+                ..self.report_as(key, RunState::Failed)
+            };
+        }
         let state = if self.paused.contains(&key) {
             RunState::Paused
         } else {
@@ -830,6 +867,7 @@ impl Agent {
             trace: None,
             restarts: 0,
             cost: None,
+            tripped: false,
         }
     }
 }

@@ -153,9 +153,9 @@ impl Names {
             .collect();
         map.replace(&places);
         let renamed = map.rename_each(self.lengths, |name| self.becomes(name));
-        let after = map.parts().as_chunks::<2>().0.iter().map(|[key, place]| match place {
-            Datum::Int32(at) => Some((*key, usize::try_from(*at).ok()?)),
-            _ => None,
+        let after = map.parts().as_chunks::<2>().0.iter().map(|[key, place]| {
+            let Datum::Int32(at) = place else { return None };
+            Some((*key, usize::try_from(*at).ok()?))
         });
         let after = after.collect();
         map.replace(&before);

@@ -5,12 +5,14 @@ use dray_connect::logical::{self, Logical};
 use dray_connect::schema::{Schema as Connect, SchemaRef, Type};
 use dray_connect::structs::Struct;
 use dray_connect::value::{Value, double_to_string, float_to_string};
+use dray_connect::{Error, Result};
 use num_bigint::BigInt;
 use serde_json::{Map, Value as Json};
 
 use super::from_connect::is_union;
 use super::schema::{Kind, Schema, TypeId};
 use super::settings::Settings;
+use super::wire;
 
 /// The value that a default stands for; none when it does not fit the schema.
 pub(super) fn read(schema: &SchemaRef, json: &Json, settings: &Settings) -> Option<Value> {
@@ -68,6 +70,7 @@ pub(super) fn read(schema: &SchemaRef, json: &Json, settings: &Settings) -> Opti
         (Type::Struct, None) => {
             let mut record = Struct::new(SchemaRef::clone(schema)).ok()?;
             let members = json.as_object()?;
+            let schema = SchemaRef::clone(record.schema());
             for (index, field) in schema.fields().ok()?.iter().enumerate() {
                 let json = members.get(&*settings.scrubbed(&field.name)).unwrap_or(&Json::Null);
                 record.put_at(index, read(&field.schema, json, settings)?).ok()?;
@@ -154,6 +157,71 @@ pub(super) fn fits(schema: &Schema, id: TypeId, json: &Json) -> bool {
             record.fields.iter().all(field)
         }),
     }
+}
+
+/// Types within each other in a default: one that contains itself may have itself for its default.
+const MAX_LEVELS: usize = 100;
+
+/// Appends the default of a field that only the Avro schema has.
+pub(super) fn encode(schema: &Schema, id: TypeId, json: &Json, level: usize, out: &mut Vec<u8>) -> Result<()> {
+    if level > MAX_LEVELS {
+        return Err(Error::data(format!(
+            "the default {json} nests deeper than {MAX_LEVELS} levels: its type may be its own default"
+        )));
+    }
+    let wrong = || Error::data(format!("the default {json} does not fit its Avro type"));
+    let integer = || json.as_i64().ok_or_else(wrong);
+    let text = || json.as_str().ok_or_else(wrong);
+    match schema.kind(id) {
+        Kind::Null => {}
+        Kind::Boolean => out.push(json.as_bool().ok_or_else(wrong)?.into()),
+        Kind::Int | Kind::Long => wire::long(integer()?, out),
+        Kind::Float => out.extend_from_slice(&(json.as_f64().ok_or_else(wrong)? as f32).to_le_bytes()),
+        Kind::Double => out.extend_from_slice(&json.as_f64().ok_or_else(wrong)?.to_le_bytes()),
+        Kind::Bytes => wire::bytes(&latin1(text()?).ok_or_else(wrong)?, out),
+        Kind::Fixed(of) => {
+            let bytes = latin1(text()?).filter(|bytes| bytes.len() == of.size);
+            out.extend_from_slice(&bytes.ok_or_else(wrong)?);
+        }
+        Kind::String => wire::bytes(text()?.as_bytes(), out),
+        Kind::Enum(of) => {
+            let text = text()?;
+            let place = of.symbols.iter().position(|symbol| **symbol == *text);
+            wire::long(place.ok_or_else(wrong)? as i64, out);
+        }
+        Kind::Array(of) => {
+            let all = json.as_array().ok_or_else(wrong)?;
+            if !all.is_empty() {
+                wire::long(all.len() as i64, out);
+            }
+            all.iter()
+                .try_for_each(|json| encode(schema, *of, json, level + 1, out))?;
+            out.push(0);
+        }
+        Kind::Map(of) => {
+            let all = json.as_object().ok_or_else(wrong)?;
+            if !all.is_empty() {
+                wire::long(all.len() as i64, out);
+            }
+            for (key, json) in all {
+                wire::bytes(key.as_bytes(), out);
+                encode(schema, *of, json, level + 1, out)?;
+            }
+            out.push(0);
+        }
+        Kind::Union(branches) => {
+            out.push(0);
+            encode(schema, *branches.first().ok_or_else(wrong)?, json, level + 1, out)?;
+        }
+        Kind::Record(record) => {
+            let members = json.as_object().ok_or_else(wrong)?;
+            for field in &record.fields {
+                let json = members.get(&*field.name).or(field.default.as_ref());
+                encode(schema, field.of, json.ok_or_else(wrong)?, level + 1, out)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Bytes as Avro's JSON has them: a character each.

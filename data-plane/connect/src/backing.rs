@@ -2,7 +2,7 @@
 //! tables of schemas and topics. Spans, rows and ids point into it. How nested values are put in is in `datum::build`.
 
 use crate::datum::Datum;
-use crate::schema::SchemaRef;
+use crate::schema::{Schema, SchemaRef};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -154,19 +154,34 @@ impl Backing {
         &block[span.start as usize..(span.start + span.len) as usize]
     }
 
-    /// The schema's place in the table. Schemas are told apart by identity, as handles of the same [`SchemaRef`].
+    /// The schema's place in the table. Schemas are told apart by identity, as handles of the same [`SchemaRef`]. For a schema
+    /// within itself it is the place of what that stands for.
     #[inline]
     pub fn schema(&mut self, schema: &SchemaRef) -> SchemaId {
+        let place = self.known(schema).unwrap_or_else(|| self.enter(schema));
+        SchemaId(place as u32)
+    }
+
+    #[inline]
+    fn known(&self, schema: &SchemaRef) -> Option<usize> {
         let latest = self.schemas.iter().enumerate().rev().take(LATEST_SCHEMAS);
-        let known = latest
+        latest
             .filter(|(_, known)| Arc::ptr_eq(known, schema))
             .map(|(i, _)| i)
-            .next();
-        let place = known.unwrap_or_else(|| {
-            self.schemas.push(Arc::clone(schema));
+            .next()
+    }
+
+    fn enter(&mut self, schema: &SchemaRef) -> usize {
+        let resolved = Schema::resolved(schema);
+        let known = if Arc::ptr_eq(&resolved, schema) {
+            None
+        } else {
+            self.known(&resolved)
+        };
+        known.unwrap_or_else(|| {
+            self.schemas.push(resolved);
             self.schemas.len() - 1
-        });
-        SchemaId(place as u32)
+        })
     }
 
     /// A schema of this batch.
@@ -314,7 +329,6 @@ fn append(arena: &mut Vec<u8>, bytes: &[u8]) -> Span {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schema::Schema;
 
     #[test]
     fn spans_point_into_blocks_and_arena() {

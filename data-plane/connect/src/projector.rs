@@ -88,6 +88,7 @@ fn show_parameters(parameters: Option<&IndexMap<String, String>>) -> String {
 
 fn project_struct(source: &SchemaRef, record: &Value, target: &SchemaRef) -> Result<Value> {
     let record = record.as_struct().ok_or_else(|| wrong_class(record, source))?;
+    let (source, target) = (&Schema::resolved(source), &Schema::resolved(target));
     let mut projected = Struct::new(target.clone())?;
     for field in target.fields()? {
         let name = &*field.name;

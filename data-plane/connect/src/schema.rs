@@ -5,6 +5,7 @@
 
 mod builder;
 mod predefined;
+mod recursive;
 mod validate;
 
 use std::collections::HashMap;
@@ -14,6 +15,8 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 pub use self::builder::SchemaBuilder;
+use self::recursive::Link;
+pub use self::recursive::{Family, RecursiveBuilder};
 pub use self::validate::{validate_field, validate_value};
 use crate::error::{Error, Result};
 use crate::value::Value;
@@ -118,7 +121,8 @@ const SCAN_LIMIT: usize = 8;
 
 /// The type of a value and what is known about it.
 ///
-/// Equality compares every attribute, documentation and default included, as Connect does.
+/// Equality compares every attribute, documentation and default included, as Connect does. A schema within itself is equal to
+/// what it stands for.
 #[derive(Clone, Debug)]
 pub struct Schema {
     kind: Type,
@@ -133,9 +137,35 @@ pub struct Schema {
     by_name: HashMap<Arc<str>, usize>,
     key: Option<SchemaRef>,
     element: Option<SchemaRef>,
+    /// What makes this a reference to a schema around it.
+    link: Option<Box<Link>>,
+    /// Whether it is a struct's and no reference.
+    has_fields: bool,
+    /// Whether there are references in it that do not say yet to what.
+    open: bool,
 }
 
 impl Schema {
+    /// A required schema of that type with nothing in it.
+    fn of(kind: Type) -> Self {
+        Self {
+            kind,
+            optional: false,
+            default: None,
+            name: None,
+            version: None,
+            doc: None,
+            parameters: None,
+            fields: Vec::new(),
+            by_name: HashMap::new(),
+            key: None,
+            element: None,
+            link: None,
+            has_fields: kind == Type::Struct,
+            open: false,
+        }
+    }
+
     /// The type.
     #[must_use]
     pub fn type_(&self) -> Type {
@@ -178,16 +208,18 @@ impl Schema {
         self.parameters.as_ref()
     }
 
-    /// The fields of a struct schema.
+    /// The fields of a struct schema. It is an error as well for a schema within itself, see [`Schema::resolved`]: who goes
+    /// down from fields to fields there would never end.
     pub fn fields(&self) -> Result<&[Field]> {
-        if self.kind == Type::Struct {
+        if self.has_fields {
             Ok(&self.fields)
         } else {
-            Err(Error::data("Cannot list fields on non-struct type"))
+            Err(self.no_fields())
         }
     }
 
-    /// The field of that name. None also when this is not a struct schema; Connect throws then, see [`Schema::lookup_field`].
+    /// The field of that name. None also when this is not a struct schema or one within itself; Connect throws then, see
+    /// [`Schema::lookup_field`].
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&Field> {
         if self.fields.len() <= SCAN_LIMIT {
@@ -197,10 +229,13 @@ impl Schema {
         }
     }
 
-    /// The field of that name, with Connect's error when this is not a struct schema.
+    /// The field of that name, with Connect's error when this is not a struct schema. As for [`Schema::fields`] it is an error
+    /// for a schema within itself.
     pub fn lookup_field(&self, name: &str) -> Result<Option<&Field>> {
-        if self.kind == Type::Struct {
+        if self.has_fields {
             Ok(self.field(name))
+        } else if self.is_reference() {
+            Err(self.no_fields())
         } else {
             Err(Error::data("Cannot look up fields on non-struct type"))
         }
@@ -271,6 +306,12 @@ impl PartialEq for Schema {
         if std::ptr::eq(self, other) {
             return true;
         }
+        // What a reference stands for is the same schema, one level further down.
+        match (&self.link, &other.link) {
+            (Some(_), None) => return self.refers_to().is_some_and(|schema| *schema == *other),
+            (None, Some(_)) => return other.refers_to().is_some_and(|schema| *self == *schema),
+            (Some(_), Some(_)) | (None, None) => {}
+        }
         self.kind == other.kind
             && self.optional == other.optional
             && self.version == other.version
@@ -281,6 +322,7 @@ impl PartialEq for Schema {
             && self.key == other.key
             && self.element == other.element
             && self.parameters == other.parameters
+            && self.link == other.link
     }
 }
 

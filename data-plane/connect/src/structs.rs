@@ -19,8 +19,9 @@ pub struct Struct {
 }
 
 impl Struct {
-    /// A struct in which every field is null.
+    /// A struct in which every field is null. Of a schema within itself it is one of what that stands for.
     pub fn new(schema: SchemaRef) -> Result<Self> {
+        let schema = schema.refers_to().unwrap_or(schema);
         if schema.type_() != Type::Struct {
             return Err(Error::data(format!("Not a struct schema: {schema}")));
         }

@@ -10,6 +10,7 @@ mod avro;
 mod binary;
 mod boolean;
 mod charset;
+mod cycles;
 mod definition;
 mod header;
 mod json;

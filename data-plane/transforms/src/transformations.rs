@@ -20,6 +20,9 @@ mod timestamp_converter;
 mod timestamp_router;
 mod value_to_key;
 
+#[cfg(test)]
+mod recursive;
+
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use dray_connect::config::{ConfigKey, ConfigType, Importance};

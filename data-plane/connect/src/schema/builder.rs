@@ -3,12 +3,11 @@
 //! Java throws at the wrong call. Here the first wrong call is remembered and [`SchemaBuilder::build`] returns it, so that
 //! a schema can be written as one chain.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use super::{Field, SCAN_LIMIT, Schema, SchemaRef, Type, validate_value};
+use super::{Field, Link, SCAN_LIMIT, Schema, SchemaRef, Type, validate_value};
 use crate::error::{BoxError, Error, Result};
 use crate::value::Value;
 
@@ -18,7 +17,7 @@ use crate::value::Value;
 /// object; here it passes when the value is equal.
 #[derive(Debug)]
 pub struct SchemaBuilder {
-    schema: Schema,
+    pub(super) schema: Schema,
     optional: Option<bool>,
     first_error: Option<Error>,
 }
@@ -39,21 +38,8 @@ impl SchemaBuilder {
     /// A builder of a schema of that type. Arrays and maps made so have no schema for their elements.
     #[must_use]
     pub fn of(kind: Type) -> Self {
-        let schema = Schema {
-            kind,
-            optional: false,
-            default: None,
-            name: None,
-            version: None,
-            doc: None,
-            parameters: None,
-            fields: Vec::new(),
-            by_name: HashMap::new(),
-            key: None,
-            element: None,
-        };
         Self {
-            schema,
+            schema: Schema::of(kind),
             optional: None,
             first_error: None,
         }
@@ -66,6 +52,15 @@ impl SchemaBuilder {
             optional: None,
             first_error: None,
         }
+    }
+
+    /// A builder of a reference.
+    pub(super) fn of_link(link: Link) -> Self {
+        let mut builder = Self::of(Type::Struct);
+        builder.schema.open = matches!(link, Link::Open(_));
+        builder.schema.has_fields = false;
+        builder.schema.link = Some(Box::new(link));
+        builder
     }
 
     primitive_builders! {
@@ -85,6 +80,7 @@ impl SchemaBuilder {
     #[must_use]
     pub fn array(element: SchemaRef) -> Self {
         let mut builder = Self::of(Type::Array);
+        builder.schema.open = element.open;
         builder.schema.element = Some(element);
         builder
     }
@@ -92,7 +88,9 @@ impl SchemaBuilder {
     /// A builder of a schema of maps.
     #[must_use]
     pub fn map(key: SchemaRef, value: SchemaRef) -> Self {
+        let open = key.open || value.open;
         let mut builder = Self::map_of(Some(key));
+        builder.schema.open = open;
         builder.schema.element = Some(value);
         builder
     }
@@ -201,6 +199,13 @@ impl SchemaBuilder {
             let text = format!("Cannot create fields on type {}", self.schema.kind);
             return self.fail_with(Error::schema_builder(text), None);
         }
+        if !self.schema.has_fields {
+            let cause = self.schema.no_fields();
+            return self.fail_with(
+                Error::schema_builder("Cannot create fields on a reference"),
+                Some(cause.into()),
+            );
+        }
         if name.is_empty() {
             return self.fail_with(Error::schema_builder("fieldName cannot be null."), None);
         }
@@ -209,6 +214,7 @@ impl SchemaBuilder {
             return self.fail_with(Error::schema_builder(text), None);
         }
         let index = self.schema.fields.len();
+        self.schema.open |= schema.open;
         self.schema.fields.push(Field {
             name: Arc::clone(&name),
             index,

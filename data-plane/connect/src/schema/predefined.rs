@@ -1,24 +1,13 @@
 //! The predefined schemas: each primitive type, required and optional, made once and shared.
 
-use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
 use super::{Schema, SchemaRef, Type};
 
 fn primitive(kind: Type, optional: bool) -> SchemaRef {
-    Arc::new(Schema {
-        kind,
-        optional,
-        default: None,
-        name: None,
-        version: None,
-        doc: None,
-        parameters: None,
-        fields: Vec::new(),
-        by_name: HashMap::new(),
-        key: None,
-        element: None,
-    })
+    let mut schema = Schema::of(kind);
+    schema.optional = optional;
+    Arc::new(schema)
 }
 
 macro_rules! predefined {

@@ -63,8 +63,7 @@ fn validate(schema: &Schema, value: ValueRef<'_>, location: Location<'_>) -> Res
     }
     match (schema.type_(), value) {
         (Type::Struct, ValueRef::Struct(record)) => {
-            let schemas_match = std::ptr::eq(&**record.schema(), schema) || **record.schema() == *schema;
-            if !schemas_match {
+            if **record.schema() != *schema {
                 return Err(Error::data("Struct schemas do not match."));
             }
             record.validate()

@@ -11,6 +11,7 @@ use serde_json::{Map, Value as Json};
 use super::from_connect::is_union;
 use super::schema::{Kind, Schema, TypeId};
 use super::settings::Settings;
+use super::wire;
 
 /// The value that a default stands for; none when it does not fit the schema.
 pub(super) fn read(schema: &SchemaRef, json: &Json, settings: &Settings) -> Option<Value> {
@@ -68,6 +69,7 @@ pub(super) fn read(schema: &SchemaRef, json: &Json, settings: &Settings) -> Opti
         (Type::Struct, None) => {
             let mut record = Struct::new(SchemaRef::clone(schema)).ok()?;
             let members = json.as_object()?;
+            let schema = SchemaRef::clone(record.schema());
             for (index, field) in schema.fields().ok()?.iter().enumerate() {
                 let json = members.get(&*settings.scrubbed(&field.name)).unwrap_or(&Json::Null);
                 record.put_at(index, read(&field.schema, json, settings)?).ok()?;
@@ -153,6 +155,98 @@ pub(super) fn fits(schema: &Schema, id: TypeId, json: &Json) -> bool {
             };
             record.fields.iter().all(field)
         }),
+    }
+}
+
+/// Types within each other in a default: one that contains itself may be its own default …
+const MAX_LEVELS: usize = 100;
+/// … and as one of several branches lead to very many.
+const MAX_TYPES: usize = 100_000;
+
+/// The bytes of a default of that type; none where it does not fit, or does not end. Of a union the first branch counts that it fits.
+pub(super) fn encode(schema: &Schema, of: TypeId, json: &Json) -> Option<Vec<u8>> {
+    let mut encoder = Encoder {
+        schema,
+        left: MAX_TYPES,
+        out: Vec::new(),
+    };
+    encoder.encode(of, json, 1)?;
+    Some(encoder.out)
+}
+
+struct Encoder<'a> {
+    schema: &'a Schema,
+    left: usize,
+    out: Vec<u8>,
+}
+
+impl Encoder<'_> {
+    fn encode(&mut self, of: TypeId, json: &Json, level: usize) -> Option<()> {
+        if level > MAX_LEVELS {
+            return None;
+        }
+        self.left = self.left.checked_sub(1)?;
+        let (schema, out) = (self.schema, &mut self.out);
+        match schema.kind(of) {
+            Kind::Null => json.as_null()?,
+            Kind::Boolean => out.push(json.as_bool()?.into()),
+            Kind::Int => wire::long(i32::try_from(json.as_i64()?).ok()?.into(), out),
+            Kind::Long => wire::long(json.as_i64()?, out),
+            // By way of a double, as in Java.
+            Kind::Float => out.extend_from_slice(&(json.as_f64()? as f32).to_le_bytes()),
+            Kind::Double => out.extend_from_slice(&json.as_f64()?.to_le_bytes()),
+            Kind::String => wire::bytes(json.as_str()?.as_bytes(), out),
+            Kind::Bytes => wire::bytes(&latin1(json.as_str()?)?, out),
+            Kind::Fixed(of) => {
+                // One that is too short is filled up, as in Java, and a longer one cut.
+                let mut bytes = latin1(json.as_str()?)?;
+                bytes.resize(of.size, 0);
+                out.extend_from_slice(&bytes);
+            }
+            Kind::Enum(of) => {
+                let symbol = json.as_str()?;
+                let index = of.symbols.iter().position(|known| &**known == symbol)?;
+                wire::long(index as i64, out);
+            }
+            Kind::Array(of) => {
+                let elements = json.as_array()?;
+                if !elements.is_empty() {
+                    wire::long(elements.len() as i64, out);
+                }
+                for element in elements {
+                    self.encode(*of, element, level + 1)?;
+                }
+                self.out.push(0);
+            }
+            Kind::Map(of) => {
+                let entries = json.as_object()?;
+                if !entries.is_empty() {
+                    wire::long(entries.len() as i64, out);
+                }
+                for (key, value) in entries {
+                    wire::bytes(key.as_bytes(), &mut self.out);
+                    self.encode(*of, value, level + 1)?;
+                }
+                self.out.push(0);
+            }
+            Kind::Record(record) => {
+                let members = json.as_object()?;
+                for field in &record.fields {
+                    let json = members.get(&*field.name).or(field.default.as_ref())?;
+                    self.encode(field.of, json, level + 1)?;
+                }
+            }
+            Kind::Union(branches) => {
+                let start = self.out.len();
+                let fits = |(index, branch): (usize, &TypeId)| {
+                    self.out.truncate(start);
+                    wire::long(index as i64, &mut self.out);
+                    self.encode(*branch, json, level + 1)
+                };
+                branches.iter().enumerate().find_map(fits)?;
+            }
+        }
+        Some(())
     }
 }
 

@@ -15,6 +15,9 @@ use super::settings::{
     PRECISION_DEFAULT, RECORD_DOC, SUM_ENUM, SUM_UNION, Settings, UNION,
 };
 
+/// Records that lead to each other and back, within each other: who prints or reads the schema recurses.
+const MAX_LEVELS: usize = 100;
+
 /// The Avro schema of a Connect schema; without one, that of anything.
 pub(super) fn from_connect(schema: Option<&SchemaRef>, settings: &Settings) -> Result<Schema> {
     let Some(connect) = schema else {
@@ -27,6 +30,8 @@ pub(super) fn from_connect(schema: Option<&SchemaRef>, settings: &Settings) -> R
         unnamed: 0,
         entries: 0,
         maps: Vec::new(),
+        within: Vec::new(),
+        level: 0,
     };
     let root = mapping.of(connect)?;
     mapping.schema.set_root(root);
@@ -43,6 +48,10 @@ struct Mapping<'a> {
     entries: usize,
     /// Those maps, and the records of their entries.
     maps: Vec<(SchemaRef, TypeId)>,
+    /// Structs without a name that contain themselves, around what is being made.
+    within: Vec<(SchemaRef, TypeId)>,
+    /// Records within each other that contain themselves.
+    level: usize,
 }
 
 impl Mapping<'_> {
@@ -133,8 +142,32 @@ impl Mapping<'_> {
                 return Ok(known);
             }
         }
+        let reference = connect.is_reference().then_some(connect);
+        if let Some(reference) = reference
+            && let Some((_, known)) = self.within.iter().find(|(around, _)| around.refers_to_same(reference))
+        {
+            return Ok(*known);
+        }
+        if reference.is_some() {
+            self.level += 1;
+            if self.level > MAX_LEVELS {
+                return Err(Error::data(format!("Schema nests deeper than {MAX_LEVELS} levels")));
+            }
+        }
+        let connect = &Connect::resolved(connect);
         let name = self.name_or_default(connect.name())?;
         let full = name.full();
+        // What is in it may refer to it.
+        let record = Record {
+            name,
+            doc: None,
+            fields: Vec::new(),
+        };
+        let id = self.finish(Kind::Record(record), Map::new(), connect);
+        self.named.insert(full.clone(), (SchemaRef::clone(connect), id));
+        if let Some(reference) = reference.filter(|reference| reference.name().is_none()) {
+            self.within.push((SchemaRef::clone(reference), id));
+        }
         let parameter = |key: &str| connect.parameters().and_then(|all| all.get(key)).cloned();
         let discards = self.settings.discard_type_docs;
         let doc = parameter(if discards { "connect.record.doc" } else { RECORD_DOC });
@@ -152,9 +185,11 @@ impl Mapping<'_> {
             }
             fields.push(field);
         }
-        let kind = Kind::Record(Record { name, doc, fields });
-        let id = self.finish(kind, Map::new(), connect);
-        self.named.insert(full, (SchemaRef::clone(connect), id));
+        if let Kind::Record(record) = &mut self.schema.at_mut(id).kind {
+            record.doc = doc;
+            record.fields = fields;
+        }
+        self.level -= usize::from(reference.is_some());
         Ok(id)
     }
 
@@ -400,8 +435,17 @@ fn is_same(a: &Connect, b: &Connect) -> bool {
         || a.type_() == b.type_()
             && a.name() == b.name()
             && a.version() == b.version()
-            && a.fields().ok() == b.fields().ok()
+            && has_same_fields(a, b)
             && parameters(a).eq(parameters(b))
+}
+
+fn has_same_fields(a: &Connect, b: &Connect) -> bool {
+    if a.is_reference() && b.is_reference() {
+        return a.refers_to_same(b);
+    }
+    let (within_a, within_b) = (a.refers_to(), b.refers_to());
+    let (a, b) = (within_a.as_deref().unwrap_or(a), within_b.as_deref().unwrap_or(b));
+    a.fields().ok() == b.fields().ok()
 }
 
 /// The parameters that say something of the type itself.

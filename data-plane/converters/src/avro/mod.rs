@@ -3,6 +3,7 @@
 //! A schema that comes or goes again and again is looked at once: what its bytes mean is kept as a plan (`read`, `write`). Schemas go
 //! over into each other as in Confluent's `AvroData` (`to_connect`, `from_connect`).
 
+mod again;
 mod aliases;
 mod anything;
 mod default;
@@ -29,12 +30,13 @@ use dray_connect::datum::{Datum, Field, ValueRef};
 use dray_connect::schema::SchemaRef;
 use dray_connect::{ConfigMap, Error, Result};
 
+use self::again::{Cells, MAX_LEVELS, WriteCells};
 pub(crate) use self::definition::definition;
 use self::read::{Out, Read};
 use self::schema::{Kind, Schema};
 use self::settings::Settings;
 use self::wire::Bytes;
-use self::write::{Planner, Write};
+use self::write::{Plan, Planner};
 use crate::schema_registry::{Format, Found, ReadWith, RegistryConverter, WrittenWith};
 use crate::{Converter, Input};
 
@@ -57,13 +59,15 @@ struct Avro {
 struct Reader {
     schema: Option<SchemaRef>,
     plan: Read,
+    /// What the plan refers to.
+    _cells: Cells,
     /// Whether all of a message is one value of `bytes`.
     is_bare: bool,
 }
 
 /// How values are written.
 struct Writer {
-    plan: Write,
+    plan: Plan,
     is_bare: bool,
 }
 
@@ -117,11 +121,16 @@ impl Format for Avro {
             Some(to_connect::to_connect(result, version, &self.settings)?)
         };
         let is_bare = is_bare(&writer);
-        let plan = match &with.reader {
-            None => Read::of(&writer, writer.root(), schema.as_ref())?,
+        let (plan, cells) = match &with.reader {
+            None => again::plan(&writer, writer.root(), schema.as_ref())?,
             Some((reader, _)) => resolve::resolve(&Arc::new(writer), reader, schema.as_ref())?,
         };
-        Ok(Reader { schema, plan, is_bare })
+        Ok(Reader {
+            schema,
+            plan,
+            _cells: cells,
+            is_bare,
+        })
     }
 
     #[inline]
@@ -131,6 +140,7 @@ impl Format for Avro {
             batch,
             span: input.span,
             stack: &mut self.stack,
+            levels: MAX_LEVELS,
         };
         let mut bytes = Bytes::new(input.bytes, start);
         let datum = if reader.is_bare {
@@ -174,6 +184,7 @@ impl Format for Avro {
             schema: &avro,
             settings: &self.settings,
             strict: with.strict && !with.is_own,
+            again: WriteCells::default(),
         };
         let writer = Writer {
             plan: planner.root(schema).map_err(with.misfit)?,
@@ -185,9 +196,9 @@ impl Format for Avro {
     #[inline]
     fn write(writer: &Writer, value: ValueRef<'_>, out: &mut Vec<u8>) -> Result<bool> {
         if writer.is_bare {
-            writer.plan.bare(value, out)?;
+            writer.plan.root.bare(value, out)?;
         } else {
-            writer.plan.write(value, out)?;
+            writer.plan.root.write(value, out)?;
         }
         Ok(true)
     }

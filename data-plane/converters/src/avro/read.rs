@@ -9,9 +9,10 @@ use dray_connect::{Error, Result};
 use num_bigint::BigInt;
 use std::sync::Arc;
 
+use super::again::{Again, Cells};
 use super::anything;
 use super::resolved::Resolved;
-use super::schema::{Kind, Schema, TypeId};
+use super::schema::{Kind, Record, Schema, TypeId};
 use super::wire::Bytes;
 use crate::unique;
 
@@ -21,6 +22,8 @@ pub(super) struct Out<'b> {
     pub(super) span: Span,
     /// The parts of what is not whole yet.
     pub(super) stack: &'b mut Vec<Datum>,
+    /// How much deeper records within themselves may go.
+    pub(super) levels: usize,
 }
 
 /// How a type is read.
@@ -49,6 +52,8 @@ pub(super) enum Read {
     /// A map as an array of keys and values.
     Entries(Box<(Read, Read)>),
     Record(SchemaRef, Box<[Read]>),
+    /// A record within itself.
+    Again(Box<Again>),
     /// Null, which is that branch, or the other of two.
     Optional(u8, Box<Read>),
     /// A struct with one field for each branch but null.
@@ -59,8 +64,9 @@ pub(super) enum Read {
 }
 
 impl Read {
-    /// The plan for a type, whose Connect schema is `connect`; none where that is without a schema.
-    pub(super) fn of(schema: &Schema, id: TypeId, connect: Option<&SchemaRef>) -> Result<Self> {
+    /// The plan for a type, whose Connect schema is `connect`; none where that is without a schema. It refers to
+    /// `cells`.
+    pub(super) fn of(schema: &Schema, id: TypeId, connect: Option<&SchemaRef>, cells: &mut Cells) -> Result<Self> {
         let Some(connect) = connect else {
             return Ok(Self::Anything);
         };
@@ -90,40 +96,51 @@ impl Read {
             Kind::Fixed(of) if logical == Some(Logical::Decimal) => Self::FixedDecimal(scale()?, of.size),
             Kind::Fixed(of) => Self::Fixed(of.size),
             Kind::Enum(of) => Self::Enum(of.symbols.clone().into()),
-            Kind::Map(of) => Self::Map(Box::new(Self::of(schema, *of, Some(connect.value_schema()?))?)),
+            Kind::Map(of) => Self::Map(Box::new(Self::of(schema, *of, Some(connect.value_schema()?), cells)?)),
             Kind::Array(of) if connect.type_() == Type::Map => {
                 let Kind::Record(entry) = schema.kind(*of) else {
                     return Err(Error::data("the entries of a map are no records"));
                 };
-                let part = |index: usize, connect: &SchemaRef| Self::of(schema, entry.fields[index].of, Some(connect));
+                let mut part =
+                    |index: usize, connect: &SchemaRef| Self::of(schema, entry.fields[index].of, Some(connect), cells);
                 Self::Entries(Box::new((
                     part(0, connect.key_schema()?)?,
                     part(1, connect.value_schema()?)?,
                 )))
             }
-            Kind::Array(of) => Self::Array(Box::new(Self::of(schema, *of, Some(connect.value_schema()?))?)),
+            Kind::Array(of) => Self::Array(Box::new(Self::of(schema, *of, Some(connect.value_schema()?), cells)?)),
+            Kind::Record(_) if connect.is_reference() => Self::Again(Box::new(Again::of(id, None, connect, cells))),
             Kind::Record(record) => {
-                let connects = connect.fields()?;
-                let fields = record.fields.iter().zip(connects);
-                let fields = fields.map(|(field, connect)| Self::of(schema, field.of, Some(&connect.schema)));
-                Self::Record(SchemaRef::clone(connect), fields.collect::<Result<_>>()?)
+                Self::Record(SchemaRef::clone(connect), Self::fields(schema, record, connect, cells)?)
             }
-            Kind::Union(branches) => Self::union(schema, branches, connect)?,
+            Kind::Union(branches) => Self::union(schema, branches, connect, cells)?,
         })
     }
 
-    fn union(schema: &Schema, branches: &[TypeId], connect: &SchemaRef) -> Result<Self> {
+    pub(super) fn fields(
+        schema: &Schema,
+        record: &Record,
+        connect: &SchemaRef,
+        cells: &mut Cells,
+    ) -> Result<Box<[Read]>> {
+        let fields = record.fields.iter().zip(connect.fields()?);
+        fields
+            .map(|(field, connect)| Self::of(schema, field.of, Some(&connect.schema), cells))
+            .collect()
+    }
+
+    fn union(schema: &Schema, branches: &[TypeId], connect: &SchemaRef, cells: &mut Cells) -> Result<Self> {
         let is_null = |id: &TypeId| matches!(schema.kind(*id), Kind::Null);
         match branches {
             [null, one] if is_null(null) => {
-                return Ok(Self::Optional(0, Box::new(Self::of(schema, *one, Some(connect))?)));
+                return Ok(Self::optional(0, Self::of(schema, *one, Some(connect), cells)?));
             }
             [one, null] if is_null(null) => {
-                return Ok(Self::Optional(1, Box::new(Self::of(schema, *one, Some(connect))?)));
+                return Ok(Self::optional(1, Self::of(schema, *one, Some(connect), cells)?));
             }
             // Flattened, or else the struct that stands for a union.
             [one] if !super::from_connect::is_union(connect) => {
-                let one = Self::of(schema, *one, Some(connect))?;
+                let one = Self::of(schema, *one, Some(connect), cells)?;
                 return Ok(Self::Optional(u8::MAX, Box::new(one)));
             }
             _ => {}
@@ -137,20 +154,26 @@ impl Read {
             }
             let field = fields.next();
             let field = field.ok_or_else(|| Error::data("Did not find matching union field for data"))?;
-            plans.push(Some((field.index, Self::of(schema, *branch, Some(&field.schema))?)));
+            plans.push(Some((
+                field.index,
+                Self::of(schema, *branch, Some(&field.schema), cells)?,
+            )));
         }
         Ok(Self::Union(SchemaRef::clone(connect), plans.into()))
     }
 
-    /// The value that comes next.
+    /// Null, or that.
+    pub(super) fn optional(null: u8, mut of: Self) -> Self {
+        if let Self::Again(again) = &mut of {
+            again.null = Some(null.into());
+            return of;
+        }
+        Self::Optional(null, Box::new(of))
+    }
+
+    /// The value that comes next. What nests is told apart here, and all else done elsewhere, which keeps the stack of the recursion small.
     pub(super) fn read(&self, bytes: &mut Bytes<'_>, out: &mut Out<'_>) -> Result<Datum> {
-        Ok(match self {
-            Self::Int32 => Datum::Int32(bytes.int()?),
-            Self::Int64 => Datum::Int64(bytes.long()?),
-            Self::String => text(bytes, out)?,
-            Self::Boolean => Datum::Boolean(bytes.boolean()?),
-            Self::Float32 => Datum::Float32(f32::from_le_bytes(bytes.array()?)),
-            Self::Float64 => Datum::Float64(f64::from_le_bytes(bytes.array()?)),
+        match self {
             Self::Optional(null, of) => {
                 let branch = bytes.long()?;
                 let single = *null == u8::MAX;
@@ -161,9 +184,46 @@ impl Read {
                 if branch != expected {
                     return Err(no_branch(branch, if single { 1 } else { 2 }));
                 }
-                of.read(bytes, out)?
+                of.read(bytes, out)
             }
-            Self::Record(schema, fields) => record(schema, fields, bytes, out)?,
+            Self::Record(schema, fields) => record(schema, fields, bytes, out),
+            Self::Again(again) => again.read(bytes, out),
+            Self::Array(of) => array(of, bytes, out),
+            Self::Map(of) => map(of, bytes, out),
+            Self::Entries(of) => entries(of, bytes, out),
+            Self::Union(schema, branches) => union(schema, branches, bytes, out),
+            Self::Resolved(of) => of.read(bytes, out),
+            Self::Boolean
+            | Self::Int8
+            | Self::Int16
+            | Self::Int32
+            | Self::Int64
+            | Self::Float32
+            | Self::Float64
+            | Self::String
+            | Self::Bytes
+            | Self::Fixed(_)
+            | Self::Enum(_)
+            | Self::Decimal(_)
+            | Self::FixedDecimal(..)
+            | Self::Date(_)
+            | Self::Time(_)
+            | Self::Timestamp
+            | Self::Anything => self.single(bytes, out),
+        }
+    }
+
+    /// A value that has no others in it.
+    #[cfg_attr(debug_assertions, inline(never))]
+    #[cfg_attr(not(debug_assertions), inline(always))]
+    fn single(&self, bytes: &mut Bytes<'_>, out: &mut Out<'_>) -> Result<Datum> {
+        Ok(match self {
+            Self::Int32 => Datum::Int32(bytes.int()?),
+            Self::Int64 => Datum::Int64(bytes.long()?),
+            Self::String => text(bytes, out)?,
+            Self::Boolean => Datum::Boolean(bytes.boolean()?),
+            Self::Float32 => Datum::Float32(f32::from_le_bytes(bytes.array()?)),
+            Self::Float64 => Datum::Float64(f64::from_le_bytes(bytes.array()?)),
             // Java narrows with casts as well.
             Self::Int8 => Datum::Int8(bytes.int()? as i8),
             Self::Int16 => Datum::Int16(bytes.int()? as i16),
@@ -179,14 +239,17 @@ impl Read {
             Self::Timestamp => Datum::Date(bytes.long()?),
             Self::Date(schema) => Datum::Date(logical::date_from_days(schema, bytes.int()?)?),
             Self::Time(schema) => Datum::Date(logical::time_from_millis(schema, bytes.int()?)?),
-            Self::Array(of) => array(of, bytes, out)?,
-            Self::Map(of) => map(of, bytes, out)?,
             Self::Enum(_)
             | Self::Decimal(_)
             | Self::FixedDecimal(..)
-            | Self::Entries(_)
-            | Self::Union(..)
             | Self::Anything
+            | Self::Array(_)
+            | Self::Map(_)
+            | Self::Entries(_)
+            | Self::Record(..)
+            | Self::Again(_)
+            | Self::Optional(..)
+            | Self::Union(..)
             | Self::Resolved(_) => self.rare(bytes, out)?,
         })
     }
@@ -221,6 +284,7 @@ impl Read {
             | Self::Map(_)
             | Self::Entries(_)
             | Self::Record(..)
+            | Self::Again(_)
             | Self::Optional(..)
             | Self::Union(..)
             | Self::Anything
@@ -241,6 +305,9 @@ impl Read {
             return Ok(value);
         }
         bytes.at = began;
+        if let Self::Again(again) = self {
+            return again.read(bytes, out);
+        }
         self.read(bytes, out)
     }
 
@@ -262,44 +329,8 @@ impl Read {
                 let range = bytes.take(*size)?;
                 decimal(bytes.slice(range), *scale, out)
             }
-            Self::Entries(of) => {
-                let (key, value) = &**of;
-                let start = out.stack.len();
-                loop {
-                    let count = bytes.block()?;
-                    if count == 0 {
-                        break;
-                    }
-                    for _ in 0..count {
-                        let began = bytes.at;
-                        let key = key.read(bytes, out)?;
-                        out.stack.push(key);
-                        let value = value.read(bytes, out)?;
-                        out.stack.push(value);
-                        bytes.element(began)?;
-                    }
-                }
-                Ok(finish_map(start, out))
-            }
-            Self::Union(schema, branches) => {
-                let branch = bytes.long()?;
-                let plan = usize::try_from(branch).ok().and_then(|branch| branches.get(branch));
-                let Some(plan) = plan else {
-                    return Err(no_branch(branch, branches.len()));
-                };
-                let Some((index, of)) = plan else {
-                    return Ok(Datum::Null);
-                };
-                let value = of.read(bytes, out)?;
-                let start = out.stack.len();
-                let fields = schema.fields()?.len();
-                out.stack.resize(start + fields, Datum::Null);
-                out.stack[start + index] = value;
-                Ok(finish_record(schema, start, out))
-            }
             Self::Anything => anything::read(bytes, 1, out),
-            Self::Resolved(of) => of.read(bytes, out),
-            // What `read` does itself.
+            // What `read` and `single` do.
             Self::Boolean
             | Self::Int8
             | Self::Int16
@@ -315,7 +346,11 @@ impl Read {
             | Self::Timestamp
             | Self::Array(_)
             | Self::Map(_)
+            | Self::Entries(_)
             | Self::Record(..)
+            | Self::Again(_)
+            | Self::Union(..)
+            | Self::Resolved(_)
             | Self::Optional(..) => self.read(bytes, out),
         }
     }
@@ -376,7 +411,7 @@ fn is_short_ascii(bytes: &[u8]) -> bool {
 }
 
 #[inline]
-fn record(schema: &SchemaRef, fields: &[Read], bytes: &mut Bytes<'_>, out: &mut Out<'_>) -> Result<Datum> {
+pub(super) fn record(schema: &SchemaRef, fields: &[Read], bytes: &mut Bytes<'_>, out: &mut Out<'_>) -> Result<Datum> {
     let start = out.stack.len();
     for (index, field) in fields.iter().enumerate() {
         match field.field(bytes, out) {
@@ -387,10 +422,17 @@ fn record(schema: &SchemaRef, fields: &[Read], bytes: &mut Bytes<'_>, out: &mut 
     Ok(finish_record(schema, start, out))
 }
 
+/// How long an error may be that is still told the field it is in: a thousand records within each other say enough then.
+pub(super) const MAX_PATH: usize = 300;
+
 #[cold]
 pub(super) fn within(schema: &SchemaRef, index: usize, error: &Error) -> Error {
     let name = schema.fields().ok().and_then(|fields| Some(&*fields.get(index)?.name));
-    Error::data(format!("{}: {error}", name.unwrap_or_default()))
+    let text = error.to_string();
+    if text.len() > MAX_PATH {
+        return Error::data(text);
+    }
+    Error::data(format!("{}: {text}", name.unwrap_or_default()))
 }
 
 #[inline]
@@ -435,6 +477,48 @@ fn map(of: &Read, bytes: &mut Bytes<'_>, out: &mut Out<'_>) -> Result<Datum> {
         }
     }
     Ok(finish_map(start, out))
+}
+
+fn entries(of: &(Read, Read), bytes: &mut Bytes<'_>, out: &mut Out<'_>) -> Result<Datum> {
+    let (key, value) = of;
+    let start = out.stack.len();
+    loop {
+        let count = bytes.block()?;
+        if count == 0 {
+            break;
+        }
+        for _ in 0..count {
+            let began = bytes.at;
+            let key = key.read(bytes, out)?;
+            out.stack.push(key);
+            let value = value.read(bytes, out)?;
+            out.stack.push(value);
+            bytes.element(began)?;
+        }
+    }
+    Ok(finish_map(start, out))
+}
+
+fn union(
+    schema: &SchemaRef,
+    branches: &[Option<(usize, Read)>],
+    bytes: &mut Bytes<'_>,
+    out: &mut Out<'_>,
+) -> Result<Datum> {
+    let branch = bytes.long()?;
+    let plan = usize::try_from(branch).ok().and_then(|branch| branches.get(branch));
+    let Some(plan) = plan else {
+        return Err(no_branch(branch, branches.len()));
+    };
+    let Some((index, of)) = plan else {
+        return Ok(Datum::Null);
+    };
+    let value = of.read(bytes, out)?;
+    let start = out.stack.len();
+    let fields = schema.fields()?.len();
+    out.stack.resize(start + fields, Datum::Null);
+    out.stack[start + index] = value;
+    Ok(finish_record(schema, start, out))
 }
 
 fn finish_map(start: usize, out: &mut Out<'_>) -> Datum {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use dray_connect::schema::{SchemaRef, Type};
 use dray_connect::{Error, Result};
 
+use super::again::{Again, Cells};
 use super::aliases::Names;
 use super::anything;
 use super::fill::fill;
@@ -22,23 +23,34 @@ use super::schema::{Enum, Kind, Schema, TypeId};
 /// very many.
 const MAX_PAIRS: usize = 200_000;
 
-/// The plan for what was written with `writer`. `connect` is the Connect schema of `reader`; none where that is without a schema.
-pub(super) fn resolve(writer: &Arc<Schema>, reader: &Schema, connect: Option<&SchemaRef>) -> Result<Read> {
+/// The plan for what was written with `writer`, and what it refers to. `connect` is the Connect schema of `reader`; none where that is without a
+/// schema.
+pub(super) fn resolve(writer: &Arc<Schema>, reader: &Schema, connect: Option<&SchemaRef>) -> Result<(Read, Cells)> {
     let Some(connect) = connect else {
-        return Ok(if anything::is_anything(writer, writer.root()) {
+        let plan = if anything::is_anything(writer, writer.root()) {
             Read::Anything
         } else {
             let written = described(writer, writer.root());
             not(format!("{written} cannot be read as a value without a schema"))
-        });
+        };
+        return Ok((plan, Cells::default()));
     };
     let mut resolver = Resolver {
         writer,
         reader,
         names: Names::new(writer, reader),
         pairs: 0,
+        cells: Cells::default(),
     };
-    resolver.of(writer.root(), reader.root(), connect)
+    let plan = resolver.of(writer.root(), reader.root(), connect)?;
+    let mut next = 0;
+    while let Some(wanted) = resolver.cells.wanted(next) {
+        let written = wanted.written.unwrap_or_else(|| writer.root());
+        let made = resolver.record(written, wanted.id, &wanted.connect)?;
+        resolver.cells.planned(next, made);
+        next += 1;
+    }
+    Ok((plan, resolver.cells))
 }
 
 struct Resolver<'a> {
@@ -46,6 +58,8 @@ struct Resolver<'a> {
     reader: &'a Schema,
     names: Names<'a>,
     pairs: usize,
+    /// Records that contain themselves.
+    cells: Cells,
 }
 
 impl Resolver<'_> {
@@ -65,7 +79,7 @@ impl Resolver<'_> {
             (Kind::Map(of), Kind::Map(as_)) => Read::Map(Box::new(self.of(*of, *as_, connect.value_schema()?)?)),
             (Kind::Enum(of), Kind::Enum(as_)) if self.same_name(w, r) => symbols(of, as_),
             (Kind::Fixed(of), Kind::Fixed(as_)) if self.same_name(w, r) && of.size == as_.size => {
-                Read::of(reader, r, Some(connect))?
+                Read::of(reader, r, Some(connect), &mut self.cells)?
             }
             (Kind::Record(_), Kind::Record(_)) => self.record(w, r, connect)?,
             (Kind::Int | Kind::Long, Kind::Float) => resolved(Resolved::LongAsFloat),
@@ -73,7 +87,7 @@ impl Resolver<'_> {
             (Kind::Float, Kind::Double) => resolved(Resolved::FloatAsDouble),
             // The bytes are the same. What has a name was compared before.
             (written, kind) if kind.name().is_none() && is_same(written, kind) || is_promoted(written, kind) => {
-                Read::of(reader, r, Some(connect))?
+                Read::of(reader, r, Some(connect), &mut self.cells)?
             }
             (_, _) => self.mismatch(w, r),
         })
@@ -112,7 +126,7 @@ impl Resolver<'_> {
         let reads_null = |plan: &Read| matches!(plan, Read::Resolved(of) if matches!(**of, Resolved::Null));
         let null = (0..branches.len()).find(|index| is_null(*index) && reads_null(&plans[*index]));
         Ok(match (null, plans.len()) {
-            (Some(null), 2) => Read::Optional(null as u8, Box::new(plans.swap_remove(1 - null))),
+            (Some(null), 2) => Read::optional(null as u8, plans.swap_remove(1 - null)),
             (None, 1) => Read::Optional(u8::MAX, Box::new(plans.swap_remove(0))),
             (_, _) => resolved(Resolved::Union(plans.into())),
         })
@@ -171,6 +185,9 @@ impl Resolver<'_> {
         let (Kind::Record(written), Kind::Record(read)) = (writer.kind(w), reader.kind(r)) else {
             return Ok(self.mismatch(w, r));
         };
+        if connect.is_reference() {
+            return Ok(Read::Again(Box::new(Again::of(r, Some(w), connect, &mut self.cells))));
+        }
         let connects = connect.fields()?;
         let places = self.names.places(w, r);
         let mut is_written = vec![false; read.fields.len()];

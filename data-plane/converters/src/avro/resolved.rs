@@ -69,6 +69,28 @@ pub(super) enum Fill {
 }
 
 impl Resolved {
+    /// How deep its values nest, where `levels` says that of a plan.
+    pub(super) fn levels(&self, levels: impl Fn(&Read) -> usize) -> usize {
+        match self {
+            Self::Record(record) => {
+                let read = record.steps.iter().map(|step| match step {
+                    Step::Read(_, of) => levels(of),
+                    // `skip` counts for itself.
+                    Step::Skip(..) => 0,
+                });
+                1 + read.max().unwrap_or(0)
+            }
+            Self::Branch(_, _, of) => 1 + levels(of),
+            Self::Union(branches) => 1 + branches.iter().map(levels).max().unwrap_or(0),
+            Self::Null
+            | Self::LongAsFloat
+            | Self::LongAsDouble
+            | Self::FloatAsDouble
+            | Self::Enum(_)
+            | Self::Not(_) => 0,
+        }
+    }
+
     /// The value that comes next.
     pub(super) fn read(&self, bytes: &mut Bytes<'_>, out: &mut Out<'_>) -> Result<Datum> {
         Ok(match self {

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
 
+use crate::cycles::Cycles;
+
 /// A type of one [`Schema`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct TypeId(pub(super) u32);
@@ -105,6 +107,14 @@ impl Schema {
         &self.at(id).kind
     }
 
+    /// Which types contain themselves.
+    pub(super) fn cycles(&self) -> Cycles {
+        Cycles::of(self.types.len(), |of| {
+            let within = self.types[of].kind.within();
+            within.into_iter().map(|id| id.0 as usize).collect()
+        })
+    }
+
     /// # Panics
     /// When no root was set, which whoever makes a schema does last.
     pub(super) fn root(&self) -> TypeId {
@@ -137,6 +147,25 @@ impl Type {
 }
 
 impl Kind {
+    /// The types in it.
+    fn within(&self) -> Vec<TypeId> {
+        match self {
+            Self::Array(of) | Self::Map(of) => vec![*of],
+            Self::Union(branches) => branches.clone(),
+            Self::Record(record) => record.fields.iter().map(|field| field.of).collect(),
+            Self::Null
+            | Self::Boolean
+            | Self::Int
+            | Self::Long
+            | Self::Float
+            | Self::Double
+            | Self::Bytes
+            | Self::String
+            | Self::Enum(_)
+            | Self::Fixed(_) => Vec::new(),
+        }
+    }
+
     /// The name of a named type.
     pub(super) fn name(&self) -> Option<&Name> {
         match self {

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use dray_connect::logical;
-use dray_connect::schema::{Schema as Connect, SchemaBuilder, SchemaRef, Type};
+use dray_connect::schema::{Family, RecursiveBuilder, Schema as Connect, SchemaBuilder, SchemaRef, Type};
 use dray_connect::{Error, Result};
 use serde_json::{Map, Value as Json};
 
@@ -13,6 +13,7 @@ use super::settings::{
     DEFAULT_NAME, ENUM_DEFAULT, ENUM_DOC, FIELD_DEFAULT, FIELD_DOC, FIXED_SIZE, MAP_ENTRY, NAMESPACE, PRECISION,
     PRECISION_DEFAULT, RECORD_DOC, SUM_UNION, Settings, UNION,
 };
+use crate::cycles::Cycles;
 
 /// Schemas within each other: all that is done with a schema recurses, and a schema comes from outside.
 const MAX_LEVELS: usize = 100;
@@ -24,7 +25,11 @@ pub(super) fn to_connect(schema: &Schema, version: Option<i32>, settings: &Setti
     let mut mapping = Mapping {
         schema,
         settings,
-        within: HashSet::new(),
+        cycles: schema.cycles(),
+        families: HashMap::new(),
+        inside: None,
+        version,
+        entries: HashSet::new(),
         known: HashMap::new(),
         made: 0,
         unions: 0,
@@ -48,8 +53,15 @@ struct Asked<'a> {
 struct Mapping<'a> {
     schema: &'a Schema,
     settings: &'a Settings,
-    /// Records around the one that is being made.
-    within: HashSet<TypeId>,
+    cycles: Cycles,
+    /// The records of each cycle, in the order of their names, and what became of them.
+    families: HashMap<usize, (Vec<TypeId>, Option<Family>)>,
+    /// The cycle whose records are being made: they refer to each other.
+    inside: Option<usize>,
+    /// Of the root.
+    version: Option<i32>,
+    /// Entries of maps around what is being made.
+    entries: HashSet<TypeId>,
     /// Named types at places that say nothing but whether null is allowed.
     known: HashMap<(TypeId, bool), SchemaRef>,
     made: usize,
@@ -60,7 +72,9 @@ impl<'a> Mapping<'a> {
     fn of(&mut self, id: TypeId, asked: Asked<'a>, level: usize) -> Result<SchemaRef> {
         let kind = self.schema.kind(id);
         let plain = asked.default.is_none() && asked.doc.is_none() && asked.version.is_none();
-        let key = (plain && kind.name().is_some()).then_some((id, asked.optional));
+        let cycle = self.cycles.at(id.0 as usize);
+        let refers = cycle.is_some() && cycle == self.inside;
+        let key = (plain && kind.name().is_some() && !refers).then_some((id, asked.optional));
         if let Some(known) = key.and_then(|key| self.known.get(&key)) {
             return Ok(SchemaRef::clone(known));
         }
@@ -73,6 +87,8 @@ impl<'a> Mapping<'a> {
         }
         let made = if let Kind::Union(branches) = kind {
             self.union(branches, asked, level)?
+        } else if refers && matches!(kind, Kind::Record(_)) {
+            self.reference(id, asked)?
         } else {
             self.typed(id, asked, level)?
         };
@@ -89,8 +105,16 @@ impl<'a> Mapping<'a> {
             Kind::Record(record) => self.record(id, record, level)?,
             Kind::Array(items) => match self.map_entry(*items)? {
                 Some((key, value)) => {
+                    if !self.entries.insert(*items) {
+                        return Err(Error::data(
+                            "a map contains itself with no record between, for which Connect has no schema; read the bytes \
+                             with ByteArrayConverter",
+                        ));
+                    }
                     let key = self.of(key, Asked::default(), level + 1)?;
-                    SchemaBuilder::map(key, self.of(value, Asked::default(), level + 1)?)
+                    let value = self.of(value, Asked::default(), level + 1)?;
+                    self.entries.remove(items);
+                    SchemaBuilder::map(key, value)
                 }
                 None => SchemaBuilder::array(self.of(*items, Asked::default(), level + 1)?),
             },
@@ -111,21 +135,27 @@ impl<'a> Mapping<'a> {
     }
 
     fn record(&mut self, id: TypeId, record: &'a Record, level: usize) -> Result<SchemaBuilder> {
-        if !self.within.insert(id) {
-            return Err(Error::data(format!(
-                "the Avro record {} contains itself, which schemas of Connect cannot do here; leave the field out with a \
-                 schema of its own, or read the bytes with ByteArrayConverter",
-                record.name.full()
-            )));
-        }
+        let known = match self
+            .cycles
+            .at(id.0 as usize)
+            .filter(|cycle| self.inside != Some(*cycle))
+        {
+            Some(cycle) => Some(self.member(cycle, id, level)?),
+            None => None,
+        };
         let keeps_docs = !self.settings.discard_type_docs && self.settings.meta_data;
         let mut builder = SchemaBuilder::struct_();
         if let Some(doc) = record.doc.as_deref().filter(|_| keeps_docs) {
             builder = builder.parameter(RECORD_DOC, doc);
         }
-        for field in &record.fields {
+        for (index, field) in record.fields.iter().enumerate() {
             if let Some(doc) = field.doc.as_deref().filter(|_| keeps_docs) {
                 builder = builder.parameter(format!("{FIELD_DOC}{}", field.name), doc);
+            }
+            if let Some(known) = &known {
+                let field = &known.fields()?[index];
+                builder = builder.field(field.name.clone(), SchemaRef::clone(&field.schema));
+                continue;
             }
             let asked = Asked {
                 default: field.default.as_ref(),
@@ -139,8 +169,53 @@ impl<'a> Mapping<'a> {
             }
             builder = builder.field(&*field.name, schema);
         }
-        self.within.remove(&id);
         Ok(builder)
+    }
+
+    /// A record that contains itself, which is made with all that it does so by way of.
+    fn member(&mut self, cycle: usize, id: TypeId, level: usize) -> Result<SchemaRef> {
+        if let (members, Some(family)) = self.members(cycle) {
+            return Ok(family.schema(place(members, id)));
+        }
+        let members = self.members(cycle).0.clone();
+        let outside = self.inside.replace(cycle);
+        let mut builder = RecursiveBuilder::new(members.len());
+        for (number, member) in members.iter().enumerate() {
+            let asked = Asked {
+                version: self.version.filter(|_| *member == self.schema.root()),
+                ..Asked::default()
+            };
+            builder.define(number, self.typed(*member, asked, level + 1)?)?;
+        }
+        self.inside = outside;
+        let family = builder.build()?;
+        let made = family.schema(place(&members, id));
+        self.families.insert(cycle, (members, Some(family)));
+        Ok(made)
+    }
+
+    /// The place of a record within itself: default and version are the record's.
+    fn reference(&mut self, id: TypeId, asked: Asked<'_>) -> Result<SchemaRef> {
+        let cycle = self.inside.unwrap_or_default();
+        let mut builder = RecursiveBuilder::reference(place(&self.members(cycle).0, id));
+        if let Some(doc) = asked.doc.filter(|_| self.settings.discard_type_docs) {
+            builder = builder.doc(doc);
+        }
+        if asked.optional {
+            builder = builder.optional();
+        }
+        builder.build()
+    }
+
+    /// The records of a cycle. In the order of their names, so that it is the same one whatever leads to it.
+    fn members(&mut self, cycle: usize) -> &(Vec<TypeId>, Option<Family>) {
+        let (schema, cycles) = (self.schema, &self.cycles);
+        self.families.entry(cycle).or_insert_with(|| {
+            let ids = cycles.members(cycle).iter().map(|id| TypeId(*id as u32));
+            let mut members: Vec<_> = ids.filter(|id| matches!(schema.kind(*id), Kind::Record(_))).collect();
+            members.sort_by_key(|id| schema.kind(*id).name().map(super::schema::Name::full));
+            (members, None)
+        })
     }
 
     fn enumeration(&self, of: &Enum) -> SchemaBuilder {
@@ -305,6 +380,10 @@ impl<'a> Mapping<'a> {
         let invented = format!("{NAMESPACE}.{DEFAULT_NAME}");
         Ok(name.filter(|name| !name.starts_with(&invented)))
     }
+}
+
+fn place(members: &[TypeId], id: TypeId) -> usize {
+    members.iter().position(|member| *member == id).unwrap_or_default()
 }
 
 fn inner_of_branch<'a>() -> Asked<'a> {

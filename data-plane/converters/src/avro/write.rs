@@ -8,9 +8,10 @@ use dray_connect::logical::{self, Logical};
 use dray_connect::schema::{Schema as Connect, SchemaRef, Type};
 use dray_connect::value::Value;
 use dray_connect::{Error, Result};
-use serde_json::Value as Json;
 
+use super::again::{Kept, WriteAgain, WriteCells};
 use super::from_connect::is_union;
+use super::read::MAX_PATH;
 use super::schema::{Kind, Record as AvroRecord, Schema, TypeId};
 use super::settings::Settings;
 use super::to_connect::{branch_name, is_map_entry};
@@ -39,6 +40,8 @@ pub(super) enum Write {
     Map(Box<Write>),
     Entries(Box<(Write, Write)>),
     Record(Box<Record>),
+    /// A record within itself.
+    Again(Box<WriteAgain>),
     /// One branch of a union, and the one of null where that is allowed.
     Branch(Option<i64>, i64, Box<Write>),
     /// A struct of which one field has a value: null's branch, and field, branch and plan of each.
@@ -73,17 +76,31 @@ pub(super) struct Planner<'a> {
     pub(super) settings: &'a Settings,
     /// Whether a schema that allows null needs one that does.
     pub(super) strict: bool,
+    pub(super) again: WriteCells,
+}
+
+/// A plan, with what it refers to.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) root: Write,
+    _again: Kept,
 }
 
 impl Planner<'_> {
-    pub(super) fn root(&self, connect: Option<&SchemaRef>) -> Result<Write> {
-        match connect {
-            Some(connect) => self.of(connect, self.schema.root()),
-            None if anything::is_anything(self.schema, self.schema.root()) => Ok(Write::Anything),
-            None => Err(Error::data(
-                "a value without a schema cannot be written with an Avro schema that has one",
-            )),
-        }
+    pub(super) fn root(self, connect: Option<&SchemaRef>) -> Result<Plan> {
+        let root = match connect {
+            Some(connect) => self.of(connect, self.schema.root())?,
+            None if anything::is_anything(self.schema, self.schema.root()) => Write::Anything,
+            None => {
+                return Err(Error::data(
+                    "a value without a schema cannot be written with an Avro schema that has one",
+                ));
+            }
+        };
+        Ok(Plan {
+            root,
+            _again: Kept::of(self)?,
+        })
     }
 
     fn of(&self, connect: &SchemaRef, id: TypeId) -> Result<Write> {
@@ -130,10 +147,12 @@ impl Planner<'_> {
             if matches!(self.schema.kind(*id), Kind::Null) {
                 continue;
             }
+            let again = self.again.len();
             match self.plain(connect, *id) {
                 Ok(of) => return Ok(Write::Branch(null, index, Box::new(of))),
                 Err(error) => drop(why.get_or_insert(error)),
             }
+            self.again.truncate(again);
         }
         Err(why.unwrap_or_else(|| does_not_fit(connect, "a union of nothing")))
     }
@@ -191,7 +210,8 @@ impl Planner<'_> {
                 Write::Map(Box::new(self.of(connect.value_schema()?, *values)?))
             }
             Kind::Array(items) if own == Type::Map => self.entries(connect, *items)?,
-            Kind::Record(record) if own == Type::Struct => self.record(connect, record)?,
+            Kind::Record(_) if connect.is_reference() => Write::Again(Box::new(WriteAgain::of(self, connect, id))),
+            Kind::Record(record) if own == Type::Struct => Write::Record(Box::new(self.record(connect, record)?)),
             Kind::Null
             | Kind::Boolean
             | Kind::Int
@@ -222,7 +242,7 @@ impl Planner<'_> {
         Err(does_not_fit(connect, "array"))
     }
 
-    fn record(&self, connect: &SchemaRef, record: &AvroRecord) -> Result<Write> {
+    pub(super) fn record(&self, connect: &SchemaRef, record: &AvroRecord) -> Result<Record> {
         let connects = connect.fields()?;
         let mut fields = Vec::with_capacity(record.fields.len());
         for field in &record.fields {
@@ -236,8 +256,12 @@ impl Planner<'_> {
                         field.name
                     ))
                 })?;
-                let mut bytes = Vec::new();
-                self.json(field.of, json, &mut bytes)?;
+                let bytes = default::encode(self.schema, field.of, json).ok_or_else(|| {
+                    let (name, of) = (&field.name, self.schema.kind(field.of).word());
+                    Error::data(format!(
+                        "the default {json} of field {name} is none of its Avro type {of}, or does not end"
+                    ))
+                })?;
                 fields.push(WriteField {
                     from: None,
                     of: Write::Anything,
@@ -256,66 +280,10 @@ impl Planner<'_> {
                 of,
             });
         }
-        Ok(Write::Record(Box::new(Record {
+        Ok(Record {
             schema: SchemaRef::clone(connect),
             fields: fields.into(),
-        })))
-    }
-
-    /// Appends the default of a field that only the Avro schema has.
-    fn json(&self, id: TypeId, json: &Json, out: &mut Vec<u8>) -> Result<()> {
-        let wrong = || Error::data(format!("the default {json} does not fit its Avro type"));
-        let integer = || json.as_i64().ok_or_else(wrong);
-        let text = || json.as_str().ok_or_else(wrong);
-        match self.schema.kind(id) {
-            Kind::Null => {}
-            Kind::Boolean => out.push(json.as_bool().ok_or_else(wrong)?.into()),
-            Kind::Int | Kind::Long => wire::long(integer()?, out),
-            Kind::Float => out.extend_from_slice(&(json.as_f64().ok_or_else(wrong)? as f32).to_le_bytes()),
-            Kind::Double => out.extend_from_slice(&json.as_f64().ok_or_else(wrong)?.to_le_bytes()),
-            Kind::Bytes => wire::bytes(&default::latin1(text()?).ok_or_else(wrong)?, out),
-            Kind::Fixed(of) => {
-                let bytes = default::latin1(text()?).filter(|bytes| bytes.len() == of.size);
-                out.extend_from_slice(&bytes.ok_or_else(wrong)?);
-            }
-            Kind::String => wire::bytes(text()?.as_bytes(), out),
-            Kind::Enum(of) => {
-                let text = text()?;
-                let place = of.symbols.iter().position(|symbol| **symbol == *text);
-                wire::long(place.ok_or_else(wrong)? as i64, out);
-            }
-            Kind::Array(of) => {
-                let all = json.as_array().ok_or_else(wrong)?;
-                if !all.is_empty() {
-                    wire::long(all.len() as i64, out);
-                }
-                all.iter().try_for_each(|json| self.json(*of, json, out))?;
-                out.push(0);
-            }
-            Kind::Map(of) => {
-                let all = json.as_object().ok_or_else(wrong)?;
-                if !all.is_empty() {
-                    wire::long(all.len() as i64, out);
-                }
-                for (key, json) in all {
-                    wire::bytes(key.as_bytes(), out);
-                    self.json(*of, json, out)?;
-                }
-                out.push(0);
-            }
-            Kind::Union(branches) => {
-                out.push(0);
-                self.json(*branches.first().ok_or_else(wrong)?, json, out)?;
-            }
-            Kind::Record(record) => {
-                let members = json.as_object().ok_or_else(wrong)?;
-                for field in &record.fields {
-                    let json = members.get(&*field.name).or(field.default.as_ref());
-                    self.json(field.of, json.ok_or_else(wrong)?, out)?;
-                }
-            }
-        }
-        Ok(())
+        })
     }
 }
 
@@ -337,10 +305,11 @@ impl Write {
             (Self::Bytes, ValueRef::Bytes(bytes)) => wire::bytes(bytes, out),
             (Self::Record(of), ValueRef::Struct(record)) => {
                 if !SchemaRef::ptr_eq(record.schema(), &of.schema) && **record.schema() != *of.schema {
-                    return Err(Error::data("Mismatching struct schema"));
+                    return Err(mismatch());
                 }
                 of.write(record, out)?;
             }
+            (Self::Again(of), ValueRef::Struct(record)) => of.write(record, out)?,
             (Self::Array(of), ValueRef::Array(elements)) => {
                 if !elements.is_empty() {
                     wire::long(elements.len() as i64, out);
@@ -504,7 +473,7 @@ impl Write {
             Self::Bytes | Self::Fixed(_) => Type::Bytes,
             Self::Array(_) => Type::Array,
             Self::Map(_) | Self::Entries(_) => Type::Map,
-            Self::Record(_) | Self::Union(..) | Self::Branch(..) | Self::Anything => Type::Struct,
+            Self::Record(_) | Self::Again(_) | Self::Union(..) | Self::Branch(..) | Self::Anything => Type::Struct,
         };
         wrong_class(kind, value)
     }
@@ -512,7 +481,7 @@ impl Write {
 
 impl Record {
     #[inline]
-    fn write(&self, record: StructRef<'_>, out: &mut Vec<u8>) -> Result<()> {
+    pub(super) fn write(&self, record: StructRef<'_>, out: &mut Vec<u8>) -> Result<()> {
         let values = record.values();
         for field in &self.fields {
             if let Some(value) = field.from.and_then(|index| values.scalar(index)) {
@@ -552,7 +521,16 @@ impl Record {
 
 #[cold]
 fn within(name: &str, error: &Error) -> Error {
-    Error::data(format!("{name}: {error}"))
+    let text = error.to_string();
+    if text.len() > MAX_PATH {
+        return Error::data(text);
+    }
+    Error::data(format!("{name}: {text}"))
+}
+
+#[cold]
+pub(super) fn mismatch() -> Error {
+    Error::data("Mismatching struct schema")
 }
 
 #[cold]

@@ -1,8 +1,8 @@
 //! From a schema to a JSON schema object.
 
-use dray_connect::Result;
 use dray_connect::datum::ValueRef;
 use dray_connect::schema::{Schema, Type};
+use dray_connect::{Error, Result};
 
 use super::escape;
 use super::write::Writer;
@@ -26,6 +26,14 @@ impl Writer {
                 self.schema(schema.key_schema_opt().map(|schema| &**schema), None, out)?;
                 out.extend_from_slice(b",\"values\":");
                 self.schema(schema.value_schema_opt().map(|schema| &**schema), None, out)?;
+            }
+            Type::Struct if schema.is_reference() => {
+                // Java's converter overflows its stack.
+                let name = schema.name().unwrap_or("a struct without a name");
+                return Err(Error::data(format!(
+                    "the schema {name} contains itself, which JsonConverter has no words for: set schemas.enable=false, or \
+                     write it with another converter"
+                )));
             }
             Type::Struct => {
                 out.extend_from_slice(b",\"fields\":[");

@@ -2,7 +2,7 @@
 
 use dray_connect::config::{CaseInsensitiveValidString, ConfigDef, ConfigKey, ConfigType, Importance, ParsedConfig};
 use dray_connect::datum::{Datum, Field};
-use dray_connect::schema::SchemaRef;
+use dray_connect::schema::{Schema, SchemaRef};
 use dray_connect::value::Value;
 use dray_connect::{Error, Result};
 
@@ -123,7 +123,7 @@ fn no_steps() -> Error {
 fn plan(schema: &SchemaRef, path: &FieldPath, written: &str, replace_null: bool) -> Result<Plan> {
     let (last, names) = path.steps().split_last().ok_or_else(no_steps)?;
     let unknown = || Error::IllegalArgument(format!("Unknown field: {written}"));
-    let mut schema = schema;
+    let mut schema = SchemaRef::clone(schema);
     let mut steps = Vec::with_capacity(names.len());
     for name in names {
         let field = schema.lookup_field(name)?.ok_or_else(unknown)?;
@@ -132,7 +132,7 @@ fn plan(schema: &SchemaRef, path: &FieldPath, written: &str, replace_null: bool)
             // Defaults on the way always stand for null.
             default: field.schema.default().cloned(),
         });
-        schema = &field.schema;
+        schema = Schema::resolved(&field.schema);
     }
     let field = schema.lookup_field(last)?.ok_or_else(unknown)?;
     steps.push(Step {
@@ -141,7 +141,8 @@ fn plan(schema: &SchemaRef, path: &FieldPath, written: &str, replace_null: bool)
     });
     Ok(Plan {
         steps,
-        schema: SchemaRef::clone(&field.schema),
+        // That of a struct that comes out.
+        schema: Schema::resolved(&field.schema),
     })
 }
 

@@ -280,6 +280,13 @@ impl Planner<'_> {
             let outer = || default.map(|default| default.value_or_default(field));
             let default = own.or_else(outer).filter(|default| !default.is_null());
             match field.schema.type_() {
+                Type::Struct if field.schema.is_reference() => {
+                    return Err(Error::data(format!(
+                        "Flatten transformation does not support structs that contain themselves (field {name}, of {}): \
+                         there is no end to their fields. ReplaceField with exclude leaves it out.",
+                        field.schema.name().unwrap_or("a struct without a name")
+                    )));
+                }
                 Type::Struct => {
                     let parts_of_field =
                         self.add(&field.schema, &name, optional, default.and_then(Value::as_struct))?;

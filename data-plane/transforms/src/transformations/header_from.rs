@@ -7,7 +7,7 @@ use dray_connect::config::{
 };
 use dray_connect::datum::Datum;
 use dray_connect::header::Headers;
-use dray_connect::schema::{SchemaBuilder, SchemaRef};
+use dray_connect::schema::{Schema, SchemaBuilder, SchemaRef};
 use dray_connect::value::{SchemaAndValue, Value};
 use dray_connect::{Error, Result};
 
@@ -178,7 +178,7 @@ fn append(headers: &mut Headers, added: Vec<(Arc<str>, SchemaAndValue)>) -> Resu
 fn plan(schema: &SchemaRef, pairs: &[(String, Arc<str>)], operation: Operation, replace_null: bool) -> Result<Plan> {
     let source = |(name, _): &(String, _)| {
         let field = schema.field(name)?;
-        Some((field.index, Arc::clone(&field.schema)))
+        Some((field.index, Schema::resolved(&field.schema)))
     };
     let rest = match operation {
         Operation::Copy => None,

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use dray_connect::backing::Backing;
 use serde_json::{Value as Json, json};
 
-use super::super::{anything, fill, parse, resolve, to_connect};
+use super::super::{anything, default, parse, resolve, to_connect};
 use super::settings;
+use crate::avro::again::MAX_LEVELS;
 use crate::avro::read::Out;
 use crate::avro::wire::Bytes;
 
@@ -14,8 +15,7 @@ use crate::avro::wire::Bytes;
 fn resolved(writer: &str, reader: &str, written: &Json) -> String {
     let parsed = |text: &str| parse::parse(text, &[]).unwrap_or_else(|error| panic!("{error}: {text}"));
     let (writer, reader) = (parsed(writer), parsed(reader));
-    let mut bytes = Vec::new();
-    fill::encode(&writer, writer.root(), written, 1, &mut bytes).expect("what is written fits its schema");
+    let mut bytes = default::encode(&writer, writer.root(), written).expect("what is written fits its schema");
     // Behind it something that must not be read.
     bytes.push(0x55);
     let connect = if anything::is_anything(&reader, reader.root()) {
@@ -23,13 +23,14 @@ fn resolved(writer: &str, reader: &str, written: &Json) -> String {
     } else {
         Some(to_connect::to_connect(&reader, None, &settings(&[])).unwrap())
     };
-    let plan = resolve::resolve(&Arc::new(writer), &reader, connect.as_ref()).unwrap();
+    let (plan, _cells) = resolve::resolve(&Arc::new(writer), &reader, connect.as_ref()).unwrap();
     let mut batch = Backing::default();
     let span = batch.copy(&bytes);
     let mut out = Out {
         batch: &mut batch,
         span,
         stack: &mut Vec::new(),
+        levels: MAX_LEVELS,
     };
     let mut rest = Bytes::new(&bytes, 0);
     match plan.read(&mut rest, &mut out) {
@@ -39,6 +40,49 @@ fn resolved(writer: &str, reader: &str, written: &Json) -> String {
         }
         Err(error) => format!("error: {error}"),
     }
+}
+
+#[test]
+fn a_list_is_read_as_one_with_other_fields_all_the_way_down() {
+    let list = |value: &str, more: &str| {
+        format!(
+            r#"{{"type":"record","name":"Node","fields":[{{"name":"value","type":"{value}"}},{more}{{"name":"next","type":["null","Node"],"default":null}}]}}"#
+        )
+    };
+    let reader = list("long", r#"{"name":"note","type":"string","default":"-"},"#);
+    let nested = |levels: i32| (0..levels).fold(Json::Null, |next, value| json!({"value": value, "next": next}));
+    check(
+        &list("int", ""),
+        &reader,
+        &nested(3),
+        "Struct{value=2,note=-,next=Struct{value=1,note=-,next=Struct{value=0,note=-}}}",
+    );
+    // As deep as what is written here may be.
+    let deep = resolved(&list("int", ""), &reader, &nested(45));
+    assert_eq!(deep.matches("note=-").count(), 45, "{deep}");
+}
+
+#[test]
+fn a_default_may_be_a_list() {
+    let list = r#"{"type":"record","name":"Node","fields":[{"name":"value","type":"int"},{"name":"next","type":["null","Node"]}]}"#;
+    let reader = format!(
+        r#"{{"type":"record","name":"R","fields":[{{"name":"list","type":{list},"default":{{"value":1,"next":{{"value":2,"next":null}}}}}}]}}"#
+    );
+    check(
+        r#"{"type":"record","name":"R","fields":[]}"#,
+        &reader,
+        &json!({}),
+        "Struct{list=Struct{value=1,next=Struct{value=2}}}",
+    );
+}
+
+/// As one of several branches it leads to itself twice at each level.
+#[test]
+fn a_default_that_does_not_end_is_refused() {
+    let reader = r#"{"type":"record","name":"R","fields":[{"name":"a","type":{"type":"record","name":"A","fields":[
+        {"name":"x","type":["A",{"type":"record","name":"B","fields":[{"name":"a","type":"A","default":{}}]}],"default":{}}]},"default":{}}]}"#;
+    let found = resolved(r#"{"type":"record","name":"R","fields":[]}"#, reader, &json!({}));
+    assert!(found.starts_with("error: ") && found.contains("default"), "{found}");
 }
 
 fn check(writer: &str, reader: &str, written: &Json, expected: &str) {
@@ -225,7 +269,7 @@ fn what_the_writer_has_not_has_the_readers_default() {
         &writer,
         &reader,
         &json!({"a": 1}),
-        "error: n: its default \"x\" in the reader's schema is none of its type int",
+        "error: n: its default \"x\" in the reader's schema is none of its type int, or does not end",
     );
 }
 

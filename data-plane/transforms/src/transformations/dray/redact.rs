@@ -105,8 +105,8 @@ fn nothing(backing: &mut Backing, schema: Option<&SchemaRef>, value: Datum, repl
             backing.decimal(&bigdecimal::BigDecimal::new(0.into(), scale.into()))
         }
         (Datum::Date(_), Some(_)) => Datum::Date(0),
-        (Datum::Struct(row), Some(schema)) => {
-            let schema = SchemaRef::clone(schema);
+        (Datum::Struct(row), Some(_)) => {
+            let schema = SchemaRef::clone(backing.schema_of(row.schema()));
             let parts = value.parts(backing).to_vec();
             let fields = schema.fields().unwrap_or_default().iter();
             let parts: Vec<Datum> = fields

@@ -127,7 +127,7 @@ impl ErrorPolicy {
     /// Whether one more bad record may be skipped.
     ///
     /// # Errors
-    /// When it may not; the record's own error is the cause: [`because`].
+    /// When it may not. Whoever knows the error of the record makes it the cause.
     pub fn tolerate(&self) -> Result<()> {
         match self.tolerance {
             Tolerance::All => {

@@ -368,13 +368,13 @@ async fn a_retriable_put_is_not_bounded_by_the_time_out() {
     let config = [
         ("connector.class", "Keeper"),
         ("topics", "t"),
-        ("shelf", "puts"),
+        ("shelf", "retriable-puts"),
         ("fault.call", "put"),
         ("fault.kind", "retriable"),
         ("errors.retry.timeout", "0"),
     ];
     let running = stage.task("sink", &config);
-    until(|| shelf("puts") == ["x"]).await;
+    until(|| shelf("retriable-puts") == ["x"]).await;
     assert!(
         started.elapsed() >= Duration::from_millis(900),
         "300 and 600 ms were waited"

@@ -9,7 +9,7 @@
 #                                  Three nodes of one cluster: cluster.sh
 #   kafka.sh stop DIR              asks it to shut down cleanly, kills it after 30 s; succeeds if nothing runs
 #   kafka.sh kill9 DIR             kill -9, as a crash would
-#   kafka.sh freeport [N]          prints N ports (default 1) on which nothing listens
+#   kafka.sh freeport [N]          prints N ports (default 1) on which nothing listens, and that nobody else was given for ten minutes
 #   kafka.sh tool CLASS ARGS...    a tool, e.g. org.apache.kafka.tools.TopicCommand --bootstrap-server 127.0.0.1:PORT --list
 #
 # Processes are ended by the pid in DIR/broker.pid only, and only if that process still is the broker of DIR.
@@ -47,13 +47,20 @@ java_() { # heap, log level, arguments: replaces this process
 
 listens() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
+# True for the first who asks in ten minutes: between the answer and the server that listens there, others ask for ports too.
+claim() {
+  local given="${TMPDIR:-/tmp}/dray-ports-$UID"
+  mkdir -p "$given"
+  find "$given" -type f -mmin +10 -delete 2>/dev/null || true
+  (set -o noclobber; : >"$given/$1") 2>/dev/null
+}
+
 # Below the range from which the kernel gives ports to outgoing connections, so that none of those takes the port meanwhile.
 freeport() {
-  local port found=' '
+  local port
   for _ in $(seq 1 200); do
     port=$((20000 + RANDOM % 12000))
-    case $found in *" $port "*) continue ;; esac
-    listens "$port" || { echo "$port"; found="$found$port "; set -- $(($1 - 1)); }
+    if ! listens "$port" && claim "$port"; then echo "$port"; set -- $(($1 - 1)); fi
     [ "$1" -gt 0 ] || return 0
   done
   fail "found no free port"
@@ -84,7 +91,7 @@ start() {
   [ -z "$(broker_pid "$dir")" ] || fail "the broker of $dir runs already"
   ! listens "$port" || fail "something listens on port $port already"
   controller=$(cat "$dir/controller.port" 2>/dev/null) && ! listens "$controller" || controller=$(freeport 1)
-  while [ "$controller" = "$port" ]; do controller=$(freeport 1); done
+  while [ "$controller" = "$port" ]; do controller=$(freeport 1); done # a port of the caller's own choice
   echo "$controller" >"$dir/controller.port"
   cat >"$dir/server.properties" <<P
 process.roles=broker,controller

@@ -172,18 +172,16 @@ async fn two_hundred_cuts_lose_nothing_double_nothing_and_keep_the_order() {
     let advertised = address.clone();
     let (broker, inner) = tokio::task::spawn_blocking(move || {
         let script = std::env::var("DRAY_TEST_KAFKA_SH").expect("DRAY_TEST_KAFKA_SH starts brokers: run `make test`");
-        let ports = run(Command::new(script).args(["freeport", "2"]));
-        let [inner, controller] = ports.split_whitespace().collect::<Vec<_>>()[..] else {
-            panic!("two ports, not {ports}");
-        };
+        let ports = run(Command::new(&script).args(["freeport", "3"]));
         // The script's own port answers as well, so that it sees the broker start.
-        let script = std::env::var("DRAY_TEST_KAFKA_SH").expect("set");
-        let port = run(Command::new(&script).arg("freeport")).trim().to_owned();
+        let [inner, controller, port] = ports.split_whitespace().collect::<Vec<_>>()[..] else {
+            panic!("three ports, not {ports}");
+        };
         let broker = Broker {
             script: script.into(),
             folder: tempfile::tempdir().expect("a folder"),
             address: format!("127.0.0.1:{port}"),
-            port,
+            port: port.to_owned(),
         };
         std::fs::write(broker.folder.path().join("controller.port"), controller).expect("written");
         let settings = format!(

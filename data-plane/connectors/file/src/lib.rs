@@ -1,7 +1,7 @@
 //! FileStreamSource and FileStreamSink: lines of a file to Kafka and back, with Connect's configuration and offsets.
 //!
 //! [`source`] is the source (`input` follows the file, `lines` cuts it, `watch` hears of changes, `stdin` reads standard
-//! input), [`sink`] the sink (`output` owns its file), `config` the keys of both.
+//! input), [`sink`] the sink (`output` owns its file, `turn` its lock), `config` the keys of both.
 
 mod config;
 mod input;
@@ -11,6 +11,7 @@ mod output;
 pub mod sink;
 pub mod source;
 mod stdin;
+mod turn;
 mod watch;
 
 #[cfg(test)]

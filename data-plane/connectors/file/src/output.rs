@@ -1,7 +1,7 @@
 //! The file or stream that a sink task appends to. Blocking.
 
+use crate::turn::Turn;
 use dray_connect::{Error, Result};
-use rustix::fs::FlockOperation;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt as _;
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// Where lines go.
 #[derive(Debug)]
 enum Target {
-    File { file: File, path: PathBuf },
+    File { file: File, path: PathBuf, turn: Turn },
     Stdout,
 }
 
@@ -32,7 +32,8 @@ impl Output {
     /// Opens `path` for appending and creates it if it is not there.
     pub(crate) fn file(path: &Path) -> io::Result<Self> {
         let mut file = OpenOptions::new().create(true).append(true).open(path)?;
-        end_last_line(&mut file, path)?;
+        let mut turn = Turn::default();
+        end_last_line(&mut file, path, &mut turn)?;
         // A new file is durable once its directory is; where directories cannot be synced there is nothing to do.
         let parent = path
             .parent()
@@ -44,6 +45,7 @@ impl Output {
         Ok(Self::new(Target::File {
             file,
             path: path.into(),
+            turn,
         }))
     }
 
@@ -69,7 +71,7 @@ impl Output {
             return;
         }
         let written = match &mut self.target {
-            Target::File { file, .. } => append(file, &self.lines),
+            Target::File { file, path, turn } => append(file, path, turn, &self.lines),
             Target::Stdout => {
                 let mut stdout = io::stdout().lock();
                 stdout
@@ -119,15 +121,15 @@ impl Output {
 /// A process that was killed in the middle of a write leaves the beginning of a line. Its record was not committed and
 /// comes again, whole; without a line end between them both would be one wrong line. Nothing is taken away, because the
 /// text may be somebody else's.
-fn end_last_line(file: &mut File, path: &Path) -> io::Result<()> {
+fn end_last_line(file: &mut File, path: &Path, turn: &mut Turn) -> io::Result<()> {
     if !file.metadata()?.is_file() {
         return Ok(());
     }
-    // Another task of the same connector may be in the middle of a write; where there are no locks, it is alone.
-    let locked = rustix::fs::flock(&*file, FlockOperation::LockExclusive).is_ok();
+    // Another task of the same connector may be in the middle of a write.
+    let locked = turn.take(file, path);
     let ended = end_unlocked(file, path);
     if locked {
-        rustix::fs::flock(&*file, FlockOperation::Unlock)?;
+        Turn::give(file)?;
     }
     ended
 }
@@ -150,11 +152,11 @@ fn end_unlocked(file: &mut File, path: &Path) -> io::Result<()> {
 
 /// Appends all bytes or, where that can be done, none. The file's lock keeps other tasks of the same connector, which
 /// append to the same file, out between a short write and its end or its undoing.
-fn append(file: &mut File, bytes: &[u8]) -> Result<(), (io::Error, &'static str)> {
-    let locked = rustix::fs::flock(&*file, FlockOperation::LockExclusive).is_ok();
+fn append(file: &mut File, path: &Path, turn: &mut Turn, bytes: &[u8]) -> Result<(), (io::Error, &'static str)> {
+    let locked = turn.take(file, path);
     let result = append_locked(file, bytes, locked);
-    if locked && let Err(error) = rustix::fs::flock(&*file, FlockOperation::Unlock) {
-        return result.and(Err((error.into(), "")));
+    if locked && let Err(error) = Turn::give(file) {
+        return result.and(Err((error, "")));
     }
     result
 }

@@ -264,6 +264,11 @@ impl Cluster {
         self.dial((Target::Broker(broker), purpose), &address).await
     }
 
+    /// Has the next one who asks connect anew: what is on its way is answered to nobody, and the connection closes behind it.
+    pub(crate) fn leave(&self, broker: i32, purpose: Purpose) {
+        lock(&self.slots).remove(&(Target::Broker(broker), purpose));
+    }
+
     /// A connection for something short, to any broker: one that is there, or to the first that answers.
     ///
     /// # Errors

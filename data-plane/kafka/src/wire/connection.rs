@@ -48,7 +48,8 @@ pub(crate) struct Limits {
     pub(crate) idle: Duration,
     /// An answer that is longer is none (`receive.message.max.bytes`).
     pub(crate) max_frame: usize,
-    /// While more than a few wait for answers, what comes within so long is read at once. None reads what there is.
+    /// Nobody waits for what is asked here: what others are about to ask is written with it, and while more than a few wait for answers,
+    /// what comes within so long is read at once. None writes and reads what there is.
     pub(crate) gather: Option<Duration>,
 }
 
@@ -281,6 +282,10 @@ impl Io {
                 if let Err(error) = renewal.renew(&mut line).await {
                     return self.refuse(asked, &error);
                 }
+            }
+            if self.limits.gather.is_some() {
+                // Members whose time has come together ask one after the other, and this task is woken up by the first.
+                tokio::task::yield_now().await;
             }
             let mut next = Some(asked);
             while let Some(asked) = next {

@@ -33,9 +33,9 @@ const MOST: usize = 500;
 /// How long the broker waits for records when nobody says how long: a partition that is assigned meanwhile waits for it. A millisecond for
 /// each partition, so that a fleet of idle ones costs next to nothing.
 const WAIT_MS: std::ops::RangeInclusive<i32> = 100..=500;
-/// A lane that has had no record and no change of partitions for so long is asked as seldom as the longest wait allows, and together with
-/// the others: with a thousand groups, each on a few idle partitions, the polls are what an agent does. What its partitions want is looked at
-/// when one of them says so, and at least as often as this.
+/// A lane that has had no record and no change of partitions for so long is silent: the broker is asked to wait for as long again, and to
+/// answer together with the others. With a thousand groups, each on a few idle partitions, the polls are what an agent does. Who wants
+/// something else meanwhile does not wait for the answer. What its partitions want is looked at as often as this.
 const SILENT: Duration = Duration::from_secs(5);
 /// While a reader without room may have some again any moment, the others' long poll must not keep it waiting …
 const BLOCKED_WAIT_MS: i32 = 5;
@@ -216,6 +216,9 @@ impl Lane {
             if !(change.asked.is_empty() && change.forgotten.is_empty()) {
                 heard = now;
             }
+            if !same {
+                self.tell_ends(&session, &wanted);
+            }
             let silent = now.duration_since(heard) >= SILENT;
             let mut wait_ms = self.wait_ms(wanted.asked.len(), silent, now);
             if urgent {
@@ -224,7 +227,18 @@ impl Lane {
                 wait_ms = wait_ms.min(*WAIT_MS.start());
             }
             let asked = Instant::now();
-            match self.fetch(&hub, change, wait_ms).await {
+            let answer = tokio::select! {
+                answer = self.fetch(&hub, change, wait_ms) => Some(answer),
+                () = self.wanted_anew(), if silent => None,
+            };
+            let Some(answer) = answer else {
+                // A broker takes the next request of a connection when it has answered the one before.
+                hub.cluster().leave(self.broker, Purpose::Fetch(self.number));
+                session.unheard();
+                heard = Instant::now();
+                continue;
+            };
+            match answer {
                 Ok(answer) => {
                     if answer.partitions.is_empty() {
                         kept = silent.then_some((wanted, looked));
@@ -245,6 +259,16 @@ impl Lane {
         }
     }
 
+    /// Waits until what is wanted has to be looked at, and somebody waits for it. Cancel-safe.
+    async fn wanted_anew(&self) {
+        loop {
+            self.changed.notified().await;
+            if self.stale.load(Ordering::Acquire) {
+                return;
+            }
+        }
+    }
+
     fn wait_ms(&self, partitions: usize, silent: bool, now: Instant) -> i32 {
         let (least, most) = (*WAIT_MS.start(), *WAIT_MS.end());
         let own = || {
@@ -252,8 +276,7 @@ impl Lane {
                 return i32::try_from(partitions).unwrap_or(i32::MAX).clamp(least, most);
             }
             // Until a moment at which the others' polls end as well.
-            let millis = |millis: i32| Duration::from_millis(millis.unsigned_abs().into());
-            let until = together(now + millis(least), millis(most));
+            let until = together(now + Duration::from_millis(most.unsigned_abs().into()), SILENT);
             i32::try_from((until - now).as_millis()).unwrap_or(most)
         };
         self.settings.max_wait_ms.unwrap_or_else(own)
@@ -286,6 +309,18 @@ impl Lane {
         }
         wanted.empty = feeds.all.is_empty();
         wanted
+    }
+
+    /// A feed that has come in another's place asks for what the broker was asked for before, and would not hear where that ends.
+    fn tell_ends(&self, session: &Session, wanted: &Wanted) {
+        let feeds = lock(&self.feeds);
+        for key in wanted.asked.keys() {
+            if let (Some((feed, _)), Some(end)) = (feeds.all.get(key), session.end(key))
+                && feed.end().is_none()
+            {
+                feed.ends_at(end);
+            }
+        }
     }
 
     fn close(&self) -> bool {
@@ -389,6 +424,9 @@ impl Lane {
         for partition in answer.partitions {
             let key = (partition.topic, partition.partition);
             frame += partition.records.len();
+            if partition.error == 0 {
+                session.ends_at(&key, self.end_of(&partition));
+            }
             // One that has left, or was sought away, wants nothing of this.
             if let (Some(asked), Some(feed)) = (session.asked(&key), self.feed(&key)) {
                 *of_reader.entry(Arc::as_ptr(feed.inbox())).or_default() += partition.records.len();
@@ -421,15 +459,20 @@ impl Lane {
         }
     }
 
+    /// Up to where its readers get.
+    fn end_of(&self, partition: &Partition) -> i64 {
+        match self.settings.read_committed {
+            true => partition.last_stable,
+            false => partition.high_watermark,
+        }
+    }
+
     /// What the answer says of one partition.
     fn share(&self, hub: &Hub, feed: &Arc<Feed>, asked: Asked, share: Partition) {
         let now = Instant::now();
         let what = || format!("fetching {}", feed.partition);
         let Some(code) = Code::try_from_code(share.error) else {
-            feed.ends_at(match self.settings.read_committed {
-                true => share.last_stable,
-                false => share.high_watermark,
-            });
+            feed.ends_at(self.end_of(&share));
             if share.preferred >= 0 && share.preferred != self.broker {
                 feed.prefer(Some((share.preferred, now + self.settings.preferred_for)));
                 self.remove(feed);
@@ -489,47 +532,4 @@ impl Lane {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn lane(max_wait_ms: Option<i32>) -> Lane {
-        let settings = FetchSettings {
-            read_committed: false,
-            min_bytes: 1,
-            max_wait_ms,
-            max_bytes: 1 << 20,
-            partition_bytes: 1 << 20,
-            rack: String::new(),
-            preferred_for: Duration::from_secs(300),
-        };
-        Lane::new(0, 0, Arc::new(settings))
-    }
-
-    #[test]
-    fn a_lane_polls_more_seldom_with_more_partitions_and_when_it_is_silent() {
-        let (own, now) = (lane(None), Instant::now());
-        assert_eq!(
-            [1, 100, 300, 9_000].map(|partitions| own.wait_ms(partitions, false, now)),
-            [100, 100, 300, 500]
-        );
-        // What somebody has configured holds.
-        assert_eq!(
-            [false, true].map(|silent| lane(Some(50)).wait_ms(1, silent, now)),
-            [50, 50]
-        );
-    }
-
-    #[test]
-    fn the_polls_of_silent_lanes_end_together() {
-        let (own, now) = (lane(None), Instant::now());
-        let mut ends = std::collections::BTreeSet::new();
-        for at in (0..1000).map(|millis| now + Duration::from_millis(millis)) {
-            let wait = own.wait_ms(1, true, at);
-            assert!((100..600).contains(&wait), "{wait}");
-            let wait = Duration::from_millis(wait.unsigned_abs().into());
-            // Waits are whole milliseconds.
-            ends.insert((at + wait - now).as_millis() / 2);
-        }
-        assert!(ends.len() <= 6, "{ends:?}");
-    }
-}
+mod tests;

@@ -1,6 +1,7 @@
 //! An incremental fetch session (KIP-227): what the broker remembers, so that a request says only what has changed. Pure.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use uuid::Uuid;
 
 /// A partition in a session; there is one of each at most.
@@ -27,7 +28,15 @@ pub(super) struct Session {
     id: i32,
     /// 0: the next request says everything.
     epoch: i32,
-    known: HashMap<Key, Asked>,
+    known: HashMap<Key, Known>,
+}
+
+/// What the broker knows of a partition, and what it has said of it.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    asked: Asked,
+    /// Where it ends. Said once, and again when it has changed: who reads the partition next would not hear it.
+    end: Option<i64>,
 }
 
 /// The part of a request that a session decides.
@@ -60,10 +69,17 @@ impl Session {
             kept
         });
         for (key, asked) in wanted {
-            let known = self.known.insert(*key, *asked);
-            if !known.is_some_and(|known| known.same_to_the_broker(asked)) {
-                change.asked.push((*key, *asked));
+            let asked = *asked;
+            match self.known.entry(*key) {
+                Entry::Occupied(mut known) => {
+                    let before = std::mem::replace(&mut known.get_mut().asked, asked);
+                    if before.same_to_the_broker(&asked) {
+                        continue;
+                    }
+                }
+                Entry::Vacant(new) => drop(new.insert(Known { asked, end: None })),
             }
+            change.asked.push((*key, asked));
         }
         change
     }
@@ -80,7 +96,27 @@ impl Session {
 
     /// What was asked for a partition that the answer names.
     pub(super) fn asked(&self, key: &Key) -> Option<Asked> {
-        self.known.get(key).copied()
+        self.known.get(key).map(|known| known.asked)
+    }
+
+    /// The broker has said where a partition ends.
+    pub(super) fn ends_at(&mut self, key: &Key, end: i64) {
+        if let Some(known) = self.known.get_mut(key) {
+            known.end = Some(end);
+        }
+    }
+
+    /// Where a partition ends, if the broker has said so.
+    pub(super) fn end(&self, key: &Key) -> Option<i64> {
+        self.known.get(key)?.end
+    }
+
+    /// The request that is on its way is not waited for. The broker has taken it in: it knows what it said, and counts it. Where it has
+    /// not, it refuses the next one, and is told everything.
+    pub(super) fn unheard(&mut self) {
+        if self.epoch != 0 {
+            self.answered(self.id);
+        }
     }
 
     /// The answer came. A broker without room for another session says 0, and is told everything each time.
@@ -160,10 +196,12 @@ mod tests {
                 match fault {
                     0 => session.forget(),                                     // it never arrived
                     1 => { broker.take(&change, true); session.forget() }      // its answer never did
+                    4 => { broker.take(&change, true); session.unheard() }     // nobody waits for its answer
+                    5 => session.unheard(),                                    // nor did it arrive
                     2 => { broker.open = None; }                               // evicted
                     _ => {}
                 }
-                if fault < 2 { continue; }
+                if matches!(fault, 0 | 1 | 4 | 5) { continue; }
                 match broker.take(&change, fault != 3) {
                     Some(id) => {
                         session.answered(id);

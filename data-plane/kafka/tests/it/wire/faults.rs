@@ -107,8 +107,13 @@ impl Rig {
 
     /// Takes events until so many faults of an API have happened.
     async fn until_fired(&mut self, api: ApiKey, count: usize) {
+        self.until_proxy(|proxy| proxy.fired(api as i16) >= count).await;
+    }
+
+    /// Takes events until the proxy has seen something.
+    async fn until_proxy(&mut self, seen: impl Fn(&Proxy) -> bool) {
         let waiting = async {
-            while self.proxy.fired(api as i16) < count {
+            while !seen(&self.proxy) {
                 // Nothing tells of it, so look again from time to time.
                 tokio::time::timeout(Duration::from_millis(10), self.until(|_| false))
                     .await
@@ -387,5 +392,35 @@ async fn cut_connections_lose_nothing_and_repeat_nothing() {
         "{:?}",
         rig.seen.errors
     );
+    rig.consumer.close().await;
+}
+
+/// Where nothing has come for a while the broker is asked to wait for long. What is wanted meanwhile does not wait for its answer, and
+/// what comes meanwhile comes at once, each record once.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wanted_does_not_wait_for_the_poll_of_a_silent_lane() {
+    let mut rig = Rig::start(&[]).await;
+    let place = rig.place();
+    let mut overtook = 0;
+    // Only a machine that stands still for seconds answers the poll first.
+    for round in 1..=3 {
+        rig.until_proxy(|proxy| proxy.long_polls() == 1).await;
+        rig.consumer.seek(&place, 5).await.expect("sought");
+        rig.until(|seen| seen.values.len() == 10 + round * 5).await;
+        overtook += usize::from(rig.proxy.long_polls() == 1);
+    }
+    assert!(overtook > 0, "each poll was waited for");
+    let again: Vec<u32> = (0..10).chain([5..10, 5..10, 5..10].into_iter().flatten()).collect();
+    assert_eq!(rig.seen.values, again);
+
+    rig.until_proxy(|proxy| proxy.long_polls() == 1).await;
+    send(&rig.port, &rig.topic, 10..20).await;
+    rig.until(|seen| seen.values.len() == 35).await;
+    assert!(
+        rig.seen.values[25..].iter().copied().eq(10..20),
+        "{:?}",
+        rig.seen.values
+    );
+    assert!(rig.seen.errors.is_empty() && rig.seen.lost == 0, "{:?}", rig.seen);
     rig.consumer.close().await;
 }

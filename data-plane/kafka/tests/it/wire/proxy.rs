@@ -8,7 +8,7 @@ use kafka_protocol::messages::{
     MetadataRequest, OffsetCommitRequest, OffsetFetchRequest, RequestHeader, ResponseHeader,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -29,6 +29,8 @@ pub(super) enum Fault {
 struct Script {
     faults: VecDeque<(i16, Fault)>,
     fired: HashMap<i16, usize>,
+    /// Fetches without an answer for which the broker may wait for more than a second.
+    long_polls: usize,
 }
 
 /// The proxy; dropping it ends all connections.
@@ -42,6 +44,8 @@ pub(super) struct Proxy {
 #[derive(Debug, Default)]
 struct Asked {
     requests: HashMap<i32, (i16, i16)>,
+    /// Those among them that are long polls.
+    long_polls: HashSet<i32>,
     /// The partition that the latest fetch named.
     fetched: Option<(Uuid, i32)>,
 }
@@ -81,6 +85,11 @@ impl Proxy {
     pub(super) fn fired(&self, api: i16) -> usize {
         self.script.lock().expect("whole").fired.get(&api).copied().unwrap_or(0)
     }
+
+    /// How many fetches have no answer yet for which the broker may wait for more than a second.
+    pub(super) fn long_polls(&self) -> usize {
+        self.script.lock().expect("whole").long_polls
+    }
 }
 
 async fn serve(client: TcpStream, upstream: TcpStream, port: u16, script: Arc<Mutex<Script>>) {
@@ -92,7 +101,9 @@ async fn serve(client: TcpStream, upstream: TcpStream, port: u16, script: Arc<Mu
     let noted = Arc::clone(&asked);
     let forward = async {
         while let Some(frame) = read_frame(&mut from_client).await {
-            note(&frame, &noted);
+            if note(&frame, &noted) {
+                script.lock().expect("whole").long_polls += 1;
+            }
             if write_frame(&mut to_broker, &frame).await.is_none() {
                 break;
             }
@@ -115,6 +126,9 @@ async fn answer(
         let correlation = i32::from_be_bytes(*frame.first_chunk().expect("an id"));
         let (request, fetched) = {
             let mut asked = asked.lock().expect("whole");
+            if asked.long_polls.remove(&correlation) {
+                script.lock().expect("whole").long_polls -= 1;
+            }
             (asked.requests.remove(&correlation), asked.fetched)
         };
         let Some((api, version)) = request else { return };
@@ -144,7 +158,8 @@ async fn answer(
     }
 }
 
-fn note(frame: &Bytes, asked: &Mutex<Asked>) {
+/// Whether it is a long poll.
+fn note(frame: &Bytes, asked: &Mutex<Asked>) -> bool {
     let (api, version) = (
         i16::from_be_bytes([frame[0], frame[1]]),
         i16::from_be_bytes([frame[2], frame[3]]),
@@ -160,7 +175,9 @@ fn note(frame: &Bytes, asked: &Mutex<Asked>) {
         if let Some((id, partition)) = topic.and_then(|topic| Some((topic.topic_id, topic.partitions.first()?))) {
             asked.fetched = Some((id, partition.partition));
         }
+        return request.max_wait_ms > 1000 && asked.long_polls.insert(correlation);
     }
+    false
 }
 
 /// The answer to a request of this kind, changed.

@@ -40,6 +40,8 @@ const READ: usize = 16 << 10;
 
 /// So many who wait for answers are a few.
 const FEW: usize = 4;
+/// Of more it is waited for so many bytes each: somewhat less than the answer to a heartbeat that says nothing new.
+const SHORT: usize = 40;
 
 /// What decides how long a connection lives, and what it accepts.
 #[derive(Clone, Copy, Debug)]
@@ -48,8 +50,8 @@ pub(crate) struct Limits {
     pub(crate) idle: Duration,
     /// An answer that is longer is none (`receive.message.max.bytes`).
     pub(crate) max_frame: usize,
-    /// Nobody waits for what is asked here: what others are about to ask is written with it, and while more than a few wait for answers,
-    /// what comes within so long is read at once. None writes and reads what there is.
+    /// Nobody waits for what is asked here: what others are about to ask is written with it, and what comes within so
+    /// long is read at once while more than a few wait for answers. None writes and reads what there is.
     pub(crate) gather: Option<Duration>,
 }
 
@@ -336,12 +338,13 @@ impl Io {
     async fn read(&self, mut input: impl AsyncRead + Unpin, mut low_water: LowWater, last_user: &AtomicBool) -> End {
         let mut buffer = BytesMut::with_capacity(READ);
         let mut heard = Instant::now();
+        let mut gathers: Option<Instant> = None;
         loop {
             let deadline = lock(&self.waiting).front().map(|waiting| waiting.deadline);
             if deadline.is_none() && last_user.load(Ordering::Acquire) {
                 return End::Idle;
             }
-            let at = deadline.unwrap_or(heard + self.limits.idle);
+            let at = gathers.or(deadline).unwrap_or(heard + self.limits.idle);
             tokio::select! {
                 biased;
                 read = input.read_buf(&mut buffer) => match read {
@@ -354,6 +357,10 @@ impl Io {
                 },
                 () = self.first.notified() => continue,
                 () = tokio::time::sleep_until(at) => {
+                    if gathers.take().is_some() {
+                        low_water.at(1);
+                        continue;
+                    }
                     // The one who is waited for may have changed meanwhile.
                     let now = Instant::now();
                     match lock(&self.waiting).front() {
@@ -368,10 +375,16 @@ impl Io {
                 Ok(missing) => low_water.set(missing),
                 Err(error) => return End::Broken(error),
             }
+            let waiting = lock(&self.waiting).len();
+            gathers = None;
             if let Some(gather) = self.limits.gather
-                && lock(&self.waiting).len() > FEW
+                && waiting > FEW
             {
-                tokio::time::sleep(gather).await;
+                if low_water.at(waiting * SHORT) {
+                    gathers = Some(heard + gather);
+                } else {
+                    tokio::time::sleep(gather).await;
+                }
             }
         }
     }

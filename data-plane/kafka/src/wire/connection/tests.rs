@@ -45,6 +45,14 @@ fn over(stream: Box<dyn Stream>, limits: Limits, lifetime: Option<Duration>) -> 
     (connection, tasks)
 }
 
+/// Our end of a connection, and the broker's.
+async fn sockets() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let ours = TcpStream::connect(listener.local_addr().expect("bound"));
+    let (ours, theirs) = tokio::join!(ours, listener.accept());
+    (ours.expect("connected"), theirs.expect("accepted").0)
+}
+
 /// A log-in with a name and a password that is good for so long from now on.
 fn session(lifetime: Duration) -> Session {
     let settings = [
@@ -148,14 +156,32 @@ async fn answers_to_many_are_read_together_and_to_few_at_once() {
     assert_eq!(asked.elapsed(), Duration::ZERO, "one alone is not kept waiting");
 }
 
+/// The reader of a socket is woken when many answers are there, or after a while when they do not come.
+#[tokio::test]
+async fn answers_to_many_do_not_wait_for_each_other_for_long() {
+    let (gather, (ours, mut broker)) = (Some(Duration::from_millis(10)), sockets().await);
+    let (connection, _tasks) = over(Box::new(ours), Limits { gather, ..limits() }, None);
+    let replies: Vec<Reply> = (0..50)
+        .map(|_| connection.send(frame(1), SOON).expect("sent"))
+        .collect();
+    let mut replies = replies.into_iter();
+    for answered in [1, 3, 20, 2, 20, 4] {
+        let replies: Vec<Reply> = replies.by_ref().take(answered).collect();
+        for _ in 0..answered {
+            let (correlation, _) = heard(&mut broker).await;
+            broker.write_all(&answer(correlation, &[7; 40])).await.expect("written");
+        }
+        for reply in replies {
+            let answer = tokio::time::timeout(SOON / 2, reply).await.expect("in time");
+            assert_eq!(answer.expect("an answer")[4..], [7; 40]);
+        }
+    }
+}
+
 /// The reader of a socket is woken late while a large answer comes in, and never too late.
 #[tokio::test]
 async fn large_and_small_answers_come_whole_over_a_socket() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let ours = TcpStream::connect(listener.local_addr().expect("bound"))
-        .await
-        .expect("connected");
-    let (mut broker, _) = listener.accept().await.expect("accepted");
+    let (ours, mut broker) = sockets().await;
     let (connection, _tasks) = over(Box::new(ours), limits(), None);
     let sizes = [1_000_000, 3, 300_000, 256 << 10, (64 << 10) + 1, 0, 900_000, 70_000, 1];
     let replies = sizes.map(|_| connection.send(frame(1), SOON).expect("sent"));

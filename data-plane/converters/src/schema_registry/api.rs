@@ -9,6 +9,7 @@ use serde_json::{Value as Json, json};
 
 use super::http::{Http, Reply};
 use super::id::{Guid, SchemaId};
+use super::latest::Latest;
 use crate::percent::encoded;
 
 /// References that one schema may have, with theirs: they come from outside.
@@ -22,7 +23,7 @@ pub(crate) enum Question {
     /// A schema by its id.
     ById { id: SchemaId },
     /// The newest schema of a subject.
-    Latest { subject: Arc<str> },
+    Latest { subject: Arc<str>, latest: Latest },
     /// The id of a schema that is there already.
     Find {
         subject: Arc<str>,
@@ -111,7 +112,7 @@ impl Question {
     pub(super) fn subject(&self) -> Option<&Arc<str>> {
         match self {
             Self::ById { .. } => None,
-            Self::Latest { subject } | Self::Find { subject, .. } | Self::Register { subject, .. } => Some(subject),
+            Self::Latest { subject, .. } | Self::Find { subject, .. } | Self::Register { subject, .. } => Some(subject),
         }
     }
 
@@ -126,21 +127,25 @@ impl Question {
                     SchemaId::Guid(guid) => of_guid(http, *guid).map_err(by_id),
                 }
             }
-            Self::Latest { subject } => {
-                let what = format!("cannot read the latest schema of subject {subject} from the schema registry");
-                let latest = |failure: Failure| failure.context(&what);
-                let path = format!("/subjects/{}/versions/latest", encoded(subject));
+            Self::Latest { subject, latest } => {
+                let what =
+                    format!("cannot read the latest schema of subject {subject}{latest} from the schema registry");
+                let missing = match latest {
+                    Latest::Version => missing_subject,
+                    Latest::WithMetadata(_) => missing_metadata,
+                };
+                let newest = |failure: Failure| failure.context(&what);
                 let json = http
-                    .get(&path)
-                    .and_then(|reply| reply.expect_good(missing_subject))
-                    .map_err(latest)?;
-                let number = number(&json, "id").map_err(latest)?;
+                    .get(&latest.path(subject))
+                    .and_then(|reply| reply.expect_good(missing))
+                    .map_err(newest)?;
+                let number = number(&json, "id").map_err(newest)?;
                 let version = self::number(&json, "version").ok();
                 let versions = version
                     .map(|version| (subject.to_string(), version))
                     .into_iter()
                     .collect();
-                found(http, &json, SchemaId::Number(number), Some(number), versions).map_err(latest)
+                found(http, &json, SchemaId::Number(number), Some(number), versions).map_err(newest)
             }
             Self::Find {
                 subject,
@@ -343,6 +348,13 @@ fn missing_guid(reply: &Reply) -> Option<&'static str> {
 
 fn missing_subject(reply: &Reply) -> Option<&'static str> {
     (reply.status == 404).then_some("it has no such subject or version: register the schema first")
+}
+
+fn missing_metadata(reply: &Reply) -> Option<&'static str> {
+    (reply.status == 404).then_some(
+        "it has no such subject, no version of it with such metadata, or knows no metadata, which Confluent's does from 7.4: register \
+         the schema with its metadata first",
+    )
 }
 
 fn not_registered(reply: &Reply) -> Option<&'static str> {

@@ -11,6 +11,7 @@ mod faults;
 mod header;
 mod json_schema;
 mod latest;
+mod metadata;
 mod protobuf;
 mod python;
 mod real;

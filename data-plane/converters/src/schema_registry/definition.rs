@@ -95,9 +95,13 @@ pub(crate) fn definition(of: ConfigDef) -> ConfigDef {
                 "As use.latest.version, with the newest of the versions whose metadata have these properties: name=value, ...",
             )
             .default_null()
-            .validator(Lambda::new("name=value, ...", |name, value| match value {
-                ConfigValue::String(text) if !text.trim().is_empty() => Latest::with_metadata(name, text).map(drop),
-                _ => Ok(()),
+            .validator(Lambda::new("name=value, ...", |name, value| {
+                if let ConfigValue::String(text) = value
+                    && !text.trim().is_empty()
+                {
+                    Latest::with_metadata(name, text)?;
+                }
+                Ok(())
             })),
         )
         .define(

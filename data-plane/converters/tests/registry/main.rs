@@ -17,6 +17,7 @@ mod python;
 mod real;
 mod stub;
 mod tls;
+mod validate;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};

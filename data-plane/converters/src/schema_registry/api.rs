@@ -20,8 +20,8 @@ const SAID: usize = 2000;
 /// One thing to ask.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Question {
-    /// A schema by its id.
-    ById { id: SchemaId },
+    /// A schema by its id; `under` a subject, if it did not stand there when that was asked without.
+    ById { id: SchemaId, under: Option<Arc<str>> },
     /// The newest schema of a subject.
     Latest { subject: Arc<str>, latest: Latest },
     /// The id of a schema that is there already.
@@ -61,6 +61,12 @@ pub(crate) struct Found {
 }
 
 impl Found {
+    /// Its version under a subject.
+    pub(crate) fn version(&self, subject: &str) -> Option<i32> {
+        let its = self.versions.iter().find(|(of, _)| of == subject);
+        its.map(|(_, version)| *version)
+    }
+
     /// Whether both are one schema of the registry.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         match (self.number, other.number) {
@@ -108,10 +114,10 @@ impl Failure {
 }
 
 impl Question {
-    /// What it is about, where that is not a schema by its id.
+    /// The subject that it is about.
     pub(super) fn subject(&self) -> Option<&Arc<str>> {
         match self {
-            Self::ById { .. } => None,
+            Self::ById { under, .. } => under.as_ref(),
             Self::Latest { subject, .. } | Self::Find { subject, .. } | Self::Register { subject, .. } => Some(subject),
         }
     }
@@ -119,7 +125,7 @@ impl Question {
     /// Asks each server once, one after the other, until one can say. Blocks.
     pub(super) fn ask(&self, http: &Http) -> Result<Found, Failure> {
         match self {
-            Self::ById { id } => {
+            Self::ById { id, .. } => {
                 let what = format!("cannot read schema {id} from the schema registry");
                 let by_id = |failure: Failure| failure.context(&what);
                 match id {

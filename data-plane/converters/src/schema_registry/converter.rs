@@ -226,9 +226,12 @@ impl<F: Format> RegistryConverter<F> {
         part: &[u8],
         before: Option<&Reader<F::Read>>,
     ) -> Result<Reader<F::Read>> {
-        let found = self.asker.answer(Question::ById { id }, None)?;
+        let found = self.asker.answer(Question::ById { id, under: None }, None)?;
         let written = self.written(topic, &found, part);
-        let (with, subject) = written.inspect_err(|_| self.asker.lacks_nothing())?;
+        let (mut with, subject) = written.inspect_err(|_| self.asker.lacks_nothing())?;
+        if let (None, Ok(subject)) = (with.version, &subject) {
+            with.version = self.later_version(id, subject)?;
+        }
         let (latest, until) = match self.usage.latest.clone() {
             Some(latest) => {
                 let subject = subject.inspect_err(|_| self.asker.lacks_nothing())?;
@@ -268,16 +271,27 @@ impl<F: Format> RegistryConverter<F> {
         let name = F::record_name(&writer, part)
             .map_err(|error| Error::data(format!("schema {} of topic {topic}: {error}", found.id)))?;
         let subject = self.usage.strategy.subject(topic, self.is_key, name.as_deref());
-        let its = subject.as_ref().ok().and_then(|subject| {
-            let mut versions = found.versions.iter();
-            versions.find(|(of, _)| of == subject)
-        });
+        let version = subject.as_ref().ok().and_then(|subject| found.version(subject));
         let with = ReadWith {
             writer,
-            version: its.map(|(_, version)| *version),
+            version,
             reader: None,
         };
         Ok((with, subject))
+    }
+
+    /// The version that a schema has got under a subject since it was first asked for: others of the process may have known it for long. It
+    /// is asked for once by each converter that lacks it; without an answer about it there is none, unless nobody could say.
+    fn later_version(&mut self, id: SchemaId, subject: &str) -> Result<Option<i32>> {
+        let under = Some(subject.into());
+        match self
+            .asker
+            .answer(Question::ById { id, under }, Some(self.since.elapsed()))
+        {
+            Ok(found) => Ok(found.version(subject)),
+            Err(error) if error.is_retriable() => Err(error),
+            Err(_) => Ok(None),
+        }
     }
 
     fn plan(&self, with: ReadWith<F::Schema>, latest: Option<&Found>, part: &[u8]) -> Result<F::Read> {
@@ -434,7 +448,7 @@ impl<F: Format> RegistryConverter<F> {
                 subject,
                 latest: latest.clone(),
             },
-            Registering::Id { id, .. } => Question::ById { id: *id },
+            Registering::Id { id, .. } => Question::ById { id: *id, under: None },
         })
     }
 }

@@ -1,6 +1,8 @@
 //! `use.latest.with.metadata`: with Confluent's Python client, over the registry that this client has for tests of its own. The real one of the
 //! other tests keeps no metadata.
 
+use std::slice;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use dray_connect::schema::Schema;
@@ -111,8 +113,12 @@ async fn confluents_client_does_the_same() {
     )
     .await;
     let ours = STANDARD.encode(ours.unwrap().unwrap());
-    assert_eq!(theirs, [ours.clone()]);
-    let rows = client("avro_client.py", &["read-with", url, &topic, new], &[ours.clone()]);
+    assert_eq!(theirs, slice::from_ref(&ours));
+    let rows = client(
+        "avro_client.py",
+        &["read-with", url, &topic, new],
+        slice::from_ref(&ours),
+    );
     let row: Json = serde_json::from_str(&rows[0]).unwrap();
     assert_eq!(row, json!({"id": 5, "currency": "EUR"}));
     let bytes = STANDARD.decode(ours).unwrap();

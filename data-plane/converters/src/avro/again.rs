@@ -25,8 +25,11 @@ type Plan = OnceLock<(usize, Read)>;
 pub(super) struct Cells {
     again: Vec<Cell>,
     /// How the fields of other records are read, by their type and the address of the schema, which is kept so that it stays its own.
-    known: HashMap<(TypeId, usize), (SchemaRef, Arc<[Read]>)>,
+    known: HashMap<(TypeId, usize), Known>,
 }
+
+/// A schema, and how the fields of its records are read.
+type Known = (SchemaRef, Arc<[Read]>);
 
 #[derive(Debug)]
 struct Cell {

@@ -15,6 +15,7 @@ mod metadata;
 mod protobuf;
 mod python;
 mod real;
+mod recursive;
 mod stub;
 mod tls;
 mod validate;

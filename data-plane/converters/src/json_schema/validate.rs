@@ -276,6 +276,13 @@ mod tests {
         let text = of(modern, tuple);
         let documents = Documents::parse(&text, &[], &[], true).unwrap();
         assert!(Validator::of(documents).unwrap().check(br#"["a"]"#).is_ok());
+        let format = r#""format":"ipv4""#;
+        check(
+            &of(seven, format),
+            "\"x\"",
+            "all of it fails format: value is not a \"ipv4\"",
+        );
+        check(&of(modern, format), "\"x\"", "valid");
         // Numbers are compared as they stand, however large.
         check(
             r#"{"maximum":9007199254740992}"#,

@@ -1,7 +1,9 @@
 """Confluent's own client for Python, as the tests of AvroConverter drive it.
 
-avro_client.py write URL TOPIC SCHEMA   rows as JSON on stdin, a line each; messages on stdout, as in lines.py. Or write-header
-avro_client.py read URL TOPIC           the other way round; or read-latest, with the newest schema of the subject
+avro_client.py write URL TOPIC SCHEMA         rows as JSON on stdin, a line each; messages on stdout, as in lines.py. Or write-header
+avro_client.py write-with URL TOPIC METADATA  the same with the schema that has these properties, as JSON
+avro_client.py read URL TOPIC                 the other way round; or read-latest, with the newest schema of the subject
+avro_client.py read-with URL TOPIC METADATA   the same with the schema that has these properties
 """
 
 import datetime
@@ -28,16 +30,25 @@ def to_json(value):
     return str(value)
 
 
+def with_metadata(properties):
+    """The setting for the newest schema with these properties."""
+    return {"use.latest.with.metadata": json.loads(properties)}
+
+
 def main():
     command, url, topic, *schema = sys.argv[1:]
     client = SchemaRegistryClient({"url": url})
     if command.startswith("write"):
-        serializer = AvroSerializer(client, schema[0], conf=lines.settings(command))
+        if command == "write-with":
+            serializer = AvroSerializer(client, conf={"auto.register.schemas": False, **with_metadata(schema[0])})
+        else:
+            serializer = AvroSerializer(client, schema[0], conf=lines.settings(command))
         for line in sys.stdin:
             row = {name: FROM_JSON.get(name, lambda same: same)(value) for name, value in json.loads(line).items()}
             print(lines.write(serializer, row, topic))
     else:
-        deserializer = AvroDeserializer(client, conf={"use.latest.version": command == "read-latest"})
+        latest = with_metadata(schema[0]) if command == "read-with" else {"use.latest.version": command == "read-latest"}
+        deserializer = AvroDeserializer(client, conf=latest)
         for line in sys.stdin:
             print(json.dumps(lines.read(deserializer, line, topic), default=to_json))
 

@@ -1,5 +1,5 @@
-"""A registry that knows GUIDs, for tests: the one that Confluent's client for Python has for tests of its own, behind HTTP. The real registry
-of the tests knows none.
+"""A registry that knows GUIDs and metadata of schemas, for tests: the one that Confluent's client for Python has for tests of its own, behind
+HTTP. The real registry of the tests knows none.
 
 It listens on a free port of 127.0.0.1, prints its URL, and ends when stdin does.
 """
@@ -8,7 +8,7 @@ import json
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
@@ -35,7 +35,7 @@ def without_id(registered):
     return {**registered.schema.to_dict(), "guid": registered.guid}
 
 
-def answer(method, path, body):
+def answer(method, path, query, body):
     """The JSON of an answer."""
     match [method, *(unquote(part) for part in path.strip("/").split("/"))]:
         case ["POST", "subjects", subject, "versions"]:
@@ -44,6 +44,9 @@ def answer(method, path, body):
             return CLIENT.lookup_schema(subject, Schema.from_dict(body)).to_dict()
         case ["GET", "subjects", subject, "versions", "latest"]:
             return CLIENT.get_latest_version(subject).to_dict()
+        case ["GET", "subjects", subject, "metadata"]:
+            properties = dict(zip(query["key"], query["value"], strict=True))
+            return CLIENT.get_latest_with_metadata(subject, properties, deleted=True).to_dict()
         case ["GET", "schemas", "ids", number]:
             return without_id(by_number(number))
         case ["GET", "schemas", "ids", number, "versions"]:
@@ -66,7 +69,8 @@ class Handler(BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length", 0))
         body = json.loads(self.rfile.read(length)) if length else None
         try:
-            status, found = 200, answer(self.command, urlsplit(self.path).path, body)
+            url = urlsplit(self.path)
+            status, found = 200, answer(self.command, url.path, parse_qs(url.query), body)
         except SchemaRegistryError as error:
             status, found = error.http_status_code, {"error_code": error.error_code, "message": error.error_message}
         text = json.dumps(found).encode()

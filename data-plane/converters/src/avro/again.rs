@@ -1,6 +1,8 @@
-//! Records within themselves: a plan refers to one that is around it, and a message says how often it goes through.
+//! Records within themselves: a plan refers to one that is around it, and a message says how often it goes through. And records that stand in
+//! several places, which share their plan: one of a few names may stand for very many.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::sync::{Arc, OnceLock, Weak};
 
 use dray_connect::datum::{Datum, StructRef};
@@ -20,7 +22,14 @@ type Plan = OnceLock<(usize, Read)>;
 
 /// How records that contain themselves are read, each once.
 #[derive(Debug, Default)]
-pub(super) struct Cells(Vec<Cell>);
+pub(super) struct Cells {
+    again: Vec<Cell>,
+    /// How the fields of other records are read, by their type and the address of the schema, which is kept so that it stays its own.
+    known: HashMap<(TypeId, usize), Known>,
+}
+
+/// A schema, and how the fields of its records are read.
+type Known = (SchemaRef, Arc<[Read]>);
 
 #[derive(Debug)]
 struct Cell {
@@ -43,7 +52,7 @@ impl Cells {
     /// The record with that number. They are planned one after the other, as they may lead to each other in a long chain; each may lead to
     /// more.
     pub(super) fn wanted(&self, number: usize) -> Option<Wanted> {
-        let cell = self.0.get(number)?;
+        let cell = self.again.get(number)?;
         Some(Wanted {
             id: cell.id,
             written: cell.written,
@@ -52,10 +61,21 @@ impl Cells {
     }
 
     pub(super) fn planned(&self, number: usize, plan: Read) {
-        if let Some(cell) = self.0.get(number) {
+        if let Some(cell) = self.again.get(number) {
             // Just asked for, and nobody else fills it.
-            drop(cell.plan.set((levels(&plan), plan)));
+            drop(cell.plan.set((levels(&plan, &mut HashMap::new()), plan)));
         }
+    }
+
+    /// The plan of a record's fields, if it was made before for another place.
+    pub(super) fn known(&self, id: TypeId, connect: &SchemaRef) -> Option<Arc<[Read]>> {
+        let (_, fields) = self.known.get(&(id, Arc::as_ptr(connect).addr()))?;
+        Some(Arc::clone(fields))
+    }
+
+    pub(super) fn know(&mut self, id: TypeId, connect: &SchemaRef, fields: &Arc<[Read]>) {
+        let entry = (SchemaRef::clone(connect), Arc::clone(fields));
+        self.known.insert((id, Arc::as_ptr(connect).addr()), entry);
     }
 }
 
@@ -72,6 +92,7 @@ pub(super) fn plan(schema: &Schema, of: TypeId, connect: Option<&SchemaRef>) -> 
         cells.planned(next, Read::Record(connect, fields));
         next += 1;
     }
+    cells.known.clear();
     Ok((plan, cells))
 }
 
@@ -94,12 +115,12 @@ impl Again {
             None => known.refers_to_same(connect),
         };
         let is_it = |cell: &&Cell| (cell.id, cell.written) == (id, written) && same_schema(&cell.connect);
-        let plan = match cells.0.iter().find(is_it) {
+        let plan = match cells.again.iter().find(is_it) {
             Some(cell) => Arc::downgrade(&cell.plan),
             None => {
                 let plan = Arc::new(Plan::new());
                 let made = Arc::downgrade(&plan);
-                cells.0.push(Cell {
+                cells.again.push(Cell {
                     id,
                     written,
                     connect: SchemaRef::clone(connect),
@@ -138,18 +159,26 @@ impl Again {
     }
 }
 
-/// How deep what is read may nest before a record comes again.
-fn levels(plan: &Read) -> usize {
+/// How deep what is read may nest before a record comes again; `known` by the address of fields.
+fn levels(plan: &Read, known: &mut HashMap<usize, usize>) -> usize {
     match plan {
-        Read::Array(of) | Read::Map(of) => 1 + levels(of),
-        Read::Entries(of) => 1 + levels(&of.0).max(levels(&of.1)),
-        Read::Record(_, fields) => 1 + fields.iter().map(levels).max().unwrap_or(0),
+        Read::Array(of) | Read::Map(of) => 1 + levels(of, known),
+        Read::Entries(of) => 1 + levels(&of.0, known).max(levels(&of.1, known)),
+        Read::Record(_, fields) => {
+            let address = Arc::as_ptr(fields).addr();
+            if let Some(known) = known.get(&address) {
+                return *known;
+            }
+            let made = 1 + fields.iter().map(|of| levels(of, known)).max().unwrap_or(0);
+            known.insert(address, made);
+            made
+        }
         Read::Union(_, branches) => {
             let branches = branches.iter().flatten();
-            1 + branches.map(|(_, of)| levels(of)).max().unwrap_or(0)
+            1 + branches.map(|(_, of)| levels(of, known)).max().unwrap_or(0)
         }
-        Read::Optional(_, of) => levels(of),
-        Read::Resolved(of) => of.levels(levels),
+        Read::Optional(_, of) => levels(of, known),
+        Read::Resolved(of) => of.levels(|of| levels(of, known)),
         Read::Boolean
         | Read::Int8
         | Read::Int16

@@ -114,6 +114,7 @@ impl Format for Avro {
     fn reader(&self, with: ReadWith<Schema>, _part: &[u8]) -> Result<Reader> {
         // As in Java: the version of the schema that the message was written with, also where values have another schema.
         let (version, writer) = (with.version, with.writer);
+        writer.check_empty()?;
         let result = with.reader.as_ref().map_or(&writer, |(reader, _)| reader);
         let schema = if anything::is_anything(result, result.root()) {
             None
@@ -185,6 +186,7 @@ impl Format for Avro {
             settings: &self.settings,
             strict: with.strict && !with.is_own,
             again: WriteCells::default(),
+            known: write::Known::default(),
         };
         let writer = Writer {
             plan: planner.root(schema).map_err(with.misfit)?,

@@ -51,7 +51,8 @@ pub(super) enum Read {
     Map(Box<Read>),
     /// A map as an array of keys and values.
     Entries(Box<(Read, Read)>),
-    Record(SchemaRef, Box<[Read]>),
+    /// Its fields, which are those of all places of one record.
+    Record(SchemaRef, Arc<[Read]>),
     /// A record within itself.
     Again(Box<Again>),
     /// Null, which is that branch, or the other of two.
@@ -111,7 +112,12 @@ impl Read {
             Kind::Array(of) => Self::Array(Box::new(Self::of(schema, *of, Some(connect.value_schema()?), cells)?)),
             Kind::Record(_) if connect.is_reference() => Self::Again(Box::new(Again::of(id, None, connect, cells))),
             Kind::Record(record) => {
-                Self::Record(SchemaRef::clone(connect), Self::fields(schema, record, connect, cells)?)
+                if let Some(fields) = cells.known(id, connect) {
+                    return Ok(Self::Record(SchemaRef::clone(connect), fields));
+                }
+                let fields = Self::fields(schema, record, connect, cells)?;
+                cells.know(id, connect, &fields);
+                Self::Record(SchemaRef::clone(connect), fields)
             }
             Kind::Union(branches) => Self::union(schema, branches, connect, cells)?,
         })
@@ -122,7 +128,7 @@ impl Read {
         record: &Record,
         connect: &SchemaRef,
         cells: &mut Cells,
-    ) -> Result<Box<[Read]>> {
+    ) -> Result<Arc<[Read]>> {
         let fields = record.fields.iter().zip(connect.fields()?);
         fields
             .map(|(field, connect)| Self::of(schema, field.of, Some(&connect.schema), cells))

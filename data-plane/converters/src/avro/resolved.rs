@@ -70,7 +70,7 @@ pub(super) enum Fill {
 
 impl Resolved {
     /// How deep its values nest, where `levels` says that of a plan.
-    pub(super) fn levels(&self, levels: impl Fn(&Read) -> usize) -> usize {
+    pub(super) fn levels(&self, mut levels: impl FnMut(&Read) -> usize) -> usize {
         match self {
             Self::Record(record) => {
                 let read = record.steps.iter().map(|step| match step {

@@ -4,9 +4,15 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use dray_connect::{Error, Result};
 use serde_json::{Map, Value as Json};
 
 use crate::cycles::Cycles;
+
+/// Parts of a value that takes no bytes.
+const MAX_EMPTY: usize = 50_000;
+/// Records within each other, with nothing between.
+const MAX_LEVELS: usize = 1_000;
 
 /// A type of one [`Schema`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -113,6 +119,58 @@ impl Schema {
             let within = self.types[of].kind.within();
             within.into_iter().map(|id| id.0 as usize).collect()
         })
+    }
+
+    /// Refuses types whose values take no bytes and are made of very many others: a message of no bytes would take for ever.
+    pub(super) fn check_empty(&self) -> Result<()> {
+        let mut known = vec![None; self.types.len()];
+        for of in 0..self.types.len() {
+            let parts = self.empty_parts(of, &mut known, 1)?;
+            if parts.is_some_and(|parts| parts > MAX_EMPTY) {
+                let name = self.types[of].kind.name().map(Name::full).unwrap_or_default();
+                return Err(Error::data(format!(
+                    "a value of {name} takes no bytes and has more than {MAX_EMPTY} parts"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// The parts of a type's values, if these take no bytes.
+    fn empty_parts(&self, of: usize, known: &mut [Option<Option<usize>>], level: usize) -> Result<Option<usize>> {
+        if level > MAX_LEVELS {
+            return Err(Error::data(format!("Schema nests deeper than {MAX_LEVELS} levels")));
+        }
+        if let Some(known) = known[of] {
+            return Ok(known);
+        }
+        // One that has itself in it with nothing between has no values.
+        known[of] = Some(None);
+        let parts = match &self.types[of].kind {
+            Kind::Null => Some(1),
+            Kind::Fixed(of) => (of.size == 0).then_some(1),
+            Kind::Record(record) => {
+                let mut parts = Some(1_usize);
+                for field in &record.fields {
+                    let more = self.empty_parts(field.of.0 as usize, known, level + 1)?;
+                    parts = parts.zip(more).map(|(parts, more)| parts.saturating_add(more));
+                }
+                parts
+            }
+            Kind::Boolean
+            | Kind::Int
+            | Kind::Long
+            | Kind::Float
+            | Kind::Double
+            | Kind::Bytes
+            | Kind::String
+            | Kind::Array(_)
+            | Kind::Map(_)
+            | Kind::Union(_)
+            | Kind::Enum(_) => None,
+        };
+        known[of] = Some(parts);
+        Ok(parts)
     }
 
     /// # Panics

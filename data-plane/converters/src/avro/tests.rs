@@ -15,6 +15,7 @@ use super::*;
 mod arbitrary;
 mod recursive;
 mod resolution;
+mod shared;
 
 fn settings(pairs: &[(&str, &str)]) -> Settings {
     let config: ConfigMap = pairs
@@ -30,6 +31,7 @@ fn encode(schema: Option<&SchemaRef>, value: &Value, avro: &Schema, settings: &S
         settings,
         strict: false,
         again: WriteCells::default(),
+        known: write::Known::default(),
     };
     let mut out = Vec::new();
     planner.root(schema)?.root.write(ValueRef::from(value), &mut out)?;
@@ -309,6 +311,7 @@ fn a_value_is_written_with_the_schema_of_another() {
             settings: &settings,
             strict,
             again: WriteCells::default(),
+            known: write::Known::default(),
         };
         let mut out = Vec::new();
         let written = planner

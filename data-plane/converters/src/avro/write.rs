@@ -1,7 +1,9 @@
 //! From values to Avro's bytes: a plan that is made once for a Connect schema and the Avro schema that its values are written with, which may
 //! be another than the one made of it (`use.latest.version`, `use.schema.id`). Fields go together by name.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use dray_connect::datum::{StructRef, ValueRef};
 use dray_connect::logical::{self, Logical};
@@ -39,7 +41,8 @@ pub(super) enum Write {
     Array(Box<Write>),
     Map(Box<Write>),
     Entries(Box<(Write, Write)>),
-    Record(Box<Record>),
+    /// The same for all places of one record.
+    Record(Arc<Record>),
     /// A record within itself.
     Again(Box<WriteAgain>),
     /// One branch of a union, and the one of null where that is allowed.
@@ -77,6 +80,19 @@ pub(super) struct Planner<'a> {
     /// Whether a schema that allows null needs one that does.
     pub(super) strict: bool,
     pub(super) again: WriteCells,
+    /// Records that stand in several places: one of a few names may stand for very many.
+    pub(super) known: Known,
+}
+
+/// How records are written that were planned before, by the address of the schema, which is kept so that it stays its own.
+pub(super) type Known = RefCell<HashMap<(TypeId, usize), KnownRecord>>;
+
+pub(super) struct KnownRecord {
+    _schema: SchemaRef,
+    /// Or why it does not fit.
+    made: Result<Arc<Record>, String>,
+    /// So many records that contain themselves there were when it was made: it may refer to them.
+    again: usize,
 }
 
 /// A plan, with what it refers to.
@@ -140,7 +156,8 @@ impl Planner<'_> {
                 (None, _) => own_word(connect) == kind.word(),
             }
         };
-        let order = branches.iter().filter(|id| is_own(id)).chain(branches);
+        let own = branches.iter().filter(|id| is_own(id));
+        let order = own.chain(branches.iter().filter(|id| !is_own(id)));
         let mut why = None;
         for id in order {
             let index = branches.iter().position(|other| other == id).unwrap_or_default() as i64;
@@ -153,6 +170,7 @@ impl Planner<'_> {
                 Err(error) => drop(why.get_or_insert(error)),
             }
             self.again.truncate(again);
+            self.known.borrow_mut().retain(|_, known| known.again <= again);
         }
         Err(why.unwrap_or_else(|| does_not_fit(connect, "a union of nothing")))
     }
@@ -211,7 +229,7 @@ impl Planner<'_> {
             }
             Kind::Array(items) if own == Type::Map => self.entries(connect, *items)?,
             Kind::Record(_) if connect.is_reference() => Write::Again(Box::new(WriteAgain::of(self, connect, id))),
-            Kind::Record(record) if own == Type::Struct => Write::Record(Box::new(self.record(connect, record)?)),
+            Kind::Record(record) if own == Type::Struct => Write::Record(self.shared(connect, id, record)?),
             Kind::Null
             | Kind::Boolean
             | Kind::Int
@@ -240,6 +258,22 @@ impl Planner<'_> {
             return Ok(Write::Entries(Box::new((key, value))));
         }
         Err(does_not_fit(connect, "array"))
+    }
+
+    /// The plan of a record, which may stand in several places.
+    fn shared(&self, connect: &SchemaRef, id: TypeId, record: &AvroRecord) -> Result<Arc<Record>> {
+        let key = (id, Arc::as_ptr(connect).addr());
+        if let Some(known) = self.known.borrow().get(&key) {
+            return known.made.clone().map_err(Error::data);
+        }
+        let made = self.record(connect, record).map(Arc::new);
+        let known = KnownRecord {
+            _schema: SchemaRef::clone(connect),
+            made: made.as_ref().map(Arc::clone).map_err(Error::to_string),
+            again: if made.is_ok() { self.again.len() } else { 0 },
+        };
+        self.known.borrow_mut().insert(key, known);
+        made
     }
 
     pub(super) fn record(&self, connect: &SchemaRef, record: &AvroRecord) -> Result<Record> {

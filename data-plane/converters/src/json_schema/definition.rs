@@ -5,7 +5,7 @@ use dray_connect::config::{
     CaseInsensitiveValidString, ConfigDef, ConfigKey, ConfigType, ConfigValue, Importance, Lambda,
 };
 
-use super::settings::{REFUSED, RULES};
+use super::settings::{FAIL_INVALID, REFUSED, RULES};
 use crate::schema_registry;
 
 /// The keys of the registry, then those of the mapping in the order in which Confluent's converter defines them, then those that are refused.
@@ -67,6 +67,12 @@ pub(crate) fn definition(of: ConfigDef) -> ConfigDef {
             Low,
             true,
             "Whether a union of one type is that type.",
+        ))
+        .define(flag(
+            FAIL_INVALID,
+            Medium,
+            false,
+            "Whether a value that its JSON Schema does not allow fails, when it is written and when it is read.",
         ));
     for (name, problem) in REFUSED {
         let refused = Lambda::new("false", move |name, value| {

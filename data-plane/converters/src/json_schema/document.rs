@@ -89,6 +89,25 @@ impl Documents {
         }
     }
 
+    /// What it says of the draft that it is written in.
+    pub(super) fn stated_draft(&self) -> &str {
+        self.all[0].get("$schema").and_then(Json::as_str).unwrap_or_default()
+    }
+
+    /// The schema that it refers to by a URI, which was made of a `$ref` and the id of the schema that it stands in; without an id of `base`.
+    pub(super) fn by_uri(&self, uri: &str) -> Option<&Json> {
+        let first = id_of(&self.all[0]).unwrap_or_default();
+        let is_named = |name: &str| {
+            let name = plain(name);
+            // Also where the $ref stood in a schema that has an id elsewhere.
+            name == uri || join(first, &name) == uri || uri.strip_suffix(&*name).is_some_and(|base| base.ends_with('/'))
+        };
+        let named = self.names.iter().find(|(name, _)| is_named(name));
+        let by_id = || (0..self.all.len()).find(|place| id_of(&self.all[*place]).is_some_and(|id| plain(id) == uri));
+        let place = named.map(|(_, place)| *place).or_else(by_id)?;
+        Some(&self.all[place])
+    }
+
     /// The title of the schema, after which its subject may be named.
     pub(super) fn title(&self) -> Option<&str> {
         self.all[0].get("title")?.as_str()
@@ -157,7 +176,6 @@ impl<'a> Resolver<'a> {
             json: &all[document],
             document,
         };
-        let plain = |name: &str| name.strip_prefix("./").unwrap_or(name).trim_end_matches('#').to_owned();
         let named = |is_it: &dyn Fn(&str) -> bool| self.documents.names.iter().find(|(name, _)| is_it(name));
         if let Some((_, document)) = named(&|name| plain(name) == plain(target)) {
             return Some(place(*document));
@@ -178,6 +196,11 @@ impl<'a> Resolver<'a> {
         let id = |id: &str| self.ids.get(&(from.document, id.to_owned())).copied();
         id(target).or_else(|| id(&absolute)).map(|json| from.within(json))
     }
+}
+
+/// The name of a whole document.
+fn plain(name: &str) -> String {
+    name.strip_prefix("./").unwrap_or(name).trim_end_matches('#').to_owned()
 }
 
 fn id_of(json: &Json) -> Option<&str> {

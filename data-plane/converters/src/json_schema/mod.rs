@@ -15,6 +15,7 @@ mod nodes;
 mod read;
 mod settings;
 mod to_connect;
+mod validate;
 mod write;
 
 use std::borrow::Cow;
@@ -29,6 +30,7 @@ pub(crate) use self::definition::definition;
 use self::document::Documents;
 use self::read::{Expected, Reading};
 use self::settings::Settings;
+use self::validate::Validator;
 use self::write::Write;
 use crate::json::encoding;
 use crate::schema_registry::{Format, Found, ReadWith, RegistryConverter, WrittenWith};
@@ -47,6 +49,12 @@ struct JsonSchema {
     reading: Reading,
 }
 
+/// How messages are read, or values written, and what they have to be valid by, if that is asked for.
+struct Checked<T> {
+    plan: T,
+    validator: Option<Validator>,
+}
+
 /// The text of a schema, and what it says.
 type Own = Option<(Arc<str>, Documents)>;
 
@@ -58,8 +66,8 @@ impl Format for JsonSchema {
 
     type Schema = Documents;
     type Own = Own;
-    type Read = Expected;
-    type Write = Write;
+    type Read = Checked<Expected>;
+    type Write = Checked<Write>;
 
     fn configured(config: &ConfigMap) -> Result<Self> {
         Ok(Self {
@@ -90,16 +98,23 @@ impl Format for JsonSchema {
     }
 
     /// JSON says itself what it is: only the schema counts that values are to have.
-    fn reader(&self, with: ReadWith<Documents>, _part: &[u8]) -> Result<Expected> {
+    fn reader(&self, with: ReadWith<Documents>, _part: &[u8]) -> Result<Checked<Expected>> {
         let (documents, version) = with.result();
         let schema = to_connect::to_connect(&documents, version, &self.settings)?;
-        Expected::of(&schema)
+        Ok(Checked {
+            plan: Expected::of(&schema)?,
+            validator: self.validator(|| Ok(documents))?,
+        })
     }
 
     #[inline]
-    fn read(&mut self, plan: &Expected, input: Input<'_>, start: usize, batch: &mut Backing) -> Result<Field> {
+    fn read(&mut self, with: &Checked<Expected>, input: Input<'_>, start: usize, batch: &mut Backing) -> Result<Field> {
+        let plan = &with.plan;
         let bytes = input.bytes.get(start..).unwrap_or_default();
         let text = encoding::to_utf8(bytes).ok_or_else(|| Error::data("the text is in no encoding of Unicode"))?;
+        if let Some(validator) = &with.validator {
+            validator.check(&text)?;
+        }
         // A mark may have been cut off.
         let span = match &text {
             Cow::Borrowed(text) => Some(input.span.slice(input.span.len() - text.len(), input.span.len())),
@@ -150,7 +165,7 @@ impl Format for JsonSchema {
         schema: Option<&SchemaRef>,
         own: Own,
         with: &WrittenWith<'_, Documents>,
-    ) -> Result<(Write, Vec<u8>)> {
+    ) -> Result<(Checked<Write>, Vec<u8>)> {
         if with.strict && !with.is_own {
             let fits = match &own {
                 Some((_, own)) => compatible::check(own, &(with.parsed)()?),
@@ -158,12 +173,31 @@ impl Format for JsonSchema {
             };
             fits.map_err(with.misfit)?;
         }
-        Ok((Write::of(schema, &self.settings)?, Vec::new()))
+        let of_value = own.filter(|_| with.is_own);
+        let validator = self.validator(|| match of_value {
+            Some((_, documents)) => Ok(documents),
+            None => (with.parsed)(),
+        })?;
+        let plan = Write::of(schema, &self.settings)?;
+        Ok((Checked { plan, validator }, Vec::new()))
     }
 
     #[inline]
-    fn write(plan: &Write, value: ValueRef<'_>, out: &mut Vec<u8>) -> Result<bool> {
-        plan.write(value, out)
+    fn write(with: &Checked<Write>, value: ValueRef<'_>, out: &mut Vec<u8>) -> Result<bool> {
+        let start = out.len();
+        let is_written = with.plan.write(value, out)?;
+        if let Some(validator) = with.validator.as_ref().filter(|_| is_written) {
+            validator.check(&out[start..])?;
+        }
+        Ok(is_written)
+    }
+}
+
+impl JsonSchema {
+    /// What values of a schema have to be valid by.
+    fn validator(&self, documents: impl FnOnce() -> Result<Documents>) -> Result<Option<Validator>> {
+        let is_asked_for = self.settings.fail_invalid;
+        is_asked_for.then(|| Validator::of(documents()?)).transpose()
     }
 }
 

@@ -20,6 +20,8 @@ pub(super) struct Settings {
     pub(super) ignore_modern: bool,
     /// `flatten.singleton.unions`: a union of one type is that type.
     pub(super) flatten_singletons: bool,
+    /// `json.fail.invalid.schema`: values are compared with their JSON Schema.
+    pub(super) fail_invalid: bool,
     /// `decimal.format`.
     pub(super) decimal_format: DecimalFormat,
     /// `schemas.cache.config`.
@@ -45,6 +47,7 @@ impl Settings {
             optional_for_nonrequired: flag("use.optional.for.nonrequired", false)?,
             ignore_modern: flag("ignore.modern.dialects", false)?,
             flatten_singletons: flag("flatten.singleton.unions", true)?,
+            fail_invalid: flag(FAIL_INVALID, false)?,
             decimal_format: DecimalFormat::read(config)?,
             // What a converter works with just now it keeps in any case.
             cache: settings::size(config, "schemas.cache.config", 1000)?.max(1),
@@ -63,18 +66,14 @@ impl Settings {
 }
 
 /// Keys whose `true` would change what is read or written, and why there is none.
-pub(super) const REFUSED: [(&str, &str); 3] = [
-    (
-        "json.fail.invalid.schema",
-        "values are not validated against their schema here; have the producer do it, or a transform such as \
-         io.dray.connect.transforms.Cel",
-    ),
+pub(super) const REFUSED: [(&str, &str); 2] = [
     (
         "preserve.additional.properties",
         "members that the schema does not name are left out here, as without the key",
     ),
     ("schema.backup.enabled", "schemas are not kept beside values here"),
 ];
+pub(super) const FAIL_INVALID: &str = "json.fail.invalid.schema";
 pub(super) const RULES: &str = "validation.rules.execution";
 
 fn is_off(rules: &str) -> bool {

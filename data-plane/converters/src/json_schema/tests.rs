@@ -281,12 +281,15 @@ fn values_come_in_any_order_and_form() {
 fn messages_in_other_encodings_and_with_more_behind() {
     let read = |schema: SchemaRef, text: &[u8]| {
         let mut format = JsonSchema::configured(&ConfigMap::new()).unwrap();
-        let plan = Expected::of(&schema).unwrap();
+        let with = Checked {
+            plan: Expected::of(&schema).unwrap(),
+            validator: None,
+        };
         let bytes = [&[0, 0, 0, 0, 1], text].concat();
         let mut batch = Backing::default();
         let span = batch.copy(&bytes);
         let input = Input { bytes: &bytes, span };
-        let field = format.read(&plan, input, 5, &mut batch);
+        let field = format.read(&with, input, 5, &mut batch);
         field.map(|field| field.view(&batch).1.to_value())
     };
     let utf16: Vec<u8> = "\"gr\u{fc}n\"".encode_utf16().flat_map(u16::to_le_bytes).collect();

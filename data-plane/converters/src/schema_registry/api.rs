@@ -9,6 +9,7 @@ use serde_json::{Value as Json, json};
 
 use super::http::{Http, Reply};
 use super::id::{Guid, SchemaId};
+use super::latest::Latest;
 use crate::percent::encoded;
 
 /// References that one schema may have, with theirs: they come from outside.
@@ -19,10 +20,10 @@ const SAID: usize = 2000;
 /// One thing to ask.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Question {
-    /// A schema by its id.
-    ById { id: SchemaId },
+    /// A schema by its id; `under` a subject, if it did not stand there when that was asked without.
+    ById { id: SchemaId, under: Option<Arc<str>> },
     /// The newest schema of a subject.
-    Latest { subject: Arc<str> },
+    Latest { subject: Arc<str>, latest: Latest },
     /// The id of a schema that is there already.
     Find {
         subject: Arc<str>,
@@ -60,6 +61,12 @@ pub(crate) struct Found {
 }
 
 impl Found {
+    /// Its version under a subject.
+    pub(crate) fn version(&self, subject: &str) -> Option<i32> {
+        let its = self.versions.iter().find(|(of, _)| of == subject);
+        its.map(|(_, version)| *version)
+    }
+
     /// Whether both are one schema of the registry.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         match (self.number, other.number) {
@@ -107,18 +114,18 @@ impl Failure {
 }
 
 impl Question {
-    /// What it is about, where that is not a schema by its id.
+    /// The subject that it is about.
     pub(super) fn subject(&self) -> Option<&Arc<str>> {
         match self {
-            Self::ById { .. } => None,
-            Self::Latest { subject } | Self::Find { subject, .. } | Self::Register { subject, .. } => Some(subject),
+            Self::ById { under, .. } => under.as_ref(),
+            Self::Latest { subject, .. } | Self::Find { subject, .. } | Self::Register { subject, .. } => Some(subject),
         }
     }
 
     /// Asks each server once, one after the other, until one can say. Blocks.
     pub(super) fn ask(&self, http: &Http) -> Result<Found, Failure> {
         match self {
-            Self::ById { id } => {
+            Self::ById { id, .. } => {
                 let what = format!("cannot read schema {id} from the schema registry");
                 let by_id = |failure: Failure| failure.context(&what);
                 match id {
@@ -126,21 +133,25 @@ impl Question {
                     SchemaId::Guid(guid) => of_guid(http, *guid).map_err(by_id),
                 }
             }
-            Self::Latest { subject } => {
-                let what = format!("cannot read the latest schema of subject {subject} from the schema registry");
-                let latest = |failure: Failure| failure.context(&what);
-                let path = format!("/subjects/{}/versions/latest", encoded(subject));
+            Self::Latest { subject, latest } => {
+                let what =
+                    format!("cannot read the latest schema of subject {subject}{latest} from the schema registry");
+                let missing = match latest {
+                    Latest::Version => missing_subject,
+                    Latest::WithMetadata(_) => missing_metadata,
+                };
+                let newest = |failure: Failure| failure.context(&what);
                 let json = http
-                    .get(&path)
-                    .and_then(|reply| reply.expect_good(missing_subject))
-                    .map_err(latest)?;
-                let number = number(&json, "id").map_err(latest)?;
+                    .get(&latest.path(subject))
+                    .and_then(|reply| reply.expect_good(missing))
+                    .map_err(newest)?;
+                let number = number(&json, "id").map_err(newest)?;
                 let version = self::number(&json, "version").ok();
                 let versions = version
                     .map(|version| (subject.to_string(), version))
                     .into_iter()
                     .collect();
-                found(http, &json, SchemaId::Number(number), Some(number), versions).map_err(latest)
+                found(http, &json, SchemaId::Number(number), Some(number), versions).map_err(newest)
             }
             Self::Find {
                 subject,
@@ -343,6 +354,13 @@ fn missing_guid(reply: &Reply) -> Option<&'static str> {
 
 fn missing_subject(reply: &Reply) -> Option<&'static str> {
     (reply.status == 404).then_some("it has no such subject or version: register the schema first")
+}
+
+fn missing_metadata(reply: &Reply) -> Option<&'static str> {
+    (reply.status == 404).then_some(
+        "it has no such subject, no version of it with such metadata, or knows no metadata, which Confluent's does from 7.4: register \
+         the schema with its metadata first",
+    )
 }
 
 fn not_registered(reply: &Reply) -> Option<&'static str> {

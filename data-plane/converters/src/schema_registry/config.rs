@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use dray_connect::{ConfigMap, Error, Result};
 
 use super::id::{Guid, IdReading, IdWriting, SchemaId};
+use super::latest::Latest;
 use super::subject::SubjectStrategy;
 use super::tls::Tls;
 use crate::percent::decoded;
@@ -47,14 +48,14 @@ pub(crate) struct Config {
 }
 
 /// Which schema a value is written with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Registering {
     /// `auto.register.schemas`: its own, which is registered.
     Register,
     /// Its own, which must be there.
     Find,
-    /// `use.latest.version`.
-    Latest { strict: bool },
+    /// `use.latest.version`, `use.latest.with.metadata`.
+    Latest { latest: Latest, strict: bool },
     /// `use.schema.id`, `use.schema.guid`.
     Id { id: SchemaId, strict: bool },
 }
@@ -65,8 +66,8 @@ pub(crate) struct Usage {
     pub(crate) strategy: SubjectStrategy,
     pub(crate) registering: Registering,
     pub(crate) normalize: bool,
-    /// `use.latest.version`, of those who read: messages get the newest schema of their subject, however values are written.
-    pub(crate) reads_latest: bool,
+    /// The same for those who read: messages get the newest schema of their subject, however values are written.
+    pub(crate) latest: Option<Latest>,
     /// After which the latest version is asked for again.
     pub(crate) latest_ttl: Option<Duration>,
     /// Where ids of schemas are read and written.
@@ -113,14 +114,6 @@ impl Usage {
     pub(crate) fn read(config: &ConfigMap, is_key: bool) -> Result<Self> {
         let side = if is_key { "key" } else { "value" };
         let flag = |key: &str, default: bool| settings::boolean(config, key, default);
-        if config
-            .get("use.latest.with.metadata")
-            .is_some_and(|value| !value.is_empty())
-        {
-            return Err(Error::config(
-                "Invalid configuration use.latest.with.metadata: there is none here",
-            ));
-        }
         let class = |name: &str| {
             let name = format!("{side}.{name}");
             let class = config.get(&name).map(String::as_str);
@@ -132,15 +125,16 @@ impl Usage {
         let (name, writing) = class(SERIALIZER);
         let writing = IdWriting::of_class(&name, writing)?;
         let key = format!("{side}.subject.name.strategy");
-        let latest = flag("use.latest.version", false)?;
+        let latest = Latest::read(config)?;
         let registering = if flag("auto.register.schemas", true)? {
             Registering::Register
         } else if let Some(id) = id {
             let strict = flag("id.compatibility.strict", true)?;
             Registering::Id { id, strict }
-        } else if latest {
-            let strict = flag("latest.compatibility.strict", true)?;
-            Registering::Latest { strict }
+        } else if let Some(latest) = latest.clone() {
+            // As in Java: a version that is chosen by its metadata is compared with no other.
+            let strict = latest == Latest::Version && flag("latest.compatibility.strict", true)?;
+            Registering::Latest { latest, strict }
         } else {
             Registering::Find
         };
@@ -149,7 +143,7 @@ impl Usage {
             strategy: SubjectStrategy::of_class(&key, config.get(&key).map(String::as_str))?,
             registering,
             normalize: flag("normalize.schemas", false)?,
-            reads_latest: latest,
+            latest,
             latest_ttl: u64::try_from(ttl).ok().map(Duration::from_secs),
             reading,
             writing,
@@ -347,7 +341,18 @@ mod tests {
         assert_eq!(of(&[no]).unwrap(), Registering::Find);
         assert_eq!(
             of(&[no, ("use.latest.version", "true")]).unwrap(),
-            Registering::Latest { strict: true }
+            Registering::Latest {
+                latest: Latest::Version,
+                strict: true
+            }
+        );
+        let with = ("use.latest.with.metadata", "a=1");
+        assert_eq!(
+            of(&[no, ("use.latest.version", "true"), with]).unwrap(),
+            Registering::Latest {
+                latest: Latest::with_metadata("", "a=1").unwrap(),
+                strict: false
+            }
         );
         let id = Registering::Id {
             id: SchemaId::Number(7),
@@ -364,7 +369,7 @@ mod tests {
         };
         assert_eq!(of(&[no, ("use.schema.guid", guid)]).unwrap(), id);
         assert_eq!(
-            of(&[no, ("use.schema.guid", guid), ("use.schema.id", "7")]).unwrap(),
+            of(&[no, with, ("use.schema.guid", guid), ("use.schema.id", "7")]).unwrap(),
             Registering::Id {
                 id: SchemaId::Number(7),
                 strict: true,

@@ -10,7 +10,7 @@ use dray_connect::schema::SchemaRef;
 use dray_connect::{ConfigMap, Error, Result};
 use tokio::time::Instant;
 
-use super::{Asker, Config, Found, IdReading, IdWriting, Plans, Question, Registering, SchemaId, Usage};
+use super::{Asker, Config, Found, IdReading, IdWriting, Latest, Plans, Question, Registering, SchemaId, Usage};
 use crate::{Converter, Input, Lookup, ReadHeaders, Written, WrittenHeaders};
 
 /// A format of messages whose schemas are in a registry. What it makes of a schema is kept, so that only `read` and `write` are called for
@@ -226,14 +226,18 @@ impl<F: Format> RegistryConverter<F> {
         part: &[u8],
         before: Option<&Reader<F::Read>>,
     ) -> Result<Reader<F::Read>> {
-        let found = self.asker.answer(Question::ById { id }, None)?;
+        let found = self.asker.answer(Question::ById { id, under: None }, None)?;
         let written = self.written(topic, &found, part);
-        let (with, subject) = written.inspect_err(|_| self.asker.lacks_nothing())?;
-        let (latest, until) = if self.usage.reads_latest {
-            let subject = subject.inspect_err(|_| self.asker.lacks_nothing())?;
-            (Some(self.latest(subject.into())?), self.until())
-        } else {
-            (None, None)
+        let (mut with, subject) = written.inspect_err(|_| self.asker.lacks_nothing())?;
+        if let (None, Ok(subject)) = (with.version, &subject) {
+            with.version = self.later_version(id, subject)?;
+        }
+        let (latest, until) = match self.usage.latest.clone() {
+            Some(latest) => {
+                let subject = subject.inspect_err(|_| self.asker.lacks_nothing())?;
+                (Some(self.latest(subject.into(), latest)?), self.until())
+            }
+            None => (None, None),
         };
         let latest = latest.filter(|latest| !latest.is_same(&found));
         let reader = |plan: Arc<F::Read>| Reader {
@@ -253,7 +257,7 @@ impl<F: Format> RegistryConverter<F> {
             let schema = format!(
                 "schema {}{}",
                 found.id,
-                read_as(latest.as_ref().map(|latest| latest.id))
+                self.read_as(latest.as_ref().map(|latest| latest.id))
             );
             Error::data(format!("{schema} of topic {topic}: {error}"))
         })?;
@@ -267,16 +271,27 @@ impl<F: Format> RegistryConverter<F> {
         let name = F::record_name(&writer, part)
             .map_err(|error| Error::data(format!("schema {} of topic {topic}: {error}", found.id)))?;
         let subject = self.usage.strategy.subject(topic, self.is_key, name.as_deref());
-        let its = subject.as_ref().ok().and_then(|subject| {
-            let mut versions = found.versions.iter();
-            versions.find(|(of, _)| of == subject)
-        });
+        let version = subject.as_ref().ok().and_then(|subject| found.version(subject));
         let with = ReadWith {
             writer,
-            version: its.map(|(_, version)| *version),
+            version,
             reader: None,
         };
         Ok((with, subject))
+    }
+
+    /// The version that a schema has got under a subject since it was first asked for: others of the process may have known it for long. It
+    /// is asked for once by each converter that lacks it; without an answer about it there is none, unless nobody could say.
+    fn later_version(&mut self, id: SchemaId, subject: &str) -> Result<Option<i32>> {
+        let under = Some(subject.into());
+        match self
+            .asker
+            .answer(Question::ById { id, under }, Some(self.since.elapsed()))
+        {
+            Ok(found) => Ok(found.version(subject)),
+            Err(error) if error.is_retriable() => Err(error),
+            Err(_) => Ok(None),
+        }
     }
 
     fn plan(&self, with: ReadWith<F::Schema>, latest: Option<&Found>, part: &[u8]) -> Result<F::Read> {
@@ -292,9 +307,17 @@ impl<F: Format> RegistryConverter<F> {
     }
 
     /// The newest schema of a subject: no older than it is allowed to be, or than this converter.
-    fn latest(&mut self, subject: Arc<str>) -> Result<Arc<Found>> {
+    fn latest(&mut self, subject: Arc<str>, latest: Latest) -> Result<Arc<Found>> {
         let ttl = self.usage.latest_ttl.unwrap_or_else(|| self.since.elapsed());
-        self.asker.answer(Question::Latest { subject }, Some(ttl))
+        self.asker.answer(Question::Latest { subject, latest }, Some(ttl))
+    }
+
+    /// What errors say of the schema that values have instead of the writer's.
+    fn read_as(&self, latest: Option<SchemaId>) -> String {
+        match (latest, &self.usage.latest) {
+            (Some(id), Some(latest)) => format!(" read as schema {id} ({})", latest.key()),
+            (_, _) => String::new(),
+        }
     }
 
     /// When a newest schema that was found now has to be asked for again.
@@ -335,16 +358,16 @@ impl<F: Format> RegistryConverter<F> {
         })?;
         let question = self.question(topic, &own).inspect_err(|_| self.asker.lacks_nothing())?;
         let (found, until) = match question {
-            Question::Latest { subject } => (self.latest(subject)?, self.until()),
+            Question::Latest { subject, latest } => (self.latest(subject, latest)?, self.until()),
             Question::ById { .. } | Question::Find { .. } | Question::Register { .. } => {
                 (self.asker.answer(question, None)?, None)
             }
         };
         has_kind::<F>(&found)?;
-        let (is_own, strict, key) = match self.usage.registering {
+        let (is_own, strict, key) = match &self.usage.registering {
             Registering::Register | Registering::Find => (true, true, ""),
-            Registering::Latest { strict } => (false, strict, "latest.compatibility.strict"),
-            Registering::Id { strict, .. } => (false, strict, "id.compatibility.strict"),
+            Registering::Latest { strict, .. } => (false, *strict, "latest.compatibility.strict"),
+            Registering::Id { strict, .. } => (false, *strict, "id.compatibility.strict"),
         };
         let misfit = |error: Error| {
             let (id, side) = (found.id, side(self.is_key));
@@ -408,7 +431,7 @@ impl<F: Format> RegistryConverter<F> {
                 ))
             })
         };
-        Ok(match self.usage.registering {
+        Ok(match &self.usage.registering {
             Registering::Register => Question::Register {
                 text: text()?,
                 subject,
@@ -421,8 +444,11 @@ impl<F: Format> RegistryConverter<F> {
                 kind,
                 normalize,
             },
-            Registering::Latest { .. } => Question::Latest { subject },
-            Registering::Id { id, .. } => Question::ById { id },
+            Registering::Latest { latest, .. } => Question::Latest {
+                subject,
+                latest: latest.clone(),
+            },
+            Registering::Id { id, .. } => Question::ById { id: *id, under: None },
         })
     }
 }
@@ -521,7 +547,10 @@ impl<F: Format> Converter for RegistryConverter<F> {
         read.map_err(|error| {
             self.asker.lacks_nothing();
             let (cannot, id) = (F::cannot_read(topic), reader.id);
-            Error::data(format!("{cannot}, with schema {id}{}: {error}", read_as(reader.latest)))
+            Error::data(format!(
+                "{cannot}, with schema {id}{}: {error}",
+                self.read_as(reader.latest)
+            ))
         })
     }
 
@@ -540,13 +569,6 @@ fn side(is_key: bool) -> &'static str {
 
 fn is_fresh(until: Option<Instant>) -> bool {
     until.is_none_or(|until| Instant::now() < until)
-}
-
-/// What errors say of the schema that values have instead of the writer's.
-fn read_as(latest: Option<SchemaId>) -> String {
-    latest.map_or_else(String::new, |latest| {
-        format!(" read as schema {latest} (use.latest.version)")
-    })
 }
 
 /// The schema that a registry gave.

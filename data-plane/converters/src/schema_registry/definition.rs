@@ -5,6 +5,7 @@ use dray_connect::{ConfigMap, Result};
 
 use super::config::{DESERIALIZER, GUID, SERIALIZER, URL};
 use super::id::{IdReading, IdWriting, SchemaId};
+use super::latest::{Latest, VERSION, WITH_METADATA};
 use super::subject::SubjectStrategy;
 
 use ConfigType::{Boolean, Class, Int, List, Password, String as Text};
@@ -61,7 +62,7 @@ pub(crate) fn definition(of: ConfigDef) -> ConfigDef {
         )
         .define(
             key(
-                "use.latest.version",
+                VERSION,
                 Boolean,
                 Low,
                 "Whether values are read as the newest schema of the subject has them, and written with it where schemas are not registered.",
@@ -85,6 +86,23 @@ pub(crate) fn definition(of: ConfigDef) -> ConfigDef {
                 "For how long a newest schema is taken for the newest; -1 for ever.",
             )
             .default_value(-1),
+        )
+        .define(
+            key(
+                WITH_METADATA,
+                Text,
+                Low,
+                "As use.latest.version, with the newest of the versions whose metadata have these properties: name=value, ...",
+            )
+            .default_null()
+            .validator(Lambda::new("name=value, ...", |name, value| {
+                if let ConfigValue::String(text) = value
+                    && !text.trim().is_empty()
+                {
+                    Latest::with_metadata(name, text)?;
+                }
+                Ok(())
+            })),
         )
         .define(
             key(
@@ -232,6 +250,11 @@ mod tests {
             Vec::<String>::new()
         );
         assert_eq!(errors(&[url, ("value.subject.name.strategy", "Own")]).len(), 1);
+        assert_eq!(
+            errors(&[url, (WITH_METADATA, "application.version=v1")]),
+            Vec::<String>::new()
+        );
+        assert_eq!(errors(&[url, (WITH_METADATA, "v1")]).len(), 1);
         assert_eq!(
             errors(&[url, ("key.schema.id.serializer", "HeaderSchemaIdSerializer")]),
             Vec::<String>::new()

@@ -14,6 +14,7 @@ mod exceptions;
 mod others;
 #[path = "../oracle/random.rs"]
 mod random;
+mod recursive;
 mod resolution;
 
 use std::collections::BTreeMap;

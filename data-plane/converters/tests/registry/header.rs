@@ -34,14 +34,14 @@ const CONFIGURED: (&str, &str) = (
 );
 const LATEST: [(&str, &str); 2] = [("auto.register.schemas", "false"), ("use.latest.version", "true")];
 
-/// A registry with GUIDs of one's own.
-struct Guids {
+/// A registry with GUIDs and metadata of one's own.
+pub(crate) struct Guids {
     process: Child,
-    url: String,
+    pub(crate) url: String,
 }
 
 impl Guids {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let python = std::env::var("DRAY_TEST_REGISTRY_PYTHON").unwrap();
         let script = concat!(
             env!("CARGO_MANIFEST_DIR"),

@@ -11,11 +11,14 @@ mod faults;
 mod header;
 mod json_schema;
 mod latest;
+mod metadata;
 mod protobuf;
 mod python;
 mod real;
+mod recursive;
 mod stub;
 mod tls;
+mod validate;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};

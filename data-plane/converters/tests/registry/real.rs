@@ -5,6 +5,7 @@ use std::process::Command;
 
 use dray_connect::schema::{Schema, SchemaBuilder};
 use dray_connect::value::Value;
+use dray_converters::Converter;
 use serde_json::json;
 
 use super::client::{compatibility, register};
@@ -65,6 +66,35 @@ async fn ids_and_versions() {
         None
     );
     assert_eq!(write(&mut *writer, &topic, None, &Value::Null).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_subject_that_gets_a_known_schema_later_has_a_version_of_it() {
+    let (url, first, second, third) = (registry(), topic(), topic(), topic());
+    let text = format!(
+        r#"{{"type":"record","name":"R{}","fields":[]}}"#,
+        first.replace('-', "_")
+    );
+    let id = register(&url, &format!("{first}-value"), &text, &json!([]));
+    let bytes = [&[0], &id.to_be_bytes()[..]].concat();
+    let version = async |converter: &mut dyn Converter, topic: &str| {
+        let found = read(converter, topic, &bytes).await.unwrap();
+        found.schema.unwrap().version()
+    };
+    let mut converter = avro(&url, &[]);
+    assert_eq!(version(&mut *converter, &first).await, Some(1));
+    // It has another version there, and the same id.
+    register(&url, &format!("{second}-value"), "\"int\"", &json!([]));
+    assert_eq!(register(&url, &format!("{second}-value"), &text, &json!([])), id);
+    assert_eq!(version(&mut *converter, &second).await, Some(2));
+    assert_eq!(version(&mut *avro(&url, &[]), &second).await, Some(2));
+    // Where there is none it stays so for a converter, and the next one asks.
+    assert_eq!(version(&mut *converter, &third).await, None);
+    register(&url, &format!("{third}-value"), &text, &json!([]));
+    assert_eq!(version(&mut *converter, &third).await, None);
+    assert_eq!(version(&mut *avro(&url, &[]), &third).await, Some(1));
+    // What was known before is known without anybody.
+    assert_eq!(version(&mut *converter, &first).await, Some(1));
 }
 
 #[tokio::test]

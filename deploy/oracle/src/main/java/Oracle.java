@@ -64,7 +64,7 @@ import org.apache.kafka.connect.storage.StringConverter;
  * {"op":"transform",..}   a chain of transforms; see Transforms
  * {"op":"avro_resolve","writer":"..","reader":"..","bytes_b64":".."}   Avro's GenericDatumReader of those two schemas
  *   -> {"bytes_b64":".."}   what it has read, written with the reader's schema
- * {"op":"registry_read",..}, {"op":"registry_write",..}   converters of others, with a schema registry; see RegistryConverters
+ * {"op":"registry_read",..}, {"op":"registry_write",..}, {"op":"registry_again",..}   converters of others, with a schema registry; see RegistryConverters
  * anything that throws
  *   -> {"error":"DataException","message":".." or null,"causes":["JsonParseException: ..",..]}
  *      and "step":"to_connect" or "from_connect" when a converter threw. The error is the simple name of the class. A question that
@@ -137,6 +137,7 @@ public final class Oracle {
                 case "transform" -> Transforms.answer(question);
                 case "avro_resolve" -> AvroResolution.answer(question);
                 case "registry_read" -> RegistryConverters.read(question);
+                case "registry_again" -> RegistryConverters.again(question);
                 case "registry_write" -> RegistryConverters.write(question);
                 default -> throw new BadQuestion("no such op: " + question.path("op"));
             });

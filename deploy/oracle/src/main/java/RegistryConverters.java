@@ -17,6 +17,8 @@ import org.apache.kafka.connect.storage.Converter;
  *   -> {"schema":SCHEMA,"value":VALUE}
  * {"op":"registry_write","class":"..","config":{..},"topic":"..","record":{"schema":SCHEMA,"value":VALUE}}
  *   -> {"bytes_b64":"..","schema":SCHEMA,"value":VALUE}   what was written, and what the same converter then reads in it
+ * {"op":"registry_again","class":"..","config":{..},"topic":"..","bytes_b64":".."}
+ *   -> {"value":VALUE,"bytes_b64":".."}                   what is read, with a schema that may contain itself, and written again
  * </pre>
  *
  * SCHEMA and VALUE are Oracle's. An error has a "step"; one of reading what was written has "bytes_b64" as well.
@@ -43,6 +45,21 @@ final class RegistryConverters {
         }
         answer.put("bytes_b64", bytes == null ? null : Base64.getEncoder().encodeToString(bytes));
         return read(question, bytes, answer);
+    }
+
+    static ObjectNode again(JsonNode question) {
+        ObjectNode answer = Oracle.JSON.createObjectNode();
+        try {
+            Converter converter = converter(question);
+            byte[] bytes = Oracle.bytes(question, "bytes_b64");
+            SchemaAndValue data = converter.toConnectData(topic(question), new RecordHeaders(), bytes);
+            answer.set("value", Oracle.value(data.value()));
+            bytes = converter.fromConnectData(topic(question), new RecordHeaders(), data.schema(), data.value());
+            answer.put("bytes_b64", Base64.getEncoder().encodeToString(bytes));
+            return answer;
+        } catch (Exception | StackOverflowError e) {
+            return Oracle.failed(answer, "again", e);
+        }
     }
 
     private static ObjectNode read(JsonNode question, byte[] bytes, ObjectNode answer) {

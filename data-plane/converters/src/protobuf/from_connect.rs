@@ -13,6 +13,7 @@ use super::settings::{
     entry_of_map,
 };
 use super::well_known::WellKnown;
+use crate::again::has_same_fields;
 
 /// Schemas within each other: all that is done with one recurses.
 const MAX_LEVELS: usize = 100;
@@ -61,12 +62,17 @@ fn of_struct(connect: &SchemaRef, settings: &Settings) -> Result<Own> {
         unnamed: 0,
         fields: 0,
         imports: Vec::new(),
+        package: String::new(),
+        scopes: Vec::new(),
+        made: Vec::new(),
+        family: 0,
     };
     let full = mapping.name_or_default(connect.name());
     let parts: Vec<_> = full.split('.').map(|part| settings.scrubbed(part)).collect();
     parts.iter().try_for_each(|part| check_name(part))?;
     let (name, package) = parts.split_last().ok_or_else(|| bad_name(""))?;
     let package = package.join(".");
+    mapping.package.clone_from(&package);
     if is_union(connect) {
         return Err(Error::data(
             "a union by itself cannot be written as Protobuf, only within a struct",
@@ -89,13 +95,25 @@ struct Mapping<'a> {
     unnamed: usize,
     fields: usize,
     imports: Vec<&'static str>,
+    package: String,
+    /// The messages around what is being made.
+    scopes: Vec<Scope>,
+    /// Messages that others may be within, each with its name and those around it.
+    made: Vec<(SchemaRef, Vec<String>)>,
+    /// Where of these the ones begin that the schemas referred to just now may be.
+    family: usize,
+}
+
+/// A message around others.
+struct Scope {
+    name: String,
+    /// What is meant within it, by simple name.
+    within: HashMap<String, SchemaRef>,
 }
 
 /// A message that is being made.
 struct Open {
     message: Message,
-    /// What stands within it, by name.
-    within: HashMap<String, SchemaRef>,
     /// The number of the next field that has none of its own.
     next: i32,
 }
@@ -110,10 +128,16 @@ impl Mapping<'_> {
                 name: name.to_owned(),
                 ..Message::default()
             },
-            within: HashMap::new(),
             next: 1,
         };
-        for field in connect.fields()? {
+        let before = (self.family, self.made.len());
+        if !connect.is_reference() {
+            self.family = self.made.len();
+        }
+        self.enter(name);
+        let path = self.scopes.iter().map(|scope| scope.name.clone()).collect();
+        self.made.push((SchemaRef::clone(connect), path));
+        for field in Connect::resolved(connect).fields()? {
             if is_union(&field.schema) {
                 self.union(&field.name, &field.schema, &mut open, level)?;
                 continue;
@@ -122,7 +146,52 @@ impl Mapping<'_> {
             let made = self.field(&field.name, &field.schema, number, false, &mut open, level)?;
             open.message.fields.push(made);
         }
+        self.scopes.pop();
+        // What is referred to is written down once, wherever that was. Others know nothing of it.
+        if !connect.is_reference() {
+            self.made.truncate(before.1);
+        }
+        self.family = before.0;
         Ok(open.message)
+    }
+
+    fn enter(&mut self, name: &str) {
+        self.scopes.push(Scope {
+            name: name.to_owned(),
+            within: HashMap::new(),
+        });
+    }
+
+    /// The name in the message that is being made of one that a reference stands for, where that is written down already.
+    fn known(&mut self, field: &str, connect: &SchemaRef) -> Option<String> {
+        if !connect.is_reference() {
+            return None;
+        }
+        let made = self.made.get(self.family..)?.iter().rev();
+        let (_, path) = made.clone().find(|(made, _)| is_same(made, connect))?;
+        let (name, around) = path.split_last()?;
+        let is_around = self
+            .scopes
+            .iter()
+            .map(|scope| &scope.name)
+            .take(around.len())
+            .eq(around);
+        let nearer = self.scopes.get_mut(around.len()..).filter(|_| is_around);
+        // By that name something else may be meant here.
+        let is_free = |scope: &Scope| scope.within.get(name).is_none_or(|known| is_same(known, connect));
+        match nearer {
+            Some(nearer) if name != field && nearer.iter().all(is_free) => {
+                for scope in nearer {
+                    scope.within.insert(name.clone(), SchemaRef::clone(connect));
+                }
+                Some(name.clone())
+            }
+            Some(_) | None => {
+                let package = Some(&self.package).filter(|package| !package.is_empty());
+                let parts: Vec<&str> = package.into_iter().chain(path).map(String::as_str).collect();
+                Some(format!(".{}", parts.join(".")))
+            }
+        }
     }
 
     /// Adds a `oneof`.
@@ -306,7 +375,7 @@ impl Mapping<'_> {
             Type::Map => {
                 let name = entry_of_map(&self.unqualified(connect.name()));
                 check_name(&name)?;
-                if open.within.insert(name.clone(), SchemaRef::clone(connect)).is_some() {
+                if self.define(&name, connect)?.is_some() {
                     return Err(defined_twice(&name));
                 }
                 let entry = self.entry(&name, connect, level + 1)?;
@@ -317,18 +386,20 @@ impl Mapping<'_> {
                 if is_union(connect) {
                     return Err(Error::data("a union can only be a field of a struct in Protobuf"));
                 }
+                if let Some(name) = self.known(field, connect) {
+                    return Ok(name);
+                }
                 let mut name = self.unqualified(connect.name());
                 if name == field {
                     // A message cannot be called as a field beside it.
                     name.push_str("Message");
                 }
                 check_name(&name)?;
-                match open.within.get(&name) {
-                    Some(known) if is_same(known, connect) => return Ok(name),
+                match self.define(&name, connect)? {
+                    Some(known) if is_same(&known, connect) => return Ok(name),
                     Some(_) => return Err(defined_twice(&name)),
                     None => {}
                 }
-                open.within.insert(name.clone(), SchemaRef::clone(connect));
                 let message = self.message(&name, connect, level + 1)?;
                 open.message.messages.push(message);
                 name
@@ -346,9 +417,9 @@ impl Mapping<'_> {
                 name: name.to_owned(),
                 ..Message::default()
             },
-            within: HashMap::new(),
             next: 1,
         };
+        self.enter(name);
         for (part, schema, number) in [("key", connect.key_schema()?, 1), ("value", connect.value_schema()?, 2)] {
             let mut field = self.field(part, schema, number, false, &mut open, level)?;
             if field.label == "optional " {
@@ -356,7 +427,18 @@ impl Mapping<'_> {
             }
             open.message.fields.push(field);
         }
+        self.scopes.pop();
         Ok(open.message)
+    }
+
+    /// What has that name already in the message that is being made. Where nothing has, it is that schema's from now on.
+    fn define(&mut self, name: &str, connect: &SchemaRef) -> Result<Option<SchemaRef>> {
+        let scope = self.scopes.last_mut().ok_or_else(|| bad_name(name))?;
+        let known = scope.within.get(name).cloned();
+        if known.is_none() {
+            scope.within.insert(name.to_owned(), SchemaRef::clone(connect));
+        }
+        Ok(known)
     }
 
     /// The enum that the parameters of a text or a number describe.
@@ -452,7 +534,7 @@ pub(super) fn is_union(connect: &Connect) -> bool {
 
 /// Whether one message stands for both: what is attached to a place may differ.
 fn is_same(a: &Connect, b: &Connect) -> bool {
-    std::ptr::eq(a, b) || a.type_() == b.type_() && a.name() == b.name() && a.fields().ok() == b.fields().ok()
+    std::ptr::eq(a, b) || a.type_() == b.type_() && a.name() == b.name() && has_same_fields(a, b)
 }
 
 /// Refuses what Protobuf does not allow as a name. Nothing else gets into the text of a schema.

@@ -14,9 +14,9 @@ use dray_connect::schema::SchemaRef;
 use dray_connect::{Error, Result};
 
 use super::scalar::Scalar;
-
 use super::well_known::WellKnown;
 use super::wire::{Bytes, LENGTH};
+use crate::again::{Again, MAX_LEVELS, within};
 
 /// No part.
 const NONE: u32 = u32::MAX;
@@ -42,6 +42,8 @@ pub(super) struct Scratch {
     members: Vec<Active>,
     /// Values that may still be made.
     left: usize,
+    /// How much deeper messages within themselves may go.
+    levels: usize,
 }
 
 /// Where in the bytes something is that is read later, and what of the same field comes behind it.
@@ -161,10 +163,15 @@ pub(super) enum MemberOf {
     Message(Composite),
 }
 
+/// How a message is read, and how many levels of a value it is until it may come again.
+pub(super) type Levelled = (usize, Fields);
+
 /// A value that is a message.
 #[derive(Debug)]
 pub(super) enum Composite {
     Struct(SchemaRef, Box<Fields>),
+    /// A message within itself.
+    Again(Box<Again<Levelled>>),
     /// `google.protobuf.StringValue` and the like.
     Wrapper(Scalar),
     WellKnown(WellKnown),
@@ -178,6 +185,7 @@ impl Composite {
         scratch.parts.clear();
         scratch.chains.clear();
         scratch.members.clear();
+        scratch.levels = MAX_LEVELS;
         scratch.left = VALUES.saturating_add(out.bytes.len().saturating_mul(VALUES_OF_BYTE));
         let (Ok(start), Ok(end)) = (u32::try_from(start), u32::try_from(out.bytes.len())) else {
             return Err(Error::data("the message has 4 GiB or more"));
@@ -190,14 +198,14 @@ impl Composite {
 
     fn read(&self, parts: Parts, out: &mut Out<'_>) -> Result<Datum> {
         match self {
-            Self::Struct(schema, fields) => {
-                let start = out.scratch.stack.len();
-                fields.read(parts, out)?;
-                let id = out.batch.schema(schema);
-                // Where only some fields may be null in the schema, a message may have others that are.
-                let record = out.batch.record_not_validated(id, &out.scratch.stack[start..]);
-                out.scratch.stack.truncate(start);
-                Ok(record)
+            Self::Struct(schema, fields) => record(schema, fields, parts, out),
+            Self::Again(of) => {
+                let cell = of.plan()?;
+                let (levels, fields) = cell.get();
+                out.scratch.levels = of.deeper(out.scratch.levels, *levels)?;
+                let value = record(&of.schema, fields, parts, out)?;
+                out.scratch.levels += levels;
+                Ok(value)
             }
             Self::Wrapper(scalar) => {
                 let mut value = None;
@@ -221,7 +229,39 @@ impl Composite {
     }
 }
 
+fn record(schema: &SchemaRef, fields: &Fields, parts: Parts, out: &mut Out<'_>) -> Result<Datum> {
+    let start = out.scratch.stack.len();
+    fields.read(parts, out)?;
+    let id = out.batch.schema(schema);
+    // Where only some fields may be null in the schema, a message may have others that are.
+    let record = out.batch.record_not_validated(id, &out.scratch.stack[start..]);
+    out.scratch.stack.truncate(start);
+    Ok(record)
+}
+
 impl Fields {
+    /// How deep what is read may nest before a message comes again.
+    pub(super) fn levels(&self) -> usize {
+        let of_message = |of: &Composite| match of {
+            Composite::Struct(_, fields) => fields.levels(),
+            Composite::Again(_) | Composite::Wrapper(_) | Composite::WellKnown(_) => 0,
+        };
+        let lists = self.lists.iter().map(|list| match &list.of {
+            Whole::One(of, _) => of_message(of),
+            Whole::Many(of) => 1 + of_message(of),
+            Whole::Map(entry) => entry.levels(),
+            Whole::Scalars(_) => 1,
+        });
+        let oneofs = self.oneofs.iter().map(|oneof| {
+            let members = oneof.members.iter().map(|member| match &member.of {
+                MemberOf::Message(of) => of_message(of),
+                MemberOf::Scalar(_) => 0,
+            });
+            usize::from(oneof.union.is_some()) + members.max().unwrap_or(0)
+        });
+        1 + lists.chain(oneofs).max().unwrap_or(0)
+    }
+
     /// Pushes the values of all fields.
     fn read(&self, parts: Parts, out: &mut Out<'_>) -> Result<()> {
         out.spend(self.initial.len())?;
@@ -543,11 +583,6 @@ impl OneOf {
         out.scratch.stack[message + slot] = union;
         Ok(())
     }
-}
-
-#[cold]
-fn within(name: &str, error: &Error) -> Error {
-    Error::data(format!("{name}: {error}"))
 }
 
 #[cold]

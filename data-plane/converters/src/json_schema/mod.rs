@@ -27,9 +27,8 @@ use dray_connect::{ConfigMap, Error, Result};
 
 pub(crate) use self::definition::definition;
 use self::document::Documents;
-use self::read::{Expected, Reading};
+use self::read::Reading;
 use self::settings::Settings;
-use self::write::Write;
 use crate::json::encoding;
 use crate::schema_registry::{Format, Found, ReadWith, RegistryConverter, WrittenWith};
 use crate::{Converter, Input};
@@ -58,8 +57,8 @@ impl Format for JsonSchema {
 
     type Schema = Documents;
     type Own = Own;
-    type Read = Expected;
-    type Write = Write;
+    type Read = read::Plan;
+    type Write = write::Plan;
 
     fn configured(config: &ConfigMap) -> Result<Self> {
         Ok(Self {
@@ -90,14 +89,14 @@ impl Format for JsonSchema {
     }
 
     /// JSON says itself what it is: only the schema counts that values are to have.
-    fn reader(&self, with: ReadWith<Documents>, _part: &[u8]) -> Result<Expected> {
+    fn reader(&self, with: ReadWith<Documents>, _part: &[u8]) -> Result<read::Plan> {
         let (documents, version) = with.result();
         let schema = to_connect::to_connect(&documents, version, &self.settings)?;
-        Expected::of(&schema)
+        read::Plan::of(&schema)
     }
 
     #[inline]
-    fn read(&mut self, plan: &Expected, input: Input<'_>, start: usize, batch: &mut Backing) -> Result<Field> {
+    fn read(&mut self, plan: &read::Plan, input: Input<'_>, start: usize, batch: &mut Backing) -> Result<Field> {
         let bytes = input.bytes.get(start..).unwrap_or_default();
         let text = encoding::to_utf8(bytes).ok_or_else(|| Error::data("the text is in no encoding of Unicode"))?;
         // A mark may have been cut off.
@@ -114,7 +113,7 @@ impl Format for JsonSchema {
             )));
         }
         Ok(Field {
-            schema: Some(batch.schema(&plan.schema)),
+            schema: Some(batch.schema(plan.schema())),
             datum,
         })
     }
@@ -150,7 +149,7 @@ impl Format for JsonSchema {
         schema: Option<&SchemaRef>,
         own: Own,
         with: &WrittenWith<'_, Documents>,
-    ) -> Result<(Write, Vec<u8>)> {
+    ) -> Result<(write::Plan, Vec<u8>)> {
         if with.strict && !with.is_own {
             let fits = match &own {
                 Some((_, own)) => compatible::check(own, &(with.parsed)()?),
@@ -158,11 +157,11 @@ impl Format for JsonSchema {
             };
             fits.map_err(with.misfit)?;
         }
-        Ok((Write::of(schema, &self.settings)?, Vec::new()))
+        Ok((write::Plan::of(schema, &self.settings)?, Vec::new()))
     }
 
     #[inline]
-    fn write(plan: &Write, value: ValueRef<'_>, out: &mut Vec<u8>) -> Result<bool> {
+    fn write(plan: &write::Plan, value: ValueRef<'_>, out: &mut Vec<u8>) -> Result<bool> {
         plan.write(value, out)
     }
 }

@@ -4,6 +4,7 @@
 //! over into each other as in Confluent's `ProtobufData` (`to_connect`, `from_connect`). Descriptors are prost-reflect's, and are only looked at to
 //! make plans.
 
+mod again;
 mod builtin;
 mod definition;
 mod draft;

@@ -13,6 +13,7 @@ use dray_connect::datum::Datum;
 use dray_connect::schema::SchemaRef;
 use dray_connect::{Error, Result};
 
+use super::again::{self, Levelled};
 use super::scalar::Scalar;
 use super::well_known::WellKnown;
 use super::wire::{Bytes, LENGTH};
@@ -43,7 +44,7 @@ pub(super) struct Scratch {
     /// Values that may still be made.
     left: usize,
     /// How much deeper messages within themselves may go.
-    levels: usize,
+    pub(super) levels: usize,
 }
 
 /// Where in the bytes something is that is read later, and what of the same field comes behind it.
@@ -163,9 +164,6 @@ pub(super) enum MemberOf {
     Message(Composite),
 }
 
-/// How a message is read, and how many levels of a value it is until it may come again.
-pub(super) type Levelled = (usize, Fields);
-
 /// A value that is a message.
 #[derive(Debug)]
 pub(super) enum Composite {
@@ -199,14 +197,7 @@ impl Composite {
     fn read(&self, parts: Parts, out: &mut Out<'_>) -> Result<Datum> {
         match self {
             Self::Struct(schema, fields) => record(schema, fields, parts, out),
-            Self::Again(of) => {
-                let cell = of.plan()?;
-                let (levels, fields) = cell.get();
-                out.scratch.levels = of.deeper(out.scratch.levels, *levels)?;
-                let value = record(&of.schema, fields, parts, out)?;
-                out.scratch.levels += levels;
-                Ok(value)
-            }
+            Self::Again(of) => again::read(of, parts, out),
             Self::Wrapper(scalar) => {
                 let mut value = None;
                 out.each(parts, |bytes, out| {
@@ -229,7 +220,7 @@ impl Composite {
     }
 }
 
-fn record(schema: &SchemaRef, fields: &Fields, parts: Parts, out: &mut Out<'_>) -> Result<Datum> {
+pub(super) fn record(schema: &SchemaRef, fields: &Fields, parts: Parts, out: &mut Out<'_>) -> Result<Datum> {
     let start = out.scratch.stack.len();
     fields.read(parts, out)?;
     let id = out.batch.schema(schema);
@@ -240,28 +231,6 @@ fn record(schema: &SchemaRef, fields: &Fields, parts: Parts, out: &mut Out<'_>) 
 }
 
 impl Fields {
-    /// How deep what is read may nest before a message comes again.
-    pub(super) fn levels(&self) -> usize {
-        let of_message = |of: &Composite| match of {
-            Composite::Struct(_, fields) => fields.levels(),
-            Composite::Again(_) | Composite::Wrapper(_) | Composite::WellKnown(_) => 0,
-        };
-        let lists = self.lists.iter().map(|list| match &list.of {
-            Whole::One(of, _) => of_message(of),
-            Whole::Many(of) => 1 + of_message(of),
-            Whole::Map(entry) => entry.levels(),
-            Whole::Scalars(_) => 1,
-        });
-        let oneofs = self.oneofs.iter().map(|oneof| {
-            let members = oneof.members.iter().map(|member| match &member.of {
-                MemberOf::Message(of) => of_message(of),
-                MemberOf::Scalar(_) => 0,
-            });
-            usize::from(oneof.union.is_some()) + members.max().unwrap_or(0)
-        });
-        1 + lists.chain(oneofs).max().unwrap_or(0)
-    }
-
     /// Pushes the values of all fields.
     fn read(&self, parts: Parts, out: &mut Out<'_>) -> Result<()> {
         out.spend(self.initial.len())?;

@@ -7,8 +7,9 @@ use dray_connect::schema::{Field as ConnectField, SchemaRef};
 use dray_connect::{Error, Result};
 use prost_reflect::{Cardinality, FieldDescriptor, Kind, MessageDescriptor, OneofDescriptor, Syntax};
 
+use super::again::Levelled;
 use super::draft::{Draft, Missing, place, symbols};
-use super::read::{Composite, Field, Fields, Levelled, Member, MemberOf, OneOf, Place, Whole};
+use super::read::{Composite, Field, Fields, Member, MemberOf, OneOf, Place, Whole};
 use super::scalar::Scalar;
 use super::settings::Settings;
 use super::to_connect::{
@@ -156,9 +157,9 @@ impl Planner<'_> {
 
     fn field(&mut self, field: &FieldDescriptor, connect: &SchemaRef) -> Result<Whole> {
         let is_repeated = field.cardinality() == Cardinality::Repeated;
-        let of = match field.kind() {
-            Kind::Message(of) => self.message(field, &of, connect)?,
-            kind => One::Scalar(self.scalar(field, &kind)?),
+        let of = match field.kind().as_message() {
+            Some(of) => self.message(field, of, connect)?,
+            None => One::Scalar(self.scalar(field)?),
         };
         Ok(match of {
             One::Scalar(scalar) => Whole::Scalars(scalar),
@@ -191,13 +192,13 @@ impl Planner<'_> {
         self.structure(of, connect).map(One::Message)
     }
 
-    fn scalar(&self, field: &FieldDescriptor, kind: &Kind) -> Result<Scalar> {
+    fn scalar(&self, field: &FieldDescriptor) -> Result<Scalar> {
         let int = |scalar: Scalar| match Short::of(&field_params(field)) {
             Some(Short::Int8) => Scalar::Int8(Box::new(scalar)),
             Some(Short::Int16) => Scalar::Int16(Box::new(scalar)),
             None => scalar,
         };
-        Ok(match kind {
+        Ok(match field.kind() {
             Kind::Int32 => int(Scalar::Int32),
             Kind::Sint32 => int(Scalar::SInt32),
             Kind::Sfixed32 => int(Scalar::SFixed32),
@@ -212,7 +213,7 @@ impl Planner<'_> {
             Kind::String => Scalar::Text(field.parent_file().syntax() == Syntax::Proto3),
             Kind::Bytes => Scalar::Bytes,
             Kind::Enum(of) => {
-                let symbols = symbols(of);
+                let symbols = symbols(&of);
                 if self.settings.int_enums {
                     Scalar::Number(symbols.is_closed.then(|| Arc::new(symbols)))
                 } else {

@@ -16,6 +16,7 @@ mod python;
 mod real;
 mod stub;
 mod tls;
+mod within_itself;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};

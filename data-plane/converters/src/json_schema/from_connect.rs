@@ -1,9 +1,11 @@
 //! From Connect's schemas to JSON Schemas, with their members in the order in which Confluent's converter prints them: registries that
 //! compare texts find the same one.
 
+use std::collections::VecDeque;
+
+use dray_connect::Result;
 use dray_connect::logical::Logical;
 use dray_connect::schema::{Field, Schema as Connect, SchemaRef, Type};
-use dray_connect::{Error, Result};
 use serde_json::{Map, Value as Json};
 
 use super::default;
@@ -17,18 +19,21 @@ use crate::again::{has_same_fields, within};
 use crate::json::write::DecimalFormat;
 use crate::percent;
 
-/// Structs that lead to each other and back, within each other: who prints or reads the schema recurses.
-const MAX_LEVELS: usize = 100;
-
 /// The text of the JSON Schema of a Connect schema.
 pub(super) fn from_connect(schema: &SchemaRef, settings: &Settings) -> Result<String> {
     let mut mapping = Mapping {
         settings,
         made: Vec::new(),
         family: 0,
-        level: 0,
+        wanted: VecDeque::new(),
+        definitions: Map::new(),
     };
-    Ok(mapping.of(schema, None, "")?.to_string())
+    let mut json = mapping.of(schema, None, "")?;
+    mapping.define()?;
+    if let Some(members) = json.as_object_mut().filter(|_| !mapping.definitions.is_empty()) {
+        members.insert("definitions".to_owned(), mapping.definitions.into());
+    }
+    Ok(json.to_string())
 }
 
 struct Mapping<'a> {
@@ -37,7 +42,9 @@ struct Mapping<'a> {
     made: Vec<(SchemaRef, String)>,
     /// Where of these the ones begin that the schemas referred to just now may be.
     family: usize,
-    level: usize,
+    /// What is referred to and to be defined, with its name among the definitions.
+    wanted: VecDeque<(SchemaRef, String)>,
+    definitions: Map<String, Json>,
 }
 
 impl Mapping<'_> {
@@ -143,51 +150,69 @@ impl Mapping<'_> {
 
     /// A struct, or where it stands if it is within itself.
     fn structure(&mut self, schema: &SchemaRef, index: Option<usize>, at: &str) -> Result<Json> {
-        let is_reference = schema.is_reference();
-        let is_it = |(made, _): &&(SchemaRef, String)| made.name() == schema.name() && has_same_fields(made, schema);
-        let known = self.made.get(self.family..).filter(|_| is_reference);
-        if let Some((_, pointer)) = known.and_then(|made| made.iter().rev().find(is_it)) {
-            let mut out = Map::new();
-            if let Some(index) = index {
-                out.insert(CONNECT_INDEX.to_owned(), index.into());
-            }
-            out.insert("$ref".to_owned(), format!("#{pointer}").into());
-            return Ok(Json::Object(out));
+        if schema.is_reference() {
+            return Ok(self.reference(schema, index));
         }
-        let before = (self.family, self.made.len());
-        if is_reference {
-            self.level += 1;
-            if self.level > MAX_LEVELS {
-                return Err(Error::data(format!("Schema nests deeper than {MAX_LEVELS} levels")));
-            }
-        } else {
-            self.family = self.made.len();
-        }
+        // Others know nothing of what is referred to within this one.
+        let (family, wanted) = (self.family, std::mem::take(&mut self.wanted));
+        self.family = self.made.len();
         self.made.push((SchemaRef::clone(schema), at.to_owned()));
-        let resolved = Connect::resolved(schema);
-        let json = if is_union(&resolved) {
-            self.union(&resolved, false, index, at)?
-        } else {
-            let mut out = Map::new();
-            out.insert("type".to_owned(), "object".into());
-            if !self.settings.additional_properties {
-                out.insert("additionalProperties".to_owned(), false.into());
-            }
-            attributes(schema, None, index, self.settings, &mut out)?;
-            let fields = resolved.fields()?;
-            if !fields.is_empty() {
-                out.insert("properties".to_owned(), self.properties(fields, at)?);
-            }
-            Json::Object(out)
-        };
-        // What is referred to is written down once, wherever that was. Others know nothing of it.
-        if is_reference {
-            self.level -= 1;
-        } else {
-            self.made.truncate(before.1);
-        }
-        self.family = before.0;
+        let json = self.object(schema, index, at)?;
+        self.define()?;
+        self.made.truncate(self.family);
+        (self.family, self.wanted) = (family, wanted);
         Ok(json)
+    }
+
+    fn reference(&mut self, schema: &SchemaRef, index: Option<usize>) -> Json {
+        let is_it = |(made, _): &&(SchemaRef, String)| made.name() == schema.name() && has_same_fields(made, schema);
+        let made = self.made.get(self.family..).unwrap_or_default();
+        let known = made.iter().rev().find(is_it).map(|(_, pointer)| pointer.clone());
+        let pointer = known.unwrap_or_else(|| {
+            // Flat, as those that lead to each other in a long chain would nest too deep to be parsed.
+            let first = schema.name().unwrap_or("Struct");
+            let is_free = |name: &String| !self.definitions.contains_key(name);
+            let mut names = std::iter::once(first.to_owned()).chain((2..).map(|number| format!("{first}{number}")));
+            let name = names.find(is_free).unwrap_or_default();
+            self.definitions.insert(name.clone(), Json::Null);
+            let pointer = format!("/definitions/{}", step(&name));
+            self.made.push((SchemaRef::clone(schema), pointer.clone()));
+            self.wanted.push_back((SchemaRef::clone(schema), name));
+            pointer
+        });
+        let mut out = Map::new();
+        if let Some(index) = index {
+            out.insert(CONNECT_INDEX.to_owned(), index.into());
+        }
+        out.insert("$ref".to_owned(), format!("#{pointer}").into());
+        Json::Object(out)
+    }
+
+    /// Defines all that is referred to, which may refer to more.
+    fn define(&mut self) -> Result<()> {
+        while let Some((schema, name)) = self.wanted.pop_front() {
+            let json = self.object(&schema, None, &format!("/definitions/{}", step(&name)))?;
+            self.definitions.insert(name, json);
+        }
+        Ok(())
+    }
+
+    fn object(&mut self, schema: &SchemaRef, index: Option<usize>, at: &str) -> Result<Json> {
+        let resolved = Connect::resolved(schema);
+        if is_union(&resolved) {
+            return self.union(&resolved, false, index, at);
+        }
+        let mut out = Map::new();
+        out.insert("type".to_owned(), "object".into());
+        if !self.settings.additional_properties {
+            out.insert("additionalProperties".to_owned(), false.into());
+        }
+        attributes(schema, None, index, self.settings, &mut out)?;
+        let fields = resolved.fields()?;
+        if !fields.is_empty() {
+            out.insert("properties".to_owned(), self.properties(fields, at)?);
+        }
+        Ok(Json::Object(out))
     }
 
     fn properties(&mut self, fields: &[Field], at: &str) -> Result<Json> {
@@ -195,8 +220,8 @@ impl Mapping<'_> {
         let mut out = Map::new();
         for place in hash_order::order(&names, 16) {
             let field = &fields[place];
-            let step = percent::encoded(&field.name.replace('~', "~0").replace('/', "~1"));
-            let json = self.of(&field.schema, Some(field.index), &format!("{at}/properties/{step}"));
+            let at = format!("{at}/properties/{}", step(&field.name));
+            let json = self.of(&field.schema, Some(field.index), &at);
             out.insert(
                 field.name.to_string(),
                 json.map_err(|error| within(&field.name, &error))?,
@@ -204,6 +229,11 @@ impl Mapping<'_> {
         }
         Ok(Json::Object(out))
     }
+}
+
+/// A name in a pointer.
+fn step(name: &str) -> String {
+    percent::encoded(&name.replace('~', "~0").replace('/', "~1"))
 }
 
 fn null() -> Json {

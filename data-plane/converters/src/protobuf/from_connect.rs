@@ -1,6 +1,6 @@
 //! From Connect's schemas to the .proto files that values are written with.
 
-use std::collections::HashMap;
+use std::collections::VecDeque;
 
 use dray_connect::logical::Logical;
 use dray_connect::schema::{Schema as Connect, SchemaRef, Type};
@@ -13,7 +13,10 @@ use super::settings::{
     entry_of_map,
 };
 use super::well_known::WellKnown;
-use crate::again::has_same_fields;
+
+mod scopes;
+
+use self::scopes::{Scope, is_same};
 
 /// Schemas within each other: all that is done with one recurses.
 const MAX_LEVELS: usize = 100;
@@ -66,6 +69,8 @@ fn of_struct(connect: &SchemaRef, settings: &Settings) -> Result<Own> {
         scopes: Vec::new(),
         made: Vec::new(),
         family: 0,
+        entry: 0,
+        wanted: VecDeque::new(),
     };
     let full = mapping.name_or_default(connect.name());
     let parts: Vec<_> = full.split('.').map(|part| settings.scrubbed(part)).collect();
@@ -102,13 +107,10 @@ struct Mapping<'a> {
     made: Vec<(SchemaRef, Vec<String>)>,
     /// Where of these the ones begin that the schemas referred to just now may be.
     family: usize,
-}
-
-/// A message around others.
-struct Scope {
-    name: String,
-    /// What is meant within it, by simple name.
-    within: HashMap<String, SchemaRef>,
+    /// The one of the scopes that all of them are within.
+    entry: usize,
+    /// What is to be written down there, with its name.
+    wanted: VecDeque<(SchemaRef, String)>,
 }
 
 /// A message that is being made.
@@ -130,14 +132,18 @@ impl Mapping<'_> {
             },
             next: 1,
         };
-        let before = (self.family, self.made.len());
-        if !connect.is_reference() {
-            self.family = self.made.len();
+        let connects = Connect::resolved(connect);
+        self.enter(name, self.names(connects.fields()?));
+        let is_entry = !connect.is_reference();
+        let outside = (self.family, self.entry);
+        let mut wanted = VecDeque::new();
+        if is_entry {
+            (self.family, self.entry) = (self.made.len(), self.scopes.len() - 1);
+            std::mem::swap(&mut self.wanted, &mut wanted);
         }
-        self.enter(name);
         let path = self.scopes.iter().map(|scope| scope.name.clone()).collect();
         self.made.push((SchemaRef::clone(connect), path));
-        for field in Connect::resolved(connect).fields()? {
+        for field in connects.fields()? {
             if is_union(&field.schema) {
                 self.union(&field.name, &field.schema, &mut open, level)?;
                 continue;
@@ -146,52 +152,18 @@ impl Mapping<'_> {
             let made = self.field(&field.name, &field.schema, number, false, &mut open, level)?;
             open.message.fields.push(made);
         }
+        if is_entry {
+            while let Some((connect, name)) = self.wanted.pop_front() {
+                let message = self.message(&name, &connect, level + 1)?;
+                open.message.messages.push(message);
+            }
+            // Others know nothing of what is referred to within this one.
+            self.made.truncate(self.family);
+            (self.family, self.entry) = outside;
+            self.wanted = wanted;
+        }
         self.scopes.pop();
-        // What is referred to is written down once, wherever that was. Others know nothing of it.
-        if !connect.is_reference() {
-            self.made.truncate(before.1);
-        }
-        self.family = before.0;
         Ok(open.message)
-    }
-
-    fn enter(&mut self, name: &str) {
-        self.scopes.push(Scope {
-            name: name.to_owned(),
-            within: HashMap::new(),
-        });
-    }
-
-    /// The name in the message that is being made of one that a reference stands for, where that is written down already.
-    fn known(&mut self, field: &str, connect: &SchemaRef) -> Option<String> {
-        if !connect.is_reference() {
-            return None;
-        }
-        let made = self.made.get(self.family..)?.iter().rev();
-        let (_, path) = made.clone().find(|(made, _)| is_same(made, connect))?;
-        let (name, around) = path.split_last()?;
-        let is_around = self
-            .scopes
-            .iter()
-            .map(|scope| &scope.name)
-            .take(around.len())
-            .eq(around);
-        let nearer = self.scopes.get_mut(around.len()..).filter(|_| is_around);
-        // By that name something else may be meant here.
-        let is_free = |scope: &Scope| scope.within.get(name).is_none_or(|known| is_same(known, connect));
-        match nearer {
-            Some(nearer) if name != field && nearer.iter().all(is_free) => {
-                for scope in nearer {
-                    scope.within.insert(name.clone(), SchemaRef::clone(connect));
-                }
-                Some(name.clone())
-            }
-            Some(_) | None => {
-                let package = Some(&self.package).filter(|package| !package.is_empty());
-                let parts: Vec<&str> = package.into_iter().chain(path).map(String::as_str).collect();
-                Some(format!(".{}", parts.join(".")))
-            }
-        }
     }
 
     /// Adds a `oneof`.
@@ -386,8 +358,14 @@ impl Mapping<'_> {
                 if is_union(connect) {
                     return Err(Error::data("a union can only be a field of a struct in Protobuf"));
                 }
-                if let Some(name) = self.known(field, connect) {
-                    return Ok(name);
+                if connect.is_reference() {
+                    if let Some(name) = self.known(field, connect) {
+                        return Ok(name);
+                    }
+                    self.want(connect)?;
+                    if let Some(name) = self.known(field, connect) {
+                        return Ok(name);
+                    }
                 }
                 let mut name = self.unqualified(connect.name());
                 if name == field {
@@ -419,7 +397,7 @@ impl Mapping<'_> {
             },
             next: 1,
         };
-        self.enter(name);
+        self.enter(name, Vec::new());
         for (part, schema, number) in [("key", connect.key_schema()?, 1), ("value", connect.value_schema()?, 2)] {
             let mut field = self.field(part, schema, number, false, &mut open, level)?;
             if field.label == "optional " {
@@ -429,16 +407,6 @@ impl Mapping<'_> {
         }
         self.scopes.pop();
         Ok(open.message)
-    }
-
-    /// What has that name already in the message that is being made. Where nothing has, it is that schema's from now on.
-    fn define(&mut self, name: &str, connect: &SchemaRef) -> Result<Option<SchemaRef>> {
-        let scope = self.scopes.last_mut().ok_or_else(|| bad_name(name))?;
-        let known = scope.within.get(name).cloned();
-        if known.is_none() {
-            scope.within.insert(name.to_owned(), SchemaRef::clone(connect));
-        }
-        Ok(known)
     }
 
     /// The enum that the parameters of a text or a number describe.
@@ -530,11 +498,6 @@ pub(super) fn parameter_of<'a>(connect: &'a Connect, name: &str) -> Option<&'a s
 pub(super) fn is_union(connect: &Connect) -> bool {
     let named = || connect.name().is_some_and(|name| name.starts_with(UNION));
     connect.type_() == Type::Struct && (named() || parameter_of(connect, SUM_UNION).is_some())
-}
-
-/// Whether one message stands for both: what is attached to a place may differ.
-fn is_same(a: &Connect, b: &Connect) -> bool {
-    std::ptr::eq(a, b) || a.type_() == b.type_() && a.name() == b.name() && has_same_fields(a, b)
 }
 
 /// Refuses what Protobuf does not allow as a name. Nothing else gets into the text of a schema.

@@ -245,6 +245,30 @@ fn many_that_lead_to_each_other_are_written_down_once_each() {
 }
 
 #[test]
+fn an_id_as_java_writes_it_is_found() {
+    let java = LIST.replace(r##""$ref":"#""##, r##""$ref":"#id1""##);
+    let java = java.replace(r#""title":"Node""#, r##""title":"Node","id":"#id1""##);
+    assert_eq!(connect(&java, &[]), connect(LIST, &[]));
+}
+
+#[test]
+fn a_long_way_back_does_not_nest() {
+    let definitions: Vec<String> = (0..300)
+        .map(|number| {
+            let next = (number + 1) % 300;
+            format!(r##""m{number}":{{"type":"object","title":"a/M~{number}","properties":{{"x":{{"$ref":"#/definitions/m{next}"}}}}}}"##)
+        })
+        .collect();
+    let text = format!(
+        r##"{{"$ref":"#/definitions/m0","definitions":{{{}}}}}"##,
+        definitions.join(",")
+    );
+    let schema = connect(&text, &[]);
+    let written = from_connect::from_connect(&schema, &settings(&[])).unwrap();
+    assert_eq!(connect(&written, &[]), schema);
+}
+
+#[test]
 fn it_may_be_given_another_name() {
     let schema = connect(LIST, &[]);
     let renamed = schema.with_metadata(Some("Other"), None);

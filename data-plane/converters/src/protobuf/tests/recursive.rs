@@ -199,6 +199,15 @@ fn many_that_lead_to_each_other_are_written_down_once_each() {
 }
 
 #[test]
+fn a_long_way_back_does_not_nest() {
+    let messages = (0..300).map(|number| format!("message M{number} {{ M{} x = 1; }} ", (number + 1) % 300));
+    let text = format!("syntax = \"proto3\"; {}", messages.collect::<String>());
+    let settings = settings(&[]);
+    let schema = connect(&text, &settings);
+    assert_eq!(connect(&text_of(&schema, &[]), &settings), schema);
+}
+
+#[test]
 fn googles_struct_is_read() {
     let text =
         r#"syntax = "proto3"; import "google/protobuf/struct.proto"; message M { google.protobuf.Struct s = 1; }"#;

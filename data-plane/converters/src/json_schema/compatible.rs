@@ -254,6 +254,10 @@ mod tests {
         let unrolled = |inner: &str| list("number", "").replace(r##"{"$ref":"#"}"##, inner);
         check(&unrolled(&narrow), &list("number", ""), "fits");
         check(&list("number", ""), &unrolled(&narrow), &format!("next: {problem}"));
+        // What did not fit once does not fit when it comes again.
+        let either = r##"{"oneOf":[{"$ref":"#/definitions/y"},{"$ref":"#/definitions/y"}],
+            "definitions":{"y":{"type":"object","properties":{"value":{"type":"integer"}}}}}"##;
+        check(&list("number", ""), either, problem);
         check(
             &list("integer", ""),
             &list("integer", r#","required":["more"]"#),

@@ -228,9 +228,7 @@ impl<'a> Mapping<'a, '_> {
     fn reference(&mut self, from: Place<'a>, reference: &str, asked: Asked, level: usize) -> Result<SchemaRef> {
         let place = self.resolver.resolve(from, reference)?;
         let address = place.address();
-        // Not one that refers to what is being made.
-        let is_whole = !self.families.is_inside(self.number(place));
-        if let Some(known) = self.known.get(&(address, asked)).filter(|_| is_whole) {
+        if let Some(known) = self.known.get(&(address, asked)) {
             return Ok(SchemaRef::clone(known));
         }
         if !self.within.insert(address) {
@@ -241,8 +239,9 @@ impl<'a> Mapping<'a, '_> {
         }
         let made = self.at(place, asked, level + 1)?;
         self.within.remove(&address);
-        // With names that count, each has its own.
-        if !self.settings.sum_types && is_whole {
+        // With names that count, each has its own. And one within itself is nothing without what it refers to.
+        let is_inside = self.families.is_inside(self.number(place));
+        if !self.settings.sum_types && !is_inside {
             self.known.insert((address, asked), SchemaRef::clone(&made));
         }
         Ok(made)

@@ -1,4 +1,97 @@
-//! Which types of a schema contain themselves.
+//! Which types of a schema contain themselves, and the Connect schemas of those.
+
+use std::collections::HashMap;
+
+use dray_connect::Result;
+use dray_connect::schema::{Family, RecursiveBuilder, SchemaBuilder, SchemaRef};
+
+/// The Connect schemas of types that contain themselves. A cycle's are made together, so that a type has the same one whatever leads to it.
+#[derive(Debug, Default)]
+pub(crate) struct Families {
+    cycles: Cycles,
+    /// Of each cycle the types that become structs.
+    structs: Vec<Vec<usize>>,
+    made: HashMap<usize, Family>,
+    /// The cycle whose structs are being made: they refer to each other.
+    inside: Option<usize>,
+}
+
+/// What is known of a type that is met.
+pub(crate) enum Met {
+    /// It does not contain itself, or stands in the cycle that is being made.
+    Plain,
+    /// Its schema, with nothing of the place where it stands.
+    Made(SchemaRef),
+    /// All structs of its cycle have to be made first.
+    New(Making),
+}
+
+/// A cycle whose structs are being made.
+pub(crate) struct Making {
+    cycle: usize,
+    /// The one around it.
+    outside: Option<usize>,
+    /// In the order of their numbers.
+    pub(crate) structs: Vec<usize>,
+}
+
+impl Families {
+    /// Of types that become structs where `key` gives something. In the order of that they are numbered, so that it should say nothing
+    /// of what leads to them.
+    pub(crate) fn new<K: Ord>(cycles: Cycles, key: impl Fn(usize) -> Option<K>) -> Self {
+        let structs = |members: &Vec<usize>| {
+            let mut keyed: Vec<(K, usize)> = members.iter().filter_map(|of| Some((key(*of)?, *of))).collect();
+            keyed.sort();
+            keyed.into_iter().map(|(_, of)| of).collect()
+        };
+        Self {
+            structs: cycles.members.iter().map(structs).collect(),
+            cycles,
+            ..Self::default()
+        }
+    }
+
+    /// Whether the type stands in the cycle that is being made.
+    pub(crate) fn is_inside(&self, of: usize) -> bool {
+        self.inside.is_some() && self.cycles.at(of) == self.inside
+    }
+
+    /// What stands for a struct of the cycle that is being made, where it comes again.
+    pub(crate) fn reference(&self, of: usize) -> Option<SchemaBuilder> {
+        let cycle = self.inside?;
+        self.number(cycle, of).map(RecursiveBuilder::reference)
+    }
+
+    pub(crate) fn meet(&mut self, of: usize) -> Met {
+        let Some(cycle) = self.cycles.at(of).filter(|cycle| self.inside != Some(*cycle)) else {
+            return Met::Plain;
+        };
+        let Some(number) = self.number(cycle, of) else {
+            return Met::Plain;
+        };
+        if let Some(family) = self.made.get(&cycle) {
+            return Met::Made(family.schema(number));
+        }
+        Met::New(Making {
+            cycle,
+            outside: self.inside.replace(cycle),
+            structs: self.structs[cycle].clone(),
+        })
+    }
+
+    /// The schema of a type, once all structs of its cycle are defined.
+    pub(crate) fn made(&mut self, making: &Making, builder: RecursiveBuilder, of: usize) -> Result<SchemaRef> {
+        self.inside = making.outside;
+        let family = builder.build()?;
+        let schema = family.schema(self.number(making.cycle, of).unwrap_or_default());
+        self.made.insert(making.cycle, family);
+        Ok(schema)
+    }
+
+    fn number(&self, cycle: usize, of: usize) -> Option<usize> {
+        self.structs.get(cycle)?.iter().position(|known| *known == of)
+    }
+}
 
 /// The cycles of a graph of types, and what stands in each.
 #[derive(Debug, Default)]
@@ -33,11 +126,6 @@ impl Cycles {
     /// The cycle that a type stands in, if it contains itself.
     pub(crate) fn at(&self, of: usize) -> Option<usize> {
         self.of.get(of).copied().flatten()
-    }
-
-    /// The types of a cycle.
-    pub(crate) fn members(&self, cycle: usize) -> &[usize] {
-        self.members.get(cycle).map_or(&[], Vec::as_slice)
     }
 }
 
@@ -120,7 +208,7 @@ mod tests {
         assert!((0..count).all(|of| cycles.at(of).is_none()));
         let cycles = Cycles::of(count, |of| vec![(of + 1) % count]);
         assert!((0..count).all(|of| cycles.at(of) == Some(0)));
-        assert_eq!(cycles.members(0).len(), count);
+        assert_eq!(cycles.members[0].len(), count);
     }
 
     proptest! {
@@ -146,7 +234,7 @@ mod tests {
                     for (b, from_b) in leads.iter().enumerate() {
                         let both = from_a[b] && from_b[a];
                         prop_assert_eq!(cycles.at(b) == Some(cycle), both);
-                        prop_assert_eq!(cycles.members(cycle).contains(&b), both);
+                        prop_assert_eq!(cycles.members[cycle].contains(&b), both);
                     }
                 }
             }

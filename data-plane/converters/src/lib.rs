@@ -4,6 +4,7 @@
 //! one record at a time; it keeps caches and no other state. What happens to a record whose conversion fails is decided
 //! by the runtime.
 
+mod again;
 #[cfg(test)]
 mod arbitrary;
 mod avro;

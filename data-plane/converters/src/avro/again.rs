@@ -1,29 +1,30 @@
-//! Records within themselves: a plan refers to one that is around it, and a message says how often it goes through. And records that stand in
-//! several places, which share their plan: one of a few names may stand for very many.
+//! Records within themselves: a message says how often it goes through one. And records that stand in several places, which share their plan:
+//! one of a few names may stand for very many.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::Arc;
 
 use dray_connect::datum::{Datum, StructRef};
-use dray_connect::schema::{Schema as Connect, SchemaRef};
+use dray_connect::schema::SchemaRef;
 use dray_connect::{Error, Result};
 
 use super::read::{Out, Read, no_branch, record};
 use super::schema::{Kind, Schema, TypeId};
 use super::wire::Bytes;
 use super::write::{Planner, Record, mismatch};
+use crate::again::{Again, Cells};
 
-/// Values within each other in what contains itself: reading recurses, and so does all that is done with a value.
-pub(super) const MAX_LEVELS: usize = 200;
+/// A record to be read, and what was written, where that is of another schema.
+pub(super) type ReadId = (TypeId, Option<TypeId>);
 
 /// How a record is read, and how many levels of a value it is until it may come again.
-type Plan = OnceLock<(usize, Read)>;
+pub(super) type Levelled = (usize, Read);
 
-/// How records that contain themselves are read, each once.
+/// How records that contain themselves are read, and those that stand in several places, each once.
 #[derive(Debug, Default)]
-pub(super) struct Cells {
-    again: Vec<Cell>,
+pub(super) struct ReadCells {
+    again: Cells<ReadId, Levelled>,
     /// How the fields of other records are read, by their type and the address of the schema, which is kept so that it stays its own.
     known: HashMap<(TypeId, usize), Known>,
 }
@@ -31,40 +32,14 @@ pub(super) struct Cells {
 /// A schema, and how the fields of its records are read.
 type Known = (SchemaRef, Arc<[Read]>);
 
-#[derive(Debug)]
-struct Cell {
-    id: TypeId,
-    /// What was written, where that is of another schema.
-    written: Option<TypeId>,
-    connect: SchemaRef,
-    plan: Arc<Plan>,
-}
-
-/// A record for which there is to be a plan.
-pub(super) struct Wanted {
-    pub(super) id: TypeId,
-    pub(super) written: Option<TypeId>,
-    /// No reference.
-    pub(super) connect: SchemaRef,
-}
-
-impl Cells {
-    /// The record with that number. They are planned one after the other, as they may lead to each other in a long chain; each may lead to
-    /// more.
-    pub(super) fn wanted(&self, number: usize) -> Option<Wanted> {
-        let cell = self.again.get(number)?;
-        Some(Wanted {
-            id: cell.id,
-            written: cell.written,
-            connect: Connect::resolved(&cell.connect),
-        })
+impl ReadCells {
+    /// The record with that number, and its schema.
+    pub(super) fn wanted(&self, number: usize) -> Option<(ReadId, SchemaRef)> {
+        self.again.wanted(number)
     }
 
     pub(super) fn planned(&self, number: usize, plan: Read) {
-        if let Some(cell) = self.again.get(number) {
-            // Just asked for, and nobody else fills it.
-            drop(cell.plan.set((levels(&plan, &mut HashMap::new()), plan)));
-        }
+        self.again.planned(number, (levels(&plan, &mut HashMap::new()), plan));
     }
 
     /// The plan of a record's fields, if it was made before for another place.
@@ -80,11 +55,11 @@ impl Cells {
 }
 
 /// A plan for a type, and what it refers to, which is to be kept as long.
-pub(super) fn plan(schema: &Schema, of: TypeId, connect: Option<&SchemaRef>) -> Result<(Read, Cells)> {
-    let mut cells = Cells::default();
+pub(super) fn plan(schema: &Schema, of: TypeId, connect: Option<&SchemaRef>) -> Result<(Read, ReadCells)> {
+    let mut cells = ReadCells::default();
     let plan = Read::of(schema, of, connect, &mut cells)?;
     let mut next = 0;
-    while let Some(Wanted { id, connect, .. }) = cells.wanted(next) {
+    while let Some(((id, _), connect)) = cells.wanted(next) {
         let Kind::Record(record) = schema.kind(id) else {
             return Err(Error::data("a schema within itself is that of no record"));
         };
@@ -98,42 +73,21 @@ pub(super) fn plan(schema: &Schema, of: TypeId, connect: Option<&SchemaRef>) -> 
 
 /// A record within itself.
 #[derive(Debug)]
-pub(super) struct Again {
-    schema: SchemaRef,
-    /// Owned by the [`Cells`], as the plan in it leads back to this.
-    plan: Weak<Plan>,
+pub(super) struct ReadAgain {
+    of: Again<Levelled>,
     /// The branch of null, where the record is one of two with it: to have it here takes less of the stack.
     pub(super) null: Option<i64>,
 }
 
-impl Again {
+impl ReadAgain {
     /// A record whose schema is a reference, written as `written` where that is of another schema.
-    pub(super) fn of(id: TypeId, written: Option<TypeId>, connect: &SchemaRef, cells: &mut Cells) -> Self {
+    pub(super) fn of(id: TypeId, written: Option<TypeId>, connect: &SchemaRef, cells: &mut ReadCells) -> Self {
         // What was written otherwise is planned with its schema, which has its own word on null.
-        let same_schema = |known: &SchemaRef| match written {
+        let of = cells.again.again_where((id, written), connect, |known| match written {
             Some(_) => known == connect,
             None => known.refers_to_same(connect),
-        };
-        let is_it = |cell: &&Cell| (cell.id, cell.written) == (id, written) && same_schema(&cell.connect);
-        let plan = match cells.again.iter().find(is_it) {
-            Some(cell) => Arc::downgrade(&cell.plan),
-            None => {
-                let plan = Arc::new(Plan::new());
-                let made = Arc::downgrade(&plan);
-                cells.again.push(Cell {
-                    id,
-                    written,
-                    connect: SchemaRef::clone(connect),
-                    plan,
-                });
-                made
-            }
-        };
-        Self {
-            schema: Connect::resolved(connect),
-            plan,
-            null: None,
-        }
+        });
+        Self { of, null: None }
     }
 
     pub(super) fn read(&self, bytes: &mut Bytes<'_>, out: &mut Out<'_>) -> Result<Datum> {
@@ -146,11 +100,11 @@ impl Again {
                 return Err(no_branch(branch, 2));
             }
         }
-        let cell = self.plan.upgrade();
-        let (levels, plan) = cell.as_deref().and_then(OnceLock::get).ok_or_else(no_plan)?;
-        out.levels = out.levels.checked_sub(*levels).ok_or_else(|| too_deep(&self.schema))?;
+        let cell = self.of.plan()?;
+        let (levels, plan) = cell.get();
+        out.levels = self.of.deeper(out.levels, *levels)?;
         let value = if let Read::Record(_, fields) = plan {
-            record(&self.schema, fields, bytes, out)?
+            record(&self.of.schema, fields, bytes, out)?
         } else {
             plan.read(bytes, out)?
         };
@@ -200,94 +154,40 @@ fn levels(plan: &Read, known: &mut HashMap<usize, usize>) -> usize {
     }
 }
 
-/// How records that contain themselves are written, each once.
-#[derive(Debug, Default)]
-pub(super) struct WriteCells(RefCell<Vec<WriteCell>>);
-
-type WriteCell = (TypeId, SchemaRef, Arc<OnceLock<Record>>);
-
-impl WriteCells {
-    pub(super) fn len(&self) -> usize {
-        self.0.borrow().len()
-    }
-
-    /// Forgets the latest, where a plan did not fit.
-    pub(super) fn truncate(&self, len: usize) {
-        self.0.borrow_mut().truncate(len);
-    }
-
-    fn get(&self, index: usize) -> Option<WriteCell> {
-        self.0.borrow().get(index).cloned()
-    }
-}
+/// How records that contain themselves are written. Whether a branch of a union fits is tried out, with a planner that others have, too.
+pub(super) type WriteCells = RefCell<Cells<TypeId, Record>>;
 
 /// What a plan for writing refers to, to be kept as long.
 #[derive(Debug)]
 pub(super) struct Kept {
-    _cells: Vec<WriteCell>,
+    _cells: Cells<TypeId, Record>,
 }
 
 impl Kept {
     /// Makes the plans for all that is referred to.
     pub(super) fn of(planner: Planner<'_>) -> Result<Self> {
         let mut next = 0;
-        while let Some((id, connect, cell)) = planner.again.get(next) {
+        loop {
+            let Some((id, connect)) = planner.again.borrow().wanted(next) else {
+                break;
+            };
             let Kind::Record(record) = planner.schema.kind(id) else {
                 return Err(Error::data("a schema within itself is written as a record only"));
             };
-            drop(cell.set(planner.record(&Connect::resolved(&connect), record)?));
+            let plan = planner.record(&connect, record)?;
+            planner.again.borrow_mut().planned(next, plan);
             next += 1;
         }
         Ok(Self {
-            _cells: planner.again.0.into_inner(),
+            _cells: planner.again.into_inner(),
         })
     }
 }
 
-/// A record within itself.
-#[derive(Debug)]
-pub(super) struct WriteAgain {
-    schema: SchemaRef,
-    /// Owned by what is [`Kept`].
-    of: Weak<OnceLock<Record>>,
-}
-
-impl WriteAgain {
-    /// A struct whose schema is a reference, written as that record.
-    pub(super) fn of(planner: &Planner<'_>, connect: &SchemaRef, id: TypeId) -> Self {
-        let mut cells = planner.again.0.borrow_mut();
-        let is_it = |cell: &&WriteCell| cell.0 == id && cell.1.refers_to_same(connect);
-        let known = cells.iter().find(is_it).map(|cell| Arc::downgrade(&cell.2));
-        let of = known.unwrap_or_else(|| {
-            let cell = Arc::new(OnceLock::new());
-            cells.push((id, SchemaRef::clone(connect), Arc::clone(&cell)));
-            Arc::downgrade(&cell)
-        });
-        Self {
-            schema: Connect::resolved(connect),
-            of,
-        }
+/// Appends a record within itself.
+pub(super) fn write(of: &Again<Record>, record: StructRef<'_>, out: &mut Vec<u8>) -> Result<()> {
+    if !SchemaRef::ptr_eq(record.schema(), &of.schema) && **record.schema() != *of.schema {
+        return Err(mismatch());
     }
-
-    pub(super) fn write(&self, record: StructRef<'_>, out: &mut Vec<u8>) -> Result<()> {
-        if !SchemaRef::ptr_eq(record.schema(), &self.schema) && **record.schema() != *self.schema {
-            return Err(mismatch());
-        }
-        let cell = self.of.upgrade();
-        let plan = cell.as_deref().and_then(OnceLock::get).ok_or_else(no_plan)?;
-        plan.write(record, out)
-    }
-}
-
-#[cold]
-fn no_plan() -> Error {
-    Error::data("a record within itself has lost its plan")
-}
-
-#[cold]
-fn too_deep(schema: &Connect) -> Error {
-    let name = schema.name().unwrap_or("a record");
-    Error::data(format!(
-        "{name} contains itself so often that the value nests deeper than {MAX_LEVELS} levels"
-    ))
+    of.plan()?.get().write(record, out)
 }

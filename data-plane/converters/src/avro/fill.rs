@@ -12,6 +12,7 @@ use super::resolved::Fill;
 use super::schema::{Schema, TypeId};
 use super::wire::Bytes;
 use super::{again, default};
+use crate::again::MAX_LEVELS;
 
 /// The default of a field of that type. A default becomes Avro's bytes and they a value, so that it is what a writer who wrote it would have
 /// been read as.
@@ -29,7 +30,7 @@ pub(super) fn fill(schema: &Schema, of: TypeId, json: &Json, connect: &SchemaRef
         batch: &mut batch,
         span,
         stack: &mut Vec::new(),
-        levels: again::MAX_LEVELS,
+        levels: MAX_LEVELS,
     };
     let datum = plan.read(&mut Bytes::new(&bytes, 0), &mut out)?;
     Ok(match datum {

@@ -14,6 +14,7 @@ use super::settings::{
     DEFAULT_NAME, ENUM, ENUM_DEFAULT, ENUM_DOC, FIELD_DEFAULT, FIELD_DOC, FIXED_SIZE, MAP_ENTRY, NAMESPACE, PRECISION,
     PRECISION_DEFAULT, RECORD_DOC, SUM_ENUM, SUM_UNION, Settings, UNION,
 };
+use crate::again::has_same_fields;
 
 /// Records that lead to each other and back, within each other: who prints or reads the schema recurses.
 const MAX_LEVELS: usize = 100;
@@ -437,15 +438,6 @@ fn is_same(a: &Connect, b: &Connect) -> bool {
             && a.version() == b.version()
             && has_same_fields(a, b)
             && parameters(a).eq(parameters(b))
-}
-
-fn has_same_fields(a: &Connect, b: &Connect) -> bool {
-    if a.is_reference() && b.is_reference() {
-        return a.refers_to_same(b);
-    }
-    let (within_a, within_b) = (a.refers_to(), b.refers_to());
-    let (a, b) = (within_a.as_deref().unwrap_or(a), within_b.as_deref().unwrap_or(b));
-    a.fields().ok() == b.fields().ok()
 }
 
 /// The parameters that say something of the type itself.

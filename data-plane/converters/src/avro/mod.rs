@@ -30,13 +30,14 @@ use dray_connect::datum::{Datum, Field, ValueRef};
 use dray_connect::schema::SchemaRef;
 use dray_connect::{ConfigMap, Error, Result};
 
-use self::again::{Cells, MAX_LEVELS, WriteCells};
+use self::again::{ReadCells, WriteCells};
 pub(crate) use self::definition::definition;
 use self::read::{Out, Read};
 use self::schema::{Kind, Schema};
 use self::settings::Settings;
 use self::wire::Bytes;
 use self::write::{Plan, Planner};
+use crate::again::MAX_LEVELS;
 use crate::schema_registry::{Format, Found, ReadWith, RegistryConverter, WrittenWith};
 use crate::{Converter, Input};
 
@@ -60,7 +61,7 @@ struct Reader {
     schema: Option<SchemaRef>,
     plan: Read,
     /// What the plan refers to.
-    _cells: Cells,
+    _cells: ReadCells,
     /// Whether all of a message is one value of `bytes`.
     is_bare: bool,
 }

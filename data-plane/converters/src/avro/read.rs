@@ -9,12 +9,12 @@ use dray_connect::{Error, Result};
 use num_bigint::BigInt;
 use std::sync::Arc;
 
-use super::again::{Again, Cells};
+use super::again::{ReadAgain, ReadCells};
 use super::anything;
 use super::resolved::Resolved;
 use super::schema::{Kind, Record, Schema, TypeId};
 use super::wire::Bytes;
-use crate::unique;
+use crate::{again, unique};
 
 /// Where values go, and where in the batch the bytes lie that are read.
 pub(super) struct Out<'b> {
@@ -54,7 +54,7 @@ pub(super) enum Read {
     /// Its fields, which are those of all places of one record.
     Record(SchemaRef, Arc<[Read]>),
     /// A record within itself.
-    Again(Box<Again>),
+    Again(Box<ReadAgain>),
     /// Null, which is that branch, or the other of two.
     Optional(u8, Box<Read>),
     /// A struct with one field for each branch but null.
@@ -67,7 +67,7 @@ pub(super) enum Read {
 impl Read {
     /// The plan for a type, whose Connect schema is `connect`; none where that is without a schema. It refers to
     /// `cells`.
-    pub(super) fn of(schema: &Schema, id: TypeId, connect: Option<&SchemaRef>, cells: &mut Cells) -> Result<Self> {
+    pub(super) fn of(schema: &Schema, id: TypeId, connect: Option<&SchemaRef>, cells: &mut ReadCells) -> Result<Self> {
         let Some(connect) = connect else {
             return Ok(Self::Anything);
         };
@@ -110,7 +110,7 @@ impl Read {
                 )))
             }
             Kind::Array(of) => Self::Array(Box::new(Self::of(schema, *of, Some(connect.value_schema()?), cells)?)),
-            Kind::Record(_) if connect.is_reference() => Self::Again(Box::new(Again::of(id, None, connect, cells))),
+            Kind::Record(_) if connect.is_reference() => Self::Again(Box::new(ReadAgain::of(id, None, connect, cells))),
             Kind::Record(record) => {
                 if let Some(fields) = cells.known(id, connect) {
                     return Ok(Self::Record(SchemaRef::clone(connect), fields));
@@ -127,7 +127,7 @@ impl Read {
         schema: &Schema,
         record: &Record,
         connect: &SchemaRef,
-        cells: &mut Cells,
+        cells: &mut ReadCells,
     ) -> Result<Arc<[Read]>> {
         let fields = record.fields.iter().zip(connect.fields()?);
         fields
@@ -135,7 +135,7 @@ impl Read {
             .collect()
     }
 
-    fn union(schema: &Schema, branches: &[TypeId], connect: &SchemaRef, cells: &mut Cells) -> Result<Self> {
+    fn union(schema: &Schema, branches: &[TypeId], connect: &SchemaRef, cells: &mut ReadCells) -> Result<Self> {
         let is_null = |id: &TypeId| matches!(schema.kind(*id), Kind::Null);
         match branches {
             [null, one] if is_null(null) => {
@@ -428,17 +428,10 @@ pub(super) fn record(schema: &SchemaRef, fields: &[Read], bytes: &mut Bytes<'_>,
     Ok(finish_record(schema, start, out))
 }
 
-/// How long an error may be that is still told the field it is in: a thousand records within each other say enough then.
-pub(super) const MAX_PATH: usize = 300;
-
 #[cold]
 pub(super) fn within(schema: &SchemaRef, index: usize, error: &Error) -> Error {
     let name = schema.fields().ok().and_then(|fields| Some(&*fields.get(index)?.name));
-    let text = error.to_string();
-    if text.len() > MAX_PATH {
-        return Error::data(text);
-    }
-    Error::data(format!("{}: {text}", name.unwrap_or_default()))
+    again::within(name.unwrap_or_default(), error)
 }
 
 #[inline]

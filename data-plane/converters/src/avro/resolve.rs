@@ -10,7 +10,7 @@ use std::sync::Arc;
 use dray_connect::schema::{SchemaRef, Type};
 use dray_connect::{Error, Result};
 
-use super::again::{Again, Cells};
+use super::again::{ReadAgain, ReadCells};
 use super::aliases::Names;
 use super::anything;
 use super::fill::fill;
@@ -25,7 +25,7 @@ const MAX_PAIRS: usize = 200_000;
 
 /// The plan for what was written with `writer`, and what it refers to. `connect` is the Connect schema of `reader`; none where that is without a
 /// schema.
-pub(super) fn resolve(writer: &Arc<Schema>, reader: &Schema, connect: Option<&SchemaRef>) -> Result<(Read, Cells)> {
+pub(super) fn resolve(writer: &Arc<Schema>, reader: &Schema, connect: Option<&SchemaRef>) -> Result<(Read, ReadCells)> {
     let Some(connect) = connect else {
         let plan = if anything::is_anything(writer, writer.root()) {
             Read::Anything
@@ -33,20 +33,20 @@ pub(super) fn resolve(writer: &Arc<Schema>, reader: &Schema, connect: Option<&Sc
             let written = described(writer, writer.root());
             not(format!("{written} cannot be read as a value without a schema"))
         };
-        return Ok((plan, Cells::default()));
+        return Ok((plan, ReadCells::default()));
     };
     let mut resolver = Resolver {
         writer,
         reader,
         names: Names::new(writer, reader),
         pairs: 0,
-        cells: Cells::default(),
+        cells: ReadCells::default(),
     };
     let plan = resolver.of(writer.root(), reader.root(), connect)?;
     let mut next = 0;
-    while let Some(wanted) = resolver.cells.wanted(next) {
-        let written = wanted.written.unwrap_or_else(|| writer.root());
-        let made = resolver.record(written, wanted.id, &wanted.connect)?;
+    while let Some(((id, written), connect)) = resolver.cells.wanted(next) {
+        let written = written.unwrap_or_else(|| writer.root());
+        let made = resolver.record(written, id, &connect)?;
         resolver.cells.planned(next, made);
         next += 1;
     }
@@ -59,7 +59,7 @@ struct Resolver<'a> {
     names: Names<'a>,
     pairs: usize,
     /// Records that contain themselves.
-    cells: Cells,
+    cells: ReadCells,
 }
 
 impl Resolver<'_> {
@@ -186,7 +186,12 @@ impl Resolver<'_> {
             return Ok(self.mismatch(w, r));
         };
         if connect.is_reference() {
-            return Ok(Read::Again(Box::new(Again::of(r, Some(w), connect, &mut self.cells))));
+            return Ok(Read::Again(Box::new(ReadAgain::of(
+                r,
+                Some(w),
+                connect,
+                &mut self.cells,
+            ))));
         }
         let connects = connect.fields()?;
         let places = self.names.places(w, r);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use dray_connect::{Error, Result};
 use serde_json::{Map, Value as Json};
 
-use crate::cycles::Cycles;
+use crate::cycles::{Cycles, Families};
 
 /// Parts of a value that takes no bytes.
 const MAX_EMPTY: usize = 50_000;
@@ -113,11 +113,27 @@ impl Schema {
         &self.at(id).kind
     }
 
-    /// Which types contain themselves.
-    pub(super) fn cycles(&self) -> Cycles {
-        Cycles::of(self.types.len(), |of| {
+    /// The records that contain themselves, in the order of their names.
+    pub(super) fn families(&self) -> Families {
+        let cycles = Cycles::of(self.types.len(), |of| {
             let within = self.types[of].kind.within();
             within.into_iter().map(|id| id.0 as usize).collect()
+        });
+        Families::new(cycles, |of| match &self.types[of].kind {
+            Kind::Record(record) => Some(record.name.full()),
+            Kind::Null
+            | Kind::Boolean
+            | Kind::Int
+            | Kind::Long
+            | Kind::Float
+            | Kind::Double
+            | Kind::Bytes
+            | Kind::String
+            | Kind::Array(_)
+            | Kind::Map(_)
+            | Kind::Union(_)
+            | Kind::Enum(_)
+            | Kind::Fixed(_) => None,
         })
     }
 

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use dray_connect::logical;
-use dray_connect::schema::{Family, RecursiveBuilder, Schema as Connect, SchemaBuilder, SchemaRef, Type};
+use dray_connect::schema::{RecursiveBuilder, Schema as Connect, SchemaBuilder, SchemaRef, Type};
 use dray_connect::{Error, Result};
 use serde_json::{Map, Value as Json};
 
@@ -13,7 +13,7 @@ use super::settings::{
     DEFAULT_NAME, ENUM_DEFAULT, ENUM_DOC, FIELD_DEFAULT, FIELD_DOC, FIXED_SIZE, MAP_ENTRY, NAMESPACE, PRECISION,
     PRECISION_DEFAULT, RECORD_DOC, SUM_UNION, Settings, UNION,
 };
-use crate::cycles::Cycles;
+use crate::cycles::{Families, Met};
 
 /// Schemas within each other: all that is done with a schema recurses, and a schema comes from outside.
 const MAX_LEVELS: usize = 100;
@@ -25,9 +25,7 @@ pub(super) fn to_connect(schema: &Schema, version: Option<i32>, settings: &Setti
     let mut mapping = Mapping {
         schema,
         settings,
-        cycles: schema.cycles(),
-        families: HashMap::new(),
-        inside: None,
+        families: schema.families(),
         version,
         entries: HashSet::new(),
         known: HashMap::new(),
@@ -53,11 +51,8 @@ struct Asked<'a> {
 struct Mapping<'a> {
     schema: &'a Schema,
     settings: &'a Settings,
-    cycles: Cycles,
-    /// The records of each cycle, in the order of their names, and what became of them.
-    families: HashMap<usize, (Vec<TypeId>, Option<Family>)>,
-    /// The cycle whose records are being made: they refer to each other.
-    inside: Option<usize>,
+    /// The records that contain themselves.
+    families: Families,
     /// Of the root.
     version: Option<i32>,
     /// Entries of maps around what is being made.
@@ -72,8 +67,7 @@ impl<'a> Mapping<'a> {
     fn of(&mut self, id: TypeId, asked: Asked<'a>, level: usize) -> Result<SchemaRef> {
         let kind = self.schema.kind(id);
         let plain = asked.default.is_none() && asked.doc.is_none() && asked.version.is_none();
-        let cycle = self.cycles.at(id.0 as usize);
-        let refers = cycle.is_some() && cycle == self.inside;
+        let refers = self.families.is_inside(id.0 as usize);
         let key = (plain && kind.name().is_some() && !refers).then_some((id, asked.optional));
         if let Some(known) = key.and_then(|key| self.known.get(&key)) {
             return Ok(SchemaRef::clone(known));
@@ -87,8 +81,8 @@ impl<'a> Mapping<'a> {
         }
         let made = if let Kind::Union(branches) = kind {
             self.union(branches, asked, level)?
-        } else if refers && matches!(kind, Kind::Record(_)) {
-            self.reference(id, asked)?
+        } else if let Some(builder) = self.families.reference(id.0 as usize) {
+            self.reference(builder, asked)?
         } else {
             self.typed(id, asked, level)?
         };
@@ -135,14 +129,7 @@ impl<'a> Mapping<'a> {
     }
 
     fn record(&mut self, id: TypeId, record: &'a Record, level: usize) -> Result<SchemaBuilder> {
-        let known = match self
-            .cycles
-            .at(id.0 as usize)
-            .filter(|cycle| self.inside != Some(*cycle))
-        {
-            Some(cycle) => Some(self.member(cycle, id, level)?),
-            None => None,
-        };
+        let known = self.member(id, level)?;
         let keeps_docs = !self.settings.discard_type_docs && self.settings.meta_data;
         let mut builder = SchemaBuilder::struct_();
         if let Some(doc) = record.doc.as_deref().filter(|_| keeps_docs) {
@@ -172,32 +159,27 @@ impl<'a> Mapping<'a> {
         Ok(builder)
     }
 
-    /// A record that contains itself, which is made with all that it does so by way of.
-    fn member(&mut self, cycle: usize, id: TypeId, level: usize) -> Result<SchemaRef> {
-        if let (members, Some(family)) = self.members(cycle) {
-            return Ok(family.schema(place(members, id)));
-        }
-        let members = self.members(cycle).0.clone();
-        let outside = self.inside.replace(cycle);
-        let mut builder = RecursiveBuilder::new(members.len());
-        for (number, member) in members.iter().enumerate() {
+    /// The schema of a record that contains itself, made with all that it does so by way of.
+    fn member(&mut self, id: TypeId, level: usize) -> Result<Option<SchemaRef>> {
+        let making = match self.families.meet(id.0 as usize) {
+            Met::Plain => return Ok(None),
+            Met::Made(schema) => return Ok(Some(schema)),
+            Met::New(making) => making,
+        };
+        let mut builder = RecursiveBuilder::new(making.structs.len());
+        for (number, member) in making.structs.iter().enumerate() {
+            let member = TypeId(*member as u32);
             let asked = Asked {
-                version: self.version.filter(|_| *member == self.schema.root()),
+                version: self.version.filter(|_| member == self.schema.root()),
                 ..Asked::default()
             };
-            builder.define(number, self.typed(*member, asked, level + 1)?)?;
+            builder.define(number, self.typed(member, asked, level + 1)?)?;
         }
-        self.inside = outside;
-        let family = builder.build()?;
-        let made = family.schema(place(&members, id));
-        self.families.insert(cycle, (members, Some(family)));
-        Ok(made)
+        self.families.made(&making, builder, id.0 as usize).map(Some)
     }
 
     /// The place of a record within itself: default and version are the record's.
-    fn reference(&mut self, id: TypeId, asked: Asked<'_>) -> Result<SchemaRef> {
-        let cycle = self.inside.unwrap_or_default();
-        let mut builder = RecursiveBuilder::reference(place(&self.members(cycle).0, id));
+    fn reference(&self, mut builder: SchemaBuilder, asked: Asked<'_>) -> Result<SchemaRef> {
         if let Some(doc) = asked.doc.filter(|_| self.settings.discard_type_docs) {
             builder = builder.doc(doc);
         }
@@ -205,17 +187,6 @@ impl<'a> Mapping<'a> {
             builder = builder.optional();
         }
         builder.build()
-    }
-
-    /// The records of a cycle. In the order of their names, so that it is the same one whatever leads to it.
-    fn members(&mut self, cycle: usize) -> &(Vec<TypeId>, Option<Family>) {
-        let (schema, cycles) = (self.schema, &self.cycles);
-        self.families.entry(cycle).or_insert_with(|| {
-            let ids = cycles.members(cycle).iter().map(|id| TypeId(*id as u32));
-            let mut members: Vec<_> = ids.filter(|id| matches!(schema.kind(*id), Kind::Record(_))).collect();
-            members.sort_by_key(|id| schema.kind(*id).name().map(super::schema::Name::full));
-            (members, None)
-        })
     }
 
     fn enumeration(&self, of: &Enum) -> SchemaBuilder {
@@ -380,10 +351,6 @@ impl<'a> Mapping<'a> {
         let invented = format!("{NAMESPACE}.{DEFAULT_NAME}");
         Ok(name.filter(|name| !name.starts_with(&invented)))
     }
-}
-
-fn place(members: &[TypeId], id: TypeId) -> usize {
-    members.iter().position(|member| *member == id).unwrap_or_default()
 }
 
 fn inner_of_branch<'a>() -> Asked<'a> {

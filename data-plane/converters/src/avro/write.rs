@@ -11,13 +11,13 @@ use dray_connect::schema::{Schema as Connect, SchemaRef, Type};
 use dray_connect::value::Value;
 use dray_connect::{Error, Result};
 
-use super::again::{Kept, WriteAgain, WriteCells};
+use super::again::{self, Kept, WriteCells};
 use super::from_connect::is_union;
-use super::read::MAX_PATH;
 use super::schema::{Kind, Record as AvroRecord, Schema, TypeId};
 use super::settings::Settings;
 use super::to_connect::{branch_name, is_map_entry};
 use super::{anything, default, wire};
+use crate::again::{Again, within};
 use crate::java_class;
 
 /// How values of a Connect schema are written.
@@ -44,7 +44,7 @@ pub(super) enum Write {
     /// The same for all places of one record.
     Record(Arc<Record>),
     /// A record within itself.
-    Again(Box<WriteAgain>),
+    Again(Box<Again<Record>>),
     /// One branch of a union, and the one of null where that is allowed.
     Branch(Option<i64>, i64, Box<Write>),
     /// A struct of which one field has a value: null's branch, and field, branch and plan of each.
@@ -164,12 +164,12 @@ impl Planner<'_> {
             if matches!(self.schema.kind(*id), Kind::Null) {
                 continue;
             }
-            let again = self.again.len();
+            let again = self.again.borrow().len();
             match self.plain(connect, *id) {
                 Ok(of) => return Ok(Write::Branch(null, index, Box::new(of))),
                 Err(error) => drop(why.get_or_insert(error)),
             }
-            self.again.truncate(again);
+            self.again.borrow_mut().truncate(again);
             self.known.borrow_mut().retain(|_, known| known.again <= again);
         }
         Err(why.unwrap_or_else(|| does_not_fit(connect, "a union of nothing")))
@@ -228,7 +228,9 @@ impl Planner<'_> {
                 Write::Map(Box::new(self.of(connect.value_schema()?, *values)?))
             }
             Kind::Array(items) if own == Type::Map => self.entries(connect, *items)?,
-            Kind::Record(_) if connect.is_reference() => Write::Again(Box::new(WriteAgain::of(self, connect, id))),
+            Kind::Record(_) if connect.is_reference() => {
+                Write::Again(Box::new(self.again.borrow_mut().again(id, connect)))
+            }
             Kind::Record(record) if own == Type::Struct => Write::Record(self.shared(connect, id, record)?),
             Kind::Null
             | Kind::Boolean
@@ -270,7 +272,7 @@ impl Planner<'_> {
         let known = KnownRecord {
             _schema: SchemaRef::clone(connect),
             made: made.as_ref().map(Arc::clone).map_err(Error::to_string),
-            again: if made.is_ok() { self.again.len() } else { 0 },
+            again: if made.is_ok() { self.again.borrow().len() } else { 0 },
         };
         self.known.borrow_mut().insert(key, known);
         made
@@ -343,7 +345,7 @@ impl Write {
                 }
                 of.write(record, out)?;
             }
-            (Self::Again(of), ValueRef::Struct(record)) => of.write(record, out)?,
+            (Self::Again(of), ValueRef::Struct(record)) => again::write(of, record, out)?,
             (Self::Array(of), ValueRef::Array(elements)) => {
                 if !elements.is_empty() {
                     wire::long(elements.len() as i64, out);
@@ -551,15 +553,6 @@ impl Record {
         let name = field.from.and_then(|index| Some(&*fields.get(index)?.name));
         within(name.unwrap_or_default(), error)
     }
-}
-
-#[cold]
-fn within(name: &str, error: &Error) -> Error {
-    let text = error.to_string();
-    if text.len() > MAX_PATH {
-        return Error::data(text);
-    }
-    Error::data(format!("{name}: {text}"))
 }
 
 #[cold]

@@ -158,6 +158,7 @@ impl JsonConverter {
             batch,
             span,
             stack: &mut self.buffers.stack,
+            levels: 0,
         };
         if !self.schemas_enabled {
             let mut sink = Schemaless { out, input: text };
@@ -193,7 +194,13 @@ impl JsonConverter {
         stack.clear();
         let document = parser::parse(text, known, tape, cells).map_err(malformed)?;
         let root = tape.node(text, document.root);
-        let mut out = Out { batch, span, stack };
+        let levels = 0;
+        let mut out = Out {
+            batch,
+            span,
+            stack,
+            levels,
+        };
         let (schema, payload) = match &self.fixed {
             Some(schema) => (Some(Arc::clone(schema)), root),
             None => {

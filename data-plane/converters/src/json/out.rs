@@ -14,6 +14,8 @@ pub(crate) struct Out<'b> {
     pub(crate) span: Option<Span>,
     /// The parts of what is not whole yet.
     pub(crate) stack: &'b mut Vec<Datum>,
+    /// How much deeper structs within themselves may go.
+    pub(crate) levels: usize,
 }
 
 impl Out<'_> {

@@ -97,6 +97,7 @@ impl Reader {
             batch: &mut batch,
             span: None,
             stack: &mut Vec::new(),
+            levels: 0,
         };
         let datum = self.value(Some(schema), Some(node), &mut out)?;
         Ok(datum.view(&batch).to_value())

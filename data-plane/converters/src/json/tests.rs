@@ -57,6 +57,7 @@ fn is_taken(converter: &JsonConverter, text: &str) -> bool {
         batch: &mut batch,
         span,
         stack: &mut Vec::new(),
+        levels: 0,
     };
     let last = converter.last_parsed.as_ref().unwrap();
     expected_envelope(last, text.as_bytes(), &mut out).is_some()

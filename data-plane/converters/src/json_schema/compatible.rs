@@ -1,6 +1,8 @@
 //! Whether what is written as one JSON Schema can be read as another: `latest.compatibility.strict` and `id.compatibility.strict`. Types,
 //! properties and enums are compared; what narrows the values of a type, such as `minimum` or `pattern`, is not.
 
+use std::collections::HashSet;
+
 use dray_connect::{Error, Result};
 use serde_json::Value as Json;
 
@@ -13,8 +15,11 @@ const MAX_LEVELS: usize = 100;
 
 /// Says why values of the schema `own` cannot all be read as `target`.
 pub(super) fn check(own: &Documents, target: &Documents) -> Result<()> {
-    let check = Check {
+    let mut check = Check {
+        own: Resolver::new(own),
         target: Resolver::new(target),
+        objects: HashSet::new(),
+        order: Vec::new(),
         dialects: (own.dialect, target.dialect),
     };
     let (own, target) = (
@@ -24,14 +29,19 @@ pub(super) fn check(own: &Documents, target: &Documents) -> Result<()> {
     check.fits(&own, &target, 1)
 }
 
-struct Check<'t> {
+struct Check<'o, 't> {
+    own: Resolver<'o>,
     target: Resolver<'t>,
+    /// Pairs of objects that fit, unless one that is still compared does not: each may lead back to itself.
+    objects: HashSet<(usize, usize)>,
+    /// The same in the order in which they were met.
+    order: Vec<(usize, usize)>,
     /// Of the own schema and of the other.
     dialects: (Dialect, Dialect),
 }
 
-impl<'t> Check<'t> {
-    fn fits<'o>(&self, own: &Schema<'o>, target: &Schema<'t>, level: usize) -> Result<()> {
+impl<'o, 't> Check<'o, 't> {
+    fn fits(&mut self, own: &Schema<'o>, target: &Schema<'t>, level: usize) -> Result<()> {
         if level > MAX_LEVELS {
             return Err(Error::data(format!("Schema nests deeper than {MAX_LEVELS} levels")));
         }
@@ -41,6 +51,10 @@ impl<'t> Check<'t> {
             (_, Form::Reference(reference)) => {
                 let place = self.target.resolve(target.place, reference)?;
                 self.fits(own, &Schema::of(place, self.dialects.1)?, level)
+            }
+            (Form::Reference(reference), _) => {
+                let place = self.own.resolve(own.place, reference)?;
+                self.fits(&Schema::of(place, self.dialects.0)?, target, level)
             }
             (Form::Any(parts) | Form::One(parts), _) => {
                 parts.iter().try_for_each(|part| self.fits(part, target, level))
@@ -78,7 +92,20 @@ impl<'t> Check<'t> {
                 Ok(())
             }
             (Form::Object(own_members), Form::Object(members)) => {
-                self.object((own.place, own_members), (target.place, members), level)
+                let pair = (own.place.address(), target.place.address());
+                if !self.objects.insert(pair) {
+                    return Ok(());
+                }
+                let before = self.order.len();
+                self.order.push(pair);
+                let fits = self.object((own.place, own_members), (target.place, members), level);
+                if fits.is_err() {
+                    // Others may have been found to fit because of this one.
+                    for pair in self.order.drain(before..) {
+                        self.objects.remove(&pair);
+                    }
+                }
+                fits
             }
             (
                 Form::Null
@@ -90,7 +117,6 @@ impl<'t> Check<'t> {
                 | Form::Object(_)
                 | Form::Constant(_)
                 | Form::Enumeration(_)
-                | Form::Reference(_)
                 | Form::All(_)
                 | Form::Anything
                 | Form::Other(_),
@@ -99,8 +125,8 @@ impl<'t> Check<'t> {
         }
     }
 
-    fn object<'o>(
-        &self,
+    fn object(
+        &mut self,
         (own_place, own): (Place<'o>, &'o Members),
         (place, target): (Place<'t>, &'t Members),
         level: usize,
@@ -211,6 +237,32 @@ mod tests {
             "fits",
         );
         check(text, r##"{"$ref":"#"}"##, "Schema nests deeper than 100 levels");
+    }
+
+    #[test]
+    fn what_contains_itself() {
+        let list = |value: &str, more: &str| {
+            format!(
+                r##"{{"type":"object","properties":{{"value":{{"type":"{value}"}},"next":{{"oneOf":[{{"type":"null"}},{{"$ref":"#"}}]}}}}{more}}}"##
+            )
+        };
+        check(&list("integer", ""), &list("number", ""), "fits");
+        let problem = r#"value: {"type":"number"} does not fit {"type":"integer"}"#;
+        check(&list("number", ""), &list("integer", ""), problem);
+        // Twice unrolled, where the second one is narrower.
+        let narrow = list("integer", "").replace("\"#\"", "\"#/properties/next/oneOf/1\"");
+        let unrolled = |inner: &str| list("number", "").replace(r##"{"$ref":"#"}"##, inner);
+        check(&unrolled(&narrow), &list("number", ""), "fits");
+        check(&list("number", ""), &unrolled(&narrow), &format!("next: {problem}"));
+        // What did not fit once does not fit when it comes again.
+        let either = r##"{"oneOf":[{"$ref":"#/definitions/y"},{"$ref":"#/definitions/y"}],
+            "definitions":{"y":{"type":"object","properties":{"value":{"type":"integer"}}}}}"##;
+        check(&list("number", ""), either, problem);
+        check(
+            &list("integer", ""),
+            &list("integer", r#","required":["more"]"#),
+            "more: the schema it is written with requires it, and there is no such field",
+        );
     }
 
     #[test]

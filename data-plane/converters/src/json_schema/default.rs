@@ -7,8 +7,8 @@ use dray_connect::value::{Value, decimal_to_string};
 use serde_json::{Map, Number, Value as Json};
 
 use super::hash_order;
-use super::read::{Expected, Reading};
-use super::write::Write;
+use super::read::{self, Reading};
+use super::write;
 
 /// The value that a default stands for; none where it does not fit the schema.
 pub(super) fn read(schema: &SchemaRef, json: &Json) -> Option<Value> {
@@ -17,15 +17,15 @@ pub(super) fn read(schema: &SchemaRef, json: &Json) -> Option<Value> {
     }
     let text = json.to_string();
     let mut batch = Backing::default();
-    let expected = Expected::of(schema).ok()?;
-    let (datum, _) = expected
+    let plan = read::Plan::of(schema).ok()?;
+    let (datum, _) = plan
         .read(text.as_bytes(), None, &mut batch, &mut Reading::default())
         .ok()?;
     Some(datum.view(&batch).to_value()).filter(|value| !value.is_null())
 }
 
 /// The JSON of a default, as it is printed in a schema; none where JSON has no word for it.
-pub(super) fn write(of: &Write, value: &Value) -> Option<Json> {
+pub(super) fn write(of: &write::Plan, value: &Value) -> Option<Json> {
     let mut out = Vec::new();
     // A struct's is of the schema as it was before it had the default, so that it is not compared.
     of.write_default(value, &mut out).ok()?;

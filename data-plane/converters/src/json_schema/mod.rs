@@ -28,10 +28,9 @@ use dray_connect::{ConfigMap, Error, Result};
 
 pub(crate) use self::definition::definition;
 use self::document::Documents;
-use self::read::{Expected, Reading};
+use self::read::Reading;
 use self::settings::Settings;
 use self::validate::Validator;
-use self::write::Write;
 use crate::json::encoding;
 use crate::schema_registry::{Format, Found, ReadWith, RegistryConverter, WrittenWith};
 use crate::{Converter, Input};
@@ -66,8 +65,8 @@ impl Format for JsonSchema {
 
     type Schema = Documents;
     type Own = Own;
-    type Read = Checked<Expected>;
-    type Write = Checked<Write>;
+    type Read = Checked<read::Plan>;
+    type Write = Checked<write::Plan>;
 
     fn configured(config: &ConfigMap) -> Result<Self> {
         Ok(Self {
@@ -98,17 +97,23 @@ impl Format for JsonSchema {
     }
 
     /// JSON says itself what it is: only the schema counts that values are to have.
-    fn reader(&self, with: ReadWith<Documents>, _part: &[u8]) -> Result<Checked<Expected>> {
+    fn reader(&self, with: ReadWith<Documents>, _part: &[u8]) -> Result<Checked<read::Plan>> {
         let (documents, version) = with.result();
         let schema = to_connect::to_connect(&documents, version, &self.settings)?;
         Ok(Checked {
-            plan: Expected::of(&schema)?,
+            plan: read::Plan::of(&schema)?,
             validator: self.validator(|| Ok(documents))?,
         })
     }
 
     #[inline]
-    fn read(&mut self, with: &Checked<Expected>, input: Input<'_>, start: usize, batch: &mut Backing) -> Result<Field> {
+    fn read(
+        &mut self,
+        with: &Checked<read::Plan>,
+        input: Input<'_>,
+        start: usize,
+        batch: &mut Backing,
+    ) -> Result<Field> {
         let plan = &with.plan;
         let bytes = input.bytes.get(start..).unwrap_or_default();
         let text = encoding::to_utf8(bytes).ok_or_else(|| Error::data("the text is in no encoding of Unicode"))?;
@@ -129,7 +134,7 @@ impl Format for JsonSchema {
             )));
         }
         Ok(Field {
-            schema: Some(batch.schema(&plan.schema)),
+            schema: Some(batch.schema(plan.schema())),
             datum,
         })
     }
@@ -165,7 +170,7 @@ impl Format for JsonSchema {
         schema: Option<&SchemaRef>,
         own: Own,
         with: &WrittenWith<'_, Documents>,
-    ) -> Result<(Checked<Write>, Vec<u8>)> {
+    ) -> Result<(Checked<write::Plan>, Vec<u8>)> {
         if with.strict && !with.is_own {
             let fits = match &own {
                 Some((_, own)) => compatible::check(own, &(with.parsed)()?),
@@ -178,12 +183,12 @@ impl Format for JsonSchema {
             Some((_, documents)) => Ok(documents),
             None => (with.parsed)(),
         })?;
-        let plan = Write::of(schema, &self.settings)?;
+        let plan = write::Plan::of(schema, &self.settings)?;
         Ok((Checked { plan, validator }, Vec::new()))
     }
 
     #[inline]
-    fn write(with: &Checked<Write>, value: ValueRef<'_>, out: &mut Vec<u8>) -> Result<bool> {
+    fn write(with: &Checked<write::Plan>, value: ValueRef<'_>, out: &mut Vec<u8>) -> Result<bool> {
         let start = out.len();
         let is_written = with.plan.write(value, out)?;
         if let Some(validator) = with.validator.as_ref().filter(|_| is_written) {

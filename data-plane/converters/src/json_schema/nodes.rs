@@ -4,7 +4,8 @@ use dray_connect::datum::Datum;
 use dray_connect::logical::Logical;
 use dray_connect::{Error, Result};
 
-use super::read::{Expected, Kind, Member, within};
+use super::read::{Expected, Kind, Member};
+use crate::again::{MAX_LEVELS, within};
 use crate::json::base64;
 use crate::json::node::Node;
 use crate::json::out::Out;
@@ -43,6 +44,20 @@ impl Expected {
             Kind::Entries(of) => entries(&of.0, &of.1, node, out)?,
             Kind::Struct(members) => self.fields(members, node, out)?,
             Kind::Union(branches) => self.union(branches, node, out)?,
+            Kind::Again(of) => {
+                let cell = of.plan()?;
+                let (levels, of_struct) = cell.get();
+                out.levels = of.deeper(out.levels, *levels)?;
+                let value = if let Kind::Struct(members) = &of_struct.kind {
+                    self.fields(members, node, out)?
+                } else if let Kind::Union(branches) = &of_struct.kind {
+                    self.union(branches, node, out)?
+                } else {
+                    return Err(Error::data("what contains itself is no struct"));
+                };
+                out.levels += levels;
+                value
+            }
         })
     }
 
@@ -75,7 +90,7 @@ impl Expected {
         let found = simple.or_else(|| {
             let (mut most, mut best) = (0, None);
             for (place, branch) in branches.iter().enumerate() {
-                let shared = branch.shared(node);
+                let shared = branch.shared(node, MAX_LEVELS);
                 if shared > most {
                     (most, best) = (shared, Some(place));
                 }
@@ -104,12 +119,15 @@ impl Expected {
             Kind::Decimal => node.number().is_some_and(|number| !number.integral),
             Kind::Array(_) => node.elements().is_some(),
             Kind::Map(_) | Kind::Entries(_) => node.members().is_some() || node.elements().is_some(),
-            Kind::Bytes | Kind::Struct(_) | Kind::Union(_) => false,
+            Kind::Bytes | Kind::Struct(_) | Kind::Union(_) | Kind::Again(_) => false,
         }
     }
 
     /// How many members of a node a struct has, with those of the structs in it.
-    fn shared(&self, node: Node<'_>) -> usize {
+    fn shared(&self, node: Node<'_>, levels: usize) -> usize {
+        if let (Kind::Again(of), Some(levels)) = (&self.kind, levels.checked_sub(1)) {
+            return of.plan().map_or(0, |cell| cell.get().1.shared(node, levels));
+        }
         let Kind::Struct(fields) = &self.kind else {
             return 0;
         };
@@ -117,7 +135,7 @@ impl Expected {
         for (name, value) in node.members().into_iter().flatten() {
             let field = name.text().and_then(|name| self.schema.field(name));
             if let Some(field) = field.and_then(|field| fields.get(field.index)) {
-                shared += 1 + field.of.shared(value);
+                shared += 1 + field.of.shared(value, levels);
             }
         }
         shared
@@ -128,9 +146,13 @@ impl Expected {
             Kind::Bytes => node.text().is_some_and(|text| base64::decode(text).is_some()),
             Kind::Decimal => node.number().is_some() || node.text().is_some_and(|text| base64::decode(text).is_some()),
             Kind::Struct(_) => node.members().is_some(),
+            Kind::Again(of) => {
+                let is_struct = of.plan().is_ok_and(|cell| matches!(cell.get().1.kind, Kind::Struct(_)));
+                is_struct && node.members().is_some()
+            }
             Kind::Union(branches) => branches
                 .iter()
-                .any(|branch| branch.is_of_kind(node) || branch.shared(node) > 0 || branch.takes(node)),
+                .any(|branch| branch.is_of_kind(node) || branch.shared(node, MAX_LEVELS) > 0 || branch.takes(node)),
             Kind::Boolean
             | Kind::Int8
             | Kind::Int16

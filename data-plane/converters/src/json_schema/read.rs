@@ -12,14 +12,27 @@ use dray_connect::schema::{Schema, SchemaRef, Type};
 use dray_connect::{Error, Result};
 
 use super::settings::{SUM_UNION, UNION};
+use crate::again::{Again, Cells, MAX_LEVELS, within};
 use crate::json::node::{Cell, Number, Tape};
 use crate::json::out::Out;
 use crate::json::parser::{self, Scratch};
 use crate::json::scan::{Scanner, Text, after_blanks, plain_end, short_number};
 
+/// What is expected of messages.
+#[derive(Debug)]
+pub(super) struct Plan {
+    root: Expected,
+    /// What is referred to.
+    _cells: Cells<(), Levelled>,
+}
+
+/// What is expected of a struct within itself, and how many levels of a value it is until it may come again.
+pub(super) type Levelled = (usize, Expected);
+
 /// What is expected of a value.
 #[derive(Debug)]
 pub(super) struct Expected {
+    /// No reference.
     pub(super) schema: SchemaRef,
     pub(super) kind: Kind,
     null: Null,
@@ -48,6 +61,8 @@ pub(super) enum Kind {
     Struct(Box<[Member]>),
     /// What any of its fields takes.
     Union(Box<[Expected]>),
+    /// A struct within itself.
+    Again(Box<Again<Levelled>>),
 }
 
 /// What becomes of null.
@@ -85,8 +100,56 @@ struct Reader<'b> {
     cells: &'b mut Scratch<Cell>,
 }
 
-impl Expected {
+impl Plan {
     pub(super) fn of(schema: &SchemaRef) -> Result<Self> {
+        let mut cells = Cells::default();
+        let root = Expected::of(schema, &mut cells)?;
+        let mut next = 0;
+        while let Some(((), connect)) = cells.wanted(next) {
+            // While the schemas of what contains itself are being made there are none of it yet, and no value can be read.
+            if !connect.is_reference() {
+                let plan = Expected::of(&connect, &mut cells)?;
+                cells.planned(next, (plan.kind.levels(), plan));
+            }
+            next += 1;
+        }
+        Ok(Self { root, _cells: cells })
+    }
+
+    /// Of all values.
+    pub(super) fn schema(&self) -> &SchemaRef {
+        &self.root.schema
+    }
+
+    /// The value of a text, and the place behind it; what follows there is not looked at. `span` is where the text lies in the batch.
+    pub(super) fn read(
+        &self,
+        input: &[u8],
+        span: Option<Span>,
+        batch: &mut Backing,
+        reading: &mut Reading,
+    ) -> Result<(Datum, usize)> {
+        let Reading {
+            stack,
+            seen,
+            tape,
+            cells,
+        } = reading;
+        stack.clear();
+        seen.clear();
+        let out = Out {
+            batch,
+            span,
+            stack,
+            levels: MAX_LEVELS,
+        };
+        let mut reader = Reader { out, seen, tape, cells };
+        self.root.value(input, after_blanks(input, 0), &mut reader)
+    }
+}
+
+impl Expected {
+    fn of(schema: &SchemaRef, cells: &mut Cells<(), Levelled>) -> Result<Self> {
         let null = match (schema.default(), schema.optional()) {
             (Some(_), _) => Null::Default,
             (None, true) => Null::Itself,
@@ -106,17 +169,18 @@ impl Expected {
             (None, Type::Float64) => Kind::Float64,
             (None, Type::String) => Kind::Text,
             (None, Type::Bytes) => Kind::Bytes,
-            (None, Type::Array) => Kind::Array(Box::new(Self::of(schema.value_schema()?)?)),
+            (None, Type::Array) => Kind::Array(Box::new(Self::of(schema.value_schema()?, cells)?)),
             (None, Type::Map) => {
-                let (key, value) = (schema.key_schema()?, Self::of(schema.value_schema()?)?);
+                let (key, value) = (schema.key_schema()?, Self::of(schema.value_schema()?, cells)?);
                 if is_name(key) {
                     Kind::Map(Box::new(value))
                 } else {
-                    Kind::Entries(Box::new((Self::of(key)?, value)))
+                    Kind::Entries(Box::new((Self::of(key, cells)?, value)))
                 }
             }
+            (None, Type::Struct) if schema.is_reference() => Kind::Again(Box::new(cells.again((), schema))),
             (None, Type::Struct) if is_union(schema) => {
-                let branches = schema.fields()?.iter().map(|field| Self::of(&field.schema));
+                let branches = schema.fields()?.iter().map(|field| Self::of(&field.schema, cells));
                 Kind::Union(branches.collect::<Result<_>>()?)
             }
             (None, Type::Struct) => {
@@ -125,38 +189,17 @@ impl Expected {
                     Ok(Member {
                         name: Arc::clone(&field.name),
                         quoted: is_plain.then(|| format!("\"{}\":", field.name).into_bytes().into()),
-                        of: Self::of(&field.schema)?,
+                        of: Self::of(&field.schema, cells)?,
                     })
                 });
                 Kind::Struct(members.collect::<Result<_>>()?)
             }
         };
         Ok(Self {
-            schema: SchemaRef::clone(schema),
+            schema: Schema::resolved(schema),
             kind,
             null,
         })
-    }
-
-    /// The value of a text, and the place behind it; what follows there is not looked at. `span` is where the text lies in the batch.
-    pub(super) fn read(
-        &self,
-        input: &[u8],
-        span: Option<Span>,
-        batch: &mut Backing,
-        reading: &mut Reading,
-    ) -> Result<(Datum, usize)> {
-        let Reading {
-            stack,
-            seen,
-            tape,
-            cells,
-        } = reading;
-        stack.clear();
-        seen.clear();
-        let out = Out { batch, span, stack };
-        let mut reader = Reader { out, seen, tape, cells };
-        self.value(input, after_blanks(input, 0), &mut reader)
     }
 
     #[inline]
@@ -177,6 +220,7 @@ impl Expected {
             }
             (Kind::Struct(members), b'{') => return self.record(members, input, at, reader),
             (Kind::Array(of), b'[') => return array(of, input, at, reader),
+            (Kind::Again(of), b'{') => return self.again(of, input, at, reader),
             (Kind::Boolean, b't') if input[at..].starts_with(b"true") => return Ok((Datum::Boolean(true), at + 4)),
             (Kind::Boolean, b'f') if input[at..].starts_with(b"false") => return Ok((Datum::Boolean(false), at + 5)),
             (_, b'n') if self.null == Null::Itself && input[at..].starts_with(b"null") => {
@@ -185,6 +229,20 @@ impl Expected {
             (_, _) => {}
         }
         self.rare(input, at, reader)
+    }
+
+    /// A struct within itself.
+    #[inline(never)]
+    fn again(&self, of: &Again<Levelled>, input: &[u8], at: usize, reader: &mut Reader<'_>) -> Result<(Datum, usize)> {
+        let cell = of.plan()?;
+        let (levels, of_struct) = cell.get();
+        let Kind::Struct(members) = &of_struct.kind else {
+            return self.rare(input, at, reader);
+        };
+        reader.out.levels = of.deeper(reader.out.levels, *levels)?;
+        let found = self.record(members, input, at, reader)?;
+        reader.out.levels += levels;
+        Ok(found)
     }
 
     /// Whatever stands there, parsed first.
@@ -365,8 +423,33 @@ impl Kind {
             | Self::Map(_)
             | Self::Entries(_)
             | Self::Struct(_)
-            | Self::Union(_) => return None,
+            | Self::Union(_)
+            | Self::Again(_) => return None,
         })
+    }
+
+    /// How deep what is read may nest before a struct comes again.
+    fn levels(&self) -> usize {
+        match self {
+            Self::Array(of) | Self::Map(of) => 1 + of.kind.levels(),
+            Self::Entries(of) => 1 + of.0.kind.levels().max(of.1.kind.levels()),
+            Self::Struct(members) => 1 + members.iter().map(|member| member.of.kind.levels()).max().unwrap_or(0),
+            Self::Union(branches) => 1 + branches.iter().map(|branch| branch.kind.levels()).max().unwrap_or(0),
+            Self::Boolean
+            | Self::Int8
+            | Self::Int16
+            | Self::Int32
+            | Self::Int64
+            | Self::Float32
+            | Self::Float64
+            | Self::Text
+            | Self::Bytes
+            | Self::Decimal
+            | Self::Date
+            | Self::Time
+            | Self::Timestamp
+            | Self::Again(_) => 0,
+        }
     }
 }
 
@@ -411,11 +494,6 @@ pub(super) fn is_name(key: &Schema) -> bool {
 pub(super) fn is_union(schema: &Schema) -> bool {
     let sum_type = || schema.parameters().is_some_and(|all| all.contains_key(SUM_UNION));
     schema.type_() == Type::Struct && (schema.name() == Some(UNION) || sum_type())
-}
-
-#[cold]
-pub(super) fn within(name: &str, error: &Error) -> Error {
-    Error::data(format!("{name}: {error}"))
 }
 
 #[cold]

@@ -11,6 +11,7 @@ use proptest::prelude::*;
 use super::*;
 
 mod arbitrary;
+mod recursive;
 mod schemas;
 
 fn settings(pairs: &[(&str, &str)]) -> Settings {
@@ -24,12 +25,12 @@ fn settings(pairs: &[(&str, &str)]) -> Settings {
 /// The JSON of a value; none where there is nothing to write.
 fn encode(schema: Option<&SchemaRef>, value: &Value, pairs: &[(&str, &str)]) -> Result<Option<String>> {
     let mut out = Vec::new();
-    let is_there = Write::of(schema, &settings(pairs))?.write(ValueRef::from(value), &mut out)?;
+    let is_there = write::Plan::of(schema, &settings(pairs))?.write(ValueRef::from(value), &mut out)?;
     Ok(is_there.then(|| String::from_utf8(out).unwrap()))
 }
 
 fn decode(schema: &SchemaRef, text: &[u8]) -> Result<Value> {
-    let plan = Expected::of(schema)?;
+    let plan = read::Plan::of(schema)?;
     let (mut batch, mut reading) = (Backing::default(), Reading::default());
     let span = batch.copy(text);
     let (datum, _) = plan.read(text, Some(span), &mut batch, &mut reading)?;
@@ -171,7 +172,7 @@ fn values_without_a_schema() {
 fn what_does_not_fit_says_where() {
     let inner = record("I", &[("x", Connect::int32())]);
     let outer = record("R", &[("i", SchemaRef::clone(&inner))]);
-    let plan = Write::of(Some(&outer), &settings(&[])).unwrap();
+    let plan = write::Plan::of(Some(&outer), &settings(&[])).unwrap();
     let other = of(&record("I", &[("x", Connect::int64())]), &[("x", Value::Int64(1))]);
     let error = plan.write(ValueRef::from(&other), &mut Vec::new()).unwrap_err();
     assert_eq!(error.to_string(), "Mismatching schema.");
@@ -282,7 +283,7 @@ fn messages_in_other_encodings_and_with_more_behind() {
     let read = |schema: SchemaRef, text: &[u8]| {
         let mut format = JsonSchema::configured(&ConfigMap::new()).unwrap();
         let with = Checked {
-            plan: Expected::of(&schema).unwrap(),
+            plan: read::Plan::of(&schema).unwrap(),
             validator: None,
         };
         let bytes = [&[0, 0, 0, 0, 1], text].concat();

@@ -1,6 +1,7 @@
 //! From JSON Schemas to Connect's.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use dray_connect::schema::{Schema as Connect, SchemaBuilder, SchemaRef};
 use dray_connect::{Error, Result};
@@ -14,6 +15,10 @@ use super::settings::{
     CONNECT_INDEX, CONNECT_PARAMETERS, CONNECT_TYPE, CONNECT_VERSION, NULL_SYMBOL, SUM_UNION, SUM_UNION_NAME, Settings,
     UNION,
 };
+use crate::again::within;
+use crate::cycles::Families;
+
+mod families;
 
 /// Schemas within each other: all that is done with a schema recurses, and a schema comes from outside.
 const MAX_LEVELS: usize = 100;
@@ -26,11 +31,16 @@ pub(super) fn to_connect(documents: &Documents, version: Option<i32>, settings: 
         resolver: Resolver::new(documents),
         dialect: documents.dialect,
         settings,
+        places: vec![documents.root()],
+        numbers: HashMap::from([(documents.root().address(), 0)]),
+        families: Families::default(),
+        version,
         within: HashSet::new(),
         known: HashMap::new(),
         made: 0,
         unions: 0,
     };
+    mapping.find_families()?;
     let root = Schema::of(documents.root(), documents.dialect)?;
     let asked = Asked {
         version,
@@ -52,6 +62,14 @@ struct Mapping<'a, 's> {
     resolver: Resolver<'a>,
     dialect: Dialect,
     settings: &'s Settings,
+    /// All schemas that the root leads to, from that on.
+    places: Vec<Place<'a>>,
+    /// Which one each is, by its address.
+    numbers: HashMap<usize, usize>,
+    /// The structs that contain themselves.
+    families: Families,
+    /// Of the root.
+    version: Option<i32>,
     /// What is referred to around the schema that is being made.
     within: HashSet<usize>,
     /// What was referred to already.
@@ -68,6 +86,26 @@ impl<'a> Mapping<'a, '_> {
     }
 
     fn of(&mut self, schema: &Schema<'a>, asked: Asked, level: usize) -> Result<SchemaRef> {
+        match self.families.reference(self.number(schema.place)) {
+            Some(reference) if is_struct(&schema.form) => {
+                // All else is the struct's own.
+                let reference = if asked.optional {
+                    reference.optional()
+                } else {
+                    reference
+                };
+                reference.build()
+            }
+            Some(_) | None => self.typed(schema, asked, level),
+        }
+    }
+
+    fn number(&self, place: Place<'a>) -> usize {
+        self.numbers.get(&place.address()).copied().unwrap_or(usize::MAX)
+    }
+
+    /// Anything but a struct within itself.
+    fn typed(&mut self, schema: &Schema<'a>, asked: Asked, level: usize) -> Result<SchemaRef> {
         self.count(level)?;
         let builder = match &schema.form {
             Form::Boolean => SchemaBuilder::boolean(),
@@ -172,11 +210,11 @@ impl<'a> Mapping<'a, '_> {
     }
 
     fn object(&mut self, place: Place<'a>, members: &'a Members, level: usize) -> Result<SchemaBuilder> {
-        let mut properties = properties(members)?;
-        // A place that is given counts before one that only follows.
-        properties.sort_by_key(|(at, _, json)| index(json).unwrap_or(*at));
+        if let Some(known) = self.member(place, level)? {
+            return fields_of(&known);
+        }
         let mut builder = SchemaBuilder::struct_();
-        for (_, name, json) in properties {
+        for (name, json) in in_order(members)? {
             let asked = Asked {
                 optional: self.settings.optional_for_nonrequired && !is_required(members, name),
                 version: None,
@@ -195,14 +233,15 @@ impl<'a> Mapping<'a, '_> {
         }
         if !self.within.insert(address) {
             return Err(Error::data(format!(
-                "it contains itself by the $ref {reference}, which schemas of Connect cannot do here; leave the property out \
-                 with a schema of its own, or read the bytes with ByteArrayConverter"
+                "it contains itself by the $ref {reference} with no object between, for which Connect has no schema; read the \
+                 bytes with ByteArrayConverter"
             )));
         }
         let made = self.at(place, asked, level + 1)?;
         self.within.remove(&address);
-        // With names that count, each has its own.
-        if !self.settings.sum_types {
+        // With names that count, each has its own. And one within itself is nothing without what it refers to.
+        let is_inside = self.families.is_inside(self.number(place));
+        if !self.settings.sum_types && !is_inside {
             self.known.insert((address, asked), SchemaRef::clone(&made));
         }
         Ok(made)
@@ -213,11 +252,12 @@ impl<'a> Mapping<'a, '_> {
         if let ([one], true) = (parts, self.settings.flatten_singletons) {
             return self.of(one, asked, level + 1);
         }
-        let mut collected = Collected::default();
-        for part in parts {
-            self.collect(part, &mut collected, level + 1)?;
-        }
+        let collected = self.collected(parts, level)?;
         if !collected.properties.is_empty() {
+            if let Some(known) = self.member(schema.place, level)? {
+                let builder = fields_of(&known)?;
+                return if asked.optional { builder.optional() } else { builder }.build();
+            }
             let mut builder = SchemaBuilder::struct_();
             for (name, place, required) in &collected.properties {
                 let asked = Asked {
@@ -239,6 +279,14 @@ impl<'a> Mapping<'a, '_> {
                 clipped(schema.place.json)
             ))),
         }
+    }
+
+    fn collected(&mut self, parts: &[Schema<'a>], level: usize) -> Result<Collected<'a>> {
+        let mut collected = Collected::default();
+        for part in parts {
+            self.collect(part, &mut collected, level + 1)?;
+        }
+        Ok(collected)
     }
 
     fn collect(&mut self, schema: &Schema<'a>, out: &mut Collected<'a>, level: usize) -> Result<()> {
@@ -399,6 +447,13 @@ fn properties(members: &Members) -> Result<Vec<(i64, &str, &Json)>> {
         .collect())
 }
 
+/// The same in the order of the fields: a place that is given counts before one that only follows.
+fn in_order(members: &Members) -> Result<Vec<(&str, &Json)>> {
+    let mut all = properties(members)?;
+    all.sort_by_key(|(at, _, json)| index(json).unwrap_or(*at));
+    Ok(all.into_iter().map(|(_, name, json)| (name, json)).collect())
+}
+
 fn index(property: &Json) -> Option<i64> {
     property.get(CONNECT_INDEX)?.as_i64()
 }
@@ -406,6 +461,19 @@ fn index(property: &Json) -> Option<i64> {
 fn is_required(members: &Members, name: &str) -> bool {
     let required = members.get("required").and_then(Json::as_array);
     required.is_some_and(|all| all.iter().any(|required| required.as_str() == Some(name)))
+}
+
+/// Whether there is a struct for it, or may be.
+fn is_struct(form: &Form<'_>) -> bool {
+    matches!(form, Form::Object(_) | Form::All(_))
+}
+
+/// A struct with the fields of another one.
+fn fields_of(known: &Connect) -> Result<SchemaBuilder> {
+    let fields = known.fields()?.iter();
+    Ok(fields.fold(SchemaBuilder::struct_(), |builder, field| {
+        builder.field(Arc::clone(&field.name), SchemaRef::clone(&field.schema))
+    }))
 }
 
 fn is_null(schema: &Schema<'_>) -> bool {
@@ -426,10 +494,6 @@ fn number(schema: &Schema<'_>, otherwise: fn() -> SchemaBuilder) -> Result<Schem
         Some("bytes") => SchemaBuilder::bytes(),
         Some(other) => return Err(Error::data(format!("Unsupported type {other}"))),
     })
-}
-
-fn within(name: &str, error: &Error) -> Error {
-    Error::data(format!("{name}: {error}"))
 }
 
 fn clipped(json: &Json) -> String {

@@ -6,15 +6,32 @@ use dray_connect::schema::{SchemaRef, Type};
 use dray_connect::value::{Value, decimal_to_string};
 use dray_connect::{Error, Result};
 
-use super::read::{is_name, is_union, within};
+use super::read::{is_name, is_union};
 use super::settings::Settings;
+use crate::again::{Again, Cells, within};
 use crate::java_class;
 use crate::json::escape;
 use crate::json::write::{DecimalFormat, bytes_string, comma, deeper, double, float, integer};
 
+/// How messages are written.
+#[derive(Debug)]
+pub(super) struct Plan {
+    root: Write,
+    /// What is referred to.
+    _cells: Cells<(), Write>,
+}
+
+/// Makes plans.
+struct Planner<'a> {
+    settings: &'a Settings,
+    /// Structs within themselves, and how many of them are planned.
+    cells: Cells<(), Write>,
+    planned: usize,
+}
+
 /// How the values of a schema are written.
 #[derive(Debug)]
-pub(super) struct Write {
+struct Write {
     kind: Kind,
     null: Null,
 }
@@ -41,6 +58,8 @@ enum Kind {
     Struct(SchemaRef, Box<[Member]>),
     /// The value of the field that has one.
     Union(SchemaRef, Box<[Write]>),
+    /// A struct within itself.
+    Again(Box<Again<Write>>),
     /// A value without a schema.
     Anything,
 }
@@ -61,28 +80,112 @@ struct Member {
     of: Write,
 }
 
-impl Write {
+impl Plan {
     pub(super) fn of(schema: Option<&SchemaRef>, settings: &Settings) -> Result<Self> {
+        let mut planner = Planner {
+            settings,
+            cells: Cells::default(),
+            planned: 0,
+        };
+        let root = planner.of(schema)?;
+        planner.again()?;
+        Ok(Self {
+            root,
+            _cells: planner.cells,
+        })
+    }
+
+    /// Appends a value, and says whether there was anything to write. After an error what was appended of it is still there.
+    pub(super) fn write(&self, value: ValueRef<'_>, out: &mut Vec<u8>) -> Result<bool> {
+        self.root.write(value, out)
+    }
+
+    /// Appends a default. A struct's is of the schema as it was before it had the default, so that it is not compared.
+    pub(super) fn write_default(&self, value: &Value, out: &mut Vec<u8>) -> Result<()> {
+        self.root.write_default(value, out)
+    }
+}
+
+impl Planner<'_> {
+    /// Makes the plans for all that is referred to.
+    fn again(&mut self) -> Result<()> {
+        while let Some(((), connect)) = self.cells.wanted(self.planned) {
+            let number = self.planned;
+            self.planned += 1;
+            let plan = self.of(Some(&connect))?;
+            self.cells.planned(number, plan);
+        }
+        Ok(())
+    }
+
+    fn of(&mut self, schema: Option<&SchemaRef>) -> Result<Write> {
         let Some(schema) = schema else {
-            return Ok(Self {
+            return Ok(Write {
                 kind: Kind::Anything,
                 null: Null::Absent,
             });
         };
-        let mut made = Self {
-            kind: Kind::of(schema, settings)?,
+        let mut made = Write {
+            kind: self.kind(schema)?,
             null: if schema.optional() { Null::Itself } else { Null::Absent },
         };
-        if let Some(value) = schema.default().filter(|_| !settings.ignore_defaults) {
+        if let Some(value) = schema.default().filter(|_| !self.settings.ignore_defaults) {
             let mut bytes = Vec::new();
+            // It may have structs in it that are within themselves.
+            self.again()?;
             made.write_default(value, &mut bytes)?;
             made.null = Null::Default(bytes.into());
         }
         Ok(made)
     }
 
-    /// Appends a value, and says whether there was anything to write. After an error what was appended of it is still there.
-    pub(super) fn write(&self, value: ValueRef<'_>, out: &mut Vec<u8>) -> Result<bool> {
+    fn kind(&mut self, schema: &SchemaRef) -> Result<Kind> {
+        let shared = || SchemaRef::clone(schema);
+        Ok(match (Logical::of(schema), schema.type_()) {
+            (Some(Logical::Decimal), _) => Kind::Decimal(shared(), self.settings.decimal_format),
+            (Some(Logical::Date), _) => Kind::Date(shared()),
+            (Some(Logical::Time), _) => Kind::Time(shared()),
+            (Some(Logical::Timestamp), _) => Kind::Timestamp,
+            (None, Type::Boolean) => Kind::Boolean,
+            (None, Type::Int8) => Kind::Int8,
+            (None, Type::Int16) => Kind::Int16,
+            (None, Type::Int32) => Kind::Int32,
+            (None, Type::Int64) => Kind::Int64,
+            (None, Type::Float32) => Kind::Float32,
+            (None, Type::Float64) => Kind::Float64,
+            (None, Type::String) => Kind::Text,
+            (None, Type::Bytes) => Kind::Bytes,
+            (None, Type::Array) => Kind::Array(Box::new(self.of(schema.value_schema_opt())?)),
+            (None, Type::Map) if is_name(schema.key_schema()?) => {
+                Kind::Map(Box::new(self.of(schema.value_schema_opt())?))
+            }
+            (None, Type::Map) => {
+                let key = self.of(Some(schema.key_schema()?))?;
+                Kind::Entries(Box::new((key, self.of(schema.value_schema_opt())?)))
+            }
+            (None, Type::Struct) if schema.is_reference() => Kind::Again(Box::new(self.cells.again((), schema))),
+            (None, Type::Struct) if is_union(schema) => {
+                let branches = schema.fields()?.iter().map(|field| self.of(Some(&field.schema)));
+                Kind::Union(shared(), branches.collect::<Result<_>>()?)
+            }
+            (None, Type::Struct) => {
+                let members = schema.fields()?.iter().map(|field| {
+                    let mut name = vec![b','];
+                    escape::string(field.name.as_bytes(), &mut name);
+                    name.push(b':');
+                    let of = self
+                        .of(Some(&field.schema))
+                        .map_err(|error| within(&field.name, &error))?;
+                    Ok(Member { name: name.into(), of })
+                });
+                Kind::Struct(shared(), members.collect::<Result<_>>()?)
+            }
+        })
+    }
+}
+
+impl Write {
+    fn write(&self, value: ValueRef<'_>, out: &mut Vec<u8>) -> Result<bool> {
         if value.is_null() {
             return Ok(self.write_null(out));
         }
@@ -143,20 +246,36 @@ impl Write {
             }
             (Kind::Union(schema, branches), ValueRef::Struct(record)) => {
                 check_schema(schema, record)?;
-                let values = record.values();
-                for (index, branch) in branches.iter().enumerate() {
-                    let value = values.at(index).unwrap_or(ValueRef::Null);
-                    // A default stands for null here as well.
-                    if !value.is_null() || matches!(branch.null, Null::Default(_)) {
-                        return branch.write(value, out);
-                    }
+                return self.union(branches, record, out);
+            }
+            (Kind::Again(of), ValueRef::Struct(record)) => {
+                check_schema(&of.schema, record)?;
+                let cell = of.plan()?;
+                if let Kind::Union(_, branches) = &cell.get().kind {
+                    return self.union(branches, record, out);
                 }
-                return Ok(self.write_null(out));
+                let Kind::Struct(_, members) = &cell.get().kind else {
+                    return Err(cell.get().kind.wrong(value));
+                };
+                write_members(members, record, out)?;
             }
             (Kind::Anything, value) => anything(value, 0, out)?,
             (kind, value) => return Err(kind.wrong(value)),
         }
         Ok(true)
+    }
+
+    /// The value of the branch that has one.
+    fn union(&self, branches: &[Write], record: StructRef<'_>, out: &mut Vec<u8>) -> Result<bool> {
+        let values = record.values();
+        for (index, branch) in branches.iter().enumerate() {
+            let value = values.at(index).unwrap_or(ValueRef::Null);
+            // A default stands for null here as well.
+            if !value.is_null() || matches!(branch.null, Null::Default(_)) {
+                return branch.write(value, out);
+            }
+        }
+        Ok(self.write_null(out))
     }
 
     fn write_null(&self, out: &mut Vec<u8>) -> bool {
@@ -188,8 +307,7 @@ impl Write {
         Ok(())
     }
 
-    /// Appends a default. A struct's is of the schema as it was before it had the default, so that it is not compared.
-    pub(super) fn write_default(&self, value: &Value, out: &mut Vec<u8>) -> Result<()> {
+    fn write_default(&self, value: &Value, out: &mut Vec<u8>) -> Result<()> {
         match (&self.kind, value) {
             (Kind::Struct(_, members), Value::Struct(record)) => {
                 write_members(members, StructRef::from(&**record), out)
@@ -200,49 +318,6 @@ impl Write {
 }
 
 impl Kind {
-    fn of(schema: &SchemaRef, settings: &Settings) -> Result<Self> {
-        let of = |schema: Option<&SchemaRef>| Write::of(schema, settings).map(Box::new);
-        let shared = || SchemaRef::clone(schema);
-        Ok(match (Logical::of(schema), schema.type_()) {
-            (Some(Logical::Decimal), _) => Self::Decimal(shared(), settings.decimal_format),
-            (Some(Logical::Date), _) => Self::Date(shared()),
-            (Some(Logical::Time), _) => Self::Time(shared()),
-            (Some(Logical::Timestamp), _) => Self::Timestamp,
-            (None, Type::Boolean) => Self::Boolean,
-            (None, Type::Int8) => Self::Int8,
-            (None, Type::Int16) => Self::Int16,
-            (None, Type::Int32) => Self::Int32,
-            (None, Type::Int64) => Self::Int64,
-            (None, Type::Float32) => Self::Float32,
-            (None, Type::Float64) => Self::Float64,
-            (None, Type::String) => Self::Text,
-            (None, Type::Bytes) => Self::Bytes,
-            (None, Type::Array) => Self::Array(of(schema.value_schema_opt())?),
-            (None, Type::Map) if is_name(schema.key_schema()?) => Self::Map(of(schema.value_schema_opt())?),
-            (None, Type::Map) => {
-                let key = Write::of(Some(schema.key_schema()?), settings)?;
-                Self::Entries(Box::new((key, Write::of(schema.value_schema_opt(), settings)?)))
-            }
-            (None, Type::Struct) if is_union(schema) => {
-                let branches = schema
-                    .fields()?
-                    .iter()
-                    .map(|field| Write::of(Some(&field.schema), settings));
-                Self::Union(shared(), branches.collect::<Result<_>>()?)
-            }
-            (None, Type::Struct) => {
-                let members = schema.fields()?.iter().map(|field| {
-                    let mut name = vec![b','];
-                    escape::string(field.name.as_bytes(), &mut name);
-                    name.push(b':');
-                    let of = Write::of(Some(&field.schema), settings).map_err(|error| within(&field.name, &error))?;
-                    Ok(Member { name: name.into(), of })
-                });
-                Self::Struct(shared(), members.collect::<Result<_>>()?)
-            }
-        })
-    }
-
     #[cold]
     fn wrong(&self, value: ValueRef<'_>) -> Error {
         let class = java_class(value);
@@ -265,7 +340,7 @@ impl Kind {
             Self::Text => Type::String,
             Self::Array(_) => Type::Array,
             Self::Map(_) | Self::Entries(_) => Type::Map,
-            Self::Struct(..) | Self::Union(..) | Self::Anything => Type::Struct,
+            Self::Struct(..) | Self::Union(..) | Self::Again(_) | Self::Anything => Type::Struct,
         };
         Error::data(format!("Invalid type for {kind}: {class}"))
     }

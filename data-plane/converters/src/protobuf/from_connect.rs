@@ -1,6 +1,6 @@
 //! From Connect's schemas to the .proto files that values are written with.
 
-use std::collections::HashMap;
+use std::collections::VecDeque;
 
 use dray_connect::logical::Logical;
 use dray_connect::schema::{Schema as Connect, SchemaRef, Type};
@@ -13,6 +13,10 @@ use super::settings::{
     entry_of_map,
 };
 use super::well_known::WellKnown;
+
+mod scopes;
+
+use self::scopes::{Scope, is_same};
 
 /// Schemas within each other: all that is done with one recurses.
 const MAX_LEVELS: usize = 100;
@@ -61,12 +65,19 @@ fn of_struct(connect: &SchemaRef, settings: &Settings) -> Result<Own> {
         unnamed: 0,
         fields: 0,
         imports: Vec::new(),
+        package: String::new(),
+        scopes: Vec::new(),
+        made: Vec::new(),
+        family: 0,
+        entry: 0,
+        wanted: VecDeque::new(),
     };
     let full = mapping.name_or_default(connect.name());
     let parts: Vec<_> = full.split('.').map(|part| settings.scrubbed(part)).collect();
     parts.iter().try_for_each(|part| check_name(part))?;
     let (name, package) = parts.split_last().ok_or_else(|| bad_name(""))?;
     let package = package.join(".");
+    mapping.package.clone_from(&package);
     if is_union(connect) {
         return Err(Error::data(
             "a union by itself cannot be written as Protobuf, only within a struct",
@@ -89,13 +100,22 @@ struct Mapping<'a> {
     unnamed: usize,
     fields: usize,
     imports: Vec<&'static str>,
+    package: String,
+    /// The messages around what is being made.
+    scopes: Vec<Scope>,
+    /// Messages that others may be within, each with its name and those around it.
+    made: Vec<(SchemaRef, Vec<String>)>,
+    /// Where of these the ones begin that the schemas referred to just now may be.
+    family: usize,
+    /// The one of the scopes that all of them are within.
+    entry: usize,
+    /// What is to be written down there, with its name.
+    wanted: VecDeque<(SchemaRef, String)>,
 }
 
 /// A message that is being made.
 struct Open {
     message: Message,
-    /// What stands within it, by name.
-    within: HashMap<String, SchemaRef>,
     /// The number of the next field that has none of its own.
     next: i32,
 }
@@ -110,10 +130,20 @@ impl Mapping<'_> {
                 name: name.to_owned(),
                 ..Message::default()
             },
-            within: HashMap::new(),
             next: 1,
         };
-        for field in connect.fields()? {
+        let connects = Connect::resolved(connect);
+        self.enter(name, self.names(connects.fields()?));
+        let is_entry = !connect.is_reference();
+        let outside = (self.family, self.entry);
+        let mut wanted = VecDeque::new();
+        if is_entry {
+            (self.family, self.entry) = (self.made.len(), self.scopes.len() - 1);
+            std::mem::swap(&mut self.wanted, &mut wanted);
+        }
+        let path = self.scopes.iter().map(|scope| scope.name.clone()).collect();
+        self.made.push((SchemaRef::clone(connect), path));
+        for field in connects.fields()? {
             if is_union(&field.schema) {
                 self.union(&field.name, &field.schema, &mut open, level)?;
                 continue;
@@ -122,6 +152,17 @@ impl Mapping<'_> {
             let made = self.field(&field.name, &field.schema, number, false, &mut open, level)?;
             open.message.fields.push(made);
         }
+        if is_entry {
+            while let Some((connect, name)) = self.wanted.pop_front() {
+                let message = self.message(&name, &connect, level + 1)?;
+                open.message.messages.push(message);
+            }
+            // Others know nothing of what is referred to within this one.
+            self.made.truncate(self.family);
+            (self.family, self.entry) = outside;
+            self.wanted = wanted;
+        }
+        self.scopes.pop();
         Ok(open.message)
     }
 
@@ -306,7 +347,7 @@ impl Mapping<'_> {
             Type::Map => {
                 let name = entry_of_map(&self.unqualified(connect.name()));
                 check_name(&name)?;
-                if open.within.insert(name.clone(), SchemaRef::clone(connect)).is_some() {
+                if self.define(&name, connect)?.is_some() {
                     return Err(defined_twice(&name));
                 }
                 let entry = self.entry(&name, connect, level + 1)?;
@@ -317,18 +358,26 @@ impl Mapping<'_> {
                 if is_union(connect) {
                     return Err(Error::data("a union can only be a field of a struct in Protobuf"));
                 }
+                if connect.is_reference() {
+                    if let Some(name) = self.known(field, connect) {
+                        return Ok(name);
+                    }
+                    self.want(connect)?;
+                    if let Some(name) = self.known(field, connect) {
+                        return Ok(name);
+                    }
+                }
                 let mut name = self.unqualified(connect.name());
                 if name == field {
                     // A message cannot be called as a field beside it.
                     name.push_str("Message");
                 }
                 check_name(&name)?;
-                match open.within.get(&name) {
-                    Some(known) if is_same(known, connect) => return Ok(name),
+                match self.define(&name, connect)? {
+                    Some(known) if is_same(&known, connect) => return Ok(name),
                     Some(_) => return Err(defined_twice(&name)),
                     None => {}
                 }
-                open.within.insert(name.clone(), SchemaRef::clone(connect));
                 let message = self.message(&name, connect, level + 1)?;
                 open.message.messages.push(message);
                 name
@@ -346,9 +395,9 @@ impl Mapping<'_> {
                 name: name.to_owned(),
                 ..Message::default()
             },
-            within: HashMap::new(),
             next: 1,
         };
+        self.enter(name, Vec::new());
         for (part, schema, number) in [("key", connect.key_schema()?, 1), ("value", connect.value_schema()?, 2)] {
             let mut field = self.field(part, schema, number, false, &mut open, level)?;
             if field.label == "optional " {
@@ -356,6 +405,7 @@ impl Mapping<'_> {
             }
             open.message.fields.push(field);
         }
+        self.scopes.pop();
         Ok(open.message)
     }
 
@@ -448,11 +498,6 @@ pub(super) fn parameter_of<'a>(connect: &'a Connect, name: &str) -> Option<&'a s
 pub(super) fn is_union(connect: &Connect) -> bool {
     let named = || connect.name().is_some_and(|name| name.starts_with(UNION));
     connect.type_() == Type::Struct && (named() || parameter_of(connect, SUM_UNION).is_some())
-}
-
-/// Whether one message stands for both: what is attached to a place may differ.
-fn is_same(a: &Connect, b: &Connect) -> bool {
-    std::ptr::eq(a, b) || a.type_() == b.type_() && a.name() == b.name() && a.fields().ok() == b.fields().ok()
 }
 
 /// Refuses what Protobuf does not allow as a name. Nothing else gets into the text of a schema.

@@ -4,6 +4,7 @@
 //! over into each other as in Confluent's `ProtobufData` (`to_connect`, `from_connect`). Descriptors are prost-reflect's, and are only looked at to
 //! make plans.
 
+mod again;
 mod builtin;
 mod definition;
 mod draft;
@@ -11,6 +12,7 @@ mod from_connect;
 mod plan;
 mod print;
 mod read;
+mod read_plan;
 mod scalar;
 mod schema;
 mod settings;
@@ -28,11 +30,10 @@ use dray_connect::schema::SchemaRef;
 use dray_connect::{ConfigMap, Error, Result};
 
 pub(crate) use self::definition::definition;
-use self::plan::Planner;
-use self::read::{Composite, Out, Scratch};
+use self::plan::{Plan, Planner};
+use self::read::{Out, Scratch};
 use self::schema::File;
 use self::settings::Settings;
-use self::write::Write;
 use crate::schema_registry::{Format, Found, ReadWith, RegistryConverter, WrittenWith};
 use crate::{Converter, Input};
 
@@ -52,7 +53,7 @@ struct Protobuf {
 /// How messages are read.
 struct Reader {
     schema: SchemaRef,
-    plan: Composite,
+    plan: read_plan::Plan,
 }
 
 /// The text of a .proto file, and the full name of the message that values are.
@@ -70,7 +71,7 @@ impl Format for Protobuf {
     type Schema = File;
     type Own = Own;
     type Read = Reader;
-    type Write = Write;
+    type Write = Plan;
 
     fn configured(config: &ConfigMap) -> Result<Self> {
         Ok(Self {
@@ -117,7 +118,8 @@ impl Format for Protobuf {
             None => (message, with.version),
             Some((file, version)) => (file.named_or_first(message.full_name())?, version),
         };
-        let (schema, plan) = to_connect::to_connect(&message, version, &self.settings)?;
+        let schema = to_connect::to_connect(&message, version, &self.settings)?;
+        let plan = read_plan::plan(&message, &schema, &self.settings)?;
         Ok(Reader { schema, plan })
     }
 
@@ -129,7 +131,7 @@ impl Format for Protobuf {
             bytes: input.bytes,
             scratch: &mut self.scratch,
         };
-        let datum = reader.plan.read_all(start, &mut out)?;
+        let datum = reader.plan.root.read_all(start, &mut out)?;
         Ok(Field {
             schema: Some(batch.schema(&reader.schema)),
             datum,
@@ -156,16 +158,16 @@ impl Format for Protobuf {
         Some(Arc::clone(&own.text))
     }
 
-    fn writer(&self, schema: Option<&SchemaRef>, own: Own, with: &WrittenWith<'_, File>) -> Result<(Write, Vec<u8>)> {
+    fn writer(&self, schema: Option<&SchemaRef>, own: Own, with: &WrittenWith<'_, File>) -> Result<(Plan, Vec<u8>)> {
         let (message, indexes) = (with.parsed)()?.find(&own.name)?;
-        let mut planner = Planner::new(&self.settings, with.strict);
-        let plan = planner.message(described(schema)?, &message).map_err(with.misfit)?;
+        let planner = Planner::new(&self.settings, with.strict);
+        let plan = planner.plan(described(schema)?, &message).map_err(with.misfit)?;
         Ok((plan, Self::part(&indexes)))
     }
 
     #[inline]
-    fn write(plan: &Write, value: ValueRef<'_>, out: &mut Vec<u8>) -> Result<bool> {
-        plan.write(value, out)?;
+    fn write(plan: &Plan, value: ValueRef<'_>, out: &mut Vec<u8>) -> Result<bool> {
+        plan.root.write(value, out)?;
         Ok(true)
     }
 }

@@ -13,10 +13,18 @@ use super::settings::Settings;
 use super::to_connect::{entry, wrapped};
 use super::well_known::WellKnown;
 use super::wire::LENGTH;
-use super::write::{Field, Form, From, Of, Record, Scalar, Symbols, Write, within};
+use super::write::{Field, Form, From, Of, Record, Scalar, Symbols, Write};
+use crate::again::{Cells, within};
 
 /// Fields that a plan may have, with those within each other.
 const MAX_FIELDS: usize = 50_000;
+
+/// A plan, with what it refers to.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) root: Write,
+    _cells: Cells<MessageDescriptor, Record>,
+}
 
 /// Makes plans.
 pub(super) struct Planner<'a> {
@@ -24,6 +32,9 @@ pub(super) struct Planner<'a> {
     /// Whether each field of the struct needs one of the message.
     is_strict: bool,
     fields: usize,
+    /// Messages within themselves, and how many of them are planned.
+    cells: Cells<MessageDescriptor, Record>,
+    planned: usize,
 }
 
 impl<'a> Planner<'a> {
@@ -32,11 +43,33 @@ impl<'a> Planner<'a> {
             settings,
             is_strict,
             fields: 0,
+            cells: Cells::default(),
+            planned: 0,
         }
     }
 
     /// The plan for values that are a message.
-    pub(super) fn message(&mut self, connect: &SchemaRef, message: &MessageDescriptor) -> Result<Write> {
+    pub(super) fn plan(mut self, connect: &SchemaRef, message: &MessageDescriptor) -> Result<Plan> {
+        let root = self.message(connect, message)?;
+        self.plan_again()?;
+        Ok(Plan {
+            root,
+            _cells: self.cells,
+        })
+    }
+
+    /// Makes the plans for all that is referred to.
+    fn plan_again(&mut self) -> Result<()> {
+        while let Some((message, connect)) = self.cells.wanted(self.planned) {
+            let number = self.planned;
+            self.planned += 1;
+            let record = self.record(&connect, &message)?;
+            self.cells.planned(number, record);
+        }
+        Ok(())
+    }
+
+    fn message(&mut self, connect: &SchemaRef, message: &MessageDescriptor) -> Result<Write> {
         if let Some(logical) = Logical::of(connect) {
             let (expected, name, _) = WellKnown::of_logical(logical);
             return match WellKnown::of(message)? {
@@ -46,6 +79,9 @@ impl<'a> Planner<'a> {
                     &format!("{}, but as {name}", message.full_name()),
                 )),
             };
+        }
+        if connect.is_reference() {
+            return Ok(Write::Again(Box::new(self.cells.again(message.clone(), connect))));
         }
         if connect.type_() == Type::Struct {
             return Ok(Write::Struct(Box::new(self.record(connect, message)?)));
@@ -143,6 +179,8 @@ impl<'a> Planner<'a> {
         };
         if let Some(default) = connect.default().filter(|_| !self.settings.ignore_defaults) {
             let mut bytes = Vec::new();
+            // It may have structs in it that are within themselves.
+            self.plan_again().map_err(within)?;
             // A default's struct is of the schema as it was before it had the default, so that it is not compared.
             made.write_unchecked(default.into(), &mut bytes).map_err(within)?;
             made.default = Some(bytes.into());

@@ -13,10 +13,11 @@ use dray_connect::datum::Datum;
 use dray_connect::schema::SchemaRef;
 use dray_connect::{Error, Result};
 
+use super::again::{self, Levelled};
 use super::scalar::Scalar;
-
 use super::well_known::WellKnown;
 use super::wire::{Bytes, LENGTH};
+use crate::again::{Again, MAX_LEVELS, within};
 
 /// No part.
 const NONE: u32 = u32::MAX;
@@ -42,6 +43,8 @@ pub(super) struct Scratch {
     members: Vec<Active>,
     /// Values that may still be made.
     left: usize,
+    /// How much deeper messages within themselves may go.
+    pub(super) levels: usize,
 }
 
 /// Where in the bytes something is that is read later, and what of the same field comes behind it.
@@ -165,6 +168,8 @@ pub(super) enum MemberOf {
 #[derive(Debug)]
 pub(super) enum Composite {
     Struct(SchemaRef, Box<Fields>),
+    /// A message within itself.
+    Again(Box<Again<Levelled>>),
     /// `google.protobuf.StringValue` and the like.
     Wrapper(Scalar),
     WellKnown(WellKnown),
@@ -178,6 +183,7 @@ impl Composite {
         scratch.parts.clear();
         scratch.chains.clear();
         scratch.members.clear();
+        scratch.levels = MAX_LEVELS;
         scratch.left = VALUES.saturating_add(out.bytes.len().saturating_mul(VALUES_OF_BYTE));
         let (Ok(start), Ok(end)) = (u32::try_from(start), u32::try_from(out.bytes.len())) else {
             return Err(Error::data("the message has 4 GiB or more"));
@@ -190,15 +196,8 @@ impl Composite {
 
     fn read(&self, parts: Parts, out: &mut Out<'_>) -> Result<Datum> {
         match self {
-            Self::Struct(schema, fields) => {
-                let start = out.scratch.stack.len();
-                fields.read(parts, out)?;
-                let id = out.batch.schema(schema);
-                // Where only some fields may be null in the schema, a message may have others that are.
-                let record = out.batch.record_not_validated(id, &out.scratch.stack[start..]);
-                out.scratch.stack.truncate(start);
-                Ok(record)
-            }
+            Self::Struct(schema, fields) => record(schema, fields, parts, out),
+            Self::Again(of) => again::read(of, parts, out),
             Self::Wrapper(scalar) => {
                 let mut value = None;
                 out.each(parts, |bytes, out| {
@@ -219,6 +218,16 @@ impl Composite {
             Self::WellKnown(of) => of.read(parts, out),
         }
     }
+}
+
+pub(super) fn record(schema: &SchemaRef, fields: &Fields, parts: Parts, out: &mut Out<'_>) -> Result<Datum> {
+    let start = out.scratch.stack.len();
+    fields.read(parts, out)?;
+    let id = out.batch.schema(schema);
+    // Where only some fields may be null in the schema, a message may have others that are.
+    let record = out.batch.record_not_validated(id, &out.scratch.stack[start..]);
+    out.scratch.stack.truncate(start);
+    Ok(record)
 }
 
 impl Fields {
@@ -543,11 +552,6 @@ impl OneOf {
         out.scratch.stack[message + slot] = union;
         Ok(())
     }
-}
-
-#[cold]
-fn within(name: &str, error: &Error) -> Error {
-    Error::data(format!("{name}: {error}"))
 }
 
 #[cold]

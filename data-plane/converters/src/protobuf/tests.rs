@@ -10,6 +10,7 @@ use super::settings::{ENUM, SUM_UNION, TAG, UNION};
 use super::*;
 
 mod arbitrary;
+mod recursive;
 mod schemas;
 mod values;
 
@@ -22,7 +23,9 @@ fn settings(pairs: &[(&str, &str)]) -> Settings {
 }
 
 fn decode_message(file: &File, indexes: &[usize], bytes: &[u8], settings: &Settings) -> Result<(SchemaRef, Value)> {
-    let (schema, plan) = to_connect::to_connect(&file.message(indexes)?, None, settings)?;
+    let message = file.message(indexes)?;
+    let schema = to_connect::to_connect(&message, None, settings)?;
+    let plan = read_plan::plan(&message, &schema, settings)?;
     let mut batch = Backing::default();
     let span = batch.copy(bytes);
     let mut scratch = Scratch::default();
@@ -32,7 +35,7 @@ fn decode_message(file: &File, indexes: &[usize], bytes: &[u8], settings: &Setti
         bytes,
         scratch: &mut scratch,
     };
-    let datum = plan.read_all(0, &mut out)?;
+    let datum = plan.root.read_all(0, &mut out)?;
     assert!(scratch.stack.is_empty(), "parts are left behind");
     Ok((schema, datum.view(&batch).to_value()))
 }
@@ -41,9 +44,9 @@ fn encode(schema: &SchemaRef, value: &Value, settings: &Settings) -> Result<(Fil
     let own = from_connect::from_connect(schema, settings)?;
     let file = File::parse(&own.text, &[]).map_err(|error| Error::data(format!("{error}: {}", own.text)))?;
     let (message, indexes) = file.find(&own.name)?;
-    let plan = Planner::new(settings, true).message(schema, &message)?;
+    let plan = Planner::new(settings, true).plan(schema, &message)?;
     let mut out = Vec::new();
-    plan.write(value.into(), &mut out)?;
+    plan.root.write(value.into(), &mut out)?;
     Ok((file, indexes, out))
 }
 

@@ -1,145 +1,152 @@
-//! From a message's descriptor to the Connect schema of its values, and to the plan that reads them.
+//! From a message's descriptor to the Connect schema of its values.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use dray_connect::datum::Datum;
 use dray_connect::logical;
-use dray_connect::schema::{Schema as Connect, SchemaBuilder, SchemaRef};
+use dray_connect::schema::{RecursiveBuilder, Schema as Connect, SchemaBuilder, SchemaRef};
 use dray_connect::{Error, Result};
 use prost_reflect::{
     Cardinality, DynamicMessage, EnumDescriptor, FieldDescriptor, Kind, MapKey, MessageDescriptor, OneofDescriptor,
     Syntax, Value as Stated,
 };
 
-use super::draft::{Draft, Missing, place, symbols};
-use super::read::{Composite, Field, Fields, Member, MemberOf, OneOf, Place, Whole};
 use super::scalar::Scalar;
 use super::settings::{DECIMAL_PRECISION, SUM_UNION, Settings, TAG, TYPE, UNION, VARIANT, WRAPPER, map_of_entry};
 use super::well_known::WellKnown;
-use super::wire::LENGTH;
+use crate::cycles::{Cycles, Families, Met};
 
 /// Messages within each other: all that is done with a schema recurses, and a schema comes from outside.
 const MAX_LEVELS: usize = 100;
 /// Schemas that one is made of. A message that is used twice is made twice, so that a short text can stand for very many.
 const MAX_SCHEMAS: usize = 50_000;
 
-/// The Connect schema of a message with the version it has under its subject, and how it is read.
-pub(super) fn to_connect(
-    message: &MessageDescriptor,
-    version: Option<i32>,
-    settings: &Settings,
-) -> Result<(SchemaRef, Composite)> {
-    let mut mapping = Mapping {
-        settings,
-        within: Vec::new(),
-        made: 0,
-    };
-    let wrapped = wrapped(message).filter(|_| settings.wrapped_roots);
-    let (mut builder, shape) = match wrapped {
-        Some((builder, scalar)) => (builder, Shape::Message(Composite::Wrapper(scalar))),
-        None => {
-            let (builder, fields) = mapping.structure(message)?;
-            (builder, Shape::Struct(fields))
-        }
+/// The Connect schema of a message, with the version it has under its subject.
+pub(super) fn to_connect(message: &MessageDescriptor, version: Option<i32>, settings: &Settings) -> Result<SchemaRef> {
+    let mut builder = match wrapped(message).filter(|_| settings.wrapped_roots) {
+        Some((builder, _)) => builder,
+        None => Mapping::of(message, version, settings).structure(message)?,
     };
     if let Some(version) = version {
         builder = builder.version(version);
     }
-    let schema = builder.build()?;
-    match shape.finish(&schema) {
-        Whole::One(composite, _) => Ok((schema, composite)),
-        Whole::Scalars(_) | Whole::Many(_) | Whole::Map(_) => Err(Error::data("a message is no list")),
-    }
+    builder.build()
 }
 
 struct Mapping<'a> {
     settings: &'a Settings,
-    /// The names of the messages around the one that is being made.
-    within: Vec<String>,
+    /// All that become structs, from the root on.
+    messages: Vec<MessageDescriptor>,
+    /// Their places by full name.
+    places: HashMap<String, usize>,
+    /// Those that contain themselves.
+    families: Families,
+    /// Of the root.
+    version: Option<i32>,
+    level: usize,
     made: usize,
 }
 
-/// How one value is read, once its schema is there.
-enum Shape {
-    Scalar(Scalar),
-    Struct(Fields),
-    Message(Composite),
-    Map(Fields),
-}
-
-impl Shape {
-    fn finish(self, schema: &SchemaRef) -> Whole {
-        match self {
-            Self::Scalar(scalar) => Whole::Scalars(scalar),
-            Self::Struct(fields) => Whole::One(Composite::Struct(SchemaRef::clone(schema), Box::new(fields)), false),
-            Self::Message(composite) => Whole::One(composite, false),
-            Self::Map(fields) => Whole::Map(Box::new(fields)),
+impl<'a> Mapping<'a> {
+    fn of(root: &MessageDescriptor, version: Option<i32>, settings: &'a Settings) -> Self {
+        let mut messages = vec![root.clone()];
+        let mut places = HashMap::from([(root.full_name().to_owned(), 0)]);
+        let mut within: Vec<Vec<usize>> = Vec::new();
+        while let Some(message) = messages.get(within.len()).cloned() {
+            let structs = message.fields().filter_map(|field| struct_within(&field, settings));
+            let place = |of: MessageDescriptor| {
+                *places.entry(of.full_name().to_owned()).or_insert_with(|| {
+                    messages.push(of);
+                    messages.len() - 1
+                })
+            };
+            within.push(structs.map(place).collect());
+        }
+        let cycles = Cycles::of(messages.len(), |of| within[of].clone());
+        // A message that is written anew may stand elsewhere, but has its name.
+        let families = Families::new(cycles, |of| {
+            let message = &messages[of];
+            Some((message.name().to_owned(), message.full_name().to_owned()))
+        });
+        Self {
+            settings,
+            messages,
+            places,
+            families,
+            version,
+            level: 0,
+            made: 0,
         }
     }
-}
 
-impl Mapping<'_> {
+    fn place(&self, message: &MessageDescriptor) -> usize {
+        self.places.get(message.full_name()).copied().unwrap_or(usize::MAX)
+    }
+
     /// The struct of a message: its builder has a name and the fields.
-    fn structure(&mut self, message: &MessageDescriptor) -> Result<(SchemaBuilder, Fields)> {
-        let full = message.full_name();
-        if self.within.iter().any(|around| around == full) {
-            return Err(Error::data(format!(
-                "the Protobuf message {full} contains itself, which schemas of Connect cannot do here; read the bytes with \
-                 ByteArrayConverter"
-            )));
-        }
-        if self.within.len() >= MAX_LEVELS {
+    fn structure(&mut self, message: &MessageDescriptor) -> Result<SchemaBuilder> {
+        if self.level >= MAX_LEVELS {
             return Err(Error::data(format!("messages nest deeper than {MAX_LEVELS} levels")));
         }
-        self.within.push(full.to_owned());
-        let mut builder = SchemaBuilder::struct_();
-        let is_variant = full == "confluent.type.Variant";
-        let name = match full {
-            _ if is_variant => VARIANT,
+        self.level += 1;
+        let name = match message.full_name() {
+            full if is_variant(full) => VARIANT,
             full if self.settings.enhanced => full,
             _ => message.name(),
         };
-        builder = builder.name(name);
-        let mut draft = Draft::default();
-        for (index, oneof) in message.oneofs().filter(|oneof| !oneof.is_synthetic()).enumerate() {
-            builder = self.oneof(&oneof, index, builder, &mut draft)?;
+        let mut builder = SchemaBuilder::struct_().name(name);
+        match self.member(message)? {
+            Some(known) => {
+                for field in known.fields()? {
+                    builder = builder.field(Arc::clone(&field.name), SchemaRef::clone(&field.schema));
+                }
+            }
+            None => builder = self.fields(message, builder)?,
+        }
+        self.level -= 1;
+        Ok(builder)
+    }
+
+    /// The schema of a message that contains itself, made with all that it does so by way of.
+    fn member(&mut self, message: &MessageDescriptor) -> Result<Option<SchemaRef>> {
+        let place = self.place(message);
+        let making = match self.families.meet(place) {
+            Met::Plain => return Ok(None),
+            Met::Made(schema) => return Ok(Some(schema)),
+            Met::New(making) => making,
+        };
+        let mut builder = RecursiveBuilder::new(making.structs.len());
+        for (number, member) in making.structs.iter().enumerate() {
+            let message = self.messages[*member].clone();
+            let mut of = self.structure(&message)?;
+            // The root is the first one. It has its version also within itself, as in Java.
+            if let Some(version) = self.version.filter(|_| *member == 0) {
+                of = of.version(version);
+            }
+            builder.define(number, of.build()?)?;
+        }
+        self.families.made(&making, builder, place).map(Some)
+    }
+
+    fn fields(&mut self, message: &MessageDescriptor, mut builder: SchemaBuilder) -> Result<SchemaBuilder> {
+        for (index, oneof) in real_oneofs(message).enumerate() {
+            builder = self.oneof(&oneof, index, builder)?;
         }
         for field in in_order(message.fields()) {
             if real_oneof(&field).is_some() {
                 continue;
             }
-            let (mut schema, whole) = self.field(&field, false)?;
-            if is_variant {
+            let mut schema = self.field(&field, false)?;
+            if is_variant(message.full_name()) {
                 schema = Connect::bytes();
             }
             builder = builder.field(field.name(), schema);
-            let missing = if self.is_nullable(&field) {
-                Missing::Null
-            } else {
-                Missing::Default
-            };
-            place(&field, whole, missing, self.settings.generate, &mut draft);
         }
-        self.within.pop();
-        Ok((builder, draft.finish()))
-    }
-
-    /// Whether null is there for a single value that does not come.
-    fn is_nullable(&self, field: &FieldDescriptor) -> bool {
-        let proto = field.field_descriptor_proto();
-        let is_optional = proto.proto3_optional() || self.settings.optionals_of_proto2 && says_optional(field);
-        is_optional && !self.settings.generate
+        Ok(builder)
     }
 
     /// Adds a union, or its members where unions are flattened.
-    fn oneof(
-        &mut self,
-        oneof: &OneofDescriptor,
-        index: usize,
-        mut builder: SchemaBuilder,
-        draft: &mut Draft,
-    ) -> Result<SchemaBuilder> {
+    fn oneof(&mut self, oneof: &OneofDescriptor, index: usize, mut builder: SchemaBuilder) -> Result<SchemaBuilder> {
         let settings = self.settings;
         let mut union = SchemaBuilder::struct_();
         if settings.sum_types {
@@ -152,86 +159,41 @@ impl Mapping<'_> {
             };
             union = union.name(format!("{UNION}.{name}"));
         }
-        let place = draft.oneofs.len();
-        let mut members = Vec::new();
-        for (number, field) in in_order(oneof.fields()).iter().enumerate() {
-            let (schema, whole) = self.field(field, true)?;
-            let of = match whole {
-                Whole::Scalars(scalar) => MemberOf::Scalar(scalar),
-                Whole::One(composite, _) => MemberOf::Message(composite),
-                Whole::Many(_) | Whole::Map(_) => {
-                    return Err(Error::data(format!("{} is repeated within a oneof", field.full_name())));
-                }
-            };
-            let key = match &of {
-                MemberOf::Scalar(scalar) => scalar.key(field.number()),
-                MemberOf::Message(_) => field.number() << 3 | LENGTH,
-            };
-            let slot = if settings.flatten_unions {
+        for field in in_order(oneof.fields()) {
+            let schema = self.field(&field, true)?;
+            if settings.flatten_unions {
                 builder = builder.field(field.name(), schema);
-                draft.initial.push(Datum::Null);
-                draft.initial.len() - 1
             } else {
                 union = union.field(field.name(), schema);
-                number
-            };
-            draft.fields.push(Field {
-                number: field.number(),
-                key,
-                name: field.name().into(),
-                place: Place::Member(place, number),
-            });
-            members.push(Member {
-                slot,
-                name: field.name().into(),
-                of,
-            });
+            }
         }
-        let union = if settings.flatten_unions {
-            None
+        if settings.flatten_unions {
+            return Ok(builder);
+        }
+        let name = if settings.index_unions {
+            format!("{}_{index}", oneof.name())
         } else {
-            let name = if settings.index_unions {
-                format!("{}_{index}", oneof.name())
-            } else {
-                oneof.name().to_owned()
-            };
-            let union = union.optional().build()?;
-            builder = builder.field(name, SchemaRef::clone(&union));
-            draft.initial.push(Datum::Null);
-            Some((union, draft.initial.len() - 1))
+            oneof.name().to_owned()
         };
-        draft.oneofs.push(OneOf {
-            union,
-            members: members.into(),
-        });
-        Ok(builder)
+        Ok(builder.field(name, union.optional().build()?))
     }
 
-    /// The schema of a field, and how it is read.
-    fn field(&mut self, field: &FieldDescriptor, is_member: bool) -> Result<(SchemaRef, Whole)> {
+    fn field(&mut self, field: &FieldDescriptor, is_member: bool) -> Result<SchemaRef> {
         self.made += 1;
         if self.made > MAX_SCHEMAS {
             return Err(Error::data(format!(
                 "the schema is made of more than {MAX_SCHEMAS} others"
             )));
         }
-        let settings = self.settings;
-        let (mut builder, shape) = self.value(field)?;
-        if field.cardinality() == Cardinality::Repeated && !matches!(shape, Shape::Map(_)) {
+        let mut builder = self.value(field)?;
+        if field.cardinality() == Cardinality::Repeated && !is_map(field) {
             let element = builder.optional().build()?;
-            let whole = match shape.finish(&element) {
-                Whole::One(composite, _) => Whole::Many(composite),
-                list @ (Whole::Scalars(_) | Whole::Many(_) | Whole::Map(_)) => list,
-            };
-            let array = SchemaBuilder::array(element).optional();
-            return Ok((self.finish(array, field, is_member)?, whole));
+            return self.finish(SchemaBuilder::array(element).optional(), field, is_member);
         }
-        if is_member && settings.wrappers && is_wrapper(field) {
+        if is_member && self.settings.wrappers && is_wrapper(field) {
             builder = builder.parameter(WRAPPER, "true");
         }
-        let schema = self.finish(builder, field, is_member)?;
-        let whole = shape.finish(&schema);
-        Ok((schema, whole))
+        self.finish(builder, field, is_member)
     }
 
     /// What the place of a value says about its schema.
@@ -250,52 +212,49 @@ impl Mapping<'_> {
         builder.parameter(TAG, field.number().to_string()).build()
     }
 
-    fn value(&mut self, field: &FieldDescriptor) -> Result<(SchemaBuilder, Shape)> {
+    fn value(&mut self, field: &FieldDescriptor) -> Result<SchemaBuilder> {
         let params = field_params(field);
-        let is_strict = field.parent_file().syntax() == Syntax::Proto3;
-        let long = |kind: &str, scalar: Scalar| {
-            let builder = SchemaBuilder::int64();
-            let builder = if kind.is_empty() {
+        let typed = |builder: SchemaBuilder, kind: &str| {
+            if kind.is_empty() {
                 builder
             } else {
                 builder.parameter(TYPE, kind)
-            };
-            Ok((builder, Shape::Scalar(scalar)))
+            }
         };
-        let int = |kind: &str, scalar: Scalar| {
-            Ok(match params.get("connect.type").map(String::as_str) {
-                Some("int8") => (SchemaBuilder::int8(), Shape::Scalar(Scalar::Int8(Box::new(scalar)))),
-                Some("int16") => (SchemaBuilder::int16(), Shape::Scalar(Scalar::Int16(Box::new(scalar)))),
-                _ if kind.is_empty() => (SchemaBuilder::int32(), Shape::Scalar(scalar)),
-                _ => (SchemaBuilder::int32().parameter(TYPE, kind), Shape::Scalar(scalar)),
-            })
+        let long = |kind: &str| typed(SchemaBuilder::int64(), kind);
+        let int = |kind: &str| match Short::of(&params) {
+            Some(Short::Int8) => SchemaBuilder::int8(),
+            Some(Short::Int16) => SchemaBuilder::int16(),
+            None => typed(SchemaBuilder::int32(), kind),
         };
-        match field.kind() {
-            Kind::Int32 => int("", Scalar::Int32),
-            Kind::Sint32 => int("sint32", Scalar::SInt32),
-            Kind::Sfixed32 => int("sfixed32", Scalar::SFixed32),
-            Kind::Uint32 => long("uint32", Scalar::UInt32),
-            Kind::Fixed32 => long("fixed32", Scalar::Fixed32),
-            Kind::Int64 => long("", Scalar::Int64),
-            Kind::Uint64 => long("uint64", Scalar::Int64),
-            Kind::Sint64 => long("sint64", Scalar::SInt64),
-            Kind::Fixed64 => long("fixed64", Scalar::Fixed64),
-            Kind::Sfixed64 => long("sfixed64", Scalar::Fixed64),
-            Kind::Float => Ok((SchemaBuilder::float32(), Shape::Scalar(Scalar::Float))),
-            Kind::Double => Ok((SchemaBuilder::float64(), Shape::Scalar(Scalar::Double))),
-            Kind::Bool => Ok((SchemaBuilder::boolean(), Shape::Scalar(Scalar::Boolean))),
-            Kind::String => Ok((SchemaBuilder::string(), Shape::Scalar(Scalar::Text(is_strict)))),
-            Kind::Bytes => Ok((SchemaBuilder::bytes(), Shape::Scalar(Scalar::Bytes))),
-            Kind::Enum(of) => Ok(self.enumeration(&of)),
-            Kind::Message(_) if field.is_group() => Err(Error::data(format!(
-                "Unknown Connect schema type: GROUP, of field {}",
-                field.full_name()
-            ))),
-            Kind::Message(of) => self.message(field, &of, &params),
-        }
+        Ok(match field.kind() {
+            Kind::Int32 => int(""),
+            Kind::Sint32 => int("sint32"),
+            Kind::Sfixed32 => int("sfixed32"),
+            Kind::Uint32 => long("uint32"),
+            Kind::Fixed32 => long("fixed32"),
+            Kind::Int64 => long(""),
+            Kind::Uint64 => long("uint64"),
+            Kind::Sint64 => long("sint64"),
+            Kind::Fixed64 => long("fixed64"),
+            Kind::Sfixed64 => long("sfixed64"),
+            Kind::Float => SchemaBuilder::float32(),
+            Kind::Double => SchemaBuilder::float64(),
+            Kind::Bool => SchemaBuilder::boolean(),
+            Kind::String => SchemaBuilder::string(),
+            Kind::Bytes => SchemaBuilder::bytes(),
+            Kind::Enum(of) => self.enumeration(&of),
+            Kind::Message(_) if field.is_group() => {
+                return Err(Error::data(format!(
+                    "Unknown Connect schema type: GROUP, of field {}",
+                    field.full_name()
+                )));
+            }
+            Kind::Message(of) => self.message(field, &of, &params)?.optional(),
+        })
     }
 
-    fn enumeration(&self, of: &EnumDescriptor) -> (SchemaBuilder, Shape) {
+    fn enumeration(&self, of: &EnumDescriptor) -> SchemaBuilder {
         let settings = self.settings;
         let mut builder = if settings.int_enums {
             SchemaBuilder::int32()
@@ -308,13 +267,7 @@ impl Mapping<'_> {
         for value in of.enum_descriptor_proto().value.iter() {
             builder = builder.parameter(format!("{parameter}.{}", value.name()), value.number().to_string());
         }
-        let symbols = symbols(of);
-        let shape = if settings.int_enums {
-            Scalar::Number(symbols.is_closed.then(|| Arc::new(symbols)))
-        } else {
-            Scalar::Symbol(Arc::new(symbols))
-        };
-        (builder, Shape::Scalar(shape))
+        builder
     }
 
     fn message(
@@ -322,10 +275,10 @@ impl Mapping<'_> {
         field: &FieldDescriptor,
         of: &MessageDescriptor,
         params: &HashMap<String, String>,
-    ) -> Result<(SchemaBuilder, Shape)> {
+    ) -> Result<SchemaBuilder> {
         let settings = self.settings;
         if let Some(known) = WellKnown::of(of)? {
-            let builder = match known {
+            return Ok(match known {
                 WellKnown::Timestamp => logical::timestamp_builder(),
                 WellKnown::Date => logical::date_builder(),
                 WellKnown::Time => logical::time_builder(),
@@ -337,29 +290,61 @@ impl Mapping<'_> {
                         None => builder,
                     }
                 }
-            };
-            return Ok((builder.optional(), Shape::Message(Composite::WellKnown(known))));
+            });
         }
-        if (settings.wrappers || settings.wrapped_roots)
-            && let Some((builder, scalar)) = wrapped(of)
-        {
-            return Ok((builder.optional(), Shape::Message(Composite::Wrapper(scalar))));
+        if let Some((builder, _)) = unwrapped(of, settings) {
+            return Ok(builder);
         }
         if let Some((key, value)) = entry(field, of) {
-            let mut draft = Draft::default();
-            let mut part = |field: &FieldDescriptor| -> Result<SchemaRef> {
-                let (schema, whole) = self.field(field, false)?;
-                place(field, whole, Missing::Default, true, &mut draft);
-                Ok(schema)
-            };
-            let (key, value) = (part(&key)?, part(&value)?);
+            let (key, value) = (self.field(&key, false)?, self.field(&value, false)?);
             let name = if settings.enhanced { of.full_name() } else { of.name() };
-            let builder = SchemaBuilder::map(key, value).name(map_of_entry(name)).optional();
-            return Ok((builder, Shape::Map(draft.finish())));
+            return Ok(SchemaBuilder::map(key, value).name(map_of_entry(name)));
         }
-        let (builder, fields) = self.structure(of)?;
-        Ok((builder.optional(), Shape::Struct(fields)))
+        match self.families.reference(self.place(of)) {
+            Some(reference) => Ok(reference),
+            None => self.structure(of),
+        }
     }
+}
+
+/// The message that becomes a struct in a field, or in the values of its map.
+fn struct_within(field: &FieldDescriptor, settings: &Settings) -> Option<MessageDescriptor> {
+    let kind = field.kind();
+    let of = kind.as_message().filter(|_| !field.is_group())?;
+    let is_known = !matches!(WellKnown::of(of), Ok(None));
+    if is_known || unwrapped(of, settings).is_some() {
+        return None;
+    }
+    match entry(field, of) {
+        Some((_, value)) => struct_within(&value, settings),
+        None => Some(of.clone()),
+    }
+}
+
+/// The message of a value that has no schema of Connect's, but two fields of bytes.
+pub(super) fn is_variant(full: &str) -> bool {
+    full == "confluent.type.Variant"
+}
+
+/// What Confluent's option says of an `int32`.
+#[derive(Clone, Copy)]
+pub(super) enum Short {
+    Int8,
+    Int16,
+}
+
+impl Short {
+    pub(super) fn of(params: &HashMap<String, String>) -> Option<Self> {
+        match params.get("connect.type")?.as_str() {
+            "int8" => Some(Self::Int8),
+            "int16" => Some(Self::Int16),
+            _ => None,
+        }
+    }
+}
+
+pub(super) fn real_oneofs(message: &MessageDescriptor) -> impl Iterator<Item = OneofDescriptor> {
+    message.oneofs().filter(|oneof| !oneof.is_synthetic())
 }
 
 /// The `oneof` that a field stands in, unless that only says that it is `optional`.
@@ -368,7 +353,7 @@ pub(super) fn real_oneof(field: &FieldDescriptor) -> Option<OneofDescriptor> {
 }
 
 /// Whether the word `optional` stands before a field.
-fn says_optional(field: &FieldDescriptor) -> bool {
+pub(super) fn says_optional(field: &FieldDescriptor) -> bool {
     field.field_descriptor_proto().proto3_optional()
         || field.parent_file().syntax() == Syntax::Proto2
             && field.cardinality() == Cardinality::Optional
@@ -376,7 +361,7 @@ fn says_optional(field: &FieldDescriptor) -> bool {
 }
 
 /// Fields as they stand in their message.
-fn in_order(fields: impl Iterator<Item = FieldDescriptor>) -> Vec<FieldDescriptor> {
+pub(super) fn in_order(fields: impl Iterator<Item = FieldDescriptor>) -> Vec<FieldDescriptor> {
     let mut fields: Vec<FieldDescriptor> = fields.collect();
     fields.sort_by_key(|field| field.path().last().copied());
     fields
@@ -400,6 +385,11 @@ pub(super) fn wrapped(message: &MessageDescriptor) -> Option<(SchemaBuilder, Sca
     Some((builder, scalar)).filter(|_| !field.is_list())
 }
 
+/// The same, within another message.
+pub(super) fn unwrapped(message: &MessageDescriptor, settings: &Settings) -> Option<(SchemaBuilder, Scalar)> {
+    wrapped(message).filter(|_| settings.wrappers || settings.wrapped_roots)
+}
+
 fn is_wrapper(field: &FieldDescriptor) -> bool {
     field.kind().as_message().and_then(wrapped).is_some()
 }
@@ -417,8 +407,12 @@ pub(super) fn entry(field: &FieldDescriptor, of: &MessageDescriptor) -> Option<(
     (is(&key, "key") && is(&value, "value")).then_some((key, value))
 }
 
+fn is_map(field: &FieldDescriptor) -> bool {
+    field.kind().as_message().is_some_and(|of| entry(field, of).is_some())
+}
+
 /// The parameters that Confluent's option of a field has.
-fn field_params(field: &FieldDescriptor) -> HashMap<String, String> {
+pub(super) fn field_params(field: &FieldDescriptor) -> HashMap<String, String> {
     let mut out = HashMap::new();
     if field.field_descriptor_proto().options.is_none() {
         return out;

@@ -9,12 +9,15 @@ use dray_connect::{Error, Result};
 
 use super::well_known::WellKnown;
 use super::wire::{self, EIGHT, FOUR, LENGTH, VARINT, block, measured, varint};
+use crate::again::{Again, within};
 use crate::java_class;
 
 /// How the values of a Connect schema are written as a message.
 #[derive(Debug)]
 pub(super) enum Write {
     Struct(Box<Record>),
+    /// A message within itself.
+    Again(Box<Again<Record>>),
     Wrapper(Scalar),
     WellKnown(WellKnown),
 }
@@ -106,17 +109,30 @@ impl Write {
     fn write_if(&self, value: ValueRef<'_>, is_checked: bool, out: &mut Vec<u8>) -> Result<()> {
         match (self, value) {
             (Self::Struct(of), ValueRef::Struct(record)) => {
-                let is_own = SchemaRef::ptr_eq(record.schema(), &of.schema);
-                if is_checked && !is_own && **record.schema() != *of.schema {
-                    return Err(Error::data("Mismatching struct schema"));
+                if is_checked {
+                    check_schema(record, &of.schema)?;
                 }
                 of.write(record, out)
             }
-            (Self::Struct(_), value) => Err(wrong_class(Type::Struct, value)),
+            (Self::Again(of), ValueRef::Struct(record)) => {
+                if is_checked {
+                    check_schema(record, &of.schema)?;
+                }
+                of.plan()?.get().write(record, out)
+            }
+            (Self::Struct(_) | Self::Again(_), value) => Err(wrong_class(Type::Struct, value)),
             (Self::Wrapper(scalar), value) => scalar.write_plain(1 << 3 | scalar.wire_type(), value, out),
             (Self::WellKnown(of), value) => of.write(value, out),
         }
     }
+}
+
+#[inline]
+fn check_schema(record: StructRef<'_>, schema: &SchemaRef) -> Result<()> {
+    if SchemaRef::ptr_eq(record.schema(), schema) || **record.schema() == **schema {
+        return Ok(());
+    }
+    Err(Error::data("Mismatching struct schema"))
 }
 
 impl Record {
@@ -386,11 +402,6 @@ impl Scalar {
         };
         value.schema_type() == Some(own)
     }
-}
-
-#[cold]
-pub(super) fn within(name: &str, error: &Error) -> Error {
-    Error::data(format!("{name}: {error}"))
 }
 
 #[cold]

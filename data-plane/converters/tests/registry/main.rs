@@ -19,6 +19,7 @@ mod recursive;
 mod stub;
 mod tls;
 mod validate;
+mod within_itself;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -11,7 +11,7 @@ use serde_json::{Value as Json, json};
 use super::client::{compatibility, register_as};
 use super::{config, id_of, of, order, read, registry, topic, write};
 
-fn protobuf(url: &str, more: &[(&str, &str)]) -> Box<dyn Converter> {
+pub(super) fn protobuf(url: &str, more: &[(&str, &str)]) -> Box<dyn Converter> {
     let class = "io.confluent.connect.protobuf.ProtobufConverter";
     converter(class, &config(url, more), false).unwrap()
 }
@@ -275,16 +275,16 @@ async fn the_latest_version_and_one_by_its_id() {
 }
 
 /// Lines that Confluent's client makes of lines.
-fn client(command: &str, url: &str, topic: &str, files: &Json, name: &str, lines: &[String]) -> Vec<String> {
+pub(super) fn client(command: &str, url: &str, topic: &str, files: &Json, name: &str, lines: &[String]) -> Vec<String> {
     let arguments = [command, url, topic, &files.to_string(), name];
     super::python::client("protobuf_client.py", &arguments, lines)
 }
 
-fn field(name: &str, number: i32, kind: &str) -> Json {
+pub(super) fn field(name: &str, number: i32, kind: &str) -> Json {
     json!({ "name": name, "number": number, "type": format!("TYPE_{kind}"), "label": "LABEL_OPTIONAL" })
 }
 
-fn message_field(name: &str, number: i32, kind: &str) -> Json {
+pub(super) fn message_field(name: &str, number: i32, kind: &str) -> Json {
     let mut field = field(name, number, "MESSAGE");
     field["typeName"] = json!(format!(".{kind}"));
     field

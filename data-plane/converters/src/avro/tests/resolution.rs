@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 
 use super::super::{anything, default, parse, resolve, to_connect};
 use super::settings;
-use crate::avro::again::MAX_LEVELS;
+use crate::again::MAX_LEVELS;
 use crate::avro::read::Out;
 use crate::avro::wire::Bytes;
 

@@ -262,8 +262,6 @@ fn settings_change_schemas() {
 
 #[test]
 fn what_cannot_be_a_schema_says_why() {
-    let cyclic = r##"{"type":"object","properties":{"next":{"oneOf":[{"type":"null"},{"$ref":"#"}]}}}"##;
-    let through_all = r##"{"allOf":[{"$ref":"#/definitions/n"}],"definitions":{"n":{"properties":{"next":{"$ref":"#/definitions/n"}}}}}"##;
     for (text, part) in [
         ("{}", "does not say what type"),
         ("true", "does not say what type"),
@@ -304,8 +302,6 @@ fn what_cannot_be_a_schema_says_why() {
             r##"{"$schema":"https://json-schema.org/draft/2020-12/schema","$dynamicRef":"#n"}"##,
             "$dynamicRef",
         ),
-        (cyclic, "next: it contains itself by the $ref #"),
-        (through_all, "next: it contains itself by the $ref #/definitions/n"),
     ] {
         let error = connect_of(text, &[]).unwrap_err();
         assert!(

@@ -481,9 +481,13 @@ fn values_that_do_not_fit_say_where() {
     let own = from_connect::from_connect(&Connect::string(), &settings(&[])).unwrap();
     let (message, _) = File::parse(&own.text, &[]).unwrap().find(&own.name).unwrap();
     let plan = Planner::new(&settings(&[]), true)
-        .message(&Connect::string(), &message)
+        .plan(&Connect::string(), &message)
         .unwrap();
-    let wrong = plan.write(ValueRef::Int64(0), &mut Vec::new()).unwrap_err().to_string();
+    let wrong = plan
+        .root
+        .write(ValueRef::Int64(0), &mut Vec::new())
+        .unwrap_err()
+        .to_string();
     assert_eq!(wrong, "Invalid type for STRING: class java.lang.Long");
 }
 
@@ -497,9 +501,9 @@ fn other_schemas_than_ones_own() {
     let written = |text: &str, is_strict: bool| {
         let settings = settings(&[]);
         let (message, _) = File::parse(text, &[]).unwrap().find("M").unwrap();
-        let plan = Planner::new(&settings, is_strict).message(&schema, &message);
+        let plan = Planner::new(&settings, is_strict).plan(&schema, &message);
         let mut out = Vec::new();
-        plan.and_then(|plan| plan.write((&value).into(), &mut out))
+        plan.and_then(|plan| plan.root.write((&value).into(), &mut out))
             .map_err(|error| error.to_string())?;
         Ok::<_, String>(out)
     };

@@ -24,6 +24,7 @@ mod record_headers;
 mod registry;
 mod schema_registry;
 mod settings;
+mod size;
 mod string;
 mod unique;
 

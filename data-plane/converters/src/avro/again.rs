@@ -164,23 +164,28 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    /// Makes the plans for all that is referred to.
+    /// Of a planner that has nothing more to plan.
     pub(super) fn of(planner: Planner<'_>) -> Result<Self> {
-        let mut next = 0;
-        loop {
-            let Some((id, connect)) = planner.again.borrow().wanted(next) else {
-                break;
-            };
-            let Kind::Record(record) = planner.schema.kind(id) else {
-                return Err(Error::data("a schema within itself is written as a record only"));
-            };
-            let plan = planner.record(&connect, record)?;
-            planner.again.borrow_mut().planned(next, plan);
-            next += 1;
-        }
+        plan_all(&planner)?;
         Ok(Self {
             _cells: planner.again.into_inner(),
         })
+    }
+}
+
+/// Makes the plans for all that is referred to by now.
+pub(super) fn plan_all(planner: &Planner<'_>) -> Result<()> {
+    loop {
+        let next = planner.planned.get();
+        let Some((id, connect)) = planner.again.borrow().wanted(next) else {
+            return Ok(());
+        };
+        planner.planned.set(next + 1);
+        let Kind::Record(record) = planner.schema.kind(id) else {
+            return Err(Error::data("a schema within itself is written as a record only"));
+        };
+        let plan = planner.record(&connect, record)?;
+        planner.again.borrow_mut().planned(next, plan);
     }
 }
 

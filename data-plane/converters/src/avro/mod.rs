@@ -23,6 +23,7 @@ mod wire;
 mod write;
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::sync::Arc;
 
 use dray_connect::backing::Backing;
@@ -187,6 +188,7 @@ impl Format for Avro {
             settings: &self.settings,
             strict: with.strict && !with.is_own,
             again: WriteCells::default(),
+            planned: Cell::new(0),
             known: write::Known::default(),
         };
         let writer = Writer {

@@ -31,6 +31,7 @@ fn encode(schema: Option<&SchemaRef>, value: &Value, avro: &Schema, settings: &S
         settings,
         strict: false,
         again: WriteCells::default(),
+        planned: Cell::default(),
         known: write::Known::default(),
     };
     let mut out = Vec::new();
@@ -311,6 +312,7 @@ fn a_value_is_written_with_the_schema_of_another() {
             settings: &settings,
             strict,
             again: WriteCells::default(),
+            planned: Cell::default(),
             known: write::Known::default(),
         };
         let mut out = Vec::new();

@@ -1,7 +1,7 @@
 //! From values to Avro's bytes: a plan that is made once for a Connect schema and the Avro schema that its values are written with, which may
 //! be another than the one made of it (`use.latest.version`, `use.schema.id`). Fields go together by name.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -80,6 +80,8 @@ pub(super) struct Planner<'a> {
     /// Whether a schema that allows null needs one that does.
     pub(super) strict: bool,
     pub(super) again: WriteCells,
+    /// How many of those have a plan, or are just getting one.
+    pub(super) planned: Cell<usize>,
     /// Records that stand in several places: one of a few names may stand for very many.
     pub(super) known: Known,
 }
@@ -164,12 +166,16 @@ impl Planner<'_> {
             if matches!(self.schema.kind(*id), Kind::Null) {
                 continue;
             }
-            let again = self.again.borrow().len();
+            let (again, planned) = (self.again.borrow().len(), self.planned.get());
             match self.plain(connect, *id) {
                 Ok(of) => return Ok(Write::Branch(null, index, Box::new(of))),
                 Err(error) => drop(why.get_or_insert(error)),
             }
+            if planned < again.min(self.planned.get()) {
+                continue; // one of those before was planned, and may refer to a later one
+            }
             self.again.borrow_mut().truncate(again);
+            self.planned.set(planned);
             self.known.borrow_mut().retain(|_, known| known.again <= again);
         }
         Err(why.unwrap_or_else(|| does_not_fit(connect, "a union of nothing")))
@@ -309,6 +315,10 @@ impl Planner<'_> {
                 .of(&from.schema, field.of)
                 .map_err(|error| within(&from.name, &error))?;
             let default = from.schema.default().filter(|_| !self.settings.ignore_defaults);
+            if matches!(default, Some(Value::Struct(_) | Value::Array(_) | Value::Map(_))) {
+                // It is written now, and may lead through records within themselves.
+                again::plan_all(self)?;
+            }
             let default = default.map(|value| of.default(value)).transpose();
             fields.push(WriteField {
                 from: Some(from.index),

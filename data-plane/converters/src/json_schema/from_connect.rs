@@ -17,10 +17,11 @@ use super::settings::{
 use super::write::Plan;
 use crate::again::{has_same_fields, within};
 use crate::json::write::DecimalFormat;
-use crate::percent;
+use crate::{percent, size};
 
 /// The text of the JSON Schema of a Connect schema.
 pub(super) fn from_connect(schema: &SchemaRef, settings: &Settings) -> Result<String> {
+    size::check(schema)?;
     let mut mapping = Mapping {
         settings,
         made: Vec::new(),

@@ -17,6 +17,7 @@ use crate::json::node::{Cell, Number, Tape};
 use crate::json::out::Out;
 use crate::json::parser::{self, Scratch};
 use crate::json::scan::{Scanner, Text, after_blanks, plain_end, short_number};
+use crate::size;
 
 /// What is expected of messages.
 #[derive(Debug)]
@@ -102,6 +103,7 @@ struct Reader<'b> {
 
 impl Plan {
     pub(super) fn of(schema: &SchemaRef) -> Result<Self> {
+        size::check(schema)?;
         let mut cells = Cells::default();
         let root = Expected::of(schema, &mut cells)?;
         let mut next = 0;

@@ -12,6 +12,7 @@ use crate::again::{Again, Cells, within};
 use crate::java_class;
 use crate::json::escape;
 use crate::json::write::{DecimalFormat, bytes_string, comma, deeper, double, float, integer};
+use crate::size;
 
 /// How messages are written.
 #[derive(Debug)]
@@ -82,6 +83,7 @@ struct Member {
 
 impl Plan {
     pub(super) fn of(schema: Option<&SchemaRef>, settings: &Settings) -> Result<Self> {
+        schema.map_or(Ok(()), size::check)?;
         let mut planner = Planner {
             settings,
             cells: Cells::default(),

@@ -138,6 +138,25 @@ fn it_is_the_same_whatever_leads_to_it() {
 }
 
 #[test]
+fn a_default_may_contain_itself() {
+    let settings = settings(&[]);
+    let default = r#","default":{"text":"a","children":[{"text":"b","children":[],"by_name":{}}],"by_name":{}}"#;
+    let record = |of: &str, default: &str| {
+        let of = of.replace("TREE", TREE);
+        format!(r#"{{"type":"record","name":"R","fields":[{{"name":"tree","type":{of}{default}}}]}}"#)
+    };
+    let schema = connect(&record("TREE", default), &settings);
+    let value = Value::from(Struct::new(SchemaRef::clone(&schema)).unwrap());
+    // Also with the schema of another, where it is a branch.
+    for of in ["TREE", r#"["string",TREE]"#] {
+        let avro = avro(&record(of, ""));
+        let bytes = encode(Some(&schema), &value, &avro, &settings).unwrap();
+        let (_, back) = decode(&avro, &bytes, &settings).unwrap();
+        assert!(back.to_string().contains("Struct{text=b"), "{of}: {back}");
+    }
+}
+
+#[test]
 fn a_list_of_any_length_is_read_to_a_limit() {
     let settings = settings(&[]);
     let avro = avro(LIST);

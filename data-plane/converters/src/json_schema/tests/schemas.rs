@@ -325,7 +325,15 @@ fn a_short_text_does_not_make_a_large_schema() {
         "{{\"$ref\":\"#/definitions/n39\",\"definitions\":{{{}}}}}",
         definitions.join(",")
     );
-    assert!(connect_of(&text, &[]).is_ok());
+    let schema = connect_of(&text, &[]).unwrap();
+    let settings = Settings::read(&ConfigMap::new()).unwrap();
+    for error in [
+        read::Plan::of(&schema).map(drop).unwrap_err(),
+        write::Plan::of(Some(&schema), &settings).map(drop).unwrap_err(),
+        from_connect::from_connect(&schema, &settings).map(drop).unwrap_err(),
+    ] {
+        assert!(error.to_string().contains("more than 50000"), "{error}");
+    }
     let error = connect_of(&text, &[("generalized.sum.type.support", "true")]).unwrap_err();
     assert!(error.to_string().contains("more than 50000"), "{error}");
 }

@@ -122,7 +122,7 @@ def one(w: Workload, rounds: int, trial: bool) -> None:
                           "machine": machine(), "versions": result.get("versions") or versions(), **result})
     about = result["summary"]
     say(f"{w.id}: {about['ratio']['median']:.2f} times ({about['ratio']['low']:.2f}–{about['ratio']['high']:.2f}) less than Connect, noise "
-        f"{about['noise'] * 100:.1f} %; first target {about['target']}: {about['found']}, {'reached' if about['reached'] else 'not reached'}; "
+        f"{about['noise'] * 100:.1f} %; required {about['target']}: {about['found']}, {'reached' if about['reached'] else 'not reached'}; "
         f"{time.monotonic() - started:.0f} s; {folder / 'README.md'}")
 
 

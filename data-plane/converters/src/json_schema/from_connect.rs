@@ -192,6 +192,7 @@ impl Mapping<'_> {
     /// Defines all that is referred to, which may refer to more.
     fn define(&mut self) -> Result<()> {
         while let Some((schema, name)) = self.wanted.pop_front() {
+            size::check(&Connect::resolved(&schema))?;
             let json = self.object(&schema, None, &format!("/definitions/{}", step(&name)))?;
             self.definitions.insert(name, json);
         }

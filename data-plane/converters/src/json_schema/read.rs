@@ -110,6 +110,7 @@ impl Plan {
         while let Some(((), connect)) = cells.wanted(next) {
             // While the schemas of what contains itself are being made there are none of it yet, and no value can be read.
             if !connect.is_reference() {
+                size::check(&connect)?;
                 let plan = Expected::of(&connect, &mut cells)?;
                 cells.planned(next, (plan.kind.levels(), plan));
             }

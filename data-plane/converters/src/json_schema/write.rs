@@ -114,6 +114,7 @@ impl Planner<'_> {
         while let Some(((), connect)) = self.cells.wanted(self.planned) {
             let number = self.planned;
             self.planned += 1;
+            size::check(&connect)?;
             let plan = self.of(Some(&connect))?;
             self.cells.planned(number, plan);
         }

@@ -157,6 +157,17 @@ fn levels(plan: &Read, known: &mut HashMap<usize, usize>) -> usize {
 /// How records that contain themselves are written. Whether a branch of a union fits is tried out, with a planner that others have, too.
 pub(super) type WriteCells = RefCell<Cells<TypeId, Record>>;
 
+/// How records are written that were planned before, by the address of the schema, which is kept so that it stays its own.
+pub(super) type KnownRecords = RefCell<HashMap<(TypeId, usize), KnownRecord>>;
+
+pub(super) struct KnownRecord {
+    pub(super) _schema: SchemaRef,
+    /// Or why it does not fit.
+    pub(super) made: Result<Arc<Record>, String>,
+    /// So many records that contain themselves there were when it was made: it may refer to them.
+    pub(super) again: usize,
+}
+
 /// What a plan for writing refers to, to be kept as long.
 #[derive(Debug)]
 pub(super) struct Kept {

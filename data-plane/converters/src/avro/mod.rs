@@ -189,7 +189,7 @@ impl Format for Avro {
             strict: with.strict && !with.is_own,
             again: WriteCells::default(),
             planned: Cell::new(0),
-            known: write::Known::default(),
+            known: again::KnownRecords::default(),
         };
         let writer = Writer {
             plan: planner.root(schema).map_err(with.misfit)?,

@@ -32,7 +32,7 @@ fn encode(schema: Option<&SchemaRef>, value: &Value, avro: &Schema, settings: &S
         strict: false,
         again: WriteCells::default(),
         planned: Cell::default(),
-        known: write::Known::default(),
+        known: again::KnownRecords::default(),
     };
     let mut out = Vec::new();
     planner.root(schema)?.root.write(ValueRef::from(value), &mut out)?;
@@ -313,7 +313,7 @@ fn a_value_is_written_with_the_schema_of_another() {
             strict,
             again: WriteCells::default(),
             planned: Cell::default(),
-            known: write::Known::default(),
+            known: again::KnownRecords::default(),
         };
         let mut out = Vec::new();
         let written = planner

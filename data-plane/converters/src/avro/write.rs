@@ -1,7 +1,7 @@
 //! From values to Avro's bytes: a plan that is made once for a Connect schema and the Avro schema that its values are written with, which may
 //! be another than the one made of it (`use.latest.version`, `use.schema.id`). Fields go together by name.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use dray_connect::schema::{Schema as Connect, SchemaRef, Type};
 use dray_connect::value::Value;
 use dray_connect::{Error, Result};
 
-use super::again::{self, Kept, WriteCells};
+use super::again::{self, Kept, KnownRecord, KnownRecords, WriteCells};
 use super::from_connect::is_union;
 use super::schema::{Kind, Record as AvroRecord, Schema, TypeId};
 use super::settings::Settings;
@@ -83,18 +83,7 @@ pub(super) struct Planner<'a> {
     /// How many of those have a plan, or are just getting one.
     pub(super) planned: Cell<usize>,
     /// Records that stand in several places: one of a few names may stand for very many.
-    pub(super) known: Known,
-}
-
-/// How records are written that were planned before, by the address of the schema, which is kept so that it stays its own.
-pub(super) type Known = RefCell<HashMap<(TypeId, usize), KnownRecord>>;
-
-pub(super) struct KnownRecord {
-    _schema: SchemaRef,
-    /// Or why it does not fit.
-    made: Result<Arc<Record>, String>,
-    /// So many records that contain themselves there were when it was made: it may refer to them.
-    again: usize,
+    pub(super) known: KnownRecords,
 }
 
 /// A plan, with what it refers to.

@@ -3,7 +3,7 @@
 //! The pure machine (`dray-session`) decides; this carries out what it wants and tells it what happened. Nothing here waits for
 //! anything else than the next event.
 
-use crate::answers::Answers;
+use crate::answers::{Answers, Around};
 use crate::checks::Checks;
 use crate::fence::Watchdog;
 use crate::host::{Dead, Host};
@@ -323,7 +323,7 @@ impl Driver {
     /// Everything of the session before is dead.
     fn begin(&mut self, me: AgentSession, worker: &ConfigMap) {
         self.jobs.abort_all();
-        self.answers.set(None);
+        self.answers.set(Around::Beginning);
         self.host = None;
         self.agent.board.clear();
         self.state.began(me.session.get());
@@ -334,6 +334,7 @@ impl Driver {
             Err(error) => {
                 tracing::error!(error = %dray_runtime::guard::trace(&error),
                     "the cluster's worker configuration cannot be used; no task is started until it is corrected and the agent restarted");
+                self.answers.set(Around::Unusable);
                 self.clusters = None;
                 return;
             }
@@ -374,7 +375,7 @@ impl Driver {
             clusters: clusters.clone(),
             task_configs: self.configs.0.clone(),
         });
-        self.answers.set(Some(around.clone()));
+        self.answers.set(Around::Session(around.clone()));
         self.host = Some(Host::new(around, statuses, checks, self.active.clone()));
         self.clusters = Some(clusters);
         self.job(|clusters| async move { clusters.open_own().await });

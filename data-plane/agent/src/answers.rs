@@ -24,9 +24,9 @@ use dray_wire::agent::v1::{
     AlterOffsetsCall, CallAnswer, CallError, CallErrorKind, CallsRequest, KafkaClusterResult, LevelsSetResult,
     LoggerLevel, OffsetPair, OffsetsAlteredResult, OffsetsResult, PluginConfigResult, ReadOffsetsCall, SetLevelsCall,
 };
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
@@ -38,13 +38,22 @@ const PREVIEWS: usize = 4;
 /// Answers that the stream has not yet taken.
 const OUTBOUND: usize = 16;
 
+/// What there is to answer calls with.
+pub(crate) enum Around {
+    /// Nothing yet: a session is about to begin.
+    Beginning,
+    /// The session has no worker: the cluster's configuration of it cannot be used.
+    Unusable,
+    Session(Arc<Surroundings>),
+}
+
 /// Answers calls for as long as the agent lives, under whichever session it has.
 pub(crate) struct Answers {
     agent: AgentId,
     plugins: Vec<Plugin>,
     levels: Levels,
     hidden: Hidden,
-    around: Mutex<Option<Arc<Surroundings>>>,
+    around: watch::Sender<Around>,
     at_once: Semaphore,
     previews: Semaphore,
     news: News,
@@ -57,16 +66,26 @@ impl Answers {
             plugins,
             levels: telemetry.levels.clone(),
             hidden: telemetry.hidden.clone(),
-            around: Mutex::new(None),
+            around: watch::Sender::new(Around::Beginning),
             at_once: Semaphore::new(AT_ONCE),
             previews: Semaphore::new(PREVIEWS),
             news: News::new(active),
         })
     }
 
-    /// What the present session runs with; none between two sessions.
-    pub(crate) fn set(&self, around: Option<Arc<Surroundings>>) {
-        *self.around.lock().unwrap_or_else(PoisonError::into_inner) = around;
+    /// What the present session runs with.
+    pub(crate) fn set(&self, around: Around) {
+        self.around.send_replace(around);
+    }
+
+    /// Waits while a session begins: the stream of calls may be there a moment before it. None: this agent cannot answer. Cancel-safe.
+    async fn around(&self) -> Option<Arc<Surroundings>> {
+        let mut around = self.around.subscribe();
+        let known = around.wait_for(|around| !matches!(around, Around::Beginning)).await;
+        match &*known.ok()? {
+            Around::Session(around) => Some(around.clone()),
+            Around::Beginning | Around::Unusable => None,
+        }
     }
 
     /// Answers what comes on a stream of calls, until it ends. Dropping the future drops what is being answered.
@@ -130,8 +149,8 @@ impl Answers {
         if let Some(Call::SetLevels(call)) = call {
             return self.set_levels(call);
         }
-        let Some(around) = self.around.lock().unwrap_or_else(PoisonError::into_inner).clone() else {
-            return elsewhere("it has no session, or its worker configuration cannot be used");
+        let Some(around) = self.around().await else {
+            return elsewhere("the cluster's worker configuration cannot be used; its log says why");
         };
         match call {
             Some(Call::PluginConfig(call)) => match around.worker.plugin_config(&call.plugin) {
@@ -275,4 +294,31 @@ fn error(kind: CallErrorKind, message: String, exception: &str) -> Answer {
         message,
         exception: exception.to_owned(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dray_wire::agent::v1::KafkaClusterCall;
+    use futures::FutureExt as _;
+
+    /// The first call may come before the agent has read its Welcome.
+    #[tokio::test]
+    async fn a_call_waits_for_the_session_that_begins() {
+        let agent = "a".to_owned().try_into().unwrap();
+        let telemetry = Telemetry::default();
+        let answers = Answers::new(agent, Vec::new(), ActiveTopics::default(), &telemetry);
+        let call = Call::KafkaCluster(KafkaClusterCall {});
+        let answer = answers.answer(Some(call), Duration::from_secs(5));
+        tokio::pin!(answer);
+        assert!(answer.as_mut().now_or_never().is_none(), "it waits");
+        answers.set(Around::Unusable);
+        match answer.await {
+            Answer::Error(error) => assert!(
+                error.message.contains("worker configuration cannot be used"),
+                "{error:?}"
+            ),
+            other => panic!("{other:?}"),
+        }
+    }
 }

@@ -313,12 +313,12 @@ mod tests {
         tokio::pin!(answer);
         assert!(answer.as_mut().now_or_never().is_none(), "it waits");
         answers.set(Around::Unusable);
-        match answer.await {
-            Answer::Error(error) => assert!(
-                error.message.contains("worker configuration cannot be used"),
-                "{error:?}"
-            ),
-            other => panic!("{other:?}"),
-        }
+        let Answer::Error(error) = answer.await else {
+            panic!("it answered without a worker");
+        };
+        assert!(
+            error.message.contains("worker configuration cannot be used"),
+            "{error:?}"
+        );
     }
 }

@@ -160,6 +160,34 @@ impl OffsetMap {
 }
 
 impl SourceOffset {
+    /// Its own value, which sets it apart from others of its partition.
+    #[must_use]
+    #[inline]
+    pub fn value(&self) -> i64 {
+        let (Self::Long { value, .. } | Self::Shared { value, .. }) = self;
+        *value
+    }
+
+    /// The same with another value of its own.
+    #[must_use]
+    pub fn with_value(&self, own: i64) -> Self {
+        let mut other = self.clone();
+        let (Self::Long { value, .. } | Self::Shared { value, .. }) = &mut other;
+        *value = own;
+        other
+    }
+
+    /// Whether it is seen at a glance that [`with_value`](Self::with_value) makes the other one of it; false only means that it is not.
+    #[must_use]
+    #[inline]
+    pub fn differs_in_value_only(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Long { field: one, .. }, Self::Long { field: two, .. }) => std::ptr::eq(*one, *two),
+            (Self::Shared { fields: one, .. }, Self::Shared { fields: two, .. }) => Arc::ptr_eq(one, two),
+            (Self::Long { .. }, Self::Shared { .. }) | (Self::Shared { .. }, Self::Long { .. }) => false,
+        }
+    }
+
     /// The offset as a map, as it is stored.
     #[must_use]
     pub fn to_map(&self) -> OffsetMap {

@@ -170,6 +170,16 @@ impl SourceBatch {
         self.records.push(record);
     }
 
+    /// Appends records, which are made one after the other and each where it stays: a record is large, and to move it costs as much as to
+    /// make it.
+    #[inline]
+    pub fn extend<'a, I>(&'a mut self, records: impl FnOnce(&'a Backing) -> I)
+    where
+        I: Iterator<Item = SourceRecord>,
+    {
+        self.records.extend(records(&self.backing));
+    }
+
     /// Appends a whole batch for a partition of a topic. `source_offset` is that of its last record.
     pub fn pass(
         &mut self,

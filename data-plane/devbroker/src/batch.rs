@@ -63,7 +63,7 @@ impl Batch {
         if total < bytes.len() {
             return Err(ResponseError::InvalidRecord);
         }
-        if (&bytes[CRC_AT..]).get_u32() != crc32c::crc32c(&bytes[ATTRIBUTES_AT..]) {
+        if (&bytes[CRC_AT..]).get_u32() != crc_fast::crc32_iscsi(&bytes[ATTRIBUTES_AT..]) {
             return Err(ResponseError::CorruptMessage);
         }
         let last_offset_delta = i32_at(&bytes, LAST_OFFSET_DELTA_AT);
@@ -139,7 +139,7 @@ pub(crate) mod tests {
     }
 
     fn sign(bytes: &mut BytesMut) {
-        let crc = crc32c::crc32c(&bytes[ATTRIBUTES_AT..]);
+        let crc = crc_fast::crc32_iscsi(&bytes[ATTRIBUTES_AT..]);
         bytes[CRC_AT..ATTRIBUTES_AT].copy_from_slice(&crc.to_be_bytes());
     }
 

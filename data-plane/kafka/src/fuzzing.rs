@@ -50,7 +50,7 @@ fn righted(mut bytes: Vec<u8>) -> Bytes {
         let fits = |length: &usize| (HEADER - LENGTH_ENDS..=most).contains(length);
         let length = usize::try_from(length).ok().filter(fits).unwrap_or(most);
         batch[8..LENGTH_ENDS].copy_from_slice(&(length as i32).to_be_bytes());
-        let checksum = crc32c::crc32c(&batch[COVERED..LENGTH_ENDS + length]);
+        let checksum = crc_fast::crc32_iscsi(&batch[COVERED..LENGTH_ENDS + length]);
         batch[CHECKSUM..COVERED].copy_from_slice(&checksum.to_be_bytes());
         at += LENGTH_ENDS + length;
     }

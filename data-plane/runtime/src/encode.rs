@@ -155,19 +155,19 @@ pub fn encode<'a>(
     for (place, record) in batch.records().iter().enumerate().skip(progress.done) {
         let number = numbers[record.source_partition.index()];
         if keep_text && let Some((key, value)) = texts(batch, record) {
-            let sequence = ledger.enter(number, record.source_offset.clone());
+            let sequence = ledger.enter(number, &record.source_offset);
             encoded.records.push(produced(batch, record, sequence, key, value));
             continue;
         }
         let written = scratch.len();
         match encoded.parts(batch, record, converters, scratch) {
             Ok(Some((key, value, headers))) => {
-                let sequence = ledger.enter(number, record.source_offset.clone());
+                let sequence = ledger.enter(number, &record.source_offset);
                 encoded.push(batch, record, sequence, key, value, headers);
             }
             Ok(None) => match &record.body {
                 Body::Passed(id) => {
-                    let sequence = ledger.enter(number, record.source_offset.clone());
+                    let sequence = ledger.enter(number, &record.source_offset);
                     encoded.passed.push(Passed {
                         after: encoded.records.len(),
                         topic: batch.topic_name(record.topic),
@@ -303,11 +303,11 @@ impl<'a> EncodedBatch<'a> {
         let record = &batch.records()[place];
         let refused = failing.refused.iter().find(|refused| refused.place == place);
         if let (Some(refused), Some(letters)) = (refused, failing.letters) {
-            let sequence = ledger.enter(number, record.source_offset.clone());
+            let sequence = ledger.enter(number, &record.source_offset);
             let (body, failure) = (&refused.body, &refused.failure);
             self.push_letter(batch, record, (body, failure), sequence, letters, scratch);
         } else {
-            ledger.enter_finished(number, record.source_offset.clone());
+            ledger.enter_finished(number, &record.source_offset);
         }
     }
 
@@ -331,10 +331,10 @@ impl<'a> EncodedBatch<'a> {
         }
         let record = &batch.records()[place];
         if let Some(letters) = failing.letters {
-            let sequence = ledger.enter(number, record.source_offset.clone());
+            let sequence = ledger.enter(number, &record.source_offset);
             self.push_letter(batch, record, (&record.body, &failure), sequence, letters, scratch);
         } else {
-            ledger.enter_finished(number, record.source_offset.clone());
+            ledger.enter_finished(number, &record.source_offset);
         }
         Ok(())
     }

@@ -33,19 +33,50 @@ impl Sequence {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PartitionNumber(u32);
 
-#[derive(Debug)]
+/// A record: the value of its offset. Two numbers, which travel in registers: what is written to memory in pieces and read back in one
+/// is waited for, with every record.
+#[derive(Clone, Copy, Debug)]
 struct Entry {
-    offset: SourceOffset,
+    value: i64,
     finished: bool,
+}
+
+/// So many records behind each other whose offsets are this one but for its value.
+#[derive(Debug)]
+struct Run {
+    offset: SourceOffset,
+    count: usize,
 }
 
 #[derive(Debug)]
 struct Partition {
     key: SourcePartition,
     entries: VecDeque<Entry>,
+    /// Their offsets, as many as there are entries.
+    runs: VecDeque<Run>,
     /// Local count of the front entry; wraps at 2^40, far more than can be unfinished at once.
     base: u64,
     committable: Option<SourceOffset>,
+}
+
+impl Partition {
+    /// The first so many records leave; the offset of the last of them.
+    fn leave(&mut self, count: usize) -> Option<SourceOffset> {
+        let value = self.entries.drain(..count).next_back()?.value;
+        let mut left = count;
+        loop {
+            let run = self.runs.front_mut()?;
+            if left < run.count {
+                run.count -= left;
+                return Some(run.offset.with_value(value));
+            }
+            left -= run.count;
+            let run = self.runs.pop_front()?;
+            if left == 0 {
+                return Some(run.offset.with_value(value));
+            }
+        }
+    }
 }
 
 /// The ledger of one source task.
@@ -82,6 +113,7 @@ impl Ledger {
             self.partitions.push(Partition {
                 key: key.clone(),
                 entries: VecDeque::new(),
+                runs: VecDeque::new(),
                 base: 0,
                 committable: None,
             });
@@ -91,30 +123,43 @@ impl Ledger {
 
     /// Enters a record that is about to be produced.
     #[inline]
-    pub fn enter(&mut self, number: PartitionNumber, offset: SourceOffset) -> Sequence {
+    pub fn enter(&mut self, number: PartitionNumber, offset: &SourceOffset) -> Sequence {
         let partition = &mut self.partitions[number.0 as usize];
         let local = (partition.base + partition.entries.len() as u64) & LOCAL_MASK;
         partition.entries.push_back(Entry {
-            offset,
+            value: offset.value(),
             finished: false,
         });
+        match partition.runs.back_mut() {
+            Some(run) if run.offset.differs_in_value_only(offset) => run.count += 1,
+            Some(_) | None => partition.runs.push_back(Run {
+                offset: offset.clone(),
+                count: 1,
+            }),
+        }
         self.unfinished += 1;
         Sequence((u64::from(number.0) << LOCAL_BITS) | local)
     }
 
     /// Enters a record that is finished already: dropped, or failed and tolerated.
-    pub fn enter_finished(&mut self, number: PartitionNumber, offset: SourceOffset) {
+    pub fn enter_finished(&mut self, number: PartitionNumber, offset: &SourceOffset) {
         let sequence = self.enter(number, offset);
         self.finish(sequence, 1);
     }
 
     /// Where an unfinished record comes from, and where there.
     #[must_use]
-    pub fn source(&self, sequence: Sequence) -> Option<(&SourcePartition, &SourceOffset)> {
+    pub fn source(&self, sequence: Sequence) -> Option<(&SourcePartition, SourceOffset)> {
         let partition = self.partitions.get((sequence.0 >> LOCAL_BITS) as usize)?;
         let place = (sequence.0 & LOCAL_MASK).wrapping_sub(partition.base) & LOCAL_MASK;
         let entry = partition.entries.get(place as usize)?;
-        Some((&partition.key, &entry.offset))
+        let mut before = place as usize;
+        let run = partition.runs.iter().find(|run| {
+            let is_here = before < run.count;
+            before = before.saturating_sub(run.count);
+            is_here
+        });
+        Some((&partition.key, run?.offset.with_value(entry.value)))
     }
 
     /// As many records are durable, from this one on and as they were entered. Finishing one twice changes nothing.
@@ -145,8 +190,8 @@ impl Ledger {
         let finished = partition.entries.range(ahead..).take_while(|entry| entry.finished);
         let prefix = ahead + finished.count();
         partition.base = (partition.base + prefix as u64) & LOCAL_MASK;
-        if let Some(last) = partition.entries.drain(..prefix).next_back() {
-            partition.committable = Some(last.offset);
+        if let Some(last) = partition.leave(prefix) {
+            partition.committable = Some(last);
             self.committable = true;
         }
         if here < count {

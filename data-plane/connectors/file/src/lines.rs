@@ -1,6 +1,7 @@
 //! Cuts blocks of bytes into lines and puts them into a batch, without copying a line.
 
 use bytes::Bytes;
+use dray_connect::backing::Backing;
 use dray_connect::datum::{Datum, Utf8Span};
 use dray_connect::offset::{OffsetMap, Primitive, SharedFields, SourceOffset, SourcePartition};
 use dray_connect::schema::{Schema, SchemaRef};
@@ -123,20 +124,33 @@ impl Lines {
     pub(crate) fn fill(&mut self, batch: &mut SourceBatch, stamp: &Stamp, limit: usize) -> Result<usize> {
         let count = limit.min(self.ends.len() - self.next_end);
         if count == 0 {
-            self.check_length(stamp, self.block.len())?;
+            self.check_length(stamp, self.at, self.block.len())?;
             return Ok(0);
         }
+        let ends = &self.ends[self.next_end..self.next_end + count];
+        self.check_lengths(stamp, ends)?;
         let sender = Sender::new(batch, stamp, self.block.clone());
-        batch.reserve(count);
-        for place in self.next_end..self.next_end + count {
-            let end = self.ends[place] as usize;
-            self.check_length(stamp, end)?;
-            let width = if self.block[end..].starts_with(b"\r\n") { 2 } else { 1 };
-            let (start, next) = (self.at, end + width);
-            self.position += (next - start) as u64;
-            self.at = next;
-            sender.send(batch, start..end, end <= self.valid, self.position);
+        let (block, mut at, mut position) = (&self.block, self.at, self.position);
+        let mut next = |end: &u32| {
+            let end = *end as usize;
+            let line = at..end;
+            at = behind(block, end);
+            position += (at - line.start) as u64;
+            (line, position)
+        };
+        let (valid, others) = ends.split_at(ends.partition_point(|end| *end as usize <= self.valid));
+        batch.extend(|backing| {
+            valid.iter().map(|end| {
+                let (line, position) = next(end);
+                sender.record(sender.text(backing, line), position)
+            })
+        });
+        for end in others {
+            let (line, position) = next(end);
+            let text = sender.repaired(batch, line);
+            batch.push(sender.record(text, position));
         }
+        (self.at, self.position) = (at, position);
         self.next_end += count;
         Ok(count)
     }
@@ -149,24 +163,44 @@ impl Lines {
             if self.block[end - 1] == b'\r' {
                 end -= 1;
             }
-            Sender::new(batch, stamp, self.block.clone()).send(batch, self.at..end, end <= self.valid, 0);
+            let sender = Sender::new(batch, stamp, self.block.clone());
+            let text = sender.repaired(batch, self.at..end);
+            batch.push(sender.record(text, 0));
         }
         *self = Self::new(0);
     }
 
+    /// No line of these, the first of which begins at `at`, is too long.
+    fn check_lengths(&self, stamp: &Stamp, ends: &[u32]) -> Result<()> {
+        let mut at = self.at;
+        // Hardly any block is so large.
+        if self.block.len() - at > MAX_LINE {
+            for end in ends {
+                self.check_length(stamp, at, *end as usize)?;
+                at = behind(&self.block, *end as usize);
+            }
+        }
+        Ok(())
+    }
+
     /// A line from `at` to `end` is not too long.
-    #[inline]
-    fn check_length(&self, stamp: &Stamp, end: usize) -> Result<()> {
-        if end - self.at <= MAX_LINE {
+    fn check_length(&self, stamp: &Stamp, at: usize, end: usize) -> Result<()> {
+        if end - at <= MAX_LINE {
             return Ok(());
         }
         Err(Error::connect(format!(
             "a line of {} at position {} has {} bytes or more; lines may have up to {MAX_LINE} bytes",
             stamp.name,
-            self.position,
-            end - self.at
+            self.position + (at - self.at) as u64,
+            end - at
         )))
     }
+}
+
+/// Where the line starts that follows one that ends here.
+#[inline]
+fn behind(block: &[u8], end: usize) -> usize {
+    end + if block[end..].starts_with(b"\r\n") { 2 } else { 1 }
 }
 
 /// Puts lines of one block into one batch.
@@ -214,12 +248,7 @@ impl Sender {
     }
 
     #[inline(always)]
-    fn send(&self, batch: &mut SourceBatch, line: Range<usize>, valid: bool, position: u64) {
-        let text = if valid {
-            Utf8Span::checked_by_caller(batch.backing(), self.span.slice(line.start, line.end))
-        } else {
-            self.repaired(batch, line)
-        };
+    fn record(&self, text: Utf8Span, position: u64) -> SourceRecord {
         let source_offset = if self.tracked {
             // Files end below 2^63.
             SourceOffset::Long {
@@ -245,21 +274,27 @@ impl Sender {
             source_partition,
             ..
         } = self.template;
-        batch.push(SourceRecord {
+        SourceRecord {
             topic,
             kafka_partition,
             timestamp,
             source_partition,
             source_offset,
             body,
-        });
+        }
+    }
+
+    /// A line that was checked.
+    #[inline(always)]
+    fn text(&self, backing: &Backing, line: Range<usize>) -> Utf8Span {
+        Utf8Span::checked_by_caller(backing, self.span.slice(line.start, line.end))
     }
 
     /// A line of a block that is not UTF-8 throughout. Connect's decoder replaces malformed bytes with U+FFFD.
     #[cold]
     fn repaired(&self, batch: &mut SourceBatch, line: Range<usize>) -> Utf8Span {
         match String::from_utf8_lossy(&self.block[line.clone()]) {
-            Cow::Borrowed(_) => Utf8Span::checked_by_caller(batch.backing(), self.span.slice(line.start, line.end)),
+            Cow::Borrowed(_) => self.text(batch.backing(), line),
             Cow::Owned(repaired) => {
                 let span = batch.backing_mut().copy(repaired.as_bytes());
                 Utf8Span::checked_by_caller(batch.backing(), span)

@@ -156,11 +156,12 @@ impl Runner {
             class: "org.apache.kafka.clients.producer.KafkaProducer".into(),
             error,
         };
+        let source = self.ledger.source(sequence);
         let why = Why {
             failure: &failure,
             topic: &kept.topic,
             kafka_partition: kept.partition,
-            source: self.ledger.source(sequence),
+            source: source.as_ref().map(|(partition, offset)| (*partition, offset)),
         };
         let context = letters.context_of_bytes(&why);
         let header = |(name, text): (&str, String)| (name.to_owned(), Some(text.into_bytes()));

@@ -1,4 +1,21 @@
-//! The checksum (CRC-32C) of bytes whose front is exchanged, without reading those behind it. Pure.
+//! The checksum (CRC-32C) of bytes, of more bytes behind them, and of bytes whose front is exchanged, without reading those behind it. Pure.
+
+use crc_fast::{CrcAlgorithm, Digest};
+
+/// The last step of every checksum inverts it.
+const INVERTED: u32 = u32::MAX;
+
+/// The checksum of these bytes.
+pub(crate) fn crc32c(bytes: &[u8]) -> u32 {
+    crc_fast::crc32_iscsi(bytes)
+}
+
+/// The checksum of bytes that have this one, with these behind them.
+pub(crate) fn append(checksum: u32, bytes: &[u8]) -> u32 {
+    let mut all = Digest::new_with_init_state(CrcAlgorithm::Crc32Iscsi, u64::from(checksum ^ INVERTED));
+    all.update(bytes);
+    all.finalize() as u32 // it has 32 bits
+}
 
 /// The polynomial, with its lowest power first.
 const POLYNOMIAL: u32 = 0x82f6_3b78;
@@ -46,7 +63,6 @@ pub(crate) fn with_other_front(checksum: u32, (before, after): (u32, u32), behin
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crc32c::crc32c;
     use proptest::prelude::*;
 
     proptest! {
@@ -58,6 +74,7 @@ mod tests {
             let all = |front: &[u8]| crc32c(&[front, &behind[..]].concat());
             let found = with_other_front(all(&before), (crc32c(&before), crc32c(&after)), behind.len());
             prop_assert_eq!(found, all(&after));
+            prop_assert_eq!(found, append(crc32c(&after), &behind));
         }
     }
 

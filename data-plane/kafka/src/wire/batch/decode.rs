@@ -1,6 +1,7 @@
 //! Record batches (v2, KIP-98) as a broker sends them, for a reader. Pure. Records are places in the received buffer; only a
 //! compressed batch gets a buffer of its own. Nothing here trusts a length: what does not add up is an error.
 
+use super::checksum::crc32c;
 use super::compression::{self, Codec};
 use crate::port::{FetchBatch, FetchedRecord, Slice};
 use bytes::Bytes;
@@ -309,9 +310,7 @@ impl Records {
                 self.at = end; // Compaction can leave a batch that ends before what is wanted.
                 continue;
             }
-            if self.checked != Some(at)
-                && crc32c::crc32c(&bytes[at + ATTRIBUTES..end]) != be_i32(bytes, at + CRC) as u32
-            {
+            if self.checked != Some(at) && crc32c(&bytes[at + ATTRIBUTES..end]) != be_i32(bytes, at + CRC) as u32 {
                 let what = "its checksum is not that of its bytes";
                 return Err(Malformed::Corrupt { offset, what });
             }

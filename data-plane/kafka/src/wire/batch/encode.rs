@@ -1,7 +1,7 @@
 //! Encodes records into a record batch (v2, KIP-98) as they come. Pure. What stands in front of the records is written when the batch is
 //! sent, since who sends it, and under which sequence, is only known then; the records are never copied again.
 
-use super::checksum::with_other_front;
+use super::checksum::{self, crc32c, with_other_front};
 use super::compression::Codec;
 use crate::port::ProduceRecord;
 use bytes::Bytes;
@@ -109,78 +109,46 @@ impl Open {
     #[inline]
     fn push_value(&mut self, value: Option<&[u8]>, timestamp: i64) {
         let (behind, place) = (timestamp.wrapping_sub(self.base_timestamp), i64::from(self.count));
-        let value_length = value.map_or(-1, |value| value.len() as i64);
+        let value_length = length_of(value);
         let value = value.unwrap_or_default();
         // Attributes (none), the two numbers, a key of length -1, the value, no headers.
         let length = 3 + varint_len(behind) + varint_len(place) + varint_len(value_length) + value.len();
-        let mut front = [0; FRONT + VARINT];
-        let mut at = put(&mut front, 0, length as i64) + 1;
-        at = put(&mut front, at, behind);
-        at = put(&mut front, at, place);
-        at = put(&mut front, at, -1);
-        at = put(&mut front, at, value_length);
         let out = &mut self.records;
         let begin = out.len();
-        // A copy of fixed size is a few instructions, one of the right size a call.
-        out.extend_from_slice(&front);
+        // Where they stay: bytes that were just written one by one are waited for by who copies them in larger pieces.
+        out.extend_from_slice(&[0; FRONT + VARINT]);
+        let front = out.last_chunk_mut().expect("it was just put there");
+        let mut at = put::<{ FRONT + VARINT }>(front, 0, length as i64) + 1;
+        at = put(front, at, behind);
+        at = put(front, at, place);
+        at = put(front, at, -1);
+        at = put(front, at, value_length);
         out.truncate(begin + at);
         out.extend_from_slice(value);
         out.push(0);
     }
 
     fn push_any(&mut self, record: &ProduceRecord<'_>, timestamp: i64) {
-        // Attributes (none), how far it is from the first record, length of the key; without a key the value's length too.
-        let mut front = [0; FRONT + VARINT];
-        let mut at = VARINT + 1;
-        at = put(&mut front, at, timestamp.wrapping_sub(self.base_timestamp));
-        at = put(&mut front, at, i64::from(self.count));
-        at = put(&mut front, at, record.key.map_or(-1, |key| key.len() as i64));
-        let value_length = record.value.map_or(-1, |value| value.len() as i64);
-        let (middle, middle_end) = match record.key {
-            Some(_) => number(value_length),
-            None => {
-                at = put(&mut front, at, value_length);
-                ([0; VARINT], 0)
-            }
-        };
-        let value = record.value.unwrap_or_default();
-        let (headers, headers_end) = number(record.headers.len() as i64);
-        let headers_length: usize = record
-            .headers
-            .iter()
-            .map(|header| {
-                let value = header.value.map_or(-1, |value| value.len() as i64);
-                varint_len(header.key.len() as i64)
-                    + header.key.len()
-                    + varint_len(value)
-                    + header.value.map_or(0, <[u8]>::len)
-            })
+        let (behind, place) = (timestamp.wrapping_sub(self.base_timestamp), i64::from(self.count));
+        let headers = record.headers.iter();
+        let headers: usize = headers
+            .map(|header| field_len(Some(header.key.as_bytes())) + field_len(header.value))
             .sum();
-        let key_length = record.key.map_or(0, <[u8]>::len);
-        let length = at - VARINT + key_length + middle_end + value.len() + headers_end + headers_length;
-        let length = length as i64;
-        let begin = VARINT - varint_len(length);
-        put(&mut front, begin, length);
-
+        let count = record.headers.len() as i64;
+        // Attributes (none), the two numbers, key, value, how many headers, and these.
+        let length = 1 + varint_len(behind) + varint_len(place) + field_len(record.key) + field_len(record.value);
+        let length = length + varint_len(count) + headers;
         let out = &mut self.records;
-        out.extend_from_slice(&front[begin..at]);
-        if let Some(key) = record.key {
-            out.extend_from_slice(key);
-            out.extend_from_slice(&middle[..middle_end]);
-        }
-        out.extend_from_slice(value);
-        if record.headers.is_empty() {
-            out.push(0);
-        } else {
-            out.extend_from_slice(&headers[..headers_end]);
-        }
+        put_number(out, length as i64);
+        out.push(0);
+        put_number(out, behind);
+        put_number(out, place);
+        put_field(out, record.key);
+        put_field(out, record.value);
+        put_number(out, count);
         for header in record.headers {
-            let (length, end) = number(header.key.len() as i64);
-            out.extend_from_slice(&length[..end]);
-            out.extend_from_slice(header.key.as_bytes());
-            let (length, end) = number(header.value.map_or(-1, |value| value.len() as i64));
-            out.extend_from_slice(&length[..end]);
-            out.extend_from_slice(header.value.unwrap_or_default());
+            put_field(out, Some(header.key.as_bytes()));
+            put_field(out, header.value);
         }
     }
 
@@ -194,7 +162,7 @@ impl Open {
 
     fn sum(&self) -> (u32, usize) {
         let (sum, length) = self.summed;
-        (crc32c::crc32c_append(sum, &self.records[length..]), self.records.len())
+        (checksum::append(sum, &self.records[length..]), self.records.len())
     }
 
     /// Ends the batch, compressed where that makes it smaller.
@@ -240,7 +208,7 @@ impl Sealed {
             codec: Codec::of(i16::from_be_bytes([head[21], head[22]])).ok()?,
             made: Some((
                 u32::from_be_bytes(*head[17..].first_chunk()?),
-                crc32c::crc32c(&head[CHECKSUM_COVERS_FROM..]),
+                crc32c(&head[CHECKSUM_COVERS_FROM..]),
             )),
         })
     }
@@ -285,10 +253,10 @@ impl Sealed {
         head[51..53].copy_from_slice(&stamp.epoch.to_be_bytes());
         head[53..57].copy_from_slice(&stamp.sequence.to_be_bytes());
         head[57..61].copy_from_slice(&self.count.to_be_bytes());
-        let front = crc32c::crc32c(&head[CHECKSUM_COVERS_FROM..]);
+        let front = crc32c(&head[CHECKSUM_COVERS_FROM..]);
         let checksum = match self.made {
             Some((whole, before)) => with_other_front(whole, (before, front), self.records.len()),
-            None => crc32c::crc32c_append(front, &self.records),
+            None => checksum::append(front, &self.records),
         };
         head[17..21].copy_from_slice(&checksum.to_be_bytes());
         head
@@ -322,11 +290,31 @@ fn put<const N: usize>(out: &mut [u8; N], mut at: usize, value: i64) -> usize {
     at + 1
 }
 
+/// Appends a number, written where it stays.
 #[inline]
-fn number(value: i64) -> ([u8; VARINT], usize) {
-    let mut out = [0; VARINT];
-    let end = put(&mut out, 0, value);
-    (out, end)
+fn put_number(out: &mut Vec<u8>, value: i64) {
+    let begin = out.len();
+    out.extend_from_slice(&[0; VARINT]);
+    let end = put::<VARINT>(out.last_chunk_mut().expect("it was just put there"), 0, value);
+    out.truncate(begin + end);
+}
+
+/// Appends bytes with their length in front, which is -1 of none.
+#[inline]
+fn put_field(out: &mut Vec<u8>, field: Option<&[u8]>) {
+    put_number(out, length_of(field));
+    out.extend_from_slice(field.unwrap_or_default());
+}
+
+#[inline]
+fn length_of(field: Option<&[u8]>) -> i64 {
+    field.map_or(-1, |bytes| bytes.len() as i64)
+}
+
+/// What [`put_field`] appends.
+#[inline]
+fn field_len(field: Option<&[u8]>) -> usize {
+    varint_len(length_of(field)) + field.map_or(0, <[u8]>::len)
 }
 
 #[cfg(test)]
@@ -425,7 +413,7 @@ mod tests {
         for (records, size) in [(1, 3), (1, PIECE), (1, 3 * PIECE), (2_000, 200)] {
             let records = vec![(None, Some(vec![7; size]), Vec::new(), 5); records];
             let bytes = batch(&records, Codec::None, Stamp::NONE);
-            let checksum = crc32c::crc32c(&bytes[CHECKSUM_COVERS_FROM..]);
+            let checksum = crc32c(&bytes[CHECKSUM_COVERS_FROM..]);
             assert_eq!(
                 bytes[17..21],
                 checksum.to_be_bytes(),
@@ -451,7 +439,9 @@ mod tests {
             i64::MAX,
             i64::MIN,
         ] {
-            assert_eq!(number(value).1, varint_len(value), "{value}");
+            let mut out = Vec::new();
+            put_number(&mut out, value);
+            assert_eq!(out.len(), varint_len(value), "{value}");
         }
     }
 

@@ -77,7 +77,7 @@ pub(super) fn encoded(records: &[Sent], compression: Compression) -> Vec<u8> {
 /// Changes a batch's bytes and puts the checksum right again.
 pub(super) fn changed(mut batch: Vec<u8>, change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     change(&mut batch);
-    let crc = crc32c::crc32c(&batch[ATTRIBUTES..]);
+    let crc = crc_fast::crc32_iscsi(&batch[ATTRIBUTES..]);
     batch[CRC..CRC + 4].copy_from_slice(&crc.to_be_bytes());
     batch
 }

@@ -162,8 +162,8 @@ impl JsonConverter {
         };
         if !self.schemas_enabled {
             let mut sink = Schemaless { out, input: text };
-            let document = parser::parse(text, None, &mut sink, &mut self.buffers.data).map_err(malformed)?;
-            return Ok(Field::schemaless(document.root.unwrap_or_default()));
+            parser::parse(text, None, &mut sink, &mut self.buffers.data).map_err(malformed)?;
+            return Ok(Field::schemaless(self.buffers.data.root().unwrap_or_default()));
         }
         let last = self.last_parsed.as_ref().filter(|_| self.fixed.is_none());
         if let Some(last) = last
@@ -193,7 +193,7 @@ impl JsonConverter {
         tape.clear();
         stack.clear();
         let document = parser::parse(text, known, tape, cells).map_err(malformed)?;
-        let root = tape.node(text, document.root);
+        let root = tape.node(text, cells.root());
         let levels = 0;
         let mut out = Out {
             batch,
@@ -276,10 +276,11 @@ fn fixed_schema(config: &ConfigMap, reader: Reader) -> Result<Option<SchemaRef>>
         return Ok(None);
     };
     let mut tape = Tape::default();
-    let document = parser::parse(text.as_bytes(), None, &mut tape, &mut Scratch::default()).map_err(|cause| {
+    let mut cells = Scratch::default();
+    parser::parse(text.as_bytes(), None, &mut tape, &mut cells).map_err(|cause| {
         Error::data("Failed to parse schema in converter config due to serialization error: ").with_source(cause)
     })?;
-    reader.schema(tape.node(text.as_bytes(), document.root))
+    reader.schema(tape.node(text.as_bytes(), cells.root()))
 }
 
 fn malformed(cause: impl Into<dray_connect::error::BoxError>) -> Error {

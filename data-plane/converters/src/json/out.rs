@@ -55,6 +55,7 @@ impl Sink for Schemaless<'_, '_> {
         Datum::Boolean(value)
     }
 
+    #[inline(always)]
     fn number(&mut self, number: Number<'_>) -> Datum {
         schemaless_number(number)
     }

@@ -36,15 +36,13 @@ pub(crate) trait Sink {
     fn bytes<'s>(&'s self, string: Self::Node, input: &'s [u8]) -> &'s [u8];
 }
 
-/// A parsed document.
-pub(crate) struct Document<N> {
-    /// The first value, if there is any.
-    pub(crate) root: Option<N>,
+/// A parsed document, whose value is in its [`Scratch`].
+pub(crate) struct Document {
     /// Where the value of the root's last member `schema` stands, unless it is the known one.
     pub(crate) schema: Option<Range<usize>>,
 }
 
-/// What is open while a text is parsed; kept for the next text, so that parsing does not allocate.
+/// What is open while a text is parsed, and its value afterwards; kept for the next text, so that parsing does not allocate.
 #[derive(Debug)]
 pub(crate) struct Scratch<N> {
     nodes: Vec<N>,
@@ -54,6 +52,14 @@ pub(crate) struct Scratch<N> {
     /// need not read it again and again.
     names: Vec<N>,
     batch: Option<BatchNumber>,
+}
+
+impl<N: Copy> Scratch<N> {
+    /// The value of the text that was parsed last, if there was any in it.
+    #[inline]
+    pub(crate) fn root(&self) -> Option<N> {
+        self.nodes.last().copied()
+    }
 }
 
 impl<N> Default for Scratch<N> {
@@ -87,24 +93,18 @@ pub(crate) fn parse<S: Sink>(
     known: Option<&[u8]>,
     sink: &mut S,
     scratch: &mut Scratch<S::Node>,
-) -> Result<Document<S::Node>> {
+) -> Result<Document> {
     let mut parser = Parser::new(input, 0, known, sink, scratch);
     parser.scanner.skip_blanks();
     if parser.scanner.at == input.len() {
-        return Ok(Document {
-            root: None,
-            schema: None,
-        });
+        return Ok(Document { schema: None });
     }
     let starts_number = matches!(parser.scanner.peek(), Some(b'-' | b'0'..=b'9'));
-    let root = parser.value()?;
+    parser.value()?;
     if starts_number && !matches!(parser.scanner.peek(), None | Some(b' ' | b'\t' | b'\r' | b'\n')) {
         return Err(parser.scanner.syntax("expected a blank after a number at the root"));
     }
-    Ok(Document {
-        root: Some(root),
-        schema: parser.schema,
-    })
+    Ok(Document { schema: parser.schema })
 }
 
 /// Parses the value that starts there, which is a part of what somebody else reads; says where it ends, too.
@@ -115,8 +115,9 @@ pub(crate) fn parse_part<S: Sink>(
     scratch: &mut Scratch<S::Node>,
 ) -> Result<(S::Node, usize)> {
     let mut parser = Parser::new(input, at, None, sink, scratch);
-    let node = parser.value()?;
-    Ok((node, parser.scanner.at))
+    parser.value()?;
+    let end = parser.scanner.at;
+    Ok((scratch.root().unwrap_or_else(|| sink.null()), end))
 }
 
 struct Parser<'a, 'p, S: Sink> {
@@ -161,53 +162,53 @@ impl<'a, 'p, S: Sink> Parser<'a, 'p, S> {
         }
     }
 
-    /// A value with all that is inside. What is open is kept in a list and not on the stack of the thread, which a message
-    /// of brackets could fill.
+    /// A value with all that is inside; it is the last of the nodes then. What is open is kept in a list and not on the stack of the
+    /// thread, which a message of brackets could fill.
+    ///
+    /// A node is made where it stays: it is written in pieces, and to move it at once would wait for them.
     ///
     /// The place in the input is a local variable here; the scanner is told where tokens that are not plain are left to it.
-    fn value(&mut self) -> Result<S::Node> {
+    fn value(&mut self) -> Result<()> {
         let input = self.scanner.input;
         let mut at = self.scanner.at;
         'value: loop {
-            let mut node = match input.get(at) {
+            match input.get(at) {
                 Some(b'"') => {
                     if let Some(end) = plain_end(input, at + 1) {
                         let text = Text::Plain(at + 1..end);
                         at = end + 1;
-                        self.sink.string(text)
+                        self.nodes.push(self.sink.string(text));
                     } else {
                         self.scanner.at = at;
-                        let node = self.sink.string(self.scanner.text()?);
+                        self.nodes.push(self.sink.string(self.scanner.text()?));
                         at = self.scanner.at;
-                        node
                     }
                 }
                 Some(b'-' | b'0'..=b'9') => {
                     if let Some((number, end)) = short_number(input, at) {
                         at = end;
-                        self.sink.number(number)
+                        self.nodes.push(self.sink.number(number));
                     } else {
                         self.scanner.at = at;
-                        let node = self.sink.number(self.scanner.number()?);
+                        self.nodes.push(self.sink.number(self.scanner.number()?));
                         at = self.scanner.at;
-                        node
                     }
                 }
                 Some(bracket @ (b'{' | b'[')) => {
                     self.scanner.at = at;
                     if *bracket == b'{' && self.at_known_schema() {
                         at = self.scanner.at;
-                        self.sink.known_schema()
+                        self.nodes.push(self.sink.known_schema());
                     } else if self.opened(*bracket)? {
                         at = self.scanner.at;
                         continue 'value;
                     } else {
                         at = self.scanner.at;
-                        if *bracket == b'{' {
+                        self.nodes.push(if *bracket == b'{' {
                             self.sink.object(&[])
                         } else {
                             self.sink.array(&[])
-                        }
+                        });
                     }
                 }
                 Some(b' ' | b'\t' | b'\r' | b'\n') => {
@@ -217,23 +218,23 @@ impl<'a, 'p, S: Sink> Parser<'a, 'p, S> {
                 _ => {
                     if let Some((word, end)) = short_word(input, at) {
                         at = end;
-                        match word {
+                        self.nodes.push(match word {
                             Some(word) => self.sink.boolean(word),
                             None => self.sink.null(),
-                        }
+                        });
                     } else {
                         self.scanner.at = at;
                         let node = self.word()?;
+                        self.nodes.push(node);
                         at = self.scanner.at;
-                        node
                     }
                 }
-            };
+            }
             // The value is whole: it goes into what is open, which may thereby be whole as well.
             loop {
                 let Some(outer) = self.open.last() else {
                     self.scanner.at = at;
-                    return Ok(node);
+                    return Ok(());
                 };
                 let is_object = outer.is_object;
                 if let Some(start) = self.schema_start
@@ -241,7 +242,6 @@ impl<'a, 'p, S: Sink> Parser<'a, 'p, S> {
                 {
                     self.schema_ends(start, at);
                 }
-                self.nodes.push(node);
                 // Most texts have no blanks, and the names of the text before.
                 if is_object
                     && input.get(at) == Some(&b',')
@@ -262,7 +262,7 @@ impl<'a, 'p, S: Sink> Parser<'a, 'p, S> {
                     }
                     (Some(b'}'), true) | (Some(b']'), false) => {
                         at += 1;
-                        node = self.closed();
+                        self.closed();
                     }
                     (_, _) => {
                         self.scanner.at = at;
@@ -423,12 +423,10 @@ impl<'a, 'p, S: Sink> Parser<'a, 'p, S> {
         self.nodes.push(self.sink.string(text));
     }
 
-    /// A closing bracket was found: the array or object is whole.
+    /// A closing bracket was found: the array or object is whole, and stands for its parts.
     #[inline]
-    fn closed(&mut self) -> S::Node {
-        let Some(whole) = self.open.pop() else {
-            return self.sink.null();
-        };
+    fn closed(&mut self) {
+        let Some(whole) = self.open.pop() else { return };
         if whole.repeated {
             self.keep_last_of_each_name(whole.start);
         }
@@ -439,7 +437,7 @@ impl<'a, 'p, S: Sink> Parser<'a, 'p, S> {
             self.sink.array(parts)
         };
         self.nodes.truncate(whole.start);
-        node
+        self.nodes.push(node);
     }
 
     /// Of members with the same name the last value wins and keeps the place of the first.

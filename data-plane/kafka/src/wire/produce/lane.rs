@@ -132,10 +132,14 @@ impl Lane {
             topic_before = Some(record.topic);
             let any_place = record.partition.is_none() && record.key.is_none();
             let same_place = sticky.filter(|_| same_topic && any_place);
-            let place = match same_place.filter(|track| state.tracks[*track].takes_more(bound, settings)) {
-                Some(track) => Place::Track(track),
-                None => self.places.of(record, same_topic, state, now, settings),
-            };
+            if let Some(track) = same_place
+                && state.tracks[track].append(record, record.timestamp.unwrap_or(stamp), (charge, bound), settings)
+            {
+                state.used += charge;
+                taken += 1;
+                continue;
+            }
+            let place = self.places.of(record, same_topic, state, now, settings);
             let track = match place {
                 Place::Track(track) => track,
                 Place::Wait { topic, until } => {

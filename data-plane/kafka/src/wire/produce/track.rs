@@ -56,6 +56,21 @@ struct Filling {
     since: Instant,
 }
 
+impl Filling {
+    #[inline]
+    fn push(&mut self, record: &ProduceRecord<'_>, timestamp: i64, bytes: usize, settings: &Settings) {
+        self.batch.push(record, timestamp);
+        if settings.codec == Codec::None {
+            self.batch.sum_up();
+        }
+        self.bytes += bytes;
+        match self.runs.last_mut() {
+            Some((first, count)) if *first + *count as u64 == record.sequence => *count += 1,
+            Some(_) | None => self.runs.push((record.sequence, 1)),
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Flying {
     number: u64,
@@ -178,16 +193,25 @@ impl Track {
             bytes: 0,
             since: now,
         });
-        filling.batch.push(record, timestamp);
-        if settings.codec == Codec::None {
-            filling.batch.sum_up();
-        }
-        filling.bytes += bytes;
-        match filling.runs.last_mut() {
-            Some((first, count)) if *first + *count as u64 == record.sequence => *count += 1,
-            Some(_) | None => filling.runs.push((record.sequence, 1)),
-        }
+        filling.push(record, timestamp, bytes, settings);
         Pushed { sealed, begins }
+    }
+
+    /// Takes a record into a batch that has others already. False when there is none, or it takes no more.
+    #[inline]
+    pub(super) fn append(
+        &mut self,
+        record: &ProduceRecord<'_>,
+        timestamp: i64,
+        (bytes, bound): (usize, usize),
+        settings: &Settings,
+    ) -> bool {
+        let fits = |filling: &&mut Filling| filling.batch.len() + bound <= settings.batch_size;
+        let Some(filling) = self.filling.as_mut().filter(fits) else {
+            return false;
+        };
+        filling.push(record, timestamp, bytes, settings);
+        true
     }
 
     /// Takes a batch that is whole already, behind all that was taken before.

@@ -8,7 +8,6 @@ use bytes::Bytes;
 use dray_connect::sink_batch::TimestampType;
 use dray_connect::source_batch::{BatchLimits, WholeBatch};
 use std::collections::HashSet;
-use std::hint::black_box;
 use std::sync::Arc;
 
 /// Bytes before the first record, and what of them stands before the batch's length ends.
@@ -474,9 +473,6 @@ impl Cursor<'_> {
         let length = usize::try_from(self.varint()?).ok()?;
         let start = self.at;
         let end = start.checked_add(length).filter(|end| *end <= self.bytes.len())?;
-        // Each record says where the next one begins, so its first bytes would be waited for. Most are as long as the one before: the
-        // next but one is fetched into the cache meanwhile.
-        black_box(self.bytes.get(end + length).copied());
         self.skip(1)?;
         let timestamp_delta = self.varint()?;
         let offset_delta = self.varint()?;

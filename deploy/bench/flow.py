@@ -51,7 +51,7 @@ def flow(rig: Rig, w: Flow, rounds: int, warm_up: float) -> Result:
         once = {"default": turn("Connect default", engine_run(rig, plain, w, data["default"], name("default")))}
         other = Dray(rig, LIBRDKAFKA)
         once["dray librdkafka"] = turn("Dray on librdkafka", engine_run(rig, other, w, data["dray"], name("librdkafka")))
-        shown = profiled(rig, dray, w, data["dray"], name("profile")) if w.profile else None
+        shown = profiled(rig, dray, w, data["dray"], name("profile"))
 
     return {"rounds": measured, "once": once, "profile": shown, "guarantees": GUARANTEES[kind], "jvm": JVM,
             "overrides": {"connect": connect.overrides, "dray": dray.overrides},

@@ -61,7 +61,6 @@ class Flow:
     tasks: int
     converters: dict[str, str]
     records: dict[str, int]  # in millions: dray, connect, raw, default; an arm that is not there does not run
-    profile: bool = False  # one more run, under perf
     transforms: dict[str, str] = field(default_factory=dict)
     more: dict[str, str] = field(default_factory=dict)  # settings of the connector
     unit: str = field(default="CPU-s per million records", init=False)
@@ -219,7 +218,7 @@ Workload = Flow | Latency | ColdStart | Conversion | Cluster
 
 WORKLOADS: dict[str, Workload] = {w.id: w for w in [
     Flow("W1-200", "file → Kafka, lines of 200 B, 1 task, 1 partition, String", Target("6×", times=6),
-         "text200", None, 1, 1, STRING, millions(14, 10, 14, 3), profile=True),
+         "text200", None, 1, 1, STRING, millions(14, 10, 14, 3)),
     Flow("W1-2K", "file → Kafka, lines of 2 KB, 1 task, 1 partition, String", Target("3.5×", times=3.5),
          "text2k", None, 1, 1, STRING, millions(2.5, 2.5, 2.5, 0.5)),
     Flow("W2-1", "Kafka → file, 200 B, 8 partitions, 1 task, String", Target("6×", times=6),
@@ -227,19 +226,19 @@ WORKLOADS: dict[str, Workload] = {w.id: w for w in [
     Flow("W2-8", "Kafka → file, 200 B, 8 partitions, 8 tasks, String", Target("6×", times=6),
          "text200", "file", 8, 8, STRING, millions(16, 8, 16, 8)),
     Flow("W3-100", "Kafka → Kafka, 100 B, headers kept, 8 partitions, 1 task: whole batches passed on", Target("12×", times=12),
-         "text100", "topic", 8, 1, ALL_BYTES, millions(40, 8, 0, 4), profile=True),
+         "text100", "topic", 8, 1, ALL_BYTES, millions(40, 8, 0, 4)),
     Flow("W3-1K", "Kafka → Kafka, 1 KB, headers kept, 8 partitions, 1 task: whole batches passed on", Target("5×", times=5),
          "text1k", "topic", 8, 1, ALL_BYTES, millions(6, 2.5, 0, 1.5)),
     Flow("W3-100-decoded", "Kafka → Kafka, 100 B, headers kept, 8 partitions, 1 task: every record decoded and encoded", Target("4×", times=4),
-         "text100", "topic", 8, 1, ALL_BYTES, millions(24, 8, 0, 4), profile=True, more={"dray.pass.through": "false"}),
+         "text100", "topic", 8, 1, ALL_BYTES, millions(24, 8, 0, 4), more={"dray.pass.through": "false"}),
     Flow("discard-bytes", "Kafka → discard, 200 B, 8 partitions, 1 task, ByteArray", Target("4.5×", times=4.5),
          "text200", "discard", 8, 1, BYTES, millions(24, 24, 24, 24)),
     Flow("discard-json", "Kafka → discard, JSON of 10 fields without schema, 8 partitions, 1 task", Target("2×", times=2),
-         "json", "discard", 8, 1, json_converter(False), millions(6, 8, 8, 8), profile=True),
+         "json", "discard", 8, 1, json_converter(False), millions(6, 8, 8, 8)),
     Flow("discard-inline", "Kafka → discard, the same JSON with an inline schema, 8 partitions, 1 task", Target("5×", times=5),
          "inline", "discard", 8, 1, json_converter(True), millions(4, 2, 4, 2)),
     Flow("W4a", "the JSON without schema through ReplaceField, InsertField, MaskField, TimestampConverter → discard", Target("5×", times=5),
-         "json", "discard", 8, 1, json_converter(False), millions(6, 4, 8, 4), profile=True, transforms=FOUR_TRANSFORMS),
+         "json", "discard", 8, 1, json_converter(False), millions(6, 4, 8, 4), transforms=FOUR_TRANSFORMS),
     Flow("W4b", "the JSON with an inline schema through the same four transforms → discard", Target("7×", times=7),
          "inline", "discard", 8, 1, json_converter(True), millions(4, 2, 4, 2), transforms=FOUR_TRANSFORMS),
     Latency("W7", "latency at 1,000 lines/s, file append → topic → consumer", Target("p99 ≤ 10 ms", at_most=10),

@@ -115,6 +115,11 @@ def apart(left: object, right: object, path: str = "") -> list[str]:
     return [f"{path or 'all'}: {str(left)[:300]} | {str(right)[:300]}"]
 
 
+def traces(answer: bytes) -> list[str]:
+    """The traces that an answer has, as they are: two are compared without their texts, and which of them failed has to be told."""
+    return [json.loads(text) for text in re.findall(r'"trace":("(?:[^"\\\\]|\\\\.)*")', answer.decode(errors="replace"))]
+
+
 class Exceptions:
     """What may differ, and why."""
 
@@ -222,6 +227,8 @@ def main() -> int:
                         if word in str(step):
                             where = "\n    ".join(apart(left, right)[:8])
                             print(f"{str(step)[:300]}\n  {what}, Connect {theirs.status} | Dray {ours.status}:\n    {where}", flush=True)
+                            for trace in traces(ours.body):
+                                print(f"  Dray's trace: {trace[:2000]}", flush=True)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     unmet = [name for name, times in exceptions.met.items() if times == 0]

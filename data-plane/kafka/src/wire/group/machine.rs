@@ -71,6 +71,8 @@ pub(super) enum Refused {
     Unsupported(Error),
     /// To be asked again; no word of it to the reader.
     Quiet(Error),
+    /// The coordinator met an error of its own. Asked again, as it mostly passes; it is the reader's as it is when it lasts.
+    Broken(Error),
     Failed(Error),
 }
 
@@ -322,15 +324,20 @@ impl Machine {
                 out.push(Effect::Unsupported(error));
             }
             Refused::Failed(error) if error.class == Class::Fatal => out.push(Effect::Tell(error)),
+            Refused::Broken(error) => self.tell_when_it_lasts(now, error, out),
             Refused::Fenced(error) | Refused::Stale(error) | Refused::Quiet(error) | Refused::Failed(error) => {
-                let since = *self.failing_since.get_or_insert(now);
-                let last = self.told.unwrap_or(since);
-                if now.duration_since(last) >= SILENCE {
-                    self.told = Some(now);
-                    let class = Class::Retriable;
-                    out.push(Effect::Tell(Error { class, ..error }));
-                }
+                let class = Class::Retriable;
+                self.tell_when_it_lasts(now, Error { class, ..error }, out);
             }
+        }
+    }
+
+    fn tell_when_it_lasts(&mut self, now: Instant, error: Error, out: &mut Vec<Effect>) {
+        let since = *self.failing_since.get_or_insert(now);
+        let last = self.told.unwrap_or(since);
+        if now.duration_since(last) >= SILENCE {
+            self.told = Some(now);
+            out.push(Effect::Tell(error));
         }
     }
 
@@ -408,7 +415,9 @@ impl Machine {
                 out.push(Effect::Tell(Error { class, ..error }));
             }
             Refused::Quiet(error) => tracing::debug!(%error, "committed offsets are asked for again"),
-            Refused::Failed(error) | Refused::Unsupported(error) => out.push(Effect::Tell(error)),
+            Refused::Broken(error) | Refused::Failed(error) | Refused::Unsupported(error) => {
+                out.push(Effect::Tell(error))
+            }
         }
     }
 

@@ -137,6 +137,8 @@ impl Coordinated {
                 // The group has been deleted behind the member's back.
                 Some(Code::GroupIdNotFound) if !joining => Refused::Fenced(error),
                 Some(Code::UnsupportedVersion) => unsupported(error),
+                // Kafka 4.3.1 answers so to some that join a group while a member of the classic protocol does.
+                Some(Code::UnknownServerError) => Refused::Broken(error),
                 _ if error.class == Class::Retriable => Refused::Quiet(error),
                 _ => Refused::Failed(error),
             });

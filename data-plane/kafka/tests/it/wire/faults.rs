@@ -216,6 +216,7 @@ async fn who_asked_for_it_is_told_that_there_is_no_offset() {
 
 /// What the heartbeat's answer may say of a member.
 const HEARTBEAT: &[(Code, Outcome)] = &[
+    (Code::UnknownServerError, GoesOn),
     (Code::CoordinatorLoadInProgress, GoesOn),
     (Code::CoordinatorNotAvailable, GoesOn),
     (Code::NotCoordinator, GoesOn),

@@ -252,6 +252,31 @@ fn who_is_to_stay_out_does() {
     );
 }
 
+/// An error of the coordinator's own passes, or fails the task after a while.
+#[test]
+fn a_broken_coordinator_is_asked_again_for_a_while() {
+    let mut machine = machine();
+    let broken = || Event::Heartbeat(Err(Refused::Broken(refused("Unknown", Class::Fatal))));
+    beat(machine.step(at(0), Event::Tick));
+    assert!(machine.step(at(10), broken()).is_empty());
+    assert_eq!(machine.deadline(), Some(at(60)));
+    let mut now = 60;
+    let told = loop {
+        assert_eq!(beat(machine.step(at(now), Event::Tick)).epoch, 0);
+        if let Some(effect) = machine.step(at(now), broken()).pop() {
+            break effect;
+        }
+        assert!(now < 10_000, "it is never told");
+        let next = machine.deadline().expect("another try");
+        now = (next - at(0)).as_millis() as u64;
+    };
+    assert!(now >= 5010, "told after {now} ms");
+    assert!(
+        matches!(&told, Effect::Tell(error) if error.class == Class::Fatal),
+        "{told:?}"
+    );
+}
+
 /// Whether a heartbeat that failed was taken is not known: the next says everything.
 #[test]
 fn after_a_failure_everything_is_said_again() {
